@@ -1,0 +1,16 @@
+//! The rules of authflow, and nothing else: synchronous functions of state, input and a clock that is passed in.
+//!
+//! # Layout
+//!
+//! - [`factor`]: what can be proved, and the assurance level that follows
+//! - [`secret`]: bytes that wipe themselves and never show in a log
+//! - [`time`]: the boot clock and the wall clock, as types
+//! - [`policy`]: what a rule grants: limits of a session, and what happens at them
+//! - [`session`]: sessions from opening to end
+#![forbid(unsafe_code)]
+
+pub mod factor;
+pub mod policy;
+pub mod secret;
+pub mod session;
+pub mod time;
