@@ -9,8 +9,15 @@
 //! - [`session`]: sessions from opening to end
 #![forbid(unsafe_code)]
 
+pub mod account;
 pub mod factor;
+pub mod name;
+pub mod password;
 pub mod policy;
+pub mod rule;
 pub mod secret;
 pub mod session;
+pub mod state;
+pub mod throttle;
 pub mod time;
+pub mod totp;

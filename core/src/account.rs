@@ -1,0 +1,309 @@
+//! A user's authenticators, and the text they are kept in: one TOML file a user, readable by root alone. Errors about it never
+//! repeat what stands in it, since it holds secrets and errors reach logs.
+
+use std::time::UNIX_EPOCH;
+
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::{
+    factor::{Factor, Factors},
+    password::{BadHash, PasswordHash},
+    secret::Secret,
+    time::WallTime,
+    totp::{self, BadKey, Hash, TotpKey},
+};
+
+const VERSION: u32 = 1;
+
+/// The last line of a record that we wrote. One cut short might still parse, and would have lost a factor.
+const END: &str = "# end of record\n";
+
+/// Most authenticators a user may have: each is a chance for a guess.
+pub const MOST_TOTP_KEYS: usize = 8;
+
+/// What a user can prove with.
+#[derive(Clone, Debug, Default)]
+pub struct Authenticators {
+    /// The password, if authflow has one of its own.
+    pub password: Option<Password>,
+    totp: Vec<TotpKey>,
+}
+
+/// A password and when it was set.
+#[derive(Clone, Debug)]
+pub struct Password {
+    /// Its hash.
+    pub hash: PasswordHash,
+    /// When it was set.
+    pub changed: WallTime,
+}
+
+/// Why a record is not used.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum BadRecord {
+    /// No TOML, or not of the known shape.
+    #[error("line {line}: not what a user record has there (the content is not shown, since it may be secret)")]
+    Syntax {
+        /// Counted from 1.
+        line: usize,
+    },
+    /// The last line of a record of ours is missing.
+    #[error("the record is cut short: its last line is missing")]
+    Truncated,
+    /// Written by a newer version.
+    #[error("the record has version {0}, this program knows version {VERSION}")]
+    Version(u32),
+    /// The password hash is refused.
+    #[error("[password] hash: {0}")]
+    Password(#[from] BadHash),
+    /// An authenticator is refused.
+    #[error("[[totp]] number {number}: {why}")]
+    Totp {
+        /// Which one, counted from 1.
+        number: usize,
+        /// What is wrong with it.
+        why: BadKey,
+    },
+    /// An unknown hash inside the code.
+    #[error("[[totp]] number {0}: algorithm is SHA1, SHA256 or SHA512")]
+    Algorithm(usize),
+    /// A time that is none.
+    #[error("{0}: expected a time like 2026-11-24T08:33:00Z")]
+    Time(&'static str),
+    /// Two authenticators with one name or one secret: a code could pass twice.
+    #[error("two authenticators have the same name or the same secret")]
+    Twice,
+    /// Too many of them.
+    #[error("more than {MOST_TOTP_KEYS} authenticators")]
+    TooMany,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    version: u32,
+    password: Option<PasswordEntry>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    totp: Vec<TotpEntry>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PasswordEntry {
+    hash: String,
+    changed: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TotpEntry {
+    name: String,
+    secret: String,
+    #[serde(default = "default_algorithm")]
+    algorithm: String,
+    #[serde(default = "default_digits")]
+    digits: u8,
+    #[serde(default = "default_period")]
+    period: u64,
+    added: Option<String>,
+}
+
+impl Drop for TotpEntry {
+    fn drop(&mut self) {
+        self.secret.zeroize();
+    }
+}
+
+impl Authenticators {
+    /// Reads a record that we wrote, which must be whole.
+    ///
+    /// # Errors
+    /// As [`Authenticators::parse`], and a missing last line.
+    pub fn parse_own(text: &str) -> Result<Self, BadRecord> {
+        if text.ends_with(END) { Self::parse(text) } else { Err(BadRecord::Truncated) }
+    }
+
+    /// Reads a record from anywhere: people write managed ones by hand.
+    ///
+    /// # Errors
+    /// Whatever is not exactly as it should be, with the place and without the content.
+    pub fn parse(text: &str) -> Result<Self, BadRecord> {
+        let file: File = toml::from_str(text).map_err(|error| BadRecord::Syntax {
+            line: error.span().map_or(1, |span| 1 + text.bytes().take(span.start).filter(|b| *b == b'\n').count()),
+        })?;
+        if file.version != VERSION {
+            return Err(BadRecord::Version(file.version));
+        }
+        let password = file.password.map(read_password).transpose()?;
+        let mut record = Self { password, totp: Vec::new() };
+        for (place, entry) in file.totp.iter().enumerate() {
+            record.add_totp(read_totp(place + 1, entry)?)?;
+        }
+        Ok(record)
+    }
+
+    /// The text that [`Authenticators::parse_own`] reads.
+    #[must_use]
+    pub fn to_text(&self) -> Zeroizing<String> {
+        let file = File {
+            version: VERSION,
+            password: self.password.as_ref().map(|password| PasswordEntry {
+                hash: password.hash.to_string(),
+                changed: Some(password.changed.to_string()),
+            }),
+            totp: self
+                .totp
+                .iter()
+                .map(|key| TotpEntry {
+                    name: key.name().to_owned(),
+                    secret: totp::secret_to_base32(key.secret()).to_string(),
+                    algorithm: key.hash().as_str().to_owned(),
+                    digits: key.digits(),
+                    period: key.period_seconds(),
+                    added: Some(key.added().to_string()),
+                })
+                .collect(),
+        };
+        // Every value has a TOML form, so this cannot fail; an empty text would not parse and thus deny.
+        Zeroizing::new(toml::to_string(&file).map(|text| text + END).unwrap_or_default())
+    }
+
+    /// The authenticators for codes, oldest first.
+    #[must_use]
+    pub fn totp(&self) -> &[TotpKey] {
+        &self.totp
+    }
+
+    /// Adds an authenticator.
+    ///
+    /// # Errors
+    /// One of the same name or secret is there, or too many.
+    pub fn add_totp(&mut self, key: TotpKey) -> Result<(), BadRecord> {
+        let same = |other: &TotpKey| other.name() == key.name() || other.secret().matches(key.secret());
+        if self.totp.iter().any(same) {
+            return Err(BadRecord::Twice);
+        }
+        if self.totp.len() >= MOST_TOTP_KEYS {
+            return Err(BadRecord::TooMany);
+        }
+        self.totp.push(key);
+        Ok(())
+    }
+
+    /// Removes the authenticator of that name; tells whether it was there.
+    pub fn remove_totp(&mut self, name: &str) -> bool {
+        let before = self.totp.len();
+        self.totp.retain(|key| key.name() != name);
+        self.totp.len() < before
+    }
+
+    /// What this record can prove.
+    #[must_use]
+    pub fn factors(&self) -> Factors {
+        let password = self.password.as_ref().map(|_| Factor::Password);
+        let totp = self.totp.first().map(|_| Factor::Totp);
+        password.into_iter().chain(totp).collect()
+    }
+}
+
+fn read_password(entry: PasswordEntry) -> Result<Password, BadRecord> {
+    let changed = read_time(entry.changed.as_deref(), "[password] changed")?;
+    Ok(Password { hash: PasswordHash::parse(&entry.hash)?, changed })
+}
+
+fn read_totp(number: usize, entry: &TotpEntry) -> Result<TotpKey, BadRecord> {
+    let refused = |why| BadRecord::Totp { number, why };
+    let hash = Hash::from_word(&entry.algorithm).ok_or(BadRecord::Algorithm(number))?;
+    let secret: Secret = totp::secret_from_base32(&entry.secret).map_err(refused)?;
+    let added = read_time(entry.added.as_deref(), "[[totp]] added")?;
+    TotpKey::with_parameters(&entry.name, secret, added, (hash, entry.digits, entry.period)).map_err(refused)
+}
+
+fn read_time(text: Option<&str>, key: &'static str) -> Result<WallTime, BadRecord> {
+    let Some(text) = text else { return Ok(WallTime::default()) };
+    humantime::parse_rfc3339_weak(text)
+        .ok()
+        .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
+        .map(WallTime::new)
+        .ok_or(BadRecord::Time(key))
+}
+
+fn default_algorithm() -> String {
+    Hash::default().as_str().to_owned()
+}
+
+const fn default_digits() -> u8 {
+    6
+}
+
+const fn default_period() -> u64 {
+    30
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+
+    fn record() -> Authenticators {
+        let mut record = Authenticators::default();
+        let secret = totp::secret_from_base32(SECRET).unwrap();
+        record.add_totp(TotpKey::new("phone", secret, WallTime::from_micros(1_000_000)).unwrap()).unwrap();
+        record
+    }
+
+    #[test]
+    fn a_record_is_read_as_it_was_written() {
+        let text = record().to_text();
+        let read = Authenticators::parse_own(&text).unwrap();
+        assert_eq!(*read.to_text(), *text);
+        assert_eq!(read.factors(), Factors::none().with(Factor::Totp));
+    }
+
+    #[test]
+    fn a_record_cut_short_is_an_error_and_not_a_user_with_fewer_factors() {
+        let text = record().to_text();
+        for end in 0..text.len() {
+            assert_eq!(Authenticators::parse_own(&text[..end]).unwrap_err(), BadRecord::Truncated);
+        }
+    }
+
+    #[test]
+    fn a_hand_written_record_needs_only_name_and_secret() {
+        let text = format!("version = 1\n[[totp]]\nname = \"phone\"\nsecret = \"{SECRET}\"\n");
+        let read = Authenticators::parse(&text).unwrap();
+        assert_eq!((read.totp()[0].digits(), read.totp()[0].period_seconds()), (6, 30));
+    }
+
+    #[test]
+    fn one_secret_under_two_names_is_refused_since_a_code_would_pass_twice() {
+        let secret = totp::secret_from_base32(SECRET).unwrap();
+        let again = TotpKey::new("tablet", secret, WallTime::default()).unwrap();
+        assert_eq!(record().add_totp(again), Err(BadRecord::Twice));
+    }
+
+    #[test]
+    fn an_error_names_the_line_and_shows_no_content() {
+        let text = format!("version = 1\n[[totp]]\nname = \"phone\"\nsecret = \"{SECRET}\"\ndigits = \"{SECRET}\"\n");
+        let error = Authenticators::parse(&text).unwrap_err();
+        assert_eq!(error, BadRecord::Syntax { line: 5 });
+        assert!(!error.to_string().contains("GEZD"));
+    }
+
+    #[test]
+    fn a_bad_hash_is_an_error_and_not_a_user_without_password() {
+        let error = Authenticators::parse("version = 1\n[password]\nhash = \"$1$abc$def\"\n").unwrap_err();
+        assert!(matches!(error, BadRecord::Password(_)), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_parser_panic(text in ".{0,200}") {
+            let _ = Authenticators::parse(&text);
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! Rules: which methods a service, user, group or remote network needs. First match wins.
+
+use std::{fmt, net::IpAddr};
+
+use ipnet::IpNet;
+
+use crate::{
+    factor::{Factor, Factors},
+    policy::{Limits, WhenUnavailable},
+};
+
+/// A set of factors that together are enough.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Method(Factors);
+
+/// Why a list of factors is no method.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum NoMethod {
+    /// A method that asks nothing would let everybody in.
+    #[error("a method needs at least one factor")]
+    Empty,
+    /// One factor twice.
+    #[error("the factor {0} stands in the method twice")]
+    Twice(Factor),
+    /// `stack` hands the decision to other modules, so nothing can be asked beside it.
+    #[error("\"stack\" stands alone in a method: other modules of the PAM stack decide there")]
+    StackInCompany,
+    /// A factor that this version cannot verify yet.
+    #[error("the factor {0} is not supported by this version")]
+    Unsupported(Factor),
+}
+
+impl Method {
+    /// A method of these factors.
+    ///
+    /// # Errors
+    /// No factors, one twice, `stack` beside others, or one that is not supported.
+    pub fn new(factors: &[Factor]) -> Result<Self, NoMethod> {
+        let mut set = Factors::none();
+        for &factor in factors {
+            if set.contains(factor) {
+                return Err(NoMethod::Twice(factor));
+            }
+            if factor == Factor::Session {
+                return Err(NoMethod::Unsupported(factor));
+            }
+            set.insert(factor);
+        }
+        if set.is_empty() {
+            return Err(NoMethod::Empty);
+        }
+        if set.contains(Factor::Stack) && factors.len() > 1 {
+            return Err(NoMethod::StackInCompany);
+        }
+        Ok(Self(set))
+    }
+
+    /// What it takes.
+    #[must_use]
+    pub const fn factors(&self) -> &Factors {
+        &self.0
+    }
+
+    /// Whether other modules decide.
+    #[must_use]
+    pub fn is_stack(&self) -> bool {
+        self.0.contains(Factor::Stack)
+    }
+
+    /// Whether `proved` has all that this method takes.
+    #[must_use]
+    pub fn is_satisfied_by(&self, proved: &Factors) -> bool {
+        self.is_stack() || self.0.iter().all(|factor| proved.contains(factor))
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Where a login comes from, as far as it can be trusted. Names from DNS never count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Remote {
+    /// No remote host: this machine.
+    Local,
+    /// An address.
+    Address(IpAddr),
+    /// A remote host that is no address; matches `from` only where a rule lists `"unknown"`.
+    Unknown,
+}
+
+impl Remote {
+    /// Reads `PAM_RHOST`.
+    #[must_use]
+    pub fn from_rhost(rhost: Option<&str>) -> Self {
+        match rhost {
+            None | Some("") => Self::Local,
+            Some(text) => {
+                // A link-local address carries its interface behind a `%`.
+                let address = text.split_once('%').map_or(text, |(address, _interface)| address);
+                address.parse::<IpAddr>().map_or(Self::Unknown, |address| Self::Address(address.to_canonical()))
+            }
+        }
+    }
+}
+
+/// `local`, the address, or `unknown`.
+impl fmt::Display for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local => f.write_str("local"),
+            Self::Address(address) => address.fmt(f),
+            Self::Unknown => f.write_str("unknown"),
+        }
+    }
+}
+
+/// One entry of a rule's `from`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// A network, or one address.
+    Net(IpNet),
+    /// `"unknown"`: remote hosts that are no address.
+    Unknown,
+    /// `"local"`: no remote host.
+    Local,
+}
+
+impl Network {
+    fn holds(&self, remote: Remote) -> bool {
+        match (self, remote) {
+            (Self::Net(net), Remote::Address(address)) => net.contains(&address),
+            (Self::Unknown, Remote::Unknown) | (Self::Local, Remote::Local) => true,
+            (Self::Net(_), Remote::Local | Remote::Unknown)
+            | (Self::Unknown, Remote::Local | Remote::Address(_))
+            | (Self::Local, Remote::Unknown | Remote::Address(_)) => false,
+        }
+    }
+}
+
+/// How the account phase treats a login whose flow this PAM handle has not seen (su by root, NOPASSWD, cron).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AccountMode {
+    /// Only the account's own standing is checked.
+    #[default]
+    Auto,
+    /// The method must have been proved: ends NOPASSWD.
+    Enforce,
+}
+
+/// What a rule grants beyond the flow: the session's limits, and what happens without the daemon.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionPolicy {
+    /// The session's limits.
+    pub limits: Limits,
+    /// What the module does when the daemon cannot be reached.
+    pub when_unavailable: WhenUnavailable,
+}
+
+/// A named rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Its name, unique in the configuration.
+    pub name: String,
+    /// PAM services; `*` for all. Never empty.
+    pub services: Vec<String>,
+    /// User names; empty for all.
+    pub users: Vec<String>,
+    /// Group names, of which one must be the user's; empty for all.
+    pub groups: Vec<String>,
+    /// Networks, of which one must hold the remote address; empty for all.
+    pub from: Vec<Network>,
+    /// What is enough, best first. Never empty.
+    pub methods: Vec<Method>,
+    /// How the account phase treats logins without a flow.
+    pub account: AccountMode,
+    /// What it grants.
+    pub session: SessionPolicy,
+}
+
+/// Who wants in, and where.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The PAM service.
+    pub service: &'a str,
+    /// The user name as given.
+    pub user: &'a str,
+    /// The names of the user's groups; empty for an unknown user.
+    pub groups: &'a [String],
+    /// Where from.
+    pub remote: Remote,
+}
+
+impl Rule {
+    /// Whether this rule is about that service at all.
+    #[must_use]
+    pub fn governs(&self, service: &str) -> bool {
+        self.services.iter().any(|name| name == "*" || name == service)
+    }
+
+    /// Whether this rule names that service itself, not by `*`.
+    #[must_use]
+    pub fn names(&self, service: &str) -> bool {
+        self.services.iter().any(|name| name == service)
+    }
+
+    /// Whether this rule decides that request: lists are "or", different keys "and".
+    #[must_use]
+    pub fn matches(&self, request: &Request<'_>) -> bool {
+        self.governs(request.service)
+            && (self.users.is_empty() || self.users.iter().any(|user| user == request.user))
+            && (self.groups.is_empty() || self.groups.iter().any(|group| request.groups.contains(group)))
+            && (self.from.is_empty() || self.from.iter().any(|network| network.holds(request.remote)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule() -> Rule {
+        Rule {
+            name: "test".into(),
+            services: vec!["sshd".into()],
+            users: vec![],
+            groups: vec![],
+            from: vec![],
+            methods: vec![Method::new(&[Factor::Password]).unwrap()],
+            account: AccountMode::Auto,
+            session: SessionPolicy::default(),
+        }
+    }
+
+    fn request(remote: Remote) -> Request<'static> {
+        Request { service: "sshd", user: "alice", groups: &[], remote }
+    }
+
+    #[test]
+    fn lists_are_or_and_keys_are_and() {
+        let groups = ["staff".to_owned()];
+        let of_staff = Request { groups: &groups, ..request(Remote::Local) };
+        let rule = Rule { users: vec!["bob".into(), "alice".into()], groups: vec!["staff".into()], ..rule() };
+        assert!(rule.matches(&of_staff));
+        assert!(!rule.matches(&request(Remote::Local)), "the group is missing");
+        assert!(!rule.matches(&Request { service: "login", ..of_staff }));
+        assert!(!rule.matches(&Request { user: "carol", ..of_staff }));
+    }
+
+    #[test]
+    fn a_network_holds_addresses_and_never_names() {
+        let rule = Rule { from: vec![Network::Net("10.20.0.0/16".parse().unwrap())], ..rule() };
+        assert!(rule.matches(&request(Remote::from_rhost(Some("10.20.3.4")))));
+        assert!(rule.matches(&request(Remote::from_rhost(Some("::ffff:10.20.3.4")))), "v4 in v6 clothing");
+        for outside in [Some("10.21.0.1"), Some("ten.example.org"), Some(""), None, Some("10.20.3.4.example.org")] {
+            assert!(!rule.matches(&request(Remote::from_rhost(outside))), "{outside:?}");
+        }
+        let unknown = Rule { from: vec![Network::Unknown], ..rule.clone() };
+        assert!(unknown.matches(&request(Remote::from_rhost(Some("host.example.org")))));
+        assert!(!unknown.matches(&request(Remote::Local)));
+    }
+
+    #[test]
+    fn a_link_local_address_is_read_without_its_interface() {
+        assert_eq!(Remote::from_rhost(Some("fe80::1%eth0")), Remote::Address("fe80::1".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_method_is_never_empty_and_stack_stands_alone() {
+        assert_eq!(Method::new(&[]), Err(NoMethod::Empty));
+        assert_eq!(Method::new(&[Factor::Stack, Factor::Totp]), Err(NoMethod::StackInCompany));
+        assert_eq!(Method::new(&[Factor::Totp, Factor::Totp]), Err(NoMethod::Twice(Factor::Totp)));
+        assert_eq!(Method::new(&[Factor::Session]), Err(NoMethod::Unsupported(Factor::Session)));
+    }
+}
