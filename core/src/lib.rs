@@ -11,6 +11,7 @@
 
 pub mod account;
 pub mod factor;
+pub mod flow;
 pub mod name;
 pub mod password;
 pub mod policy;

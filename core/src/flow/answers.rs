@@ -1,0 +1,93 @@
+//! All answers, before anything is decided about them.
+
+use super::{FlowId, Prompt, Subject};
+use crate::{account::Authenticators, factor::Factors, rule::Rule, secret::Secret};
+
+/// What came of hashing the given password. Made outside any lock, since it is what takes the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HashOutcome {
+    /// The password is the user's.
+    Matched,
+    /// It is not, there was none, or the user has none.
+    Mismatched,
+}
+
+/// All answers are in; nothing is decided yet.
+#[derive(Debug)]
+pub struct Answered {
+    pub(super) id: FlowId,
+    pub(super) rule: Rule,
+    pub(super) subject: Subject,
+    pub(super) proved: Factors,
+    password: Option<Secret>,
+    code: Option<Secret>,
+    both: Option<Secret>,
+}
+
+/// What sshd puts in place of the password of a user that it has already refused (`auth-pam.c`): this, then repetitions, cut to the
+/// length of what was typed.
+const SSHD_JUNK: &[u8] = b"\x08\n\r\x7fINCORRECT";
+
+impl Answered {
+    pub(super) const fn new(id: FlowId, rule: Rule, subject: Subject, proved: Factors) -> Self {
+        Self { id, rule, subject, proved, password: None, code: None, both: None }
+    }
+
+    pub(super) fn with(mut self, prompt: Prompt, answer: Secret) -> Self {
+        match prompt {
+            Prompt::Password => self.password = Some(answer),
+            Prompt::Code => self.code = Some(answer),
+            Prompt::PasswordAndCode => self.both = Some(answer),
+        }
+        self
+    }
+
+    /// Who it is about.
+    #[must_use]
+    pub const fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// The password to hash: what was typed, or the front of what was typed into the one field. `None` if none was asked for.
+    #[must_use]
+    pub fn password(&self, keys: &Authenticators) -> Option<Secret> {
+        match &self.both {
+            Some(both) => Some(split(both, keys).0),
+            None => self.password.clone(),
+        }
+    }
+
+    /// The code, if one was given. sshd's `password` method answers every hidden prompt with the same string, so a code that equals the
+    /// password is none.
+    pub(super) fn code(&self, keys: &Authenticators) -> Option<Secret> {
+        let code = match &self.both {
+            Some(both) => split(both, keys).1,
+            None => self.code.clone(),
+        };
+        let echoes_password = |code: &Secret| self.password.as_ref().is_some_and(|password| password.matches(code));
+        code.filter(|code| !code.is_empty() && !echoes_password(code))
+    }
+
+    /// Whether sshd has refused the user already and only goes through the motions.
+    pub(super) fn is_sshd_junk(&self) -> bool {
+        let is_junk = |answer: &Secret| {
+            let repeated = SSHD_JUNK.iter().chain(SSHD_JUNK.iter().cycle());
+            // The first bytes are beyond what a person types; a single one might be a stray key.
+            answer.expose().len() >= 4 && answer.expose().iter().zip(repeated).all(|(given, junk)| given == junk)
+        };
+        self.subject.is_sshd && [&self.password, &self.code, &self.both].into_iter().flatten().any(is_junk)
+    }
+}
+
+/// Splits the one field into password and code: as many digits from the end as the user's codes have. What does not end so is all
+/// password.
+fn split(both: &Secret, keys: &Authenticators) -> (Secret, Option<Secret>) {
+    let digits = keys.totp().first().map_or(6, |key| usize::from(key.digits()));
+    let bytes = both.expose();
+    match bytes.len().checked_sub(digits).and_then(|middle| bytes.split_at_checked(middle)) {
+        Some((password, code)) if code.iter().all(u8::is_ascii_digit) => {
+            (Secret::new(password.to_vec()), Some(Secret::new(code.to_vec())))
+        }
+        _ => (both.clone(), None),
+    }
+}

@@ -1,0 +1,88 @@
+//! The guard: a login whose proofs do not satisfy its method is refused even if another module or sshd let it through. sshd never
+//! runs PAM's auth phase for a key and tells late, hence two steps.
+
+use super::choose;
+use crate::{
+    factor::{Factor, Factors},
+    rule::Method,
+};
+
+/// What the guard says.
+#[must_use]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// The proofs satisfy the method.
+    Pass,
+    /// They do not.
+    Refuse {
+        /// What it takes; `None` if no method of the rule is within the user's reach.
+        needed: Option<Method>,
+    },
+}
+
+/// At the account phase, where sshd has told only the earlier, partial methods: refuses what could not be satisfied even if the method
+/// under way were a key.
+pub fn at_account(methods: &[Method], has: &Factors, proved: &Factors) -> Guard {
+    match at_session(methods, has, proved) {
+        Guard::Pass => Guard::Pass,
+        Guard::Refuse { .. } => at_session(methods, has, &proved.clone().with(Factor::Publickey)),
+    }
+}
+
+/// At the opening of the session, where everything is known.
+pub fn at_session(methods: &[Method], has: &Factors, proved: &Factors) -> Guard {
+    match choose(methods, has, proved) {
+        Some(method) if method.is_satisfied_by(proved) => Guard::Pass,
+        needed => Guard::Refuse { needed: needed.cloned() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use Factor::{Password, Publickey, Totp};
+
+    fn methods(lists: &[&[Factor]]) -> Vec<Method> {
+        lists.iter().map(|factors| Method::new(factors).unwrap()).collect()
+    }
+
+    fn set(factors: &[Factor]) -> Factors {
+        factors.iter().copied().collect()
+    }
+
+    fn passes(guard: Guard) -> bool {
+        guard == Guard::Pass
+    }
+
+    const ENROLLED: &[Factor] = &[Password, Totp];
+
+    #[test]
+    fn a_plain_key_passes_account_but_not_the_session_of_a_rule_that_wants_a_code_too() {
+        let rule = methods(&[&[Publickey, Totp]]);
+        assert!(!passes(at_account(&rule, &set(ENROLLED), &set(&[]))), "the code cannot come any more");
+        assert!(!passes(at_session(&rule, &set(ENROLLED), &set(&[Publickey]))));
+        let key_alone = methods(&[&[Publickey]]);
+        assert!(passes(at_account(&key_alone, &set(ENROLLED), &set(&[]))));
+        assert!(passes(at_session(&key_alone, &set(ENROLLED), &set(&[Publickey]))));
+        assert!(!passes(at_session(&key_alone, &set(ENROLLED), &set(&[]))), "it was no key after all");
+    }
+
+    #[test]
+    fn code_and_password_pass_with_or_without_a_key_behind_them() {
+        let rule = methods(&[&[Publickey, Totp], &[Password, Totp]]);
+        let receipt = set(&[Password, Totp]);
+        assert!(passes(at_account(&rule, &set(ENROLLED), &receipt)));
+        assert!(passes(at_session(&rule, &set(ENROLLED), &receipt)));
+        assert!(passes(at_session(&rule, &set(ENROLLED), &receipt.with(Publickey))));
+    }
+
+    #[test]
+    fn a_user_without_a_code_passes_only_where_a_later_method_says_so() {
+        let strict = methods(&[&[Password, Totp]]);
+        let lenient = methods(&[&[Password, Totp], &[Password]]);
+        assert_eq!(at_session(&strict, &set(&[Password]), &set(&[Password])), Guard::Refuse { needed: None });
+        assert!(passes(at_session(&lenient, &set(&[Password]), &set(&[Password]))));
+        assert!(!passes(at_session(&lenient, &set(ENROLLED), &set(&[Password]))));
+    }
+}

@@ -1,0 +1,272 @@
+//! Every path of a flow, from the first question to the verdict.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    account::Authenticators,
+    rule::{AccountMode, Method, SessionPolicy},
+    state::State,
+    throttle::ThrottlePolicy,
+    time::WallTime,
+    totp::TotpKey,
+};
+
+/// RFC 4226 appendix D: code of counter n, which is step n.
+const CODES: [&str; 10] =
+    ["755224", "287082", "359152", "969429", "338314", "254676", "287922", "162583", "399871", "520489"];
+const RIGHT: &str = "correct horse";
+const TERMS: Terms = Terms {
+    throttle: ThrottlePolicy { attempts: 5, window: Duration::from_secs(900), lock: Duration::from_secs(900) },
+    skew: 1,
+};
+
+use Factor::{Password, Publickey, Totp};
+
+fn rule(methods: &[&[Factor]]) -> Rule {
+    Rule {
+        name: "ssh".into(),
+        services: vec!["sshd".into()],
+        users: vec![],
+        groups: vec![],
+        from: vec![],
+        methods: methods.iter().map(|factors| Method::new(factors).unwrap()).collect(),
+        account: AccountMode::Auto,
+        session: SessionPolicy::default(),
+    }
+}
+
+fn alice() -> Holder {
+    let mut keys = Authenticators::default();
+    let secret = Secret::from("12345678901234567890");
+    keys.add_totp(TotpKey::new("phone", secret, WallTime::default()).unwrap()).unwrap();
+    Holder { standing: Standing::Good, keys, has: [Password, Totp].into_iter().collect() }
+}
+
+fn without_totp() -> Holder {
+    Holder { keys: Authenticators::default(), has: Factors::none().with(Password), ..alice() }
+}
+
+/// The start of step `n`.
+fn step(n: u64) -> WallTime {
+    WallTime::new(Duration::from_secs(n * 30))
+}
+
+struct Attempt<'a> {
+    rule: Rule,
+    proved: Factors,
+    answers: &'a [&'a str],
+    holder: Holder,
+    uid: Option<u32>,
+    at: WallTime,
+    one_prompt: bool,
+}
+
+fn attempt<'a>(methods: &[&[Factor]], answers: &'a [&'a str]) -> Attempt<'a> {
+    Attempt {
+        rule: rule(methods),
+        proved: Factors::none(),
+        answers,
+        holder: alice(),
+        uid: Some(1000),
+        at: step(4),
+        one_prompt: false,
+    }
+}
+
+impl Attempt<'_> {
+    /// Runs it to the end. Every scripted answer must be asked for, and nothing else may be.
+    fn run(self, state: &mut State) -> Result<Receipt, Denial> {
+        let subject = Subject {
+            user: "alice".into(),
+            uid: self.uid,
+            service: "sshd".into(),
+            remote: Remote::from_rhost(Some("192.0.2.1")),
+            is_sshd: true,
+        };
+        let manner = Manner { one_prompt: self.one_prompt };
+        let mut flow = Flow::begin(FlowId::new([7; 16]), &self.rule, subject, self.proved, manner);
+        let mut answers = self.answers.iter();
+        let answered = loop {
+            match flow {
+                Step::Ask(ask) => flow = ask.answer(Secret::from(*answers.next().expect("one question too many"))),
+                Step::Answered(answered) => break answered,
+            }
+        };
+        assert!(answers.next().is_none(), "one question too few");
+        let given = answered.password(&self.holder.keys);
+        let right = given.is_some_and(|password| password.matches(&Secret::from(RIGHT)));
+        let hash = if right { HashOutcome::Matched } else { HashOutcome::Mismatched };
+        let judgement = answered.judge(hash, &self.holder, state, (&TERMS, self.at));
+        *state = judgement.next;
+        match judgement.verdict.commit(Written::after_durable_write()) {
+            Verdict::Granted(receipt) => Ok(*receipt),
+            Verdict::Denied(denial) => Err(denial),
+        }
+    }
+
+    fn denial(self) -> Denial {
+        self.run(&mut State::default()).unwrap_err()
+    }
+}
+
+const BOTH: &[&[Factor]] = &[&[Password, Totp]];
+
+#[test]
+fn password_and_code_grant_level_two() {
+    let receipt = attempt(BOTH, &[RIGHT, CODES[4]]).run(&mut State::default()).unwrap();
+    assert_eq!((receipt.user(), receipt.uid(), receipt.rule()), ("alice", 1000, "ssh"));
+    assert_eq!(receipt.factors().aal(), 2);
+    assert_eq!(receipt.granted_at(), step(4));
+}
+
+#[test]
+fn what_is_wrong_is_denied_and_only_the_log_knows_why() {
+    assert_eq!(attempt(BOTH, &["wrong", CODES[4]]).denial(), Denial::WrongPassword);
+    assert_eq!(attempt(BOTH, &[RIGHT, "000000"]).denial(), Denial::WrongCode);
+    assert_eq!(attempt(BOTH, &[RIGHT, CODES[6]]).denial(), Denial::WrongCode, "two steps ahead");
+    assert_eq!(attempt(BOTH, &[RIGHT, ""]).denial(), Denial::NoCode);
+    assert_eq!(attempt(BOTH, &["", CODES[4]]).denial(), Denial::WrongPassword);
+    assert_eq!(attempt(BOTH, &["", ""]).denial(), Denial::WrongPassword);
+}
+
+#[test]
+fn a_step_that_was_used_is_denied_even_with_the_right_password() {
+    let mut state = State::default();
+    attempt(BOTH, &[RIGHT, CODES[4]]).run(&mut state).unwrap();
+    assert_eq!(attempt(BOTH, &[RIGHT, CODES[4]]).run(&mut state), Err(Denial::CodeUsed));
+    assert_eq!(attempt(BOTH, &[RIGHT, CODES[3]]).run(&mut state), Err(Denial::CodeUsed), "an older one as well");
+    assert!(attempt(BOTH, &[RIGHT, CODES[5]]).run(&mut state).is_ok());
+}
+
+#[test]
+fn a_wrong_password_does_not_use_the_code_up() {
+    let mut state = State::default();
+    attempt(BOTH, &["wrong", CODES[4]]).run(&mut state).unwrap_err();
+    assert!(attempt(BOTH, &[RIGHT, CODES[4]]).run(&mut state).is_ok());
+}
+
+#[test]
+fn users_that_may_not_log_in_are_asked_the_same_and_denied() {
+    let unknown = Attempt {
+        holder: Holder { standing: Standing::Unknown, keys: Authenticators::default(), has: Factors::none() },
+        uid: None,
+        ..attempt(BOTH, &[RIGHT, CODES[4]])
+    };
+    assert_eq!(unknown.denial(), Denial::UnknownUser);
+    let disabled =
+        Attempt { holder: Holder { standing: Standing::Disabled, ..alice() }, ..attempt(BOTH, &[RIGHT, CODES[4]]) };
+    assert_eq!(disabled.denial(), Denial::Disabled);
+    let empty = Holder { keys: Authenticators::default(), has: Factors::none(), ..alice() };
+    assert_eq!(Attempt { holder: empty, ..attempt(BOTH, &[RIGHT, CODES[4]]) }.denial(), Denial::NotEnrolled);
+    let no_uid = Attempt { uid: None, ..attempt(BOTH, &[RIGHT, CODES[4]]) };
+    assert_eq!(no_uid.denial(), Denial::UnknownUser, "a grant needs somebody to grant to");
+}
+
+#[test]
+fn an_empty_code_passes_only_for_who_has_none_and_where_a_method_says_so() {
+    const LENIENT: &[&[Factor]] = &[&[Password, Totp], &[Password]];
+    let lenient = Attempt { holder: without_totp(), ..attempt(LENIENT, &[RIGHT, ""]) };
+    assert_eq!(lenient.run(&mut State::default()).unwrap().factors().aal(), 1);
+    assert_eq!(attempt(LENIENT, &[RIGHT, ""]).denial(), Denial::NoCode, "alice has an authenticator");
+    assert_eq!(Attempt { holder: without_totp(), ..attempt(BOTH, &[RIGHT, ""]) }.denial(), Denial::NotEnrolled);
+    assert_eq!(Attempt { holder: without_totp(), ..attempt(LENIENT, &[RIGHT, "123456"]) }.denial(), Denial::WrongCode);
+}
+
+#[test]
+fn a_code_that_echoes_the_password_is_no_code() {
+    assert_eq!(attempt(BOTH, &[RIGHT, RIGHT]).denial(), Denial::NoCode);
+    let mut state = State::default();
+    for _ in 0..20 {
+        assert_eq!(attempt(BOTH, &[RIGHT, RIGHT]).run(&mut state), Err(Denial::NoCode), "and counts as no failed one");
+    }
+}
+
+#[test]
+fn a_key_that_sshd_verified_leaves_the_code_to_be_asked() {
+    const KEY_FIRST: &[&[Factor]] = &[&[Publickey, Totp], &[Password, Totp]];
+    let proved = Factors::none().with(Publickey);
+    let with_key = |answers| Attempt { proved: proved.clone(), ..attempt(KEY_FIRST, answers) };
+    let receipt = with_key(&[CODES[4]]).run(&mut State::default()).unwrap();
+    assert_eq!((receipt.factors().to_string().as_str(), receipt.factors().aal()), ("totp+publickey", 1));
+    assert_eq!(with_key(&["000000"]).denial(), Denial::WrongCode);
+    assert!(attempt(KEY_FIRST, &[RIGHT, CODES[4]]).run(&mut State::default()).is_ok(), "without a key");
+}
+
+#[test]
+fn a_rule_that_wants_a_key_denies_who_has_none_after_a_question() {
+    assert_eq!(attempt(&[&[Publickey]], &[RIGHT]).denial(), Denial::NotEnrolled);
+    assert_eq!(attempt(&[&[Publickey, Totp]], &[CODES[4]]).denial(), Denial::NotEnrolled);
+}
+
+#[test]
+fn a_password_proved_by_another_module_is_not_asked_again() {
+    let proved = Factors::none().with(Password);
+    let receipt = Attempt { proved, ..attempt(BOTH, &[CODES[4]]) }.run(&mut State::default()).unwrap();
+    assert_eq!(receipt.factors().aal(), 2);
+}
+
+#[test]
+fn one_field_takes_password_and_code() {
+    let one = |answers| Attempt { one_prompt: true, ..attempt(BOTH, answers) };
+    assert!(one(&["correct horse338314"]).run(&mut State::default()).is_ok());
+    assert_eq!(one(&["correct horse"]).denial(), Denial::NoCode);
+    assert_eq!(one(&["338314"]).denial(), Denial::WrongPassword);
+    assert_eq!(one(&[""]).denial(), Denial::WrongPassword);
+}
+
+#[test]
+fn the_fifth_failure_locks_the_source_for_the_right_answers_too() {
+    let mut state = State::default();
+    for _ in 0..5 {
+        attempt(BOTH, &["wrong", CODES[4]]).run(&mut state).unwrap_err();
+    }
+    let locked = attempt(BOTH, &[RIGHT, CODES[4]]).run(&mut state).unwrap_err();
+    assert_eq!(locked, Denial::Locked(WallTime::new(Duration::from_secs(120 + 900))));
+    let later = Attempt { at: step(40), holder: without_totp(), ..attempt(&[&[Password]], &[RIGHT]) };
+    assert!(later.run(&mut state).is_ok());
+}
+
+#[test]
+fn junk_from_sshd_is_no_attempt_at_the_account() {
+    let mut state = State::default();
+    let junk = "\u{8}\n\r\u{7f}INCORRECT\u{8}\n\r\u{7f}INC";
+    for _ in 0..50 {
+        let denial = attempt(BOTH, &[junk, junk]).run(&mut state).unwrap_err();
+        assert_eq!(denial, Denial::RefusedBySshd);
+    }
+    assert_eq!(attempt(BOTH, &["\u{8}\n\r\u{7f}INCO", "x"]).denial(), Denial::RefusedBySshd, "cut to what was typed");
+    assert_eq!(attempt(BOTH, &["\u{8}", "x"]).denial(), Denial::WrongPassword, "a stray key is an attempt");
+}
+
+#[test]
+fn a_success_tells_of_the_one_before() {
+    let mut state = State::default();
+    assert_eq!(attempt(BOTH, &[RIGHT, CODES[4]]).run(&mut state).unwrap().previous(), None);
+    let again = Attempt { at: step(5), ..attempt(BOTH, &[RIGHT, CODES[5]]) }.run(&mut state).unwrap();
+    assert_eq!(again.previous().unwrap().0, step(4));
+}
+
+proptest! {
+    #[test]
+    fn no_order_of_attempts_lets_a_step_in_twice(tries in prop::collection::vec((0_usize..10, 0_u64..10), 1..40)) {
+        let (mut state, mut used) = (State::default(), std::collections::BTreeSet::new());
+        for (code, now) in tries {
+            let answers = [RIGHT, CODES[code]];
+            let granted = Attempt { at: step(now), ..attempt(BOTH, &answers) }.run(&mut state).is_ok();
+            if granted {
+                prop_assert!(used.insert(code), "step {code} passed twice");
+                prop_assert!(now.abs_diff(code as u64) <= 1);
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_gets_in_without_the_password_and_a_code_of_the_hour(password in ".{0,20}", code in ".{0,12}") {
+        prop_assume!(password != RIGHT || !CODES[3..=5].contains(&code.replace(' ', "").as_str()));
+        let answers = [password.as_str(), code.as_str()];
+        prop_assert!(attempt(BOTH, &answers).run(&mut State::default()).is_err());
+    }
+}
