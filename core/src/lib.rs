@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod account;
+pub mod config;
 pub mod factor;
 pub mod flow;
 pub mod name;

@@ -1,0 +1,219 @@
+//! The shape of a configuration file, and its way into a [`Config`].
+
+use std::ops::Range;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{
+    Config, ConfigError, PasswordPolicy, Source, Text, TotpPolicy,
+    value::{Bound, Count, Size, Span, Within, Word},
+};
+use crate::{
+    password::Cost,
+    policy::{ActivityKind, AtLimit, AtMax, Limits, WhenUnavailable, WithoutTty},
+    rule::{AccountMode, Method, Network, Rule, SessionPolicy},
+    throttle::ThrottlePolicy,
+};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Main {
+    sshd_services: Option<Vec<String>>,
+    bus_address: Option<String>,
+    bus_timeout: Option<Span>,
+    password: Option<Spanned<Password>>,
+    totp: Option<Totp>,
+    throttle: Option<Throttle>,
+    session: Option<Session>,
+    #[serde(default)]
+    rule: Vec<Spanned<RuleTable>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DropIn {
+    #[serde(default)]
+    rule: Vec<Spanned<RuleTable>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Password {
+    memory: Option<Size>,
+    iterations: Option<u32>,
+    source: Option<Vec<Source>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Totp {
+    skew: Option<Within<0, 10>>,
+    issuer: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Throttle {
+    attempts: Option<Within<1, 100>>,
+    window: Option<Span>,
+    lock: Option<Span>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Session {
+    idle: Option<Bound>,
+    lifetime: Option<Bound>,
+    warn: Option<Bound>,
+    grace: Option<Span>,
+    at_idle: Option<Word<AtLimit>>,
+    at_lifetime: Option<Word<AtLimit>>,
+    activity: Option<Word<ActivityKind>>,
+    without_tty: Option<Word<WithoutTty>>,
+    max_sessions: Option<Count>,
+    at_limit: Option<Word<AtMax>>,
+    user_extend: Option<u32>,
+    when_unavailable: Option<Word<WhenUnavailable>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleTable {
+    name: String,
+    service: Vec<String>,
+    #[serde(default)]
+    user: Vec<String>,
+    #[serde(default)]
+    group: Vec<String>,
+    #[serde(default)]
+    from: Vec<Word<Network>>,
+    methods: Vec<Method>,
+    account: Option<Word<AccountMode>>,
+    session: Option<Session>,
+}
+
+pub(super) fn parse(main: Text<'_>, drop_ins: &[Text<'_>]) -> Result<Config, ConfigError> {
+    let file: Main = read(main)?;
+    let defaults = Config::default();
+    let session = file.session.unwrap_or_default().over(&defaults.session);
+    let mut config = Config {
+        sshd_services: file.sshd_services.unwrap_or(defaults.sshd_services),
+        bus_address: file.bus_address.unwrap_or(defaults.bus_address),
+        bus_timeout: file.bus_timeout.map_or(defaults.bus_timeout, |span| span.0),
+        password: password(main, file.password, defaults.password)?,
+        totp: totp(file.totp, defaults.totp),
+        throttle: throttle(file.throttle, defaults.throttle),
+        session,
+        rules: Vec::new(),
+    };
+    add_rules(&mut config, main, file.rule)?;
+    for drop_in in drop_ins {
+        add_rules(&mut config, *drop_in, read::<DropIn>(*drop_in)?.rule)?;
+    }
+    Ok(config)
+}
+
+fn read<T: serde::de::DeserializeOwned>(source: Text<'_>) -> Result<T, ConfigError> {
+    toml::from_str(source.text)
+        .map_err(|error| ConfigError::at(source, error.span().map_or(0, |span| span.start), error.message()))
+}
+
+fn password(
+    source: Text<'_>,
+    table: Option<Spanned<Password>>,
+    defaults: PasswordPolicy,
+) -> Result<PasswordPolicy, ConfigError> {
+    let Some(table) = table else { return Ok(defaults) };
+    let wrong = |span: Range<usize>, why: String| ConfigError::at(source, span.start, format!("[password]: {why}"));
+    let span = table.span();
+    let table = table.into_inner();
+    let memory_kib = table.memory.map_or(Ok(defaults.cost.memory_kib()), |size| u32::try_from(size.0 / 1024));
+    let iterations = table.iterations.unwrap_or(defaults.cost.iterations());
+    let cost =
+        Cost::new(memory_kib.unwrap_or(u32::MAX), iterations).map_err(|why| wrong(span.clone(), why.to_string()))?;
+    let sources = table.source.unwrap_or(defaults.sources);
+    if sources.is_empty() {
+        return Err(wrong(span, "source is empty: expected \"authflow\", \"shadow\" or both".to_owned()));
+    }
+    Ok(PasswordPolicy { cost, sources })
+}
+
+fn totp(table: Option<Totp>, defaults: TotpPolicy) -> TotpPolicy {
+    let Some(table) = table else { return defaults };
+    TotpPolicy {
+        skew: table.skew.and_then(|n| u8::try_from(n.0).ok()).unwrap_or(defaults.skew),
+        issuer: table.issuer.unwrap_or(defaults.issuer),
+    }
+}
+
+fn throttle(table: Option<Throttle>, defaults: ThrottlePolicy) -> ThrottlePolicy {
+    let Some(table) = table else { return defaults };
+    ThrottlePolicy {
+        attempts: table.attempts.and_then(|n| u32::try_from(n.0).ok()).unwrap_or(defaults.attempts),
+        window: table.window.map_or(defaults.window, |span| span.0),
+        lock: table.lock.map_or(defaults.lock, |span| span.0),
+    }
+}
+
+fn add_rules(config: &mut Config, source: Text<'_>, tables: Vec<Spanned<RuleTable>>) -> Result<(), ConfigError> {
+    for table in tables {
+        let wrong = |why: String| ConfigError::at(source, table.span().start, why);
+        let rule = table.get_ref();
+        if config.rules.iter().any(|other| other.name == rule.name) {
+            return Err(wrong(format!("the rule name {:?} is taken: each rule needs its own", rule.name)));
+        }
+        if rule.name.is_empty() || rule.name.chars().any(char::is_control) {
+            return Err(wrong("name: expected printable text".to_owned()));
+        }
+        if rule.service.is_empty() {
+            return Err(wrong(format!(
+                "rule {:?}: service is empty: expected PAM services, or [\"*\"] for all",
+                rule.name
+            )));
+        }
+        if rule.methods.is_empty() {
+            return Err(wrong(format!("rule {:?}: methods is empty: expected lists of factors", rule.name)));
+        }
+        config.rules.push(table.into_inner().over(&config.session));
+    }
+    Ok(())
+}
+
+impl RuleTable {
+    fn over(self, defaults: &SessionPolicy) -> Rule {
+        Rule {
+            name: self.name,
+            services: self.service,
+            users: self.user,
+            groups: self.group,
+            from: self.from.into_iter().map(|word| word.0).collect(),
+            methods: self.methods,
+            account: self.account.map(|word| word.0).unwrap_or_default(),
+            session: self.session.unwrap_or_default().over(defaults),
+        }
+    }
+}
+
+impl Session {
+    /// These keys, and `defaults` where none is written.
+    fn over(self, defaults: &SessionPolicy) -> SessionPolicy {
+        let old = &defaults.limits;
+        SessionPolicy {
+            limits: Limits {
+                idle: self.idle.map_or(old.idle, |bound| bound.0),
+                lifetime: self.lifetime.map_or(old.lifetime, |bound| bound.0),
+                warn: self.warn.map_or(old.warn, |bound| bound.0.unwrap_or_default()),
+                grace: self.grace.map_or(old.grace, |span| span.0),
+                at_idle: self.at_idle.map_or(old.at_idle, |word| word.0),
+                at_lifetime: self.at_lifetime.map_or(old.at_lifetime, |word| word.0),
+                activity: self.activity.map_or(old.activity, |word| word.0),
+                without_tty: self.without_tty.map_or(old.without_tty, |word| word.0),
+                max_sessions: self.max_sessions.map_or(old.max_sessions, |count| count.0),
+                at_max: self.at_limit.map_or(old.at_max, |word| word.0),
+                user_extend: self.user_extend.unwrap_or(old.user_extend),
+            },
+            when_unavailable: self.when_unavailable.map_or(defaults.when_unavailable, |word| word.0),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What a configuration may say and yet probably does not mean.
+
+use std::{fmt, time::Duration};
+
+use super::Config;
+use crate::rule::{Method, Rule};
+
+/// A warning about one rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Warning {
+    /// Users who lack the earlier method's authenticators get in by the later one.
+    WeakerMethod {
+        /// The rule.
+        rule: String,
+        /// The stronger method that stands first.
+        earlier: Method,
+        /// The weaker one.
+        later: Method,
+    },
+    /// No request reaches the rule.
+    Shadowed {
+        /// The rule.
+        rule: String,
+        /// The rule before it that takes everything.
+        by: String,
+    },
+    /// A limit that ends people's work within half a minute.
+    ShortLimit {
+        /// The rule.
+        rule: String,
+        /// The limit.
+        limit: Duration,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WeakerMethod { rule, earlier, later } => write!(
+                f,
+                "rule {rule:?}: whoever lacks an authenticator for {earlier} gets in by {later}, which is weaker"
+            ),
+            Self::Shadowed { rule, by } => {
+                write!(f, "rule {rule:?} is never reached: rule {by:?} before it takes every request")
+            }
+            Self::ShortLimit { rule, limit } => {
+                write!(f, "rule {rule:?}: a limit of {} s is for tests", limit.as_secs())
+            }
+        }
+    }
+}
+
+const SHORTEST: Duration = Duration::from_secs(30);
+
+pub(super) fn warnings(config: &Config) -> Vec<Warning> {
+    let mut found = Vec::new();
+    for (place, rule) in config.rules.iter().enumerate() {
+        found.extend(weaker_methods(rule));
+        if let Some(before) = config.rules.iter().take(place).find(|before| takes_all_of(before, rule)) {
+            found.push(Warning::Shadowed { rule: rule.name.clone(), by: before.name.clone() });
+        }
+        let limits = &rule.session.limits;
+        for limit in [limits.idle, limits.lifetime].into_iter().flatten().filter(|limit| *limit < SHORTEST) {
+            found.push(Warning::ShortLimit { rule: rule.name.clone(), limit });
+        }
+    }
+    found
+}
+
+fn weaker_methods(rule: &Rule) -> Option<Warning> {
+    let strength = |method: &Method| (method.factors().aal(), method.factors().iter().count());
+    rule.methods
+        .iter()
+        .zip(rule.methods.iter().skip(1))
+        .find(|(earlier, later)| strength(later) < strength(earlier))
+        .map(|(earlier, later)| Warning::WeakerMethod {
+            rule: rule.name.clone(),
+            earlier: earlier.clone(),
+            later: later.clone(),
+        })
+}
+
+fn takes_all_of(before: &Rule, rule: &Rule) -> bool {
+    before.users.is_empty()
+        && before.groups.is_empty()
+        && before.from.is_empty()
+        && rule.services.iter().all(|service| before.governs(service))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Text;
+
+    fn warnings_of(text: &str) -> Vec<String> {
+        let config = Config::parse(Text { name: "authflow.toml", text }, &[]).unwrap();
+        config.warnings().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_later_weaker_method_is_warned_of() {
+        let warned = warnings_of("[[rule]]\nname='a'\nservice=['x']\nmethods=[['password','totp'],['password']]\n");
+        assert_eq!(warned.len(), 1);
+        assert!(warned[0].contains("gets in by password"), "{}", warned[0]);
+        let equal = "[[rule]]\nname='a'\nservice=['x']\nmethods=[['publickey','totp'],['password','totp']]\n";
+        assert!(warnings_of(equal).is_empty());
+    }
+
+    #[test]
+    fn a_rule_behind_one_that_takes_everything_is_warned_of() {
+        let rules = "[[rule]]\nname='a'\nservice=['*']\nmethods=[['totp']]\n[[rule]]\nname='b'\nservice=['x']\nmethods=[['totp']]\n";
+        assert!(warnings_of(rules)[0].contains("never reached"));
+    }
+
+    #[test]
+    fn a_limit_for_tests_is_warned_of() {
+        let rules = "[[rule]]\nname='a'\nservice=['x']\nmethods=[['totp']]\nsession={idle='5s'}\n";
+        assert!(warnings_of(rules)[0].contains("5 s is for tests"));
+    }
+}

@@ -1,0 +1,273 @@
+//! `authflow.toml`: the configuration as values that cannot be wrong, and errors that name file, line, column and what was expected.
+//! An empty configuration governs no service; it never opens a door.
+
+mod file;
+mod lint;
+mod value;
+
+use std::time::Duration;
+
+pub use lint::Warning;
+
+use crate::{
+    password::Cost,
+    rule::{Request, Rule, SessionPolicy},
+    throttle::ThrottlePolicy,
+};
+
+/// The system bus, where it is on every Linux that has one.
+pub const DEFAULT_BUS_ADDRESS: &str = "unix:path=/run/dbus/system_bus_socket";
+
+/// The whole configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// PAM services that are sshd's: only there `SSH_AUTH_INFO_0` counts.
+    pub sshd_services: Vec<String>,
+    /// Where the daemon is reached.
+    pub bus_address: String,
+    /// How long one exchange with the daemon may take as a whole.
+    pub bus_timeout: Duration,
+    /// Passwords.
+    pub password: PasswordPolicy,
+    /// Codes.
+    pub totp: TotpPolicy,
+    /// Failures and locks.
+    pub throttle: ThrottlePolicy,
+    /// What a rule grants that says nothing else.
+    pub session: SessionPolicy,
+    /// The rules, in the order in which they are tried.
+    pub rules: Vec<Rule>,
+}
+
+/// Passwords: the cost of new hashes, and where passwords are looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PasswordPolicy {
+    /// The cost of new hashes.
+    pub cost: Cost,
+    /// Where a password is looked up; the first that has one decides.
+    pub sources: Vec<Source>,
+}
+
+/// Where passwords are looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// The user's record.
+    Authflow,
+    /// The system's own hash, through crypt(3).
+    Shadow,
+}
+
+/// Codes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TotpPolicy {
+    /// Steps accepted on each side of now.
+    pub skew: u8,
+    /// What an authenticator app shows above the code.
+    pub issuer: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            sshd_services: vec!["sshd".to_owned()],
+            bus_address: DEFAULT_BUS_ADDRESS.to_owned(),
+            bus_timeout: Duration::from_secs(3),
+            password: PasswordPolicy { cost: Cost::default(), sources: vec![Source::Authflow, Source::Shadow] },
+            totp: TotpPolicy { skew: 1, issuer: "authflow".to_owned() },
+            throttle: ThrottlePolicy::default(),
+            session: SessionPolicy::default(),
+            rules: Vec::new(),
+        }
+    }
+}
+
+/// A file's name, for messages, and its text.
+#[derive(Clone, Copy, Debug)]
+pub struct Text<'a> {
+    /// The file's name as an administrator knows it.
+    pub name: &'a str,
+    /// What stands in it.
+    pub text: &'a str,
+}
+
+/// What is wrong with a configuration, and where.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{file}:{line}:{column}: {message}")]
+pub struct ConfigError {
+    /// The file's name.
+    pub file: String,
+    /// Counted from 1.
+    pub line: usize,
+    /// Counted from 1, in bytes.
+    pub column: usize,
+    /// What is wrong and what was expected.
+    pub message: String,
+}
+
+impl ConfigError {
+    /// The error at byte `offset` of `source`.
+    fn at(source: Text<'_>, offset: usize, message: impl Into<String>) -> Self {
+        let before = source.text.get(..offset).unwrap_or(source.text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Self {
+            file: source.name.to_owned(),
+            line: before.matches('\n').count() + 1,
+            column: before.len() - line_start + 1,
+            message: message.into(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the main file, and the drop-ins, whose rules follow its rules in the order given.
+    ///
+    /// # Errors
+    /// The first thing that is wrong. A configuration with an error is not used in part.
+    pub fn parse(main: Text<'_>, drop_ins: &[Text<'_>]) -> Result<Self, ConfigError> {
+        file::parse(main, drop_ins)
+    }
+
+    /// Whether any rule is about that service. Where none is, authflow keeps out of the way.
+    #[must_use]
+    pub fn governs(&self, service: &str) -> bool {
+        self.rules.iter().any(|rule| rule.governs(service))
+    }
+
+    /// The rule that decides that request: the first that matches. In a governed service, none means deny.
+    #[must_use]
+    pub fn rule_for(&self, request: &Request<'_>) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.matches(request))
+    }
+
+    /// Whether the service is one of sshd's.
+    #[must_use]
+    pub fn is_sshd(&self, service: &str) -> bool {
+        self.sshd_services.iter().any(|name| name == service)
+    }
+
+    /// What is allowed and yet probably not meant.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Warning> {
+        lint::warnings(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        policy::{AtLimit, WhenUnavailable, WithoutTty},
+        rule::Remote,
+    };
+
+    fn parse(text: &str) -> Result<Config, ConfigError> {
+        Config::parse(Text { name: "authflow.toml", text }, &[])
+    }
+
+    fn error(text: &str) -> String {
+        parse(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_empty_configuration_governs_nothing() {
+        let config = parse("").unwrap();
+        assert_eq!(config, Config::default());
+        assert!(!config.governs("sshd"));
+    }
+
+    #[test]
+    fn a_rule_overrides_the_session_defaults_key_by_key() {
+        let config = parse(
+            r#"
+            [session]
+            idle = "10m"
+            at_idle = "terminate"
+            [[rule]]
+            name = "robots"
+            service = ["sshd"]
+            methods = [["publickey"]]
+            session = { idle = "none", without_tty = "ignore", when_unavailable = "deny" }
+            [[rule]]
+            name = "ssh"
+            service = ["sshd"]
+            methods = [["publickey", "totp"], ["password", "totp"]]
+            "#,
+        )
+        .unwrap();
+        let [robots, ssh] = config.rules.as_slice() else { panic!("two rules") };
+        assert_eq!(robots.session.limits.idle, None);
+        assert_eq!(robots.session.limits.at_idle, AtLimit::Terminate);
+        assert_eq!(robots.session.limits.without_tty, WithoutTty::Ignore);
+        assert_eq!(robots.session.when_unavailable, WhenUnavailable::Deny);
+        assert_eq!(ssh.session.limits.idle, Some(Duration::from_secs(600)));
+        assert_eq!(ssh.session.limits.lifetime, Some(Duration::from_secs(12 * 3600)));
+    }
+
+    #[test]
+    fn drop_ins_append_rules_and_nothing_else() {
+        let main = Text { name: "authflow.toml", text: "[[rule]]\nname='a'\nservice=['x']\nmethods=[['totp']]\n" };
+        let more = Text { name: "50-b.toml", text: "[[rule]]\nname='b'\nservice=['x']\nmethods=[['password']]\n" };
+        let config = Config::parse(main, &[more]).unwrap();
+        let request = Request { service: "x", user: "u", groups: &[], remote: Remote::Local };
+        assert_eq!(config.rule_for(&request).unwrap().name, "a", "first match wins");
+        let twice = Config::parse(main, &[main]).unwrap_err();
+        assert!(twice.to_string().starts_with("authflow.toml:1:1: the rule name \"a\" is taken"), "{twice}");
+        let foreign = Text { name: "60-c.toml", text: "\n[session]\nidle='1m'\n" };
+        let error = Config::parse(main, &[foreign]).unwrap_err().to_string();
+        assert!(error.starts_with("60-c.toml:2:2: ") && error.contains("`rule`"), "{error}");
+    }
+
+    #[test]
+    fn errors_name_file_line_column_and_what_is_expected() {
+        for (text, expected) in [
+            ("[session\n", "authflow.toml:1:9: unclosed table"),
+            ("[session]\nidel = '1m'\n", "authflow.toml:2:1: unknown field `idel`, expected one of `idle`"),
+            ("[session]\nidle = '0s'\n", "authflow.toml:2:8: \"0s\" is zero"),
+            (
+                "[session]\nidle = '99999999999999999999h'\n",
+                "authflow.toml:2:8: \"99999999999999999999h\" is no duration",
+            ),
+            ("[session]\nidle = '999999h'\n", "authflow.toml:2:8: \"999999h\" is longer than ten years"),
+            ("[session]\nidle = 15\n", "authflow.toml:2:8: "),
+            ("[session]\nat_idle = 'lock'\n", "authflow.toml:2:11: \"lock\" is not supported by this version"),
+            ("[password]\nmemory = '1KiB'\n", "authflow.toml:1:1: [password]: memory is 7MiB to 256MiB"),
+            ("[password]\nsource = []\n", "authflow.toml:1:1: [password]: source is empty"),
+            ("[totp]\nskew = 11\n", "authflow.toml:2:8: 11 is not 0 to 10"),
+            ("[throttle]\nattempts = 0\n", "authflow.toml:2:12: 0 is not 1 to 100"),
+            ("[[rule]]\nname = 'a'\nmethods = [['totp']]\n", "authflow.toml:1:1: missing field `service`"),
+            ("[[rule]]\nname='a'\nservice=[]\nmethods=[['totp']]\n", "authflow.toml:1:1: rule \"a\": service is empty"),
+            ("[[rule]]\nname='a'\nservice=['x']\nmethods=[]\n", "authflow.toml:1:1: rule \"a\": methods is empty"),
+            (
+                "[[rule]]\nname='a'\nservice=['x']\nmethods=[[]]\n",
+                "authflow.toml:4:10: a method needs at least one factor",
+            ),
+            ("[[rule]]\nname='a'\nservice=['x']\nmethods=[['otp']]\n", "authflow.toml:4:11: "),
+            (
+                "[[rule]]\nname='a'\nservice=['x']\nmethods=[['session']]\n",
+                "authflow.toml:4:10: the factor session is not",
+            ),
+            (
+                "[[rule]]\nname='a'\nservice=['x']\nmethods=[['totp']]\nfrom=['host']\n",
+                "authflow.toml:5:6: \"host\" is no",
+            ),
+        ] {
+            let error = error(text);
+            assert!(error.starts_with(expected), "{text}\n  gave: {error}");
+        }
+    }
+
+    #[test]
+    fn a_rule_for_everything_must_be_written_out() {
+        let config = parse("[[rule]]\nname='a'\nservice=['*']\nmethods=[['password']]\n").unwrap();
+        assert!(config.governs("anything"));
+        assert!(!config.rules[0].names("cron"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_the_parser_panic(text in "(\\PC|\n){0,200}") {
+            let _ = parse(&text);
+        }
+    }
+}

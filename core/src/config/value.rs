@@ -1,0 +1,170 @@
+//! The values of a configuration file that need more than TOML's own types: each is checked as it is read, so that an error
+//! points at it.
+
+use std::{str::FromStr, time::Duration};
+
+use serde::{Deserialize, Deserializer, de::Error};
+
+use crate::{
+    factor::Factor,
+    policy::{ActivityKind, AtLimit, AtMax, WhenUnavailable, WithoutTty, parse_size},
+    rule::{AccountMode, Method, Network},
+};
+
+/// Longer than any session; keeps sums of times far from overflow.
+const LONGEST: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
+
+/// A duration above zero.
+pub(super) struct Span(pub(super) Duration);
+
+/// A duration above zero, or `"none"`.
+pub(super) struct Bound(pub(super) Option<Duration>);
+
+/// A number of bytes.
+pub(super) struct Size(pub(super) u64);
+
+/// A number from a range, which an error names.
+pub(super) struct Within<const LOW: u64, const HIGH: u64>(pub(super) u64);
+
+/// A count, or `"none"`.
+pub(super) struct Count(pub(super) Option<u32>);
+
+/// A word that has a `FromStr`.
+pub(super) struct Word<T>(pub(super) T);
+
+fn span<E: Error>(text: &str) -> Result<Duration, E> {
+    let duration = humantime::parse_duration(text).map_err(|_why| {
+        E::custom(format!("{text:?} is no duration: expected a number with a unit, as 30s, 15m, 12h, 7d"))
+    })?;
+    if duration.is_zero() {
+        return Err(E::custom(format!("{text:?} is zero: expected a duration above zero")));
+    }
+    if duration > LONGEST {
+        return Err(E::custom(format!(
+            "{text:?} is longer than ten years; \"none\" is no limit, where that is allowed"
+        )));
+    }
+    Ok(duration)
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        span(&String::deserialize(deserializer)?).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bound {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text == "none" { Ok(Self(None)) } else { span(&text).map(|duration| Self(Some(duration))) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let wrong = || D::Error::custom(format!("{text:?} is no size: expected one like 64KiB or 19MiB"));
+        parse_size(&text).map(Self).ok_or_else(wrong)
+    }
+}
+
+impl<'de, const LOW: u64, const HIGH: u64> Deserialize<'de> for Within<LOW, HIGH> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = i64::deserialize(deserializer)?;
+        let inside = u64::try_from(number).ok().filter(|number| (LOW..=HIGH).contains(number));
+        inside.map(Self).ok_or_else(|| D::Error::custom(format!("{number} is not {LOW} to {HIGH}")))
+    }
+}
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "expected \"none\" or a number from 1")]
+        enum Raw {
+            Number(u32),
+            Word(String),
+        }
+        match Raw::deserialize(deserializer)? {
+            Raw::Number(number @ 1..) => Ok(Self(Some(number))),
+            Raw::Word(word) if word == "none" => Ok(Self(None)),
+            Raw::Number(0) | Raw::Word(_) => Err(D::Error::custom("expected \"none\" or a number from 1")),
+        }
+    }
+}
+
+/// Words of the language that this version does not act on yet are refused, never taken and ignored.
+pub(super) trait Supported {
+    fn is_supported(&self) -> bool {
+        true
+    }
+}
+
+impl Supported for AtLimit {
+    fn is_supported(&self) -> bool {
+        *self != Self::Lock
+    }
+}
+impl Supported for ActivityKind {}
+impl Supported for AtMax {}
+impl Supported for WhenUnavailable {}
+impl Supported for WithoutTty {}
+impl Supported for AccountMode {}
+impl Supported for Network {}
+
+impl<'de, T: FromStr<Err: std::fmt::Display> + Supported> Deserialize<'de> for Word<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let word = text.parse::<T>().map_err(D::Error::custom)?;
+        if word.is_supported() {
+            Ok(Self(word))
+        } else {
+            Err(D::Error::custom(format!("{text:?} is not supported by this version")))
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Method {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::new(&Vec::<Factor>::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+/// A word that is no account mode.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not one of: auto enforce")]
+pub struct BadAccountMode(String);
+
+impl FromStr for AccountMode {
+    type Err = BadAccountMode;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        match word {
+            "auto" => Ok(Self::Auto),
+            "enforce" => Ok(Self::Enforce),
+            _ => Err(BadAccountMode(word.to_owned())),
+        }
+    }
+}
+
+/// A word that is no network.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{0:?} is no network: expected an address, one with a prefix length (10.20.0.0/16), \"local\" or \"unknown\"; names are never resolved"
+)]
+pub struct BadNetwork(String);
+
+impl FromStr for Network {
+    type Err = BadNetwork;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        match word {
+            "unknown" => Ok(Self::Unknown),
+            "local" => Ok(Self::Local),
+            _ => word
+                .parse::<ipnet::IpNet>()
+                .or_else(|_no_prefix| word.parse::<std::net::IpAddr>().map(ipnet::IpNet::from))
+                .map(Self::Net)
+                .map_err(|_no_address| BadNetwork(word.to_owned())),
+        }
+    }
+}
