@@ -240,12 +240,12 @@ mod tests {
             ("[[rule]]\nname='a'\nservice=['x']\nmethods=[]\n", "authflow.toml:1:1: rule \"a\": methods is empty"),
             (
                 "[[rule]]\nname='a'\nservice=['x']\nmethods=[[]]\n",
-                "authflow.toml:4:10: a method needs at least one factor",
+                "authflow.toml:4:9: a method needs at least one factor",
             ),
-            ("[[rule]]\nname='a'\nservice=['x']\nmethods=[['otp']]\n", "authflow.toml:4:11: "),
+            ("[[rule]]\nname='a'\nservice=['x']\nmethods=[['otp']]\n", "authflow.toml:4:9: "),
             (
                 "[[rule]]\nname='a'\nservice=['x']\nmethods=[['session']]\n",
-                "authflow.toml:4:10: the factor session is not",
+                "authflow.toml:4:9: the factor session is not",
             ),
             (
                 "[[rule]]\nname='a'\nservice=['x']\nmethods=[['totp']]\nfrom=['host']\n",
