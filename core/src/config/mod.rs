@@ -242,7 +242,7 @@ mod tests {
                 "[[rule]]\nname='a'\nservice=['x']\nmethods=[[]]\n",
                 "authflow.toml:4:9: a method needs at least one factor",
             ),
-            ("[[rule]]\nname='a'\nservice=['x']\nmethods=[['otp']]\n", "authflow.toml:4:9: "),
+            ("[[rule]]\nname='a'\nservice=['x']\nmethods=[['otp']]\n", "authflow.toml:4:11: unknown variant `otp`"),
             (
                 "[[rule]]\nname='a'\nservice=['x']\nmethods=[['session']]\n",
                 "authflow.toml:4:9: the factor session is not",
