@@ -6,12 +6,16 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// The limits of one session. `None` is no limit.
+///
+/// In text that we write for ourselves (receipts, pending logins) a limit that is missing is none: TOML has no other way to say it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Limits {
     /// Longest inactivity.
+    #[serde(default)]
     pub idle: Option<Duration>,
     /// Longest time since the last (re)authentication, whatever the activity.
+    #[serde(default)]
     pub lifetime: Option<Duration>,
     /// How long before an end its ttys are told.
     pub warn: Duration,
@@ -205,6 +209,13 @@ mod tests {
         for bad in ["64", "KiB", "-1KiB", "64kb", "99999999999999999999GiB", ""] {
             assert_eq!(parse_size(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn no_limit_stays_no_limit_through_text() {
+        let limits = Limits { idle: None, lifetime: None, ..Limits::default() };
+        let text = toml::to_string(&limits).unwrap();
+        assert_eq!(toml::from_str::<Limits>(&text), Ok(limits));
     }
 
     #[test]
