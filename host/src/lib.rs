@@ -1,1 +1,32 @@
-//! Skeleton.
+//! Runs `authflow-core` on this machine. Adapters only: what they find out is judged in core.
+//!
+//! It works inside sshd, login, su and sudo: it starts no thread, reads no environment, keeps no descriptor and no global.
+//!
+//! # Layout
+//!
+//! - [`paths`]: where everything lies
+//! - [`file`](mod@file): trusted reads and durable writes
+//! - [`clock`], [`random`]: the machine's clocks and its random numbers
+//! - [`process`]: who a process is, beyond its pid
+//! - [`accounts`], [`shadow`]: users, groups, the system's password hashes
+//! - [`crypt`], [`hash_memory`]: what hashing needs
+//! - [`config`]: the configuration, or the last good one
+//! - [`records`], [`lock`]: user records, and the one way to settle a judgement
+//! - [`desk`]: the one driver of a flow
+//! - [`pending`]: logins that the daemon has yet to adopt
+#![deny(unsafe_code)]
+
+pub mod accounts;
+pub mod clock;
+pub mod config;
+pub mod crypt;
+pub mod desk;
+pub mod file;
+pub mod hash_memory;
+pub mod lock;
+pub mod paths;
+pub mod pending;
+pub mod process;
+pub mod random;
+pub mod records;
+pub mod shadow;

@@ -140,6 +140,13 @@ impl Config {
         self.rules.iter().find(|rule| rule.matches(request))
     }
 
+    /// The rule whose questions are put to a login that no rule matches, so that it is asked like others before it is denied: the first for
+    /// that service.
+    #[must_use]
+    pub fn stand_in_for(&self, service: &str) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.governs(service))
+    }
+
     /// Whether the service is one of sshd's.
     #[must_use]
     pub fn is_sshd(&self, service: &str) -> bool {

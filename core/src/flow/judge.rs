@@ -32,6 +32,8 @@ pub enum Standing {
     Unknown,
     /// Disabled by an administrator.
     Disabled,
+    /// The service is governed, and no rule matches this login.
+    Unruled,
 }
 
 /// The numbers a judgement goes by.
@@ -101,6 +103,9 @@ pub enum Denial {
     /// Disabled by an administrator.
     #[error("the user is disabled")]
     Disabled,
+    /// The service is governed, and no rule matches this login.
+    #[error("no rule matches this login")]
+    NoRule,
     /// No method of the rule is within the user's reach.
     #[error("the user has no authenticators for any method of the rule")]
     NotEnrolled,
@@ -133,6 +138,7 @@ impl Denial {
         match self {
             Self::UnknownUser
             | Self::Disabled
+            | Self::NoRule
             | Self::NotEnrolled
             | Self::WrongPassword
             | Self::WrongCode
@@ -216,6 +222,7 @@ impl Answered {
             Standing::Good => {}
             Standing::Unknown => return Err(Denial::UnknownUser),
             Standing::Disabled => return Err(Denial::Disabled),
+            Standing::Unruled => return Err(Denial::NoRule),
         }
         let method = choose(&self.rule.methods, &holder.has, &self.proved).ok_or(Denial::NotEnrolled)?;
         let mut factors = self.proved.clone();

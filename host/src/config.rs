@@ -1,0 +1,276 @@
+//! The configuration from its files. One that does not parse is not used: the last good one is, and only without either nobody gets
+//! in. A missing file counts as broken, since a governed machine that loses its rules must not become an open door.
+
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+use authflow_core::config::{Config, ConfigError, Text};
+
+use crate::{
+    file::{self, FileError, Trust},
+    paths::Paths,
+};
+
+/// A configuration, and where it came from.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// Where it came from.
+    pub from: From,
+}
+
+/// Where a configuration came from.
+#[derive(Debug, PartialEq, Eq)]
+pub enum From {
+    /// The live files.
+    Live,
+    /// The last good ones, since the live ones cannot be used.
+    LastGood {
+        /// Why they cannot.
+        why: String,
+    },
+}
+
+/// Why a configuration is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    /// A file cannot be read or trusted.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// What stands in it.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+/// Neither the live configuration nor a last good one can be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{live}; and no last good one: {last_good}")]
+pub struct LoadError {
+    /// What is wrong with the live one.
+    pub live: Box<Unusable>,
+    /// What is wrong with the last good one.
+    pub last_good: Box<Unusable>,
+}
+
+/// Loads the configuration, of root's files.
+///
+/// # Errors
+/// Neither the live one nor a last good one can be used.
+pub fn load(paths: &Paths) -> Result<Loaded, LoadError> {
+    load_trusting(paths, Trust::root())
+}
+
+/// Loads the configuration, of files that `trust` names.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_trusting(paths: &Paths, trust: Trust) -> Result<Loaded, LoadError> {
+    let live = match read_live(paths, trust).and_then(|files| Ok(files.parse()?)) {
+        Ok(config) => return Ok(Loaded { config, from: From::Live }),
+        Err(unusable) => unusable,
+    };
+    match Files::of_one(&paths.config_last_good(), trust).and_then(|files| Ok(files.parse()?)) {
+        Ok(config) => Ok(Loaded { config, from: From::LastGood { why: live.to_string() } }),
+        Err(last_good) => Err(LoadError { live: live.into(), last_good: last_good.into() }),
+    }
+}
+
+/// Checks `text`, named `name` in messages, as if it stood in the configuration file, together with the drop-ins that are there.
+///
+/// # Errors
+/// What is wrong with it, or with a drop-in.
+pub fn check(paths: &Paths, trust: Trust, name: &str, text: String) -> Result<Config, Unusable> {
+    Ok(candidate(paths, trust, name, text)?.parse()?)
+}
+
+/// Checks `text`, and makes it the configuration; the last good one then is what is in force from now on, drop-ins included, so that
+/// a slip of a later editor changes nothing. Tells whether anything changed.
+///
+/// # Errors
+/// What is wrong with it, or what the kernel says. Then nothing changed.
+pub fn apply(paths: &Paths, trust: Trust, name: &str, text: String) -> Result<bool, Unusable> {
+    let files = candidate(paths, trust, name, text)?;
+    files.parse()?;
+    // Drop-ins hold rules alone, so their texts behind the main one are one valid file.
+    let whole = files.joined();
+    let main = files.main.1.as_str();
+    let is_same = |path: &Path, text: &str| file::read_trusted(path, trust).is_ok_and(|there| there == text);
+    let unchanged = is_same(paths.config(), main) && is_same(&paths.config_last_good(), &whole);
+    if !unchanged {
+        write(&paths.config_last_good(), &whole)?;
+        write(paths.config(), main)?;
+    }
+    Ok(!unchanged)
+}
+
+fn candidate(paths: &Paths, trust: Trust, name: &str, text: String) -> Result<Files, Unusable> {
+    Ok(Files { main: (name.to_owned(), text), drop_ins: read_drop_ins(paths, trust)? })
+}
+
+fn write(path: &Path, text: &str) -> Result<(), FileError> {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+        return Err(FileError::Missing(path.to_owned()));
+    };
+    file::write_durably(folder, name, text.as_bytes(), 0o644)
+}
+
+/// Names and texts of the files of one configuration.
+struct Files {
+    main: (String, String),
+    drop_ins: Vec<(String, String)>,
+}
+
+impl Files {
+    fn of_one(path: &Path, trust: Trust) -> Result<Self, Unusable> {
+        Ok(Self { main: (path.display().to_string(), file::read_trusted(path, trust)?), drop_ins: Vec::new() })
+    }
+
+    fn parse(&self) -> Result<Config, ConfigError> {
+        let texts: Vec<Text<'_>> = self.drop_ins.iter().map(as_text).collect();
+        Config::parse(as_text(&self.main), &texts)
+    }
+
+    fn joined(&self) -> String {
+        let mut whole = self.main.1.clone();
+        for (name, text) in &self.drop_ins {
+            whole.push_str(&format!("\n# {name}\n{text}"));
+        }
+        whole
+    }
+}
+
+fn as_text((name, text): &(String, String)) -> Text<'_> {
+    Text { name, text }
+}
+
+fn read_live(paths: &Paths, trust: Trust) -> Result<Files, Unusable> {
+    let mut files = Files::of_one(paths.config(), trust)?;
+    files.drop_ins = read_drop_ins(paths, trust)?;
+    Ok(files)
+}
+
+/// The drop-ins in the order of their names. A folder that is not there holds none.
+fn read_drop_ins(paths: &Paths, trust: Trust) -> Result<Vec<(String, String)>, Unusable> {
+    let mut found = Vec::new();
+    for path in drop_in_paths(&paths.config_drop_ins())? {
+        found.push((path.display().to_string(), file::read_trusted(&path, trust)?));
+    }
+    Ok(found)
+}
+
+fn drop_in_paths(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
+    let failed = |source| FileError::Io { action: "read", path: folder.to_owned(), source };
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(failed)?.path();
+        // Editors' and package managers' leavings begin with a dot or end otherwise.
+        let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if !is_hidden && path.extension().is_some_and(|ending| ending == "toml") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    const ONE: &str = "[[rule]]\nname = 'one'\nservice = ['sshd']\nmethods = [['totp']]\n";
+    const TWO: &str = "[[rule]]\nname = 'two'\nservice = ['sudo']\nmethods = [['totp']]\n";
+
+    struct Machine {
+        _folder: tempfile::TempDir,
+        paths: Paths,
+    }
+
+    fn mine() -> Trust {
+        Trust::of(nix::unistd::geteuid().as_raw())
+    }
+
+    impl Machine {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let paths = Paths::new(folder.path());
+            fs::create_dir_all(paths.config_drop_ins()).unwrap();
+            Self { _folder: folder, paths }
+        }
+
+        fn with(self, text: &str) -> Self {
+            fs::write(self.paths.config(), text).unwrap();
+            self
+        }
+
+        fn load(&self) -> Result<Loaded, LoadError> {
+            load_trusting(&self.paths, mine())
+        }
+
+        fn rules(&self) -> Vec<String> {
+            self.load().unwrap().config.rules.into_iter().map(|rule| rule.name).collect()
+        }
+    }
+
+    #[test]
+    fn drop_ins_follow_in_the_order_of_their_names() {
+        let machine = Machine::new().with("");
+        fs::write(machine.paths.config_drop_ins().join("20.toml"), TWO).unwrap();
+        fs::write(machine.paths.config_drop_ins().join("10.toml"), ONE).unwrap();
+        fs::write(machine.paths.config_drop_ins().join("30.toml.dpkg-old"), "x").unwrap();
+        fs::write(machine.paths.config_drop_ins().join(".40.toml"), "x").unwrap();
+        assert_eq!(machine.rules(), ["one", "two"]);
+    }
+
+    #[test]
+    fn what_was_applied_stays_in_force_when_an_editor_slips() {
+        let machine = Machine::new().with("");
+        fs::write(machine.paths.config_drop_ins().join("10.toml"), TWO).unwrap();
+        assert!(apply(&machine.paths, mine(), "new.toml", ONE.into()).unwrap());
+        assert!(!apply(&machine.paths, mine(), "new.toml", ONE.into()).unwrap(), "a second time changes nothing");
+        for broken in ["[[rule", "unknown = 1"] {
+            fs::write(machine.paths.config(), broken).unwrap();
+            let Loaded { config, from } = machine.load().unwrap();
+            assert_eq!(config.rules.len(), 2, "drop-ins included");
+            assert!(matches!(from, From::LastGood { why } if why.contains("authflow.toml:1:")));
+        }
+        fs::remove_file(machine.paths.config()).unwrap();
+        assert_eq!(machine.rules(), ["one", "two"], "gone is broken, too");
+    }
+
+    #[test]
+    fn a_broken_drop_in_breaks_the_whole() {
+        let machine = Machine::new().with(ONE);
+        fs::write(machine.paths.config_drop_ins().join("10.toml"), "[session]\n").unwrap();
+        let error = machine.load().unwrap_err().to_string();
+        assert!(error.contains("10.toml:1:2"), "{error}");
+    }
+
+    #[test]
+    fn without_any_usable_configuration_there_is_an_error_and_no_empty_one() {
+        assert!(Machine::new().load().is_err());
+        let machine = Machine::new().with(ONE);
+        fs::set_permissions(machine.paths.config(), fs::Permissions::from_mode(0o666)).unwrap();
+        let error = machine.load().unwrap_err().to_string();
+        assert!(error.contains("mode is 0666"), "{error}");
+    }
+
+    #[test]
+    fn what_does_not_parse_is_not_applied() {
+        let machine = Machine::new().with(ONE);
+        let error = apply(&machine.paths, mine(), "new.toml", "[session]\nidle = '0s'\n".into()).unwrap_err();
+        assert!(error.to_string().starts_with("new.toml:2:8: "), "{error}");
+        assert_eq!(machine.rules(), ["one"]);
+        assert!(!machine.paths.config_last_good().exists());
+    }
+}

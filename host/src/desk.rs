@@ -1,0 +1,241 @@
+//! The one driver of a flow: asks through a [`Conversation`], hashes outside any lock, settles under it. Whoever lets a user in, the
+//! module or the daemon, comes here.
+
+use std::io;
+
+use authflow_core::{
+    config::{Config, Source},
+    factor::{Factor, Factors},
+    flow::{
+        Answered, Flow, FlowId, HashOutcome, Holder, Manner, Prompt, Standing, Step, Subject, Terms, Verdict,
+        is_left_to_the_stack,
+    },
+    password::{BadHash, PasswordHash},
+    rule::{Remote, Request, Rule},
+    secret::Secret,
+    time::Clock,
+};
+
+use crate::{
+    accounts::{self, Account, AccountError},
+    crypt,
+    hash_memory::HashMemory,
+    random,
+    records::{RecordError, Records, Slot},
+    shadow,
+};
+
+/// How a product asks.
+pub trait Conversation {
+    /// Puts one question and gives the answer.
+    ///
+    /// # Errors
+    /// The user, or the application, has ended the conversation.
+    fn ask(&mut self, prompt: Prompt) -> Result<Secret, Refused>;
+}
+
+/// The conversation ended before all was asked.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the conversation ended before all was asked")]
+pub struct Refused;
+
+/// One attempt to get in.
+#[derive(Clone, Debug)]
+pub struct Attempt<'a> {
+    /// The user name as given.
+    pub user: &'a str,
+    /// The PAM service.
+    pub service: &'a str,
+    /// Where from.
+    pub remote: Remote,
+    /// What sshd or a module before us has verified.
+    pub proved: Factors,
+    /// How to ask.
+    pub manner: Manner,
+}
+
+/// What became of an attempt.
+#[must_use]
+#[derive(Debug)]
+pub enum Decision {
+    /// No rule is about the service, or its method leaves it to other modules. Nothing was asked.
+    NotGoverned,
+    /// It was decided.
+    Verdict(Verdict),
+}
+
+/// Why an attempt came to no decision. Each denies.
+#[derive(Debug, thiserror::Error)]
+pub enum DeskError {
+    /// The user data base could not be asked.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// The shadow data base could not be asked.
+    #[error("cannot look up the system's password hash: {0}")]
+    Shadow(#[source] io::Error),
+    /// The user's record or state cannot be used.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The conversation ended.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// No memory to hash in, or no random numbers.
+    #[error("the kernel gives no memory to hash in, or no random numbers: {0}")]
+    Kernel(#[from] io::Error),
+    /// The hash could not be computed.
+    #[error(transparent)]
+    Hash(#[from] BadHash),
+}
+
+impl DeskError {
+    /// Whether our own files or the machine failed, as opposed to the user or a crowd of logins.
+    #[must_use]
+    pub const fn is_breakage(&self) -> bool {
+        match self {
+            Self::Account(_) | Self::Refused(_) | Self::Record(RecordError::Busy | RecordError::Name(_)) => false,
+            Self::Shadow(_) | Self::Record(_) | Self::Kernel(_) | Self::Hash(_) => true,
+        }
+    }
+}
+
+/// The driver, with all that it works by.
+pub struct Desk<'a> {
+    config: &'a Config,
+    records: Records,
+    clock: &'a dyn Clock,
+}
+
+impl<'a> Desk<'a> {
+    /// A desk that decides by that configuration, those records and that clock.
+    #[must_use]
+    pub const fn new(config: &'a Config, records: Records, clock: &'a dyn Clock) -> Self {
+        Self { config, records, clock }
+    }
+
+    /// Runs one attempt from the first question to the verdict.
+    ///
+    /// # Errors
+    /// It came to no decision, which denies.
+    pub fn run(&self, attempt: &Attempt<'_>, conversation: &mut dyn Conversation) -> Result<Decision, DeskError> {
+        let Some(stand_in) = self.config.stand_in_for(attempt.service) else { return Ok(Decision::NotGoverned) };
+        let account = accounts::by_name(attempt.user)?;
+        let groups = account.as_ref().map_or(&[][..], |account| account.groups.as_slice());
+        let Attempt { user, service, remote, .. } = *attempt;
+        let matched = self.config.rule_for(&Request { service, user, groups, remote });
+        let rule = matched.unwrap_or(stand_in);
+        if matched.is_some() && is_left_to_the_stack(&rule.methods, &attempt.proved) {
+            return Ok(Decision::NotGoverned);
+        }
+        let answered = self.converse(attempt, account.as_ref(), rule, conversation)?;
+        self.decide(answered, account.as_ref(), matched.is_some()).map(Decision::Verdict)
+    }
+
+    /// What the user can prove when asked: the record's factors, and the password where the system has one that counts.
+    ///
+    /// # Errors
+    /// The record or the shadow data base cannot be read.
+    pub fn has(&self, account: &Account) -> Result<Factors, DeskError> {
+        let record = self.records.authenticators(&account.name)?.unwrap_or_default();
+        let mut has = record.factors();
+        if !self.uses(Source::Authflow) {
+            has = has.iter().filter(|factor| *factor != Factor::Password).collect();
+        }
+        if self.shadow_hash(account)?.is_some() {
+            has.insert(Factor::Password);
+        }
+        Ok(has)
+    }
+
+    fn converse(
+        &self,
+        attempt: &Attempt<'_>,
+        account: Option<&Account>,
+        rule: &Rule,
+        conversation: &mut dyn Conversation,
+    ) -> Result<Answered, DeskError> {
+        let subject = Subject {
+            user: attempt.user.to_owned(),
+            uid: account.map(|account| account.uid),
+            service: attempt.service.to_owned(),
+            remote: attempt.remote,
+            is_sshd: self.config.is_sshd(attempt.service),
+        };
+        let id = FlowId::new(random::bytes()?);
+        let mut step = Flow::begin(id, rule, subject, attempt.proved.clone(), attempt.manner);
+        loop {
+            match step {
+                Step::Ask(ask) => {
+                    let answer = conversation.ask(ask.prompt())?;
+                    step = ask.answer(answer);
+                }
+                Step::Answered(answered) => return Ok(answered),
+            }
+        }
+    }
+
+    fn decide(&self, answered: Answered, account: Option<&Account>, is_ruled: bool) -> Result<Verdict, DeskError> {
+        let holder = self.holder(account, is_ruled)?;
+        let password = answered.password(&holder.keys).unwrap_or_default();
+        let hash = self.hash(&password, &holder, account)?;
+        let user = answered.subject().user.clone();
+        let slot = if account.is_some() { Slot::User(&user) } else { Slot::Decoy(&user) };
+        let terms = Terms { throttle: self.config.throttle, skew: self.config.totp.skew };
+        let judge = |state: &_| answered.judge(hash, &holder, state, (&terms, self.clock.now().wall));
+        Ok(self.records.settle(slot, judge)?)
+    }
+
+    fn holder(&self, account: Option<&Account>, is_ruled: bool) -> Result<Holder, DeskError> {
+        let Some(account) = account else {
+            return Ok(Holder { standing: Standing::Unknown, keys: <_>::default(), has: Factors::none() });
+        };
+        let standing = if self.records.is_disabled(&account.name)? {
+            Standing::Disabled
+        } else if is_ruled {
+            Standing::Good
+        } else {
+            Standing::Unruled
+        };
+        let keys = self.records.authenticators(&account.name)?.unwrap_or_default();
+        Ok(Holder { standing, keys, has: self.has(account)? })
+    }
+
+    /// Compares the password with the hash of the first source that has one. Everybody costs the same: one Argon2 computation, and where the
+    /// system's own hashes count, one of those; a stand-in takes the place of what a user does not have.
+    fn hash(&self, password: &Secret, holder: &Holder, account: Option<&Account>) -> Result<HashOutcome, DeskError> {
+        let own = holder.keys.password.as_ref().filter(|_| self.uses(Source::Authflow)).map(|own| own.hash.clone());
+        let has_own = own.is_some();
+        let hash = own.unwrap_or_else(|| PasswordHash::impossible(self.config.password.cost));
+        let mut memory = HashMemory::new(hash.cost().blocks())?;
+        let own_matches = hash.verify(password, memory.blocks())?;
+        drop(memory);
+        let shadow_matches = if self.uses(Source::Shadow) {
+            match account.map(|account| self.shadow_hash(account)).transpose()?.flatten() {
+                Some(hash) => Some(crypt::verify(password, &hash)),
+                None => {
+                    crypt::verify_nothing(password);
+                    None
+                }
+            }
+        } else {
+            None
+        };
+        let by_source = |source: &Source| match source {
+            Source::Authflow => has_own.then_some(own_matches),
+            Source::Shadow => shadow_matches,
+        };
+        let matches = self.config.password.sources.iter().find_map(by_source).unwrap_or(false);
+        Ok(if matches { HashOutcome::Matched } else { HashOutcome::Mismatched })
+    }
+
+    fn uses(&self, source: Source) -> bool {
+        self.config.password.sources.contains(&source)
+    }
+
+    fn shadow_hash(&self, account: &Account) -> Result<Option<Secret>, DeskError> {
+        if !self.uses(Source::Shadow) {
+            return Ok(None);
+        }
+        let entry = shadow::by_name(&account.name).map_err(DeskError::Shadow)?;
+        Ok(entry.filter(shadow::Entry::has_password).map(|entry| entry.hash))
+    }
+}

@@ -1,0 +1,106 @@
+//! The memory that Argon2 works in: mapped for one hash and given back at once. From the heap it would stay with the host process,
+//! unwiped and in its core dumps, a hundred megabytes after ten logins.
+#![allow(unsafe_code)]
+
+use std::{ffi::c_void, io, ptr::NonNull, slice};
+
+use argon2::Block;
+
+/// Below this a huge page costs more to clear than it saves.
+const WORTH_A_HUGE_PAGE: usize = 1024 * 1024;
+
+/// Memory for one hash, wiped by unmapping when dropped.
+pub struct HashMemory {
+    start: NonNull<Block>,
+    blocks: usize,
+}
+
+impl HashMemory {
+    /// Memory of that many blocks of 1 KiB, all zero.
+    ///
+    /// # Errors
+    /// The kernel has none: a login's cgroup may be full.
+    pub fn new(blocks: usize) -> io::Result<Self> {
+        let bytes = blocks
+            .checked_mul(size_of::<Block>())
+            .filter(|bytes| *bytes > 0)
+            .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        // SAFETY: a fresh anonymous mapping touches nothing that exists.
+        let start = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                bytes,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            )
+        };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let start = NonNull::new(start.cast::<Block>()).ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        let memory = Self { start, blocks };
+        // Each is a wish: an old kernel that cannot grant it must not keep anybody out.
+        memory.advise(libc::MADV_DONTDUMP);
+        memory.advise(libc::MADV_WIPEONFORK);
+        if bytes >= WORTH_A_HUGE_PAGE {
+            memory.advise(libc::MADV_HUGEPAGE);
+        }
+        Ok(memory)
+    }
+
+    /// The blocks.
+    pub fn blocks(&mut self) -> &mut [Block] {
+        // SAFETY: the mapping is that long and page-aligned, zeroed bytes are a valid block, and `&mut self` makes it the only view.
+        unsafe { slice::from_raw_parts_mut(self.start.as_ptr(), self.blocks) }
+    }
+
+    fn bytes(&self) -> usize {
+        self.blocks * size_of::<Block>()
+    }
+
+    fn advise(&self, advice: libc::c_int) {
+        // SAFETY: the mapping is ours, and none of the advice given here changes what a read of it yields in this process.
+        unsafe { libc::madvise(self.start.as_ptr().cast::<c_void>(), self.bytes(), advice) };
+    }
+}
+
+impl Drop for HashMemory {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is ours, as long as this, and nothing borrows from it any more.
+        unsafe { libc::munmap(self.start.as_ptr().cast::<c_void>(), self.bytes()) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_is_zero_and_as_long_as_asked() {
+        let mut memory = HashMemory::new(19 * 1024).unwrap();
+        assert_eq!(memory.blocks().len(), 19 * 1024);
+        assert!(memory.blocks()[7].as_ref().iter().all(|word| *word == 0));
+    }
+
+    #[test]
+    fn nothing_or_more_than_there_is_is_an_error() {
+        assert!(HashMemory::new(0).is_err());
+        assert!(HashMemory::new(usize::MAX).is_err());
+        assert!(HashMemory::new(usize::MAX / 2048).is_err());
+    }
+
+    #[test]
+    fn the_memory_goes_back_with_each_hash() {
+        let resident = || {
+            let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+            statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4
+        };
+        let before = resident();
+        for _ in 0..20 {
+            HashMemory::new(19 * 1024).unwrap().blocks().iter_mut().for_each(|block| block.as_mut()[0] = 1);
+        }
+        assert!(resident() < before + 19 * 1024, "less than one mapping stays, whatever other tests do meanwhile");
+    }
+}

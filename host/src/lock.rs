@@ -1,0 +1,67 @@
+//! The lock of a user's state: a file beside it that is never renamed and never removed. A lock on the state itself would be a lock
+//! on a file that the next rename throws away, and let the same code in many times.
+
+use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt, path::Path, thread, time::Duration};
+
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::{
+    clock::monotonic,
+    file::{self, FileError, Trust},
+};
+
+/// How long a login waits for others of the same user before it is denied as busy.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Between two tries: flock(2) has no time-out of its own, and a timer signal would be the host process's.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// The lock, held until dropped.
+#[derive(Debug)]
+pub struct Lock(#[allow(dead_code, reason = "held for its drop")] Flock<std::fs::File>);
+
+/// Why there is no lock.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Others held it all the time.
+    #[error("busy: other logins of the same user hold the lock")]
+    Busy,
+    /// The lock file cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// Takes the lock at `path`, which is made if it is not there.
+///
+/// # Errors
+/// Others hold it for two seconds, or the file cannot be used.
+pub fn take(path: &Path, trust: Trust) -> Result<Lock, LockError> {
+    let mut file = file::open(OpenOptions::new().read(true).write(true).create(true).mode(0o600), 0, path)?;
+    let meta = file.metadata().map_err(|source| FileError::Io { action: "look at", path: path.to_owned(), source })?;
+    file::check(path, &meta, trust, meta.is_file(), "a regular file")?;
+    let deadline = monotonic().saturating_add(PATIENCE);
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(Lock(lock)),
+            Err((back, _held_by_another)) if monotonic() < deadline => file = back,
+            Err(_) => return Err(LockError::Busy),
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_held_by_one_until_it_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("alice.lock");
+        let trust = Trust::of(nix::unistd::geteuid().as_raw());
+        let first = take(&path, trust).unwrap();
+        assert!(matches!(take(&path, trust), Err(LockError::Busy)));
+        drop(first);
+        take(&path, trust).unwrap();
+    }
+}

@@ -1,0 +1,142 @@
+//! Who a process is: a pid alone may be another's tomorrow, so it goes with the time at which the process started.
+
+use std::{fmt, fs, io, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// A process, for as long as this boot lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ProcessId {
+    /// The pid.
+    pub pid: u32,
+    /// When it started, in clock ticks since boot (`/proc/PID/stat`, field 22).
+    pub start_time: u64,
+}
+
+impl ProcessId {
+    /// The process that has that pid now.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn of(pid: u32) -> io::Result<Self> {
+        let start_time = stat_field(pid, 22)?;
+        Ok(Self { pid, start_time })
+    }
+
+    /// This process.
+    ///
+    /// # Errors
+    /// `/proc` is not there.
+    pub fn current() -> io::Result<Self> {
+        Self::of(std::process::id())
+    }
+
+    /// The parent of this process.
+    ///
+    /// # Errors
+    /// `/proc` is not there.
+    pub fn parent_of_current() -> io::Result<Self> {
+        Self::of(nix::unistd::getppid().as_raw().unsigned_abs())
+    }
+
+    /// Whether this very process still runs.
+    #[must_use]
+    pub fn is_alive(self) -> bool {
+        Self::of(self.pid).is_ok_and(|now| now == self)
+    }
+}
+
+/// `PID-STARTTIME`, as in file names.
+impl fmt::Display for ProcessId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.pid, self.start_time)
+    }
+}
+
+/// A text that names no process.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("expected PID-STARTTIME")]
+pub struct BadProcessId;
+
+impl FromStr for ProcessId {
+    type Err = BadProcessId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (pid, start_time) = text.split_once('-').ok_or(BadProcessId)?;
+        let (pid, start_time) = (pid.parse().ok(), start_time.parse().ok());
+        pid.zip(start_time).map(|(pid, start_time)| Self { pid, start_time }).ok_or(BadProcessId)
+    }
+}
+
+/// The parent of a process.
+///
+/// # Errors
+/// The process is gone.
+pub fn parent(pid: u32) -> io::Result<u32> {
+    stat_field(pid, 4)
+}
+
+/// The id of this boot; another one after each.
+///
+/// # Errors
+/// `/proc` is not there.
+pub fn boot_id() -> io::Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+}
+
+/// The kernel's audit session id of a process, if it is set.
+#[must_use]
+pub fn audit_session(pid: u32) -> Option<u32> {
+    set_number(pid, "sessionid")
+}
+
+/// The kernel's login uid of a process, if it is set.
+#[must_use]
+pub fn login_uid(pid: u32) -> Option<u32> {
+    set_number(pid, "loginuid")
+}
+
+fn set_number(pid: u32, name: &str) -> Option<u32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/{name}")).ok()?;
+    text.trim().parse().ok().filter(|number| *number != u32::MAX)
+}
+
+/// A field of `/proc/PID/stat`, counted from 1 as in proc(5).
+fn stat_field<T: FromStr>(pid: u32, number: usize) -> io::Result<T> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    field(&stat, number).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/PID/stat has another shape"))
+}
+
+fn field<T: FromStr>(stat: &str, number: usize) -> Option<T> {
+    // The second field is the program's name, which may hold blanks and parentheses: count from the last one.
+    let (_name, rest) = stat.rsplit_once(')')?;
+    rest.split_whitespace().nth(number.checked_sub(3)?)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_its_pid_and_its_start() {
+        let this = ProcessId::current().unwrap();
+        assert!(this.is_alive());
+        assert!(!ProcessId { start_time: this.start_time + 1, ..this }.is_alive(), "the pid of an earlier process");
+        assert_eq!(this.to_string().parse(), Ok(this));
+        assert_eq!(parent(this.pid).unwrap(), ProcessId::parent_of_current().unwrap().pid);
+    }
+
+    #[test]
+    fn a_name_cannot_shift_the_fields() {
+        let stat = "7 (a) R 1 (b) S 42 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 99 23";
+        assert_eq!(field::<u32>(stat, 4), Some(42));
+        assert_eq!(field::<u64>("7 (x) S", 22), None);
+    }
+
+    #[test]
+    fn what_is_no_process_id_is_refused() {
+        for bad in ["", "7", "7-", "-7", "7-8-9", "a-b", "../7-8"] {
+            assert_eq!(bad.parse::<ProcessId>(), Err(BadProcessId), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! User records: authenticators and state on disk. [`Records::settle`] is the one way from a judgement to a verdict: under the user's
+//! lock, and only after the next state is durable.
+
+use std::path::PathBuf;
+
+use authflow_core::{
+    account::{Authenticators, BadRecord},
+    flow::{Judgement, Verdict, Written},
+    name::{self, BadName},
+    state::{BadState, State},
+};
+
+use crate::{
+    file::{self, FileError, Trust},
+    lock::{self, Lock, LockError},
+    paths::Paths,
+};
+
+/// Why a record cannot be used. Each denies: an unreadable record is never "not enrolled".
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The user name cannot have a record.
+    #[error(transparent)]
+    Name(#[from] BadName),
+    /// A file cannot be read, trusted or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// What stands in the record.
+    #[error("{}: {why}", path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: BadRecord,
+    },
+    /// What stands in the state.
+    #[error("{}: {why}", path.display())]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: BadState,
+    },
+    /// Other logins of the user held the lock for too long.
+    #[error("busy: other logins of the same user hold the lock")]
+    Busy,
+    /// Configuration management owns the record.
+    #[error("{} is managed: it is never written here", .0.display())]
+    Managed(PathBuf),
+}
+
+impl From<LockError> for RecordError {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Busy => Self::Busy,
+            LockError::File(error) => Self::File(error),
+        }
+    }
+}
+
+/// All users' records.
+#[derive(Clone, Debug)]
+pub struct Records {
+    paths: Paths,
+    trust: Trust,
+}
+
+/// Whose state an attempt goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slot<'a> {
+    /// A user of this machine.
+    User(&'a str),
+    /// A name that is none: one of a fixed number of decoys takes the same lock and the same write, and no file is made a name.
+    Decoy(&'a str),
+}
+
+impl Slot<'_> {
+    fn file_name(self) -> Result<String, BadName> {
+        match self {
+            Self::User(user) => name::file_name(user),
+            Self::Decoy(user) => Ok(name::decoy_name(user)),
+        }
+    }
+}
+
+impl Records {
+    /// Root's records in those places.
+    #[must_use]
+    pub const fn new(paths: Paths) -> Self {
+        Self { paths, trust: Trust::root() }
+    }
+
+    /// Records that somebody else owns: for image builds and tests without root.
+    #[must_use]
+    pub const fn trusting(paths: Paths, trust: Trust) -> Self {
+        Self { paths, trust }
+    }
+
+    /// What the user can prove with. A managed record wins; `None` is a user without any.
+    ///
+    /// # Errors
+    /// Anything but "there is none".
+    pub fn authenticators(&self, user: &str) -> Result<Option<Authenticators>, RecordError> {
+        let file_name = format!("{}.toml", name::file_name(user)?);
+        if let Some(record) = self.read(self.paths.managed_users().join(&file_name), Authenticators::parse)? {
+            return Ok(Some(record));
+        }
+        self.read(self.paths.users().join(&file_name), Authenticators::parse_own)
+    }
+
+    /// Whether configuration management owns the user's record.
+    ///
+    /// # Errors
+    /// The managed record cannot be read.
+    pub fn is_managed(&self, user: &str) -> Result<bool, RecordError> {
+        let path = self.paths.managed_users().join(format!("{}.toml", name::file_name(user)?));
+        Ok(self.read(path, Authenticators::parse)?.is_some())
+    }
+
+    /// The user's counters and used steps as they stand, to be shown.
+    ///
+    /// # Errors
+    /// They cannot be read. A user who never tried has empty ones.
+    pub fn state(&self, user: &str) -> Result<State, RecordError> {
+        self.read_state(&name::file_name(user)?)
+    }
+
+    /// Whether an administrator disabled the user.
+    ///
+    /// # Errors
+    /// It cannot be found out.
+    pub fn is_disabled(&self, user: &str) -> Result<bool, RecordError> {
+        let path = self.paths.state().join(format!("{}.disabled", name::file_name(user)?));
+        match path.symlink_metadata() {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(FileError::Io { action: "look at", path, source }.into()),
+        }
+    }
+
+    /// Takes the lock of the slot, has `judge` judge by its state, makes the next state durable, and only then opens the verdict. `judge` is
+    /// called under the lock, so a time it reads is later than that of any judgement before.
+    ///
+    /// # Errors
+    /// Without lock, state or durable write there is no verdict.
+    #[allow(clippy::disallowed_methods, reason = "this is the one place that may say that a state is durable")]
+    pub fn settle(&self, slot: Slot<'_>, judge: impl FnOnce(&State) -> Judgement) -> Result<Verdict, RecordError> {
+        let file_name = slot.file_name()?;
+        let _lock = self.lock(&file_name)?;
+        let Judgement { next, verdict } = judge(&self.read_state(&file_name)?);
+        self.write_state(&file_name, &next)?;
+        Ok(verdict.commit(Written::after_durable_write()))
+    }
+
+    /// Changes the user's authenticators under the lock; tells what `change` tells. Writes only if the text differs, so a change that
+    /// changes nothing leaves the file alone.
+    ///
+    /// # Errors
+    /// The record is managed, cannot be read or written, or `change` refuses.
+    pub fn update<T, E: From<RecordError>>(
+        &self,
+        user: &str,
+        change: impl FnOnce(&mut Authenticators) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let file_name = name::file_name(user).map_err(RecordError::from)?;
+        let record_name = format!("{file_name}.toml");
+        if self.is_managed(user)? {
+            return Err(RecordError::Managed(self.paths.managed_users().join(record_name)).into());
+        }
+        self.ensure_folder(self.paths.users())?;
+        let _lock = self.lock(&file_name)?;
+        let before = self.authenticators(user)?;
+        let mut record = before.clone().unwrap_or_default();
+        let told = change(&mut record)?;
+        let text = record.to_text();
+        if before.is_none_or(|before| *before.to_text() != *text) {
+            file::write_durably(&self.paths.users(), &record_name, text.as_bytes(), 0o600)
+                .map_err(RecordError::from)?;
+        }
+        Ok(told)
+    }
+
+    /// Changes the user's state under the lock.
+    ///
+    /// # Errors
+    /// It cannot be read or written.
+    pub fn update_state<T>(&self, user: &str, change: impl FnOnce(&mut State) -> T) -> Result<T, RecordError> {
+        let file_name = name::file_name(user)?;
+        let _lock = self.lock(&file_name)?;
+        let mut state = self.read_state(&file_name)?;
+        let before = state.clone();
+        let told = change(&mut state);
+        if state != before {
+            self.write_state(&file_name, &state)?;
+        }
+        Ok(told)
+    }
+
+    fn lock(&self, file_name: &str) -> Result<Lock, RecordError> {
+        self.ensure_folder(self.paths.state())?;
+        Ok(lock::take(&self.paths.state().join(format!("{file_name}.lock")), self.trust)?)
+    }
+
+    fn ensure_folder(&self, folder: PathBuf) -> Result<(), RecordError> {
+        if !folder.is_dir() {
+            file::ensure_folder(&self.paths.state_home(), 0o755)?;
+            file::ensure_folder(&folder, 0o700)?;
+        }
+        Ok(())
+    }
+
+    fn read_state(&self, file_name: &str) -> Result<State, RecordError> {
+        let path = self.paths.state().join(file_name);
+        match file::read_trusted(&path, self.trust) {
+            Ok(text) => State::parse(&text).map_err(|why| RecordError::State { path, why }),
+            Err(error) if error.is_missing() => Ok(State::default()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn write_state(&self, file_name: &str, state: &State) -> Result<(), RecordError> {
+        Ok(file::write_durably(&self.paths.state(), file_name, state.to_text().as_bytes(), 0o600)?)
+    }
+
+    fn read(
+        &self,
+        path: PathBuf,
+        parse: impl FnOnce(&str) -> Result<Authenticators, BadRecord>,
+    ) -> Result<Option<Authenticators>, RecordError> {
+        match file::read_trusted(&path, self.trust).map(zeroize::Zeroizing::new) {
+            Ok(text) => parse(&text).map(Some).map_err(|why| RecordError::Record { path, why }),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use authflow_core::{secret::Secret, time::WallTime, totp::TotpKey};
+
+    use super::*;
+
+    fn records() -> (tempfile::TempDir, Records) {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("var/lib")).unwrap();
+        let paths = Paths::new(folder.path());
+        let trust = Trust::of(nix::unistd::geteuid().as_raw());
+        (folder, Records::trusting(paths, trust))
+    }
+
+    fn enrol(records: &Records) -> Result<(), RecordError> {
+        let key = TotpKey::new("phone", Secret::new(vec![7; 20]), WallTime::default()).unwrap();
+        records.update("alice", |record| {
+            record.add_totp(key).unwrap();
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn a_record_is_there_once_written_and_root_alone_reads_it() {
+        let (_folder, records) = records();
+        assert!(records.authenticators("alice").unwrap().is_none());
+        enrol(&records).unwrap();
+        assert_eq!(records.authenticators("alice").unwrap().unwrap().totp().len(), 1);
+        let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(records.paths.users()), 0o700);
+        assert_eq!(mode(records.paths.users().join("alice.toml")), 0o600);
+    }
+
+    #[test]
+    fn a_managed_record_wins_and_is_never_written() {
+        let (_folder, records) = records();
+        enrol(&records).unwrap();
+        fs::create_dir_all(records.paths.managed_users()).unwrap();
+        fs::write(records.paths.managed_users().join("alice.toml"), "version = 1\n").unwrap();
+        assert!(records.authenticators("alice").unwrap().unwrap().totp().is_empty());
+        assert!(matches!(enrol(&records), Err(RecordError::Managed(_))));
+    }
+
+    #[test]
+    fn a_broken_record_or_state_is_an_error_and_not_an_empty_one() {
+        let (_folder, records) = records();
+        enrol(&records).unwrap();
+        let path = records.paths.users().join("alice.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, &text[..text.len() / 2]).unwrap();
+        assert!(matches!(records.authenticators("alice"), Err(RecordError::Record { .. })));
+        fs::write(records.paths.state().join("alice"), "").unwrap();
+        assert!(matches!(records.state("alice"), Err(RecordError::State { .. })));
+        let unlocked = records.update_state("alice", |state| state.throttle.unlock());
+        assert!(matches!(unlocked, Err(RecordError::State { .. })), "nor is it repaired in silence");
+    }
+
+    #[test]
+    fn a_mark_disables_a_user() {
+        let (_folder, records) = records();
+        assert!(!records.is_disabled("alice").unwrap());
+        records.update_state("alice", |_| ()).unwrap();
+        fs::write(records.paths.state().join("alice.disabled"), "").unwrap();
+        assert!(records.is_disabled("alice").unwrap());
+        assert!(!records.is_disabled("alice.disabled").unwrap());
+    }
+}
