@@ -1,0 +1,34 @@
+#!/bin/bash
+# Inside the bed: install, configure, start bus and daemon, measure.
+set -euo pipefail
+release=${CARGO_TARGET_DIR:-target}/release
+make --silent install
+bench=$release/authflow-bench
+
+useradd --create-home alice
+cat > /etc/authflow/authflow.toml <<'CONFIG'
+[[rule]]
+name = "bench-login"
+service = ["bench-login"]
+methods = [["password"]]
+[[rule]]
+name = "bench-session"
+service = ["bench-session"]
+methods = [["stack"]]
+session = { idle = "1h", without_tty = "idle" }
+CONFIG
+for service in bench-login bench-session; do
+  for phase in auth account session; do echo "$phase required pam_authflow.so"; done > /etc/pam.d/$service
+done
+echo 'a long enough password' | authflow passwd --user alice --stdin >/dev/null
+
+dbus-daemon --system --nofork --nopidfile &
+until [ -S /run/dbus/system_bus_socket ]; do sleep 0.05; done
+/usr/libexec/authflow-sessiond & daemon=$!
+until authflow sessions --json >/dev/null 2>&1; do sleep 0.05; done
+
+echo "login";     $bench login
+echo "session";   $bench session
+echo "footprint"; $bench footprint
+echo "daemon";    $bench crowd $daemon
+echo "size";      $bench size /usr/lib/"$(gcc -print-multiarch)"/security/pam_authflow.so

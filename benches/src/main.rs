@@ -1,0 +1,153 @@
+//! `authflow-bench`: measures inside a bed that `benches/run.sh` lays out. Each measurement prints its figure beside its goal; nothing
+//! here fails because something was slow.
+
+mod figures;
+mod pam;
+
+use std::{
+    path::Path,
+    process::exit,
+    time::{Duration, Instant},
+};
+
+use authflow_core::{
+    password::{Cost, PasswordHash, SALT_BYTES},
+    secret::Secret,
+};
+use authflow_host::hash_memory::HashMemory;
+use figures::{Process, median, show};
+use pam::{Phase, Transaction};
+
+const PASSWORD: &str = "a long enough password";
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["login"] => login(),
+        ["session"] => session(),
+        ["footprint"] => footprint(),
+        ["crowd", pid] => crowd(pid.parse().expect("the daemon's pid")),
+        ["size", module] => size(Path::new(module)),
+        _ => {
+            eprintln!("usage: authflow-bench login | session | footprint | crowd DAEMON-PID | size MODULE");
+            exit(2);
+        }
+    }
+}
+
+/// The module's own work in a login, beside one Argon2id verification. Interleaved, so that both see the same machine.
+fn login() {
+    let cost = Cost::default();
+    let mut memory = HashMemory::new(cost.blocks()).expect("memory for Argon2");
+    let secret = Secret::from(PASSWORD);
+    let hash = PasswordHash::create(cost, [7; SALT_BYTES], &secret, memory.blocks()).expect("a hash");
+    drop(memory);
+    let (mut logins, mut hashes) = (Vec::new(), Vec::new());
+    for _ in 0..100 {
+        let transaction = Transaction::start("bench-login", "alice", PASSWORD);
+        logins.push(timed(|| {
+            transaction.run(Phase::Authenticate);
+            transaction.run(Phase::Account);
+        }));
+        hashes.push(timed(|| {
+            // As the module does it: mapped for this one hash and given back at once.
+            let mut memory = HashMemory::new(cost.blocks()).expect("memory for Argon2");
+            assert!(hash.verify(&secret, memory.blocks()).expect("memory for Argon2"));
+        }));
+    }
+    let (login, hash) = (median(&mut logins), median(&mut hashes));
+    show("auth + account, median", format!("{:.2} ms", login.as_secs_f64() * 1e3), "");
+    show("one Argon2id verification, median", format!("{:.2} ms", hash.as_secs_f64() * 1e3), "");
+    let own = login.saturating_sub(hash).as_secs_f64() / hash.as_secs_f64() * 100.0;
+    show("the module's own work, of a verification", format!("{own:.1} %"), "under 5 %");
+}
+
+/// Opening a session as the module sees it, beside a bare round trip on the same bus.
+fn session() {
+    let (mut opens, mut pings) = (Vec::new(), Vec::new());
+    for _ in 0..200 {
+        let transaction = Transaction::start("bench-session", "alice", PASSWORD);
+        opens.push(timed(|| transaction.run(Phase::Open)));
+        transaction.run(Phase::Close);
+        pings.push(timed(ping));
+    }
+    let (open, ping) = (median(&mut opens), median(&mut pings));
+    show("pam_open_session, median", format!("{:.0} us", open.as_secs_f64() * 1e6), "");
+    show("connect, Ping, close, median", format!("{:.0} us", ping.as_secs_f64() * 1e6), "");
+    show("ratio", format!("{:.2}", open.as_secs_f64() / ping.as_secs_f64()), "at most 3");
+}
+
+fn ping() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let connection = zbus::connection::Builder::address(authflow_core::config::DEFAULT_BUS_ADDRESS)
+            .expect("the address")
+            .build()
+            .await
+            .expect("the bus");
+        connection
+            .call_method(
+                Some("org.authflow.sessiond1"),
+                "/org/authflow/sessiond1",
+                Some("org.freedesktop.DBus.Peer"),
+                "Ping",
+                &(),
+            )
+            .await
+            .expect("an answer");
+    });
+}
+
+/// What a thousand logins leave behind in the process that they ran in.
+fn footprint() {
+    let once = || {
+        let transaction = Transaction::start("bench-login", "alice", PASSWORD);
+        for phase in [Phase::Authenticate, Phase::Account, Phase::Open, Phase::Close] {
+            transaction.run(phase);
+        }
+    };
+    // The first login maps libraries that stay.
+    once();
+    let before = Process::this();
+    for _ in 0..1000 {
+        once();
+    }
+    let after = Process::this();
+    show("threads before and after 1,000 logins", format!("{} {}", before.threads, after.threads), "the same");
+    show("descriptors", format!("{} {}", before.descriptors, after.descriptors), "the same");
+    let growth = after.resident_kib.saturating_sub(before.resident_kib);
+    show("resident memory grew by", format!("{growth} KiB"), "at most 1024 KiB");
+}
+
+/// The daemon with a thousand idle sessions: what it holds, and how often it wakes.
+fn crowd(daemon: u32) {
+    let alone = Process::of(daemon);
+    let mut leaders = Vec::new();
+    for _ in 0..1000 {
+        leaders.push(figures::child(|| {
+            let transaction = Transaction::start("bench-session", "alice", PASSWORD);
+            transaction.run(Phase::Open);
+            // The leader must live on without closing.
+            std::mem::forget(transaction);
+        }));
+    }
+    let crowded = Process::of(daemon);
+    // A window is the thing measured here, so this is the one place that sleeps.
+    std::thread::sleep(Duration::from_secs(20));
+    let later = Process::of(daemon);
+    leaders.into_iter().for_each(figures::Child::end);
+    show("daemon resident, no sessions", format!("{} KiB", alone.resident_kib), "");
+    show("daemon resident, 1,000 sessions", format!("{} KiB", crowded.resident_kib), "reported");
+    show("its wake-ups in 20 s without a deadline", format!("{}", later.switches - crowded.switches), "0");
+}
+
+fn size(module: &Path) {
+    let bytes = std::fs::metadata(module).expect("the module").len();
+    show("pam_authflow.so, stripped", format!("{} KiB", bytes / 1024), "under 2048 KiB");
+}
+
+fn timed(work: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    work();
+    start.elapsed()
+}
