@@ -119,7 +119,8 @@ fn write(path: &Path, text: &str) -> Result<(), FileError> {
 }
 
 /// Names and texts of the files of one configuration.
-struct Files {
+#[derive(Debug)]
+pub struct Files {
     main: (String, String),
     drop_ins: Vec<(String, String)>,
 }
@@ -129,7 +130,16 @@ impl Files {
         Ok(Self { main: (path.display().to_string(), file::read_trusted(path, trust)?), drop_ins: Vec::new() })
     }
 
-    fn parse(&self) -> Result<Config, ConfigError> {
+    /// The main file, then the drop-ins.
+    pub fn texts(&self) -> impl Iterator<Item = Text<'_>> {
+        std::iter::once(&self.main).chain(&self.drop_ins).map(as_text)
+    }
+
+    /// The configuration that they are.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn parse(&self) -> Result<Config, ConfigError> {
         let texts: Vec<Text<'_>> = self.drop_ins.iter().map(as_text).collect();
         Config::parse(as_text(&self.main), &texts)
     }
@@ -147,7 +157,11 @@ fn as_text((name, text): &(String, String)) -> Text<'_> {
     Text { name, text }
 }
 
-fn read_live(paths: &Paths, trust: Trust) -> Result<Files, Unusable> {
+/// The live files, right or wrong: to check them, and to show where a value comes from.
+///
+/// # Errors
+/// One cannot be read or trusted.
+pub fn read_live(paths: &Paths, trust: Trust) -> Result<Files, Unusable> {
     let mut files = Files::of_one(paths.config(), trust)?;
     files.drop_ins = read_drop_ins(paths, trust)?;
     Ok(files)

@@ -1,6 +1,7 @@
 //! One code, many logins at the same moment: exactly one gets in. What is under test is the lock and the order of write and verdict, so
 //! every login opens the files itself, as separate sshd processes do.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on must fail")]
 use std::{fs, sync::Barrier, thread, time::Duration};
 
 use authflow_core::{
