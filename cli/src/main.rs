@@ -1,2 +1,44 @@
-//! Skeleton.
-fn main() {}
+//! `authflow`: sessions and authenticators, for users and administrators.
+//!
+//! # Layout
+//!
+//! - `command`: one file a command: its arguments, what it does, what it says
+//! - `context`: what every command is run with: paths, clock, output
+//! - `daemon`: the only place that talks with authflow-sessiond
+//! - `session`: a session, live or closed, as people and programs are shown it
+//! - `terminal`: hidden prompts, questions
+//! - `qr`, `otpauth`: enrolling an authenticator app
+//! - `subject`, `hashing`: a user's records, and what is written to them
+//! - `strength`: how long a password must be
+//! - `output`: tables, JSON, times
+//! - `error`: every error, and its exit code
+#![forbid(unsafe_code)]
+
+mod command;
+mod context;
+mod daemon;
+mod error;
+mod hashing;
+mod otpauth;
+mod output;
+mod qr;
+mod session;
+mod strength;
+mod subject;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    match command::Arguments::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            if !error.is_gone_reader() {
+                output::note(&output::text::clean(&error.to_string()));
+            }
+            error.exit_code()
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! `authflow config apply FILE`: puts a file in force. It is checked together with the drop-ins first; a file with an error
+//! changes nothing.
+
+use std::path::PathBuf;
+
+use authflow_host::config;
+use serde::Serialize;
+
+use crate::{
+    context::Context,
+    error::Error,
+    output::{note, text::clean},
+};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Apply {
+    /// The new configuration
+    file: PathBuf,
+}
+
+#[derive(Serialize)]
+struct Applied {
+    changed: bool,
+    file: String,
+}
+
+impl Apply {
+    pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
+        context.require_root("only root changes the configuration")?;
+        let name = self.file.display().to_string();
+        let failed = |error: &dyn std::error::Error| Error::failed("not applied", error);
+        let text = std::fs::read_to_string(&self.file).map_err(|error| Error::failed(&name, &error))?;
+        let checked =
+            config::check(&context.paths, context.trust(), &name, text.clone()).map_err(|error| failed(&error))?;
+        for warning in checked.warnings() {
+            note(&format!("warning: {}", clean(&warning.to_string())));
+        }
+        let changed = config::apply(&context.paths, context.trust(), &name, text).map_err(|error| failed(&error))?;
+        let applied = Applied { changed, file: context.paths.config().display().to_string() };
+        Ok(context.output.either(&applied, || match changed {
+            true => format!("{} is in force\n", clean(&applied.file)),
+            false => format!("{} said so already: nothing changed\n", clean(&applied.file)),
+        })?)
+    }
+}

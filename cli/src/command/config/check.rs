@@ -1,0 +1,67 @@
+//! `authflow config check`: whether the live files would be used, and what in them is probably not meant.
+
+use authflow_host::config::{self, Unusable};
+use serde::Serialize;
+
+use crate::{
+    context::Context,
+    error::Error,
+    output::{Output, text::clean},
+};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Check {}
+
+#[derive(Default, Serialize)]
+struct Report {
+    ok: bool,
+    errors: Vec<Defect>,
+    warnings: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Defect {
+    file: Option<String>,
+    line: Option<usize>,
+    column: Option<usize>,
+    message: String,
+}
+
+impl Check {
+    pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
+        let files = config::read_live(&context.paths, context.trust());
+        let report = match files.and_then(|files| Ok(files.parse()?)) {
+            Ok(config) => Report {
+                ok: true,
+                warnings: config.warnings().iter().map(ToString::to_string).collect(),
+                ..Report::default()
+            },
+            Err(unusable) => Report { errors: vec![defect(unusable)], ..Report::default() },
+        };
+        context.output.either(&report, || text(&report, context.output))?;
+        if report.ok { Ok(()) } else { Err(Error::Defects) }
+    }
+}
+
+fn defect(unusable: Unusable) -> Defect {
+    match unusable {
+        Unusable::Config(error) => Defect {
+            file: Some(error.file),
+            line: Some(error.line),
+            column: Some(error.column),
+            message: error.message,
+        },
+        Unusable::File(error) => Defect { file: None, line: None, column: None, message: error.to_string() },
+    }
+}
+
+fn text(report: &Report, output: Output) -> String {
+    let errors = report.errors.iter().map(|defect| match (&defect.file, defect.line, defect.column) {
+        (Some(file), Some(line), Some(column)) => format!("{file}:{line}:{column}: {}", defect.message),
+        _ => defect.message.clone(),
+    });
+    let errors = errors.map(|error| format!("{}: {}\n", output.alarming("error"), clean(&error)));
+    let warnings = report.warnings.iter().map(|warning| format!("{}: {}\n", output.bold("warning"), clean(warning)));
+    let text: String = errors.chain(warnings).collect();
+    if report.ok { text + "the configuration is right\n" } else { text }
+}

@@ -1,0 +1,24 @@
+//! `authflow extend [ID]`: pushes a session's idle deadline, as activity would. Its lifetime stays: only proving oneself anew
+//! restarts that.
+
+use crate::{context::Context, error::Error, output::text::clean};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Extend {
+    /// The session, by as much of its id as is unique; by default the one that this command is run in
+    id: Option<String>,
+}
+
+impl Extend {
+    pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
+        let daemon = context.daemon()?;
+        let before = daemon.session_or_own(self.id.as_deref())?;
+        daemon.extend(&before.id)?;
+        let after = daemon.session(&before.id)?;
+        let local = context.local();
+        Ok(context.output.either(&after.json(&local), || match after.idle_deadline {
+            Some(end) => format!("session {} ends without activity {}\n", clean(&after.id), local.ahead(end)),
+            None => format!("session {} has no idle limit\n", clean(&after.id)),
+        })?)
+    }
+}

@@ -1,0 +1,170 @@
+//! `authflow factor add totp`: enrols an authenticator app. Nothing is kept until a code from it has shown that the app has
+//! the secret, and that code is used up with it.
+
+use authflow_core::{
+    secret::Secret,
+    totp::{TotpKey, secret_from_base32, secret_to_base32},
+};
+use authflow_host::random;
+use clap::Subcommand;
+use serde::Serialize;
+use zeroize::{Zeroize, Zeroizing};
+
+use super::PASSWORD;
+use crate::{
+    context::Context,
+    error::Error,
+    otpauth,
+    output::text::clean,
+    qr::{self, Background},
+    subject::{self, Subject},
+    terminal::{Terminal, line_of_stdin},
+};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Add {
+    /// An authenticator app that shows time-based codes
+    Totp(AddTotp),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct AddTotp {
+    /// For whom
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
+    /// What the authenticator is called
+    #[arg(long, default_value = "totp")]
+    name: String,
+    /// Read the secret (Base32, one line) from standard input instead of making one
+    #[arg(long, requires = "no_confirm")]
+    secret_stdin: bool,
+    /// Keep it without a code that proves that the app has it
+    #[arg(long)]
+    no_confirm: bool,
+    /// How the QR code is drawn; by default in colour where the terminal knows it
+    #[arg(long, value_enum)]
+    qr: Option<Background>,
+}
+
+/// How often the code may be mistyped.
+const TRIES: usize = 2;
+
+/// 160 bits, as RFC 4226 section 4 (R6) recommends.
+const SECRET_BYTES: usize = 20;
+
+#[derive(Serialize)]
+struct Enrolled<'a> {
+    changed: bool,
+    user: &'a str,
+    name: &'a str,
+    /// Only where this command made the secret and has not shown it yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uri: Option<&'a str>,
+}
+
+impl Add {
+    pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
+        match self {
+            Self::Totp(command) => command.run(context),
+        }
+    }
+}
+
+impl AddTotp {
+    fn run(self, context: &Context) -> Result<(), Error> {
+        let subject = context.subject(self.user.as_deref())?;
+        if self.name == PASSWORD {
+            return Err(Error::Usage(format!("{PASSWORD:?} is the password's own name: choose another")));
+        }
+        let key = self.key(context)?;
+        let policy = context.config()?.totp;
+        let uri = otpauth::uri(&key, &policy.issuer, &account(context, subject.name()));
+        let changed = !is_there_already(&subject, &key)?;
+        if changed {
+            let step = if self.no_confirm { None } else { Some(self.confirm(context, (&key, &uri), policy.skew)?) };
+            subject.enrol(&key, step)?;
+        }
+        let secret = secret_to_base32(key.secret());
+        let unseen = changed && self.no_confirm && !self.secret_stdin;
+        let enrolled = Enrolled {
+            changed,
+            user: subject.name(),
+            name: &self.name,
+            secret: unseen.then_some(secret.as_str()),
+            uri: unseen.then_some(uri.as_str()),
+        };
+        let page = if unseen { self.page(context, &key, &uri)? } else { Zeroizing::default() };
+        Ok(context.output.either(&enrolled, || text(&enrolled, &page))?)
+    }
+
+    fn key(&self, context: &Context) -> Result<TotpKey, Error> {
+        let secret = if self.secret_stdin {
+            let line = line_of_stdin()?;
+            // What is no text is no Base32 either, and is told so.
+            let text = std::str::from_utf8(line.expose()).unwrap_or("?");
+            secret_from_base32(text).map_err(|error| Error::failed("standard input", &error))?
+        } else {
+            fresh_secret()?
+        };
+        TotpKey::new(&self.name, secret, context.now()).map_err(|error| Error::failed("cannot enrol", &error))
+    }
+
+    /// Shows the code and waits until the app proves that it has the secret; the step that did is to be used up.
+    fn confirm(&self, context: &Context, (key, uri): (&TotpKey, &str), skew: u8) -> Result<u64, Error> {
+        let terminal = Terminal::open()
+            .map_err(|_no_tty| Error::NoTerminal("give --no-confirm to enrol without a code that proves it"))?;
+        terminal.say(&self.page(context, key, uri)?)?;
+        for _ in 0..TRIES {
+            let code = terminal.ask("Code that the app shows now: ")?;
+            let code = Secret::new(code.expose().trim_ascii().to_vec());
+            if let Some(step) = key.step_of(&code, skew, context.now()) {
+                return Ok(step);
+            }
+            terminal.say("That is not the code. Are the clocks of the phone and of this machine right?\n")?;
+        }
+        Err(Error::Failed("no code was right: nothing was saved".to_owned()))
+    }
+
+    fn page(&self, context: &Context, key: &TotpKey, uri: &str) -> Result<Zeroizing<String>, Error> {
+        let default = if context.output.colour { Background::Painted } else { Background::Dark };
+        let mut code = qr::render(uri, self.qr.unwrap_or(default)).map_err(|error| Error::failed("QR code", &error))?;
+        let secret = secret_to_base32(key.secret());
+        let page =
+            format!("Scan this with an authenticator app, or type the secret in:\n{uri}\n{code}Secret: {}\n", *secret);
+        code.zeroize();
+        Ok(Zeroizing::new(page))
+    }
+}
+
+/// The same secret under the same name is what was asked for already. A name or a secret that is otherwise taken is refused
+/// before anybody scans a code for nothing.
+fn is_there_already(subject: &Subject, key: &TotpKey) -> Result<bool, Error> {
+    let mut keys = subject.authenticators()?;
+    if keys.totp().iter().any(|other| other.name() == key.name() && other.secret().matches(key.secret())) {
+        return Ok(true);
+    }
+    subject::add(&mut keys, key.clone()).map(|()| false)
+}
+
+fn text(enrolled: &Enrolled<'_>, page: &str) -> String {
+    let (user, name) = (clean(enrolled.user), clean(enrolled.name));
+    if enrolled.changed {
+        format!("{page}{user} now has {name:?}\n")
+    } else {
+        format!("{user} has {name:?} with this secret already: nothing changed\n")
+    }
+}
+
+fn fresh_secret() -> Result<Secret, Error> {
+    let bytes = Zeroizing::new(random::bytes::<SECRET_BYTES>()?);
+    Ok(Secret::new(bytes.to_vec()))
+}
+
+/// What the app shows below the issuer: the user, and on which machine if that is known: an image has no name yet.
+fn account(context: &Context, user: &str) -> String {
+    let host = if context.is_image() { None } else { nix::unistd::gethostname().ok() };
+    let host = host.and_then(|name| name.into_string().ok());
+    host.map_or_else(|| user.to_owned(), |host| format!("{user}@{host}"))
+}

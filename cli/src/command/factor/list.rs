@@ -1,0 +1,138 @@
+//! `authflow factor list`: what a user can prove with, and how the throttle stands. Never the secrets.
+
+use authflow_core::{
+    account::Authenticators,
+    state::State,
+    throttle::{CEILING, Tally},
+    time::WallTime,
+};
+use serde::Serialize;
+
+use super::PASSWORD;
+use crate::{
+    context::Context,
+    error::Error,
+    output::{Output, table::Table, text::clean, time::Local},
+};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct List {
+    /// Whose
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Report {
+    user: String,
+    factors: Vec<Entry>,
+    throttle: Throttle,
+}
+
+#[derive(Serialize)]
+struct Entry {
+    name: String,
+    kind: &'static str,
+    added_at: Option<String>,
+    last_used_at: Option<String>,
+    #[serde(skip)]
+    added: Option<WallTime>,
+    #[serde(skip)]
+    last_used: Option<WallTime>,
+}
+
+#[derive(Serialize)]
+struct Throttle {
+    consecutive_failures: u32,
+    stopped_for_strangers: bool,
+    sources: Vec<SourceEntry>,
+}
+
+#[derive(Serialize)]
+struct SourceEntry {
+    source: String,
+    failures: u32,
+    locked_until: Option<String>,
+    last_success_at: Option<String>,
+    #[serde(skip)]
+    tally: Tally,
+}
+
+impl List {
+    pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
+        let subject = context.subject(self.user.as_deref())?;
+        let (keys, state, local) = (subject.authenticators()?, subject.state()?, context.local());
+        let (factors, throttle) = (entries(&keys, &state, &local), throttle(&state, &local));
+        let report = Report { user: subject.into_name(), factors, throttle };
+        Ok(context.output.either(&report, || text(&report, &local, context.output))?)
+    }
+}
+
+fn entries(keys: &Authenticators, state: &State, local: &Local) -> Vec<Entry> {
+    let entry = |name: &str, kind, added: WallTime, last_used: Option<WallTime>| {
+        // A record written by hand need not say since when.
+        let added = Some(added).filter(|added| *added != WallTime::default());
+        let added_at = added.map(|at| local.rfc3339(at));
+        let last_used_at = last_used.map(|at| local.rfc3339(at));
+        Entry { name: name.to_owned(), kind, added_at, last_used_at, added, last_used }
+    };
+    let used = |name: &str, period: u64| {
+        let seconds = state.last_steps.get(name)?.saturating_mul(period);
+        Some(WallTime::new(std::time::Duration::from_secs(seconds)))
+    };
+    let password = keys.password.as_ref().map(|password| {
+        let last_success = state.throttle.last_success().map(|(at, _)| at);
+        entry(PASSWORD, "password", password.changed, last_success)
+    });
+    let codes =
+        keys.totp().iter().map(|key| entry(key.name(), "totp", key.added(), used(key.name(), key.period_seconds())));
+    password.into_iter().chain(codes).collect()
+}
+
+fn throttle(state: &State, local: &Local) -> Throttle {
+    let sources = state.throttle.sources.iter().map(|(source, tally)| SourceEntry {
+        source: source.to_string(),
+        failures: tally.failures,
+        locked_until: Some(tally.not_before).filter(|end| *end > local.now).map(|end| local.rfc3339(end)),
+        last_success_at: tally.succeeded.map(|at| local.rfc3339(at)),
+        tally: *tally,
+    });
+    Throttle {
+        consecutive_failures: state.throttle.consecutive,
+        stopped_for_strangers: state.throttle.consecutive >= CEILING,
+        sources: sources.collect(),
+    }
+}
+
+fn text(report: &Report, local: &Local, output: Output) -> String {
+    let time = |at: Option<WallTime>| at.map_or("-".to_owned(), |at| local.past(at));
+    let mut text = String::new();
+    if report.factors.is_empty() {
+        text.push_str(&format!("{} has no factors\n", clean(&report.user)));
+    } else {
+        let mut table = Table::new(&["NAME", "KIND", "ADDED", "LAST USED"]);
+        for entry in &report.factors {
+            table.row([entry.name.clone(), entry.kind.to_owned(), time(entry.added), time(entry.last_used)]);
+        }
+        text.push_str(&table.render(output));
+    }
+    if !report.throttle.sources.is_empty() {
+        let mut table = Table::new(&["SOURCE", "FAILURES", "LOCKED UNTIL", "LAST SUCCESS"]);
+        for entry in &report.throttle.sources {
+            let locked = Some(entry.tally.not_before).filter(|end| *end > local.now);
+            table.row([
+                entry.source.clone(),
+                entry.failures.to_string(),
+                locked.map_or("-".to_owned(), |end| local.ahead(end)),
+                time(entry.tally.succeeded),
+            ]);
+        }
+        text.push_str(&format!("\n{}", table.render(output)));
+    }
+    if report.throttle.stopped_for_strangers {
+        let failures = report.throttle.consecutive_failures;
+        let notice = format!("stopped for sources without an earlier success: {failures} failures in a row");
+        text.push_str(&format!("\n{}\n", output.alarming(&notice)));
+    }
+    text
+}

@@ -1,0 +1,33 @@
+//! `authflow factor`: what a user can prove with.
+
+mod add;
+mod list;
+mod remove;
+
+use clap::Subcommand;
+
+use crate::{context::Context, error::Error};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Factor {
+    /// The password and the authenticators: since when, last used, how many failures
+    List(list::List),
+    /// Enrol something that the user has
+    #[command(subcommand)]
+    Add(add::Add),
+    /// Remove an authenticator, or the password
+    Remove(remove::Remove),
+}
+
+impl Factor {
+    pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
+        match self {
+            Self::List(command) => command.run(context),
+            Self::Add(command) => command.run(context),
+            Self::Remove(command) => command.run(context),
+        }
+    }
+}
+
+/// The name under which the password stands among a user's factors.
+const PASSWORD: &str = "password";

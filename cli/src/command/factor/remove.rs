@@ -1,0 +1,57 @@
+//! `authflow factor remove NAME`: takes an authenticator or the password away. Removing what is not there changes nothing.
+
+use authflow_core::{account::Authenticators, factor::Factors};
+use serde::Serialize;
+
+use super::PASSWORD;
+use crate::{context::Context, error::Error, output::text::clean};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Remove {
+    /// Which, as `factor list` names it
+    name: String,
+    /// Whose
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+#[derive(Serialize)]
+struct Removed {
+    changed: bool,
+    user: String,
+    name: String,
+}
+
+impl Remove {
+    pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
+        let subject = context.subject(self.user.as_deref())?;
+        let mut keys = subject.authenticators()?;
+        let there = take(&mut keys, &self.name);
+        if there && !self.yes {
+            let (user, left) = (subject.name(), left(&keys.factors()));
+            context.confirm(&format!("Remove {:?} of {user}? What is left: {left}.", self.name))?;
+        }
+        // Looked for again under the lock: the record may have changed while the question stood.
+        let changed = there && subject.update(|keys| Ok(take(keys, &self.name)))?;
+        let removed = Removed { changed, user: subject.into_name(), name: self.name };
+        Ok(context.output.either(&removed, || {
+            let (user, name) = (clean(&removed.user), clean(&removed.name));
+            if changed {
+                format!("removed {name:?} of {user}\n")
+            } else {
+                format!("{user} has no {name:?}: nothing changed\n")
+            }
+        })?)
+    }
+}
+
+fn take(keys: &mut Authenticators, name: &str) -> bool {
+    if name == PASSWORD { keys.password.take().is_some() } else { keys.remove_totp(name) }
+}
+
+fn left(factors: &Factors) -> String {
+    if factors.is_empty() { "nothing to log in with".to_owned() } else { factors.to_string() }
+}

@@ -1,0 +1,85 @@
+//! The commands, one a file: its arguments, what it does, what it says.
+
+mod config;
+mod extend;
+mod factor;
+mod history;
+mod logout;
+mod passwd;
+mod revoke;
+mod sessions;
+mod show;
+mod status;
+mod user;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::{context::Context, error::Error};
+
+/// Sessions and authenticators of this machine.
+#[derive(Debug, Parser)]
+#[command(name = "authflow", version, max_term_width = 100, disable_help_subcommand = true, after_help = EXIT_CODES)]
+pub(crate) struct Arguments {
+    /// Write JSON for programs instead of text for people
+    #[arg(long, global = true)]
+    json: bool,
+    /// Work on the files of an image under DIR instead of on this machine's
+    #[arg(long, global = true, value_name = "DIR")]
+    root: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done or unchanged, 1 defects found or failed, 2 usage, 3 no such, 4 not allowed, \
+                          5 daemon unreachable.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The session that this command is run in: since when, proved how, until when
+    Status(status::Status),
+    /// Everything about one session
+    Show(show::Show),
+    /// The live sessions
+    Sessions(sessions::Sessions),
+    /// Push a session's idle deadline as activity would
+    Extend(extend::Extend),
+    /// End one of your sessions, by default the one that this command is run in
+    Logout(logout::Logout),
+    /// End sessions at once, with everything that runs in them
+    Revoke(revoke::Revoke),
+    /// What sessions there were, and how they ended
+    History(history::History),
+    /// What a user can prove with: list, add, remove
+    #[command(subcommand)]
+    Factor(factor::Factor),
+    /// Set a user's password
+    Passwd(passwd::Passwd),
+    /// Users: lift a lock
+    #[command(subcommand)]
+    User(user::User),
+    /// The configuration: show, check, apply
+    #[command(subcommand)]
+    Config(config::Config),
+}
+
+impl Arguments {
+    /// Does what was asked.
+    pub(crate) fn run(self) -> Result<(), Error> {
+        let context = Context::new(self.json, self.root);
+        match self.command {
+            Command::Status(command) => command.run(&context),
+            Command::Show(command) => command.run(&context),
+            Command::Sessions(command) => command.run(&context),
+            Command::Extend(command) => command.run(&context),
+            Command::Logout(command) => command.run(&context),
+            Command::Revoke(command) => command.run(&context),
+            Command::History(command) => command.run(&context),
+            Command::Factor(command) => command.run(&context),
+            Command::Passwd(command) => command.run(&context),
+            Command::User(command) => command.run(&context),
+            Command::Config(command) => command.run(&context),
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! `authflow sessions`: the live sessions, once or kept up to date.
+
+use crate::{
+    context::Context,
+    daemon::Daemon,
+    error::Error,
+    output::{
+        Output, json,
+        table::Table,
+        time::{self, Local},
+    },
+    session::{Session, short_id_length, shortened},
+};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Sessions {
+    /// Only this user's sessions
+    #[arg(long, value_name = "USER", conflicts_with = "all")]
+    user: Option<String>,
+    /// Everybody's sessions, which is what root gets anyway
+    #[arg(long)]
+    all: bool,
+    /// Stay, and show them anew whenever one opens or ends (with --json: an array a line)
+    #[arg(long)]
+    watch: bool,
+}
+
+impl Sessions {
+    pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
+        if self.all && !context.is_root() {
+            return Err(Error::NeedsRoot("other users' sessions are shown to root only"));
+        }
+        let daemon = context.daemon()?;
+        if self.watch {
+            return self.watch(context, &daemon);
+        }
+        let (sessions, local) = (self.select(&daemon)?, context.local());
+        let documents: Vec<_> = sessions.iter().map(|session| session.json(&local)).collect();
+        Ok(context.output.either(&documents, || table(&sessions, &local, context.output))?)
+    }
+
+    fn watch(&self, context: &Context, daemon: &Daemon) -> Result<(), Error> {
+        // The subscription comes first: what changes while the list is read is then seen afterwards.
+        let mut changes = daemon.changes()?;
+        loop {
+            let (sessions, local) = (self.select(daemon)?, context.local());
+            if context.output.json {
+                let documents: Vec<_> = sessions.iter().map(|session| session.json(&local)).collect();
+                context.output.text(&json::line(&documents)?)?;
+            } else {
+                let clear = if context.output.colour { "\x1b[H\x1b[2J" } else { "" };
+                let heading = format!("{clear}{}\n\n", local.clock_with_seconds(local.now));
+                context.output.text(&(heading + &table(&sessions, &local, context.output) + "\n"))?;
+            }
+            changes.next()?;
+        }
+    }
+
+    fn select(&self, daemon: &Daemon) -> Result<Vec<Session>, Error> {
+        let mut sessions = daemon.sessions()?;
+        sessions.retain(|session| self.user.as_ref().is_none_or(|user| &session.user == user));
+        sessions.sort_by(|one, other| (one.opened_at, &one.id).cmp(&(other.opened_at, &other.id)));
+        Ok(sessions)
+    }
+}
+
+fn table(sessions: &[Session], local: &Local, output: Output) -> String {
+    if sessions.is_empty() {
+        return "no sessions\n".to_owned();
+    }
+    let length = short_id_length(sessions);
+    let mut table = Table::new(&["ID", "USER", "SERVICE", "FROM", "TTY", "FACTORS", "AAL", "OPENED", "IDLE", "ENDS"]);
+    for session in sessions {
+        let idle = session.last_active_at.map(|at| time::words(local.now.saturating_since(at)));
+        table.row([
+            shortened(&session.id, length),
+            session.who(),
+            session.service.clone(),
+            session.from(),
+            tty(session),
+            session.proved(),
+            session.aal.to_string(),
+            local.clock(session.opened_at),
+            idle.unwrap_or_else(|| "-".to_owned()),
+            end(session, local),
+        ]);
+    }
+    table.render(output)
+}
+
+fn tty(session: &Session) -> String {
+    let names: Vec<_> = session.ttys.iter().map(|tty| tty.strip_prefix("/dev/").unwrap_or(tty)).collect();
+    if names.is_empty() { "-".to_owned() } else { names.join(",") }
+}
+
+/// When it ends; a session that is not simply active says so instead.
+fn end(session: &Session, local: &Local) -> String {
+    match (session.state.as_str(), session.ends_at()) {
+        ("" | "active", Some(end)) => local.ahead(end),
+        ("" | "active", None) => "-".to_owned(),
+        (state, _) => state.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use authflow_core::time::WallTime;
+
+    use super::*;
+
+    #[test]
+    fn a_session_is_one_aligned_line() {
+        let local = Local::new(WallTime::from_micros(1_795_509_180_000_000));
+        let session = Session {
+            id: "0123456789abcdef0123456789abcdef".into(),
+            user: "alice".into(),
+            target: "alice".into(),
+            service: "sshd".into(),
+            ttys: vec!["/dev/pts/3".into()],
+            remote_host: Some("10.0.0.7".into()),
+            factors: vec!["password".into(), "totp".into()],
+            aal: 2,
+            opened_at: local.now,
+            last_active_at: Some(local.now),
+            idle_deadline: Some(local.now.saturating_add(Duration::from_secs(840))),
+            ..Session::default()
+        };
+        let text = table(&[session], &local, Output { json: false, colour: false });
+        let line = text.lines().nth(1).unwrap();
+        assert!(line.starts_with("01234567  alice  sshd     10.0.0.7  pts/3  password+totp  2    "), "{text}");
+        assert!(line.ends_with("(in 14 min)"), "{text}");
+    }
+
+    #[test]
+    fn a_session_on_its_way_out_says_so() {
+        let local = Local::new(WallTime::default());
+        assert_eq!(end(&Session { state: "closing".into(), ..Session::default() }, &local), "closing");
+    }
+}

@@ -1,0 +1,48 @@
+//! `authflow user unlock`: lifts what failures have brought about. Codes that were used up stay so.
+
+use clap::Subcommand;
+use serde::Serialize;
+
+use crate::{context::Context, error::Error, output::text::clean};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum User {
+    /// Forget a user's failures, and lift every wait they brought
+    Unlock(Unlock),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Unlock {
+    /// The user
+    user: String,
+}
+
+#[derive(Serialize)]
+struct Unlocked {
+    changed: bool,
+    user: String,
+}
+
+impl User {
+    pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
+        match self {
+            Self::Unlock(command) => command.run(context),
+        }
+    }
+}
+
+impl Unlock {
+    fn run(self, context: &Context) -> Result<(), Error> {
+        let subject = context.subject(Some(&self.user))?;
+        let changed = subject.change_state(|state| {
+            let before = state.throttle.clone();
+            state.throttle.unlock();
+            state.throttle != before
+        })?;
+        let result = Unlocked { changed, user: subject.into_name() };
+        Ok(context.output.either(&result, || {
+            let user = clean(&result.user);
+            if changed { format!("{user} is unlocked\n") } else { format!("{user} was not locked: nothing changed\n") }
+        })?)
+    }
+}

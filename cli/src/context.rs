@@ -1,0 +1,138 @@
+//! What every command is run with: where the files are, what time it is, who calls, where results go.
+
+use std::path::PathBuf;
+
+use authflow_core::{
+    config::Config,
+    time::{Clock, WallTime},
+};
+use authflow_host::{
+    accounts::{self, Account},
+    clock::SystemClock,
+    config::{self, From, Unusable},
+    file::Trust,
+    paths::Paths,
+    records::Records,
+};
+
+use crate::{
+    daemon::Daemon,
+    error::Error,
+    output::{Output, note, time::Local},
+    subject::Subject,
+    terminal::Terminal,
+};
+
+/// What every command is run with.
+pub(crate) struct Context {
+    /// Where results go.
+    pub output: Output,
+    /// Where the files are.
+    pub paths: Paths,
+    image: bool,
+}
+
+impl Context {
+    /// `root` is that of an image; without it commands work on this machine.
+    pub(crate) fn new(json: bool, root: Option<PathBuf>) -> Self {
+        let image = root.is_some();
+        Self { output: Output::new(json), paths: root.map_or_else(Paths::default, Paths::new), image }
+    }
+
+    /// Whether the files are those of an image, and not of this machine.
+    pub(crate) const fn is_image(&self) -> bool {
+        self.image
+    }
+
+    /// Whose files count: root's, or in an image those of whoever builds it.
+    pub(crate) fn trust(&self) -> Trust {
+        if self.image { Trust::of(nix::unistd::geteuid().as_raw()) } else { Trust::root() }
+    }
+
+    /// Whether root calls.
+    pub(crate) fn is_root(&self) -> bool {
+        nix::unistd::geteuid().is_root()
+    }
+
+    /// That root calls, or that it is only about an image.
+    pub(crate) fn require_root(&self, what: &'static str) -> Result<(), Error> {
+        if self.image || self.is_root() { Ok(()) } else { Err(Error::NeedsRoot(what)) }
+    }
+
+    /// The wall clock.
+    pub(crate) fn now(&self) -> WallTime {
+        SystemClock.now().wall
+    }
+
+    /// The reader's time zone, now.
+    pub(crate) fn local(&self) -> Local {
+        Local::new(self.now())
+    }
+
+    /// The configuration in force. None at all is the default one, which governs nothing; a broken one is an error, unless
+    /// a last good one is in force for it.
+    pub(crate) fn config(&self) -> Result<Config, Error> {
+        match config::load_trusting(&self.paths, self.trust()) {
+            Ok(loaded) => {
+                match loaded.from {
+                    From::Live => {}
+                    From::LastGood { why } => note(&format!("the last good configuration is in force, since {why}")),
+                }
+                Ok(loaded.config)
+            }
+            Err(error) => match *error.live {
+                Unusable::File(file) if file.is_missing() => Ok(Config::default()),
+                live => Err(Error::failed("the configuration cannot be used", &live)),
+            },
+        }
+    }
+
+    /// The daemon of this machine. A broken configuration does not keep an administrator from it: the default address is
+    /// tried then.
+    pub(crate) fn daemon(&self) -> Result<Daemon, Error> {
+        if self.image {
+            return Err(Error::Usage(
+                "--root is about the files of an image, and sessions are not among them".to_owned(),
+            ));
+        }
+        let config = self.config().unwrap_or_else(|error| {
+            note(&error.to_string());
+            Config::default()
+        });
+        Daemon::connect(&config)
+    }
+
+    /// The user of that name.
+    pub(crate) fn account(&self, name: &str) -> Result<Account, Error> {
+        let found = accounts::by_name(name).map_err(|error| Error::failed("the user data base", &error))?;
+        found.ok_or_else(|| Error::NoUser(name.to_owned()))
+    }
+
+    /// The user whom a command is about: the one named, else the caller. An image has accounts of its own, which its first
+    /// boot may yet make, so any name will do there.
+    pub(crate) fn subject(&self, user: Option<&str>) -> Result<Subject, Error> {
+        self.require_root("in this version only root can see and change authenticators")?;
+        let records = Records::trusting(self.paths.clone(), self.trust());
+        match (user, self.image) {
+            (Some(user), true) => Ok(Subject::new(user.to_owned(), Vec::new(), records)),
+            (None, true) => Err(Error::Usage("--root needs --user: an image has no caller".to_owned())),
+            (Some(user), false) => {
+                let account = self.account(user)?;
+                Ok(Subject::new(account.name, account.groups, records))
+            }
+            (None, false) => {
+                let uid = nix::unistd::getuid().as_raw();
+                let found = accounts::by_uid(uid).map_err(|error| Error::failed("the user data base", &error))?;
+                let account = found.ok_or_else(|| Error::NoUser(format!("uid {uid}")))?;
+                Ok(Subject::new(account.name, account.groups, records))
+            }
+        }
+    }
+
+    /// Asks the person at the terminal; anything but a yes changes nothing.
+    pub(crate) fn confirm(&self, question: &str) -> Result<(), Error> {
+        let terminal =
+            Terminal::open().map_err(|_no_tty| Error::NoTerminal("give --yes to go on without a question"))?;
+        if terminal.confirm(&crate::output::text::clean(question))? { Ok(()) } else { Err(Error::Declined) }
+    }
+}

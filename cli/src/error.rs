@@ -1,0 +1,102 @@
+//! Everything that can go wrong in a command, in the words that its user reads, and the exit code that a script gets.
+
+use std::{io, process::ExitCode};
+
+use crate::{output::time::BadTime, strength::TooWeak};
+
+/// Why a command did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The arguments make no sense together.
+    #[error("{0}")]
+    Usage(String),
+    /// A time that is none.
+    #[error(transparent)]
+    Time(#[from] BadTime),
+    /// No session's id begins like that.
+    #[error("no session {0:?} (or it is not yours to see)")]
+    NoSession(String),
+    /// More than one session's id begins like that.
+    #[error("{count} sessions begin with {prefix:?}: write more of the id")]
+    Ambiguous {
+        /// What was written.
+        prefix: String,
+        /// How many it fits.
+        count: usize,
+    },
+    /// The caller's process belongs to no session.
+    #[error("this process is in no session of authflow")]
+    InNoSession,
+    /// No such account.
+    #[error("no user {0:?} on this machine")]
+    NoUser(String),
+    /// Only root can.
+    #[error("{0} (run it as root)")]
+    NeedsRoot(&'static str),
+    /// The daemon refused.
+    #[error("not allowed: {0}")]
+    NotAllowed(String),
+    /// The daemon cannot be talked to.
+    #[error("the daemon (authflow-sessiond) cannot be reached at {address}: {why}")]
+    Unreachable {
+        /// Where it was looked for.
+        address: String,
+        /// What came instead.
+        why: String,
+    },
+    /// The daemon answered with an error of its own.
+    #[error("the daemon could not do it: {0}")]
+    Daemon(String),
+    /// There is no terminal to ask at.
+    #[error("there is no terminal to ask at: {0}")]
+    NoTerminal(&'static str),
+    /// Asked, and the answer was no.
+    #[error("nothing was changed")]
+    Declined,
+    /// A password that will not do.
+    #[error(transparent)]
+    TooWeak(#[from] TooWeak),
+    /// The files or the input are not as they should be.
+    #[error("{0}")]
+    Failed(String),
+    /// A check found defects, and has already said which.
+    #[error("defects were found")]
+    Defects,
+    /// Input or output failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Error {
+    /// Any error of a library, told with what was being done.
+    pub(crate) fn failed(doing: &str, error: &dyn std::error::Error) -> Self {
+        let mut text = format!("{doing}: {error}");
+        let mut source = error.source();
+        while let Some(cause) = source {
+            let cause_text = cause.to_string();
+            // Many errors already tell their cause.
+            if !text.ends_with(&cause_text) {
+                text.push_str(&format!(": {cause_text}"));
+            }
+            source = cause.source();
+        }
+        Self::Failed(text)
+    }
+
+    /// Whether there is nobody left to tell: the reader of our output went away, as `head` does.
+    pub(crate) fn is_gone_reader(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// The exit code that stands for it.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Io(_) if self.is_gone_reader() => 0,
+            Self::Defects | Self::Daemon(_) | Self::Declined | Self::TooWeak(_) | Self::Failed(_) | Self::Io(_) => 1,
+            Self::Usage(_) | Self::Time(_) | Self::Ambiguous { .. } | Self::NoTerminal(_) => 2,
+            Self::NoSession(_) | Self::InNoSession | Self::NoUser(_) => 3,
+            Self::NeedsRoot(_) | Self::NotAllowed(_) => 4,
+            Self::Unreachable { .. } => 5,
+        })
+    }
+}

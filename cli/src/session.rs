@@ -1,0 +1,246 @@
+//! A session, live or closed, as people and programs are shown it. The keys for programs are the D-Bus properties in snake
+//! case; what a live session cannot have (an end) and what a closed one no longer has (a deadline) is `null`.
+
+use std::{collections::HashMap, time::Duration};
+
+use authflow_core::time::WallTime;
+use serde::Serialize;
+
+use crate::output::time::Local;
+
+/// What is known of one session.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Session {
+    /// 32 hexadecimal digits.
+    pub id: String,
+    /// Who authenticated.
+    pub user: String,
+    /// That user's uid.
+    pub uid: u32,
+    /// Whom it runs as.
+    pub target: String,
+    /// The target's uid.
+    pub target_uid: u32,
+    /// The PAM service.
+    pub service: String,
+    /// The terminals it holds.
+    pub ttys: Vec<String>,
+    /// Where from; `None` for this machine.
+    pub remote_host: Option<String>,
+    /// The pid of its leader, as long as there is one.
+    pub leader: Option<u32>,
+    /// `user`, `nested` or `background`.
+    pub class: String,
+    /// What was proved.
+    pub factors: Vec<String>,
+    /// The level that the factors reach.
+    pub aal: u8,
+    /// The rule that granted it.
+    pub rule: String,
+    /// Its state.
+    pub state: String,
+    /// What counts as its activity: `tty`, `hint`, `io` or `none`.
+    pub activity_basis: String,
+    /// When it was opened.
+    pub opened_at: WallTime,
+    /// When its user last authenticated.
+    pub authenticated_at: WallTime,
+    /// When it was last seen active.
+    pub last_active_at: Option<WallTime>,
+    /// When it ends without activity.
+    pub idle_deadline: Option<WallTime>,
+    /// When it ends whatever the activity.
+    pub lifetime_deadline: Option<WallTime>,
+    /// Longest inactivity.
+    pub idle_limit: Option<Duration>,
+    /// Longest life.
+    pub lifetime_limit: Option<Duration>,
+    /// logind's id for it.
+    pub logind_id: Option<String>,
+    /// The session it is nested in.
+    pub parent: Option<String>,
+    /// How it ended, if it has.
+    pub end: Option<End>,
+}
+
+/// How a session ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct End {
+    /// When.
+    pub closed_at: WallTime,
+    /// Why: `logout`, `idle`, `revoked` and so on.
+    pub reason: String,
+    /// Who ended it, if a person did.
+    pub by: Option<String>,
+    /// What its user was told.
+    pub message: Option<String>,
+}
+
+/// How many digits of an id people are shown, unless sessions would look the same.
+const SHORT_ID: usize = 8;
+
+impl Session {
+    /// The earlier of its two deadlines.
+    pub(crate) fn ends_at(&self) -> Option<WallTime> {
+        self.idle_deadline.into_iter().chain(self.lifetime_deadline).min()
+    }
+
+    /// Who it is: `alice`, or `alice as root` where it runs as somebody else.
+    pub(crate) fn who(&self) -> String {
+        if self.target.is_empty() || self.target == self.user {
+            self.user.clone()
+        } else {
+            format!("{} as {}", self.user, self.target)
+        }
+    }
+
+    /// Where its user sits.
+    pub(crate) fn from(&self) -> String {
+        self.remote_host.clone().unwrap_or_else(|| "local".to_owned())
+    }
+
+    /// What was proved, in one word.
+    pub(crate) fn proved(&self) -> String {
+        if self.factors.is_empty() { "nothing".to_owned() } else { self.factors.join("+") }
+    }
+
+    /// What programs are given.
+    pub(crate) fn json(&self, local: &Local) -> impl Serialize {
+        Json::new(self, local)
+    }
+}
+
+/// The shortest length at which the ids of these sessions differ.
+pub(crate) fn short_id_length(sessions: &[Session]) -> usize {
+    let mut length = SHORT_ID;
+    loop {
+        let mut seen = HashMap::new();
+        let differ = sessions.iter().all(|session| {
+            let short = shortened(&session.id, length);
+            seen.insert(short, &session.id).is_none_or(|other| other == &session.id)
+        });
+        if differ || sessions.iter().all(|session| session.id.len() <= length) {
+            return length;
+        }
+        length += 4;
+    }
+}
+
+/// The first characters of an id.
+pub(crate) fn shortened(id: &str, length: usize) -> String {
+    id.chars().take(length).collect()
+}
+
+#[derive(Serialize)]
+struct Json<'a> {
+    id: &'a str,
+    user: &'a str,
+    uid: u32,
+    target: &'a str,
+    target_uid: u32,
+    service: &'a str,
+    ttys: &'a [String],
+    remote_host: Option<&'a str>,
+    leader: Option<u32>,
+    class: &'a str,
+    factors: &'a [String],
+    aal: u8,
+    rule: &'a str,
+    state: &'a str,
+    activity_basis: &'a str,
+    opened_at: String,
+    authenticated_at: String,
+    last_active_at: Option<String>,
+    idle_deadline: Option<String>,
+    lifetime_deadline: Option<String>,
+    idle_limit: Option<u64>,
+    lifetime_limit: Option<u64>,
+    logind_id: Option<&'a str>,
+    parent: Option<&'a str>,
+    #[serde(flatten)]
+    end: Option<JsonEnd<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonEnd<'a> {
+    closed_at: String,
+    end_reason: &'a str,
+    ended_by: Option<&'a str>,
+    message: Option<&'a str>,
+}
+
+impl<'a> Json<'a> {
+    fn new(session: &'a Session, local: &Local) -> Self {
+        let time = |at: Option<WallTime>| at.map(|at| local.rfc3339(at));
+        Self {
+            id: &session.id,
+            user: &session.user,
+            uid: session.uid,
+            target: &session.target,
+            target_uid: session.target_uid,
+            service: &session.service,
+            ttys: &session.ttys,
+            remote_host: session.remote_host.as_deref(),
+            leader: session.leader,
+            class: &session.class,
+            factors: &session.factors,
+            aal: session.aal,
+            rule: &session.rule,
+            state: &session.state,
+            activity_basis: &session.activity_basis,
+            opened_at: local.rfc3339(session.opened_at),
+            authenticated_at: local.rfc3339(session.authenticated_at),
+            last_active_at: time(session.last_active_at),
+            idle_deadline: time(session.idle_deadline),
+            lifetime_deadline: time(session.lifetime_deadline),
+            idle_limit: session.idle_limit.map(|limit| limit.as_secs()),
+            lifetime_limit: session.lifetime_limit.map(|limit| limit.as_secs()),
+            logind_id: session.logind_id.as_deref(),
+            parent: session.parent.as_deref(),
+            end: session.end.as_ref().map(|end| JsonEnd {
+                closed_at: local.rfc3339(end.closed_at),
+                end_reason: &end.reason,
+                ended_by: end.by.as_deref(),
+                message: end.message.as_deref(),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_id(id: &str) -> Session {
+        Session { id: id.into(), ..Session::default() }
+    }
+
+    #[test]
+    fn ids_are_shown_as_short_as_they_still_differ() {
+        let one = with_id("aaaaaaaa1111111100000000000000000");
+        let other = with_id("aaaaaaaa2222222200000000000000000");
+        assert_eq!(short_id_length(std::slice::from_ref(&one)), 8);
+        assert_eq!(short_id_length(&[one.clone(), other]), 12);
+        assert_eq!(short_id_length(&[one.clone(), one]), 8, "one session twice is one session");
+    }
+
+    #[test]
+    fn the_earlier_deadline_is_the_end() {
+        let (early, late) = (WallTime::from_micros(1), WallTime::from_micros(2));
+        let session = Session { idle_deadline: Some(late), lifetime_deadline: Some(early), ..Session::default() };
+        assert_eq!(session.ends_at(), Some(early));
+        assert_eq!(Session::default().ends_at(), None);
+    }
+
+    #[test]
+    fn only_a_closed_session_has_the_keys_of_an_end() {
+        let local = Local::new(WallTime::default());
+        let live = serde_json::to_value(with_id("a").json(&local)).unwrap();
+        assert!(live.get("end_reason").is_none());
+        assert!(live["idle_deadline"].is_null());
+        let end = End { reason: "idle".into(), ..End::default() };
+        let closed = serde_json::to_value(Session { end: Some(end), ..with_id("a") }.json(&local)).unwrap();
+        assert_eq!(closed["end_reason"], "idle");
+        assert!(closed["message"].is_null());
+    }
+}

@@ -1,0 +1,88 @@
+//! The user whom a command is about, and that user's records. Records are root's: they hold secrets, and this version has
+//! no way for users to change their own.
+
+use authflow_core::{
+    account::{Authenticators, BadRecord},
+    state::State,
+    totp::TotpKey,
+};
+use authflow_host::records::{RecordError, Records};
+
+use crate::error::Error;
+
+/// A user and the way to the user's records.
+pub(crate) struct Subject {
+    name: String,
+    groups: Vec<String>,
+    records: Records,
+}
+
+impl Subject {
+    /// The user of that name, who is in these groups.
+    pub(crate) const fn new(name: String, groups: Vec<String>, records: Records) -> Self {
+        Self { name, groups, records }
+    }
+
+    /// The user's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The user's name, for the report.
+    pub(crate) fn into_name(self) -> String {
+        self.name
+    }
+
+    /// The names of the user's groups.
+    pub(crate) fn groups(&self) -> &[String] {
+        &self.groups
+    }
+
+    /// What the user can prove with; nothing if there is no record.
+    pub(crate) fn authenticators(&self) -> Result<Authenticators, Error> {
+        Ok(self.records.authenticators(&self.name)?.unwrap_or_default())
+    }
+
+    /// The user's counters and used-up steps.
+    pub(crate) fn state(&self) -> Result<State, Error> {
+        Ok(self.records.state(&self.name)?)
+    }
+
+    /// Changes what the user can prove with, under the user's lock.
+    pub(crate) fn update<T>(&self, change: impl FnOnce(&mut Authenticators) -> Result<T, Error>) -> Result<T, Error> {
+        self.records.update(&self.name, change)
+    }
+
+    /// Changes the user's counters, under the user's lock.
+    pub(crate) fn change_state<T>(&self, change: impl FnOnce(&mut State) -> T) -> Result<T, Error> {
+        Ok(self.records.update_state(&self.name, change)?)
+    }
+
+    /// Adds an authenticator. The step that confirmed it is used up first: were that to fail, the code could log in.
+    pub(crate) fn enrol(&self, key: &TotpKey, confirmed: Option<u64>) -> Result<(), Error> {
+        if let Some(step) = confirmed {
+            self.change_state(|state| {
+                let last = state.last_steps.entry(key.name().to_owned()).or_default();
+                *last = step.max(*last);
+            })?;
+        }
+        self.update(|keys| add(keys, key.clone()))
+    }
+}
+
+/// Adds `key` to `keys`; the error says what its reader can do about it.
+pub(crate) fn add(keys: &mut Authenticators, key: TotpKey) -> Result<(), Error> {
+    let name = key.name().to_owned();
+    keys.add_totp(key).map_err(|error| match error {
+        BadRecord::Twice => Error::Failed(format!(
+            "the user already has an authenticator named {name:?}, or one with this secret: remove it first, or give --name"
+        )),
+        other => Error::failed("cannot enrol", &other),
+    })
+}
+
+impl From<RecordError> for Error {
+    fn from(error: RecordError) -> Self {
+        Self::failed("the user's record", &error)
+    }
+}

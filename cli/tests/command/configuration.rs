@@ -1,0 +1,66 @@
+//! The configuration is checked with file, line and column, shown with its origins, and applied only if it is right.
+
+use crate::image::Image;
+
+const MAIN: &str = "etc/authflow/authflow.toml";
+const RULE: &str =
+    "[session]\nidle = \"10m\"\n[[rule]]\nname = \"ssh\"\nservice = [\"sshd\"]\nmethods = [[\"password\", \"totp\"]]\n";
+
+#[test]
+fn an_error_is_named_with_file_line_and_column() {
+    let image = Image::new();
+    image.write(MAIN, "[session]\nidel = \"10m\"\n");
+    let said = image.run(&["config", "check"], "");
+    assert_eq!(said.code, 1);
+    assert!(said.out.contains("authflow.toml:2:1: unknown field `idel`"), "{}", said.out);
+    let json: serde_json::Value = serde_json::from_str(&image.run(&["config", "check", "--json"], "").out).unwrap();
+    assert_eq!((&json["errors"][0]["line"], &json["errors"][0]["column"]), (&2.into(), &1.into()));
+}
+
+#[test]
+fn what_is_probably_not_meant_is_warned_of_and_passes() {
+    let image = Image::new();
+    image.write(MAIN, &RULE.replace("\"totp\"]]", "\"totp\"], [\"password\"]]"));
+    let said = image.run(&["config", "check"], "");
+    assert_eq!(said.code, 0, "{}", said.error);
+    assert!(said.out.contains("weaker"), "{}", said.out);
+}
+
+#[test]
+fn values_are_shown_with_their_origin() {
+    let image = Image::new();
+    image.write(MAIN, RULE);
+    let shown = image.run(&["config", "show", "--json"], "").json();
+    let settings = shown["settings"].as_array().unwrap();
+    let find = |key: &str| settings.iter().find(|setting| setting["key"] == key).unwrap().clone();
+    assert_eq!(find("session.idle")["value"], 600);
+    assert!(find("session.idle")["origin"].as_str().unwrap().ends_with("authflow.toml"));
+    assert_eq!(find("session.lifetime")["origin"], "default");
+    assert_eq!(shown["rules"][0]["name"], "ssh");
+    let text = image.run(&["config", "show"], "").out;
+    assert!(text.contains("idle = \"10m\""), "{text}");
+}
+
+#[test]
+fn a_right_file_is_applied_and_is_the_last_good_one_from_then_on() {
+    let image = Image::new();
+    image.write(MAIN, RULE);
+    let new = RULE.replace("10m", "20m");
+    image.write("new.toml", &new);
+    let apply = || image.run(&["config", "apply", image.path("new.toml").to_str().unwrap(), "--json"], "");
+    assert_eq!(apply().json()["changed"], true);
+    assert_eq!(std::fs::read_to_string(image.path(MAIN)).unwrap(), new);
+    assert_eq!(std::fs::read_to_string(image.path("etc/authflow/authflow.toml.last-good")).unwrap(), new);
+    assert_eq!(apply().json()["changed"], false);
+}
+
+#[test]
+fn a_wrong_file_is_not_applied() {
+    let image = Image::new();
+    image.write(MAIN, RULE);
+    image.write("new.toml", "[session\n");
+    let said = image.run(&["config", "apply", image.path("new.toml").to_str().unwrap()], "");
+    assert_eq!(said.code, 1);
+    assert!(said.error.contains("new.toml:1:9: "), "{}", said.error);
+    assert_eq!(std::fs::read_to_string(image.path(MAIN)).unwrap(), RULE);
+}

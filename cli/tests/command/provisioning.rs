@@ -1,0 +1,110 @@
+//! Records are made without a terminal, and made twice they are unchanged.
+
+use crate::image::{Image, Said};
+
+const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\n";
+const PASSWORD: &str = "correct horse battery staple\n";
+
+fn set_password(image: &Image, password: &str) -> Said {
+    image.run(&["passwd", "--user", "alice", "--stdin", "--json"], password)
+}
+
+fn add_totp(image: &Image, name: &str, secret: &str) -> Said {
+    let arguments =
+        ["factor", "add", "totp", "--user", "alice", "--secret-stdin", "--no-confirm", "--json", "--name", name];
+    image.run(&arguments, secret)
+}
+
+#[test]
+fn a_password_set_twice_is_changed_once() {
+    let image = Image::new();
+    assert_eq!(set_password(&image, PASSWORD).json()["changed"], true);
+    assert_eq!(set_password(&image, PASSWORD).json()["changed"], false);
+    assert_eq!(set_password(&image, "another long enough password\n").json()["changed"], true);
+}
+
+#[test]
+fn a_short_password_is_refused_with_the_reason() {
+    let image = Image::new();
+    let said = set_password(&image, "fourteen chars\n");
+    assert_eq!(said.code, 1);
+    assert!(
+        said.error.contains("has 14 characters, at least 15 are needed: the user has no second factor"),
+        "{}",
+        said.error
+    );
+    add_totp(&image, "phone", SECRET);
+    assert_eq!(set_password(&image, "fourteen chars\n").json()["changed"], true);
+}
+
+#[test]
+fn a_secret_enrolled_twice_is_changed_once() {
+    let image = Image::new();
+    assert_eq!(add_totp(&image, "phone", SECRET).json()["changed"], true);
+    assert_eq!(add_totp(&image, "phone", SECRET).json()["changed"], false);
+    let listed = image.run(&["factor", "list", "--user", "alice", "--json"], "").json();
+    assert_eq!(listed["factors"][0]["name"], "phone");
+    assert_eq!(listed["factors"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_name_or_a_secret_that_is_taken_is_refused() {
+    let image = Image::new();
+    add_totp(&image, "phone", SECRET);
+    let other = add_totp(&image, "phone", "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP\n");
+    assert_eq!((other.code, other.out.as_str()), (1, ""));
+    assert!(other.error.contains("already has an authenticator named \"phone\""), "{}", other.error);
+    assert_eq!(add_totp(&image, "tablet", SECRET).code, 1);
+}
+
+#[test]
+fn what_is_removed_twice_is_changed_once() {
+    let image = Image::new();
+    add_totp(&image, "phone", SECRET);
+    let remove = || image.run(&["factor", "remove", "phone", "--user", "alice", "--yes", "--json"], "").json();
+    assert_eq!(remove()["changed"], true);
+    assert_eq!(remove()["changed"], false);
+}
+
+#[test]
+fn a_removal_without_a_terminal_needs_yes() {
+    let image = Image::new();
+    add_totp(&image, "phone", SECRET);
+    let said = image.run(&["factor", "remove", "phone", "--user", "alice"], "y\n");
+    // Where the tests are run from a terminal there is one to ask at, and nobody there to answer.
+    if said.code == 2 {
+        assert!(said.error.contains("--yes"), "{}", said.error);
+    }
+}
+
+#[test]
+fn a_secret_made_without_confirmation_is_told_once() {
+    let image = Image::new();
+    let made = image.run(&["factor", "add", "totp", "--user", "alice", "--no-confirm", "--json"], "").json();
+    assert_eq!(made["secret"].as_str().unwrap().len(), 32, "160 bits");
+    assert!(made["uri"].as_str().unwrap().starts_with("otpauth://totp/"));
+    let listed = image.run(&["factor", "list", "--user", "alice", "--json"], "");
+    assert!(!listed.out.contains(made["secret"].as_str().unwrap()));
+}
+
+#[test]
+fn a_bad_secret_is_refused_and_not_repeated() {
+    let said = add_totp(&Image::new(), "phone", "0189 is no base32\n");
+    assert_eq!(said.code, 1);
+    assert!(said.error.contains("Base32") && !said.error.contains("0189"), "{}", said.error);
+}
+
+#[test]
+fn unlocking_a_user_who_is_not_locked_changes_nothing() {
+    let said = Image::new().run(&["user", "unlock", "alice", "--json"], "");
+    assert_eq!(said.json()["changed"], false);
+}
+
+#[test]
+fn a_hostile_name_stays_in_its_folder() {
+    let image = Image::new();
+    let said = image.run(&["passwd", "--user", "../../etc/evil", "--stdin"], PASSWORD);
+    assert_eq!(said.code, 0, "{}", said.error);
+    assert!(!image.path("etc/evil").exists());
+    assert!(image.path("var/lib/authflow/users/%2E.%2F..%2Fetc%2Fevil.toml").exists());
+}
