@@ -1,0 +1,87 @@
+//! The interfaces as clients call them.
+#![allow(missing_docs, reason = "the macro makes items that cannot be documented")]
+
+use std::collections::HashMap;
+
+use zbus::{OwnedObjectPath, OwnedVariant};
+
+use crate::Error;
+
+/// The manager: all sessions.
+#[zbus::proxy(
+    interface = "org.authflow.sessiond1.Manager",
+    default_service = "org.authflow.sessiond1",
+    default_path = "/org/authflow/sessiond1"
+)]
+pub trait Manager {
+    /// Opens a session whose leader is the caller. Root only.
+    fn open_session(&self, facts: HashMap<&str, zbus::Variant<'_>>) -> Result<(String, OwnedObjectPath), Error>;
+
+    /// Closes the session that the caller leads.
+    fn close_session(&self, id: &str) -> Result<(), Error>;
+
+    /// All sessions that the caller may see, with their properties.
+    fn list_sessions(&self) -> Result<Vec<HashMap<String, OwnedVariant>>, Error>;
+
+    /// The object of a session; `"self"` is the caller's own.
+    fn get_session(&self, id: &str) -> Result<OwnedObjectPath, Error>;
+
+    /// The object of the session that a process is in.
+    #[zbus(name = "GetSessionByPIDFD")]
+    fn get_session_by_pidfd(&self, process: zbus::Fd<'_>) -> Result<OwnedObjectPath, Error>;
+
+    /// Pushes a session's idle deadline.
+    fn extend(&self, id: &str) -> Result<(), Error>;
+
+    /// Ends a session; its user is told the message.
+    fn revoke(&self, id: &str, message: &str) -> Result<(), Error>;
+
+    /// Ends a user's sessions but those named; tells how many.
+    fn revoke_user(&self, uid: u32, except: &[&str], message: &str) -> Result<u32, Error>;
+
+    /// Ends a user's sessions and keeps new ones out.
+    fn deactivate(&self, uid: u32, message: &str) -> Result<(), Error>;
+
+    /// Lets a deactivated user in again.
+    fn reactivate(&self, uid: u32) -> Result<(), Error>;
+
+    /// Reads the configuration again and adopts pending logins.
+    fn reload(&self) -> Result<(), Error>;
+
+    /// A session began.
+    #[zbus(signal)]
+    fn session_opened(&self, id: &str) -> zbus::Result<()>;
+
+    /// A session is about to end.
+    #[zbus(signal)]
+    fn session_ending(&self, id: &str) -> zbus::Result<()>;
+
+    /// A session is over.
+    #[zbus(signal)]
+    fn session_closed(&self, id: &str) -> zbus::Result<()>;
+
+    /// The daemon's version.
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn version(&self) -> zbus::Result<String>;
+
+    /// How many sessions there are.
+    #[zbus(property(emits_changed_signal = "false"), name = "NSessions")]
+    fn n_sessions(&self) -> zbus::Result<u32>;
+
+    /// Whether the daemon cannot keep what it is told.
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn degraded(&self) -> zbus::Result<bool>;
+}
+
+/// One session.
+#[zbus::proxy(interface = "org.authflow.sessiond1.Session", default_service = "org.authflow.sessiond1")]
+pub trait Session {
+    /// Pushes the idle deadline.
+    fn extend(&self) -> Result<(), Error>;
+
+    /// Ends it; its user is told the message.
+    fn revoke(&self, message: &str) -> Result<(), Error>;
+
+    /// Locks its screen.
+    fn lock(&self) -> Result<(), Error>;
+}
