@@ -82,7 +82,9 @@ impl Context {
             }
             Err(error) => match *error.live {
                 Unusable::File(file) if file.is_missing() => Ok(Config::default()),
-                live => Err(Error::failed("the configuration cannot be used", &live)),
+                live @ (Unusable::File(_) | Unusable::Config(_)) => {
+                    Err(Error::failed("the configuration cannot be used", &live))
+                }
             },
         }
     }

@@ -1,39 +1,253 @@
-//! Stub until the contract crate is there.
+//! The one place that talks with authflow-sessiond. Every exchange is bounded as a whole, the connection included: a bus that
+//! accepts and stays silent must not hang a command.
+
+use std::{collections::HashMap, fmt::Display, future::Future, time::Duration};
+
+use authflow_bus::{self as bus, NONE, SELF, SessionInfo, proxy::ManagerProxy};
+use authflow_core::{config::Config, time::WallTime};
+use zbus::{
+    Connection, OwnedVariant,
+    export::ordered_stream::OrderedStreamExt,
+    fdo::{self, PropertiesProxy},
+    proxy::{OwnerChangedStream, SignalStream},
+};
+
 use crate::{error::Error, session::Session};
-use authflow_core::config::Config;
-pub(crate) struct Daemon;
-pub(crate) struct Changes;
-impl Changes {
-    pub(crate) fn next(&mut self) -> Result<(), Error> {
-        Ok(())
-    }
+
+/// A connection to the daemon.
+pub(crate) struct Daemon {
+    runtime: tokio::runtime::Runtime,
+    manager: ManagerProxy<'static>,
+    address: String,
+    timeout: Duration,
 }
+
+/// The daemon's announcements, from the moment of asking for them.
+pub(crate) struct Changes<'a> {
+    daemon: &'a Daemon,
+    signals: SignalStream<'static>,
+    owners: OwnerChangedStream<'static>,
+}
+
 impl Daemon {
+    /// Connects to the bus that the configuration names. The environment is not asked: under sudo it may be another's.
     pub(crate) fn connect(config: &Config) -> Result<Self, Error> {
-        Err(Error::Unreachable { address: config.bus_address.clone(), why: "stub".into() })
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (address, timeout) = (config.bus_address.clone(), config.bus_timeout);
+        let connecting = async {
+            let connection = zbus::connection::Builder::address(address.as_str()).build().await?;
+            ManagerProxy::new(&connection).await
+        };
+        let unreachable = |why: &dyn Display| Error::Unreachable { address: address.clone(), why: why.to_string() };
+        let manager = runtime
+            .block_on(async { tokio::time::timeout(timeout, connecting).await })
+            .map_err(|_elapsed| unreachable(&no_answer(timeout)))?
+            .map_err(|error| unreachable(&error))?;
+        Ok(Self { runtime, manager, address, timeout })
     }
+
+    /// The live sessions that the caller may see.
     pub(crate) fn sessions(&self) -> Result<Vec<Session>, Error> {
-        Ok(vec![])
+        self.call(self.manager.list_sessions())?.iter().map(read).collect()
     }
-    pub(crate) fn session(&self, p: &str) -> Result<Session, Error> {
-        Err(Error::NoSession(p.into()))
+
+    /// The session whose id begins with `prefix`.
+    pub(crate) fn session(&self, prefix: &str) -> Result<Session, Error> {
+        unique(self.sessions()?, prefix)
     }
+
+    /// The session that the caller's process is in, as the daemon sees it.
     pub(crate) fn own_session(&self) -> Result<Session, Error> {
-        Err(Error::InNoSession)
+        let found = self.call(async {
+            let path = self.manager.get_session(SELF).await?;
+            let properties =
+                PropertiesProxy::new(self.connection(), bus::NAME, path).await.map_err(bus::Error::ZBus)?;
+            let interface = bus::SESSION_INTERFACE.try_into().map_err(bus::Error::ZBus)?;
+            properties.get_all(interface).await.map_err(|error| bus::Error::ZBus(zbus::Error::from(error)))
+        });
+        match found {
+            Err(Error::NoSession(_)) => Err(Error::InNoSession),
+            found => read(&found?),
+        }
     }
+
+    /// The session whose id begins with `id`, or without one the caller's own.
     pub(crate) fn session_or_own(&self, id: Option<&str>) -> Result<Session, Error> {
         id.map_or_else(|| self.own_session(), |prefix| self.session(prefix))
     }
-    pub(crate) fn extend(&self, _: &str) -> Result<(), Error> {
-        Ok(())
+
+    /// Pushes the idle deadline of the session of that id.
+    pub(crate) fn extend(&self, id: &str) -> Result<(), Error> {
+        self.call(self.manager.extend(id))
     }
-    pub(crate) fn revoke(&self, _: &str, _: &str) -> Result<(), Error> {
-        Ok(())
+
+    /// Ends the session of that id; its user is told `message`.
+    pub(crate) fn revoke(&self, id: &str, message: &str) -> Result<(), Error> {
+        self.call(self.manager.revoke(id, message))
     }
-    pub(crate) fn revoke_user(&self, _: u32, _: &[String], _: &str) -> Result<u32, Error> {
-        Ok(0)
+
+    /// Ends a user's sessions but the spared ones; tells how many.
+    pub(crate) fn revoke_user(&self, uid: u32, spared: &[String], message: &str) -> Result<u32, Error> {
+        let spared: Vec<&str> = spared.iter().map(String::as_str).collect();
+        self.call(self.manager.revoke_user(uid, &spared, message))
     }
-    pub(crate) fn changes(&self) -> Result<Changes, Error> {
-        Ok(Changes)
+
+    /// Everything that the daemon announces from now on.
+    pub(crate) fn changes(&self) -> Result<Changes<'_>, Error> {
+        let (signals, owners) = self.call(async {
+            let proxy = self.manager.inner();
+            Ok((proxy.receive_all_signals().await?, proxy.receive_owner_changed().await?))
+        })?;
+        Ok(Changes { daemon: self, signals, owners })
+    }
+
+    fn connection(&self) -> &Connection {
+        self.manager.inner().connection()
+    }
+
+    fn call<T>(&self, call: impl Future<Output = Result<T, bus::Error>>) -> Result<T, Error> {
+        match self.runtime.block_on(async { tokio::time::timeout(self.timeout, call).await }) {
+            Ok(answer) => answer.map_err(|error| self.error(error)),
+            Err(_elapsed) => Err(self.unreachable(&no_answer(self.timeout))),
+        }
+    }
+
+    fn unreachable(&self, why: &dyn Display) -> Error {
+        Error::Unreachable { address: self.address.clone(), why: why.to_string() }
+    }
+
+    fn error(&self, error: bus::Error) -> Error {
+        match error {
+            bus::Error::NoSuchSession(session) => Error::NoSession(session),
+            bus::Error::NoSuchUser(user) => Error::NoUser(user),
+            bus::Error::NotAuthorized(why) => Error::NotAllowed(why),
+            bus::Error::TooManySessions(why)
+            | bus::Error::RateLimited(why)
+            | bus::Error::InvalidArgument(why)
+            | bus::Error::Degraded(why)
+            | bus::Error::NotSupported(why) => Error::Daemon(why),
+            bus::Error::ZBus(zbus::Error::FDO(refusal)) => self.refusal(*refusal),
+            // What the property interface hands on is not sorted into ours.
+            bus::Error::ZBus(zbus::Error::MethodError(name, text, _)) if name.ends_with(".NoSuchSession") => {
+                Error::NoSession(text.unwrap_or_default())
+            }
+            bus::Error::ZBus(error) => self.unreachable(&error),
+        }
+    }
+
+    #[allow(clippy::wildcard_enum_match_arm, reason = "D-Bus has fifty standard errors; all but these say: no daemon")]
+    fn refusal(&self, refusal: fdo::Error) -> Error {
+        match refusal {
+            fdo::Error::AccessDenied(why) | fdo::Error::AuthFailed(why) => Error::NotAllowed(why),
+            // The session ended between two questions.
+            fdo::Error::UnknownObject(path) => Error::NoSession(path),
+            other => self.unreachable(&other),
+        }
+    }
+}
+
+impl Changes<'_> {
+    /// Waits for the next announcement, or for a new daemon. One that is gone announces nothing: what was last seen stands
+    /// until the next one has found its sessions again.
+    pub(crate) fn wait(&mut self) -> Result<(), Error> {
+        let Self { daemon, signals, owners } = self;
+        daemon
+            .runtime
+            .block_on(async {
+                loop {
+                    tokio::select! {
+                        signal = signals.next() => return signal.map(drop),
+                        owner = owners.next() => match owner {
+                            None => return None,
+                            Some(None) => {}
+                            Some(Some(_)) => return Some(()),
+                        },
+                    }
+                }
+            })
+            .ok_or_else(|| daemon.unreachable(&"the bus closed the connection"))
+    }
+}
+
+fn no_answer(timeout: Duration) -> String {
+    format!("no answer within {timeout:?}")
+}
+
+fn unique(sessions: Vec<Session>, prefix: &str) -> Result<Session, Error> {
+    let unknown = || Error::NoSession(prefix.to_owned());
+    if prefix.is_empty() {
+        return Err(unknown());
+    }
+    let mut fitting: Vec<_> = sessions.into_iter().filter(|session| session.id.starts_with(prefix)).collect();
+    match (fitting.pop(), fitting.len()) {
+        (Some(session), 0) => Ok(session),
+        (Some(_), others) => Err(Error::Ambiguous { prefix: prefix.to_owned(), count: others + 1 }),
+        (None, _) => Err(unknown()),
+    }
+}
+
+fn read(dict: &HashMap<String, OwnedVariant>) -> Result<Session, Error> {
+    let info = SessionInfo::from_dict(dict).map_err(|error| Error::Daemon(format!("a session it shows: {error}")))?;
+    let text = |text: String| Some(text).filter(|text| !text.is_empty());
+    let time = |micros| Some(micros).filter(|micros| *micros != NONE).map(WallTime::from_micros);
+    let limit = |micros| Some(micros).filter(|micros| *micros != NONE).map(Duration::from_micros);
+    Ok(Session {
+        id: info.id,
+        user: info.user,
+        uid: info.uid,
+        target: info.target,
+        target_uid: info.target_uid,
+        service: info.service,
+        ttys: info.ttys,
+        remote_host: text(info.remote_host),
+        leader: Some(info.leader).filter(|pid| *pid != 0),
+        class: info.class,
+        factors: info.factors,
+        aal: info.aal,
+        rule: info.rule,
+        state: info.state,
+        activity_basis: info.activity_basis,
+        opened_at: WallTime::from_micros(info.opened_at),
+        authenticated_at: WallTime::from_micros(info.authenticated_at),
+        last_active_at: time(info.last_active_at),
+        idle_deadline: time(info.idle_deadline),
+        lifetime_deadline: time(info.lifetime_deadline),
+        idle_limit: limit(info.idle_limit_usec),
+        lifetime_limit: limit(info.lifetime_limit_usec),
+        logind_id: text(info.logind_id),
+        parent: text(info.parent),
+        end: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sessions() -> Vec<Session> {
+        ["aa11", "aa22", "bb33"].map(|id| Session { id: id.into(), ..Session::default() }).to_vec()
+    }
+
+    #[test]
+    fn a_prefix_that_fits_one_session_names_it() {
+        assert_eq!(unique(sessions(), "b").unwrap().id, "bb33");
+        assert_eq!(unique(sessions(), "aa22").unwrap().id, "aa22");
+    }
+
+    #[test]
+    fn a_prefix_that_fits_none_or_more_names_none() {
+        assert!(matches!(unique(sessions(), "c"), Err(Error::NoSession(_))));
+        assert!(matches!(unique(sessions(), ""), Err(Error::NoSession(_))));
+        assert!(matches!(unique(sessions(), "aa"), Err(Error::Ambiguous { count: 2, .. })));
+    }
+
+    #[test]
+    fn what_the_bus_calls_never_is_nothing() {
+        let info = SessionInfo { id: "a".into(), idle_deadline: NONE, lifetime_deadline: 5, ..SessionInfo::default() };
+        let dict = info.to_dict();
+        let dict = dict.into_iter().map(|(key, value)| (key.to_owned(), value.try_into_owned().unwrap())).collect();
+        let session = read(&dict).unwrap();
+        assert_eq!((session.idle_deadline, session.lifetime_deadline), (None, Some(WallTime::from_micros(5))));
+        assert_eq!((session.parent, session.remote_host, session.leader), (None, None, None));
     }
 }

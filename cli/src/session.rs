@@ -34,7 +34,7 @@ pub(crate) struct Session {
     /// What was proved.
     pub factors: Vec<String>,
     /// The level that the factors reach.
-    pub aal: u8,
+    pub aal: u32,
     /// The rule that granted it.
     pub rule: String,
     /// Its state.
@@ -144,7 +144,7 @@ struct Json<'a> {
     leader: Option<u32>,
     class: &'a str,
     factors: &'a [String],
-    aal: u8,
+    aal: u32,
     rule: &'a str,
     state: &'a str,
     activity_basis: &'a str,

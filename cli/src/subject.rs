@@ -73,11 +73,15 @@ impl Subject {
 /// Adds `key` to `keys`; the error says what its reader can do about it.
 pub(crate) fn add(keys: &mut Authenticators, key: TotpKey) -> Result<(), Error> {
     let name = key.name().to_owned();
-    keys.add_totp(key).map_err(|error| match error {
-        BadRecord::Twice => Error::Failed(format!(
-            "the user already has an authenticator named {name:?}, or one with this secret: remove it first, or give --name"
-        )),
-        other => Error::failed("cannot enrol", &other),
+    keys.add_totp(key).map_err(|error| {
+        if error == BadRecord::Twice {
+            Error::Failed(format!(
+                "the user already has an authenticator named {name:?}, or one with this secret: remove it first, or give \
+                 --name"
+            ))
+        } else {
+            Error::failed("cannot enrol", &error)
+        }
     })
 }
 

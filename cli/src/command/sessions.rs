@@ -52,7 +52,7 @@ impl Sessions {
                 let heading = format!("{clear}{}\n\n", local.clock_with_seconds(local.now));
                 context.output.text(&(heading + &table(&sessions, &local, context.output) + "\n"))?;
             }
-            changes.next()?;
+            changes.wait()?;
         }
     }
 
