@@ -79,6 +79,12 @@ impl Answered {
     }
 }
 
+/// The password in what was typed into the one field, the code taken off its end.
+#[must_use]
+pub fn password_in(both: &Secret, keys: &Authenticators) -> Secret {
+    split(both, keys).0
+}
+
 /// Splits the one field into password and code: as many digits from the end as the user's codes have. What does not end so is all
 /// password.
 fn split(both: &Secret, keys: &Authenticators) -> (Secret, Option<Secret>) {

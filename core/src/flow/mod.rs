@@ -12,7 +12,7 @@ mod tests;
 
 use std::fmt;
 
-pub use answers::{Answered, HashOutcome};
+pub use answers::{Answered, HashOutcome, password_in};
 pub use judge::{Denial, Holder, Judgement, Sealed, Standing, Terms, Verdict, Written};
 pub use method::{asked, choose, is_left_to_the_stack};
 pub use receipt::{FlowId, RECEIPT_LIFE, Receipt};
