@@ -1,0 +1,83 @@
+//! What one phase leaves for the next on the same PAM handle. It does not reach another process, and dropping it does nothing: a child
+//! that the application forked drops its own copy.
+
+use authflow_core::factor::Factors;
+
+use crate::{error::Error, receipt::Carried};
+
+/// Notes on a PAM handle.
+#[derive(Clone, Debug, Default)]
+pub struct Notes {
+    /// The user that the first phase saw. A change on the way denies.
+    pub user: Option<String>,
+    /// What became of the flow.
+    pub flow: FlowNote,
+    /// The session that was opened.
+    pub session: Option<String>,
+}
+
+impl Notes {
+    /// Pins the user, or finds that it is another than before.
+    ///
+    /// # Errors
+    /// It is another.
+    pub fn pin(&mut self, user: &str) -> Result<(), Error> {
+        match &self.user {
+            Some(before) if before != user => Err(Error::UserChanged { before: before.clone(), now: user.to_owned() }),
+            Some(_) => Ok(()),
+            None => {
+                self.user = Some(user.to_owned());
+                Ok(())
+            }
+        }
+    }
+}
+
+/// What became of the flow on this handle.
+#[derive(Clone, Debug, Default)]
+pub enum FlowNote {
+    /// There was none: a key at sshd, su by root, a cached ticket of sudo, cron.
+    #[default]
+    None,
+    /// It was denied, or broke.
+    Denied,
+    /// It was granted. The other modules of the auth stack may still refuse, so the receipt is not usable yet.
+    Granted(Box<Carried>),
+    /// The whole auth stack succeeded, and so did the account phase.
+    Usable(Box<Carried>),
+    /// The receipt has opened its session. It opens no other.
+    Used,
+}
+
+impl FlowNote {
+    /// Whether a flow ran on this handle.
+    #[must_use]
+    pub const fn has_run(&self) -> bool {
+        match self {
+            Self::None => false,
+            Self::Denied | Self::Granted(_) | Self::Usable(_) | Self::Used => true,
+        }
+    }
+
+    /// What the flow proved, if it was granted.
+    #[must_use]
+    pub fn factors(&self) -> Factors {
+        match self {
+            Self::Granted(receipt) | Self::Usable(receipt) => receipt.factors.clone(),
+            Self::None | Self::Denied | Self::Used => Factors::none(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_that_changes_on_the_way_is_refused() {
+        let mut notes = Notes::default();
+        assert!(notes.pin("alice").is_ok());
+        assert!(notes.pin("alice").is_ok());
+        assert!(matches!(notes.pin("root"), Err(Error::UserChanged { .. })));
+    }
+}
