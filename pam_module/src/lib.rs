@@ -1,1 +1,92 @@
-//! Skeleton.
+//! The PAM module: runs the flow in the auth phase, guards the account phase, opens and closes the session.
+//!
+//! It lives in other people's processes, most of them root, some setuid. It reads no environment, keeps no thread, descriptor or
+//! signal handler, writes to no standard stream, and never aborts: a panic is caught at its edge and refuses.
+//!
+//! # Layout
+//!
+//! - [`phase`]: what the entry points have in common: read the line, run, log, answer
+//! - [`authenticate`], [`account`], [`session`]: the phases
+//! - [`login`]: a login as PAM describes it, and the configuration that it is judged by
+//! - [`guard`]: where enough must have been proved
+//! - [`notes`], [`receipt`]: what one phase leaves for the next, on the handle and across sshd's processes
+//! - [`tracking`], [`daemon`]: has the session tracked, by the daemon or until that is back
+//! - [`conversation`]: every text that a user is shown
+//! - [`log`]: every line for the log
+//! - [`error`], [`code`]: why a phase refuses, and the PAM code for it
+//! - [`args`], [`ssh`], [`console`]: the PAM line, what sshd tells, what is a real console
+//! - [`handle`], `ffi`: PAM as a trait, and over the real libpam
+#![deny(unsafe_code)]
+
+pub mod account;
+pub mod args;
+pub mod authenticate;
+pub mod code;
+pub mod console;
+pub mod conversation;
+pub mod daemon;
+pub mod error;
+mod ffi;
+pub mod guard;
+pub mod handle;
+pub mod log;
+pub mod login;
+pub mod notes;
+pub mod phase;
+pub mod receipt;
+pub mod session;
+pub mod ssh;
+pub mod tracking;
+
+use std::ffi::CStr;
+
+use pam::{
+    constants::{PamFlag, PamResultCode},
+    module::{PamHandle, PamHooks},
+};
+
+use crate::{ffi::LibPam, login::Place, phase::Phase};
+
+struct Authflow;
+
+/// The six functions that libpam calls.
+mod entry_points {
+    use super::Authflow;
+
+    pam::pam_hooks!(Authflow);
+}
+
+impl PamHooks for Authflow {
+    fn sm_authenticate(handle: &mut PamHandle, args: Vec<&CStr>, flags: PamFlag) -> PamResultCode {
+        enter(Phase::Authenticate, handle, &args, flags)
+    }
+
+    /// Nothing to do for any flag; sshd calls it three times.
+    fn sm_setcred(_handle: &mut PamHandle, _args: Vec<&CStr>, _flags: PamFlag) -> PamResultCode {
+        PamResultCode::PAM_SUCCESS
+    }
+
+    fn acct_mgmt(handle: &mut PamHandle, args: Vec<&CStr>, flags: PamFlag) -> PamResultCode {
+        enter(Phase::Account, handle, &args, flags)
+    }
+
+    fn sm_open_session(handle: &mut PamHandle, args: Vec<&CStr>, flags: PamFlag) -> PamResultCode {
+        enter(Phase::OpenSession, handle, &args, flags)
+    }
+
+    fn sm_close_session(handle: &mut PamHandle, args: Vec<&CStr>, flags: PamFlag) -> PamResultCode {
+        enter(Phase::CloseSession, handle, &args, flags)
+    }
+
+    /// Changing passwords is left to other modules.
+    fn sm_chauthtok(_handle: &mut PamHandle, _args: Vec<&CStr>, _flags: PamFlag) -> PamResultCode {
+        PamResultCode::PAM_IGNORE
+    }
+}
+
+/// The bindings call this inside `catch_unwind`; a panic answers `PAM_ABORT`.
+fn enter(phase: Phase, handle: &mut PamHandle, args: &[&CStr], flags: PamFlag) -> PamResultCode {
+    ffi::silence_panics();
+    let arguments = args.iter().map(|argument| argument.to_bytes());
+    phase::run(phase, &mut LibPam::new(handle, flags), arguments, &Place::default())
+}

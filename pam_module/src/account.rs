@@ -1,0 +1,71 @@
+//! The account phase: may this account be used, and was enough proved? It runs after the whole auth stack has succeeded, so here a
+//! receipt becomes usable. Where no flow can have run it looks at the account's own standing alone, and leaves the rest to others.
+
+use authflow_core::{flow::is_left_to_the_stack, time::Clock};
+use authflow_host::{accounts::Account, clock::SystemClock, file, process::ProcessId, shadow};
+
+use crate::{
+    args::Options,
+    code::Answer,
+    console,
+    error::Error,
+    guard::{self, Look},
+    handle::Handle,
+    login::{Login, Place, account_of},
+    notes::{FlowNote, Notes},
+    receipt::Shelf,
+};
+
+/// Runs the phase.
+///
+/// # Errors
+/// The account may not be used, too little was proved, or it cannot be told.
+pub fn account<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<Answer, Error> {
+    let Some(mut login) = Login::of_governed(pam, options, place)? else { return Ok(Answer::NotOurs) };
+    let mut notes = login.pam.notes();
+    let user = login.user()?;
+    notes.pin(&user)?;
+    let account = account_of(&user)?;
+    check_standing(&mut login, &account)?;
+    let answer = examine(&login, &user, &account, &notes)?;
+    make_usable(&mut login, notes)?;
+    Ok(answer)
+}
+
+/// Refuses a disabled user and an expired account. Root at the console is never disabled: somebody must be able to undo it.
+fn check_standing<H: Handle>(login: &mut Login<'_, H>, account: &Account) -> Result<(), Error> {
+    if login.records().is_disabled(&account.name)? && !console::is_root_there(login.pam) {
+        return Err(Error::Disabled);
+    }
+    let entry = shadow::by_name(&account.name).map_err(Error::Shadow)?;
+    if entry.is_some_and(|entry| entry.is_expired(SystemClock.now().wall)) { Err(Error::Expired) } else { Ok(()) }
+}
+
+fn examine<H: Handle>(login: &Login<'_, H>, user: &str, account: &Account, notes: &Notes) -> Result<Answer, Error> {
+    let rule = login.rule_for(user, account);
+    if !guard::applies(login, notes.flow.has_run(), rule) {
+        return Ok(Answer::NoObjection);
+    }
+    let rule = rule.ok_or(Error::NoRule)?;
+    let proved = notes.flow.factors().union(&login.proved_by_sshd());
+    if !notes.flow.has_run() && is_left_to_the_stack(&rule.methods, &proved) {
+        return Ok(Answer::NotOurs);
+    }
+    guard::look(login, Look::AtAccount, (account, rule), &proved)?;
+    Ok(Answer::Yes)
+}
+
+/// Makes the receipt of a granted flow usable: on this handle and, since sshd's authentication process is not the one that opens the
+/// session, in a file for its parent.
+fn make_usable<H: Handle>(login: &mut Login<'_, H>, mut notes: Notes) -> Result<(), Error> {
+    if let FlowNote::Granted(receipt) = notes.flow {
+        if login.is_sshd() {
+            let paths = &login.place.paths;
+            file::ensure_folder(&paths.run(), 0o755).map_err(Error::Folder)?;
+            file::ensure_folder(&paths.flows(), 0o700).map_err(Error::Folder)?;
+            Shelf(&paths.flows()).leave(ProcessId::parent_of_current().map_err(Error::Process)?, &receipt)?;
+        }
+        notes.flow = FlowNote::Usable(receipt);
+    }
+    Ok(login.pam.keep(notes)?)
+}

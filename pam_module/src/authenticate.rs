@@ -1,0 +1,113 @@
+//! The auth phase: one flow, one attempt. The application decides about tries.
+
+use std::time::Duration;
+
+use authflow_core::{
+    flow::{Manner, Receipt, Verdict, password_in},
+    time::Clock,
+};
+use authflow_host::{
+    clock::SystemClock,
+    desk::{Attempt, Decision, Desk},
+    process::{self, ProcessId},
+};
+
+use crate::{
+    args::Options,
+    code::Answer,
+    conversation::{Given, Questions},
+    error::Error,
+    handle::{Handle, UserName},
+    log::{Line, Priority},
+    login::{Login, Place},
+    notes::{FlowNote, Notes},
+    receipt::{Carried, Shelf},
+};
+
+/// What is asked of libpam for a failure. It spreads a delay by a quarter to both sides, so this stays at two seconds at most.
+const FAILURE_DELAY: Duration = Duration::from_millis(1600);
+
+/// Runs the phase.
+///
+/// # Errors
+/// The flow was denied, or could not be run.
+pub fn authenticate<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<Answer, Error> {
+    let answer = attempt(pam, options, place);
+    if answer.is_err() {
+        pam.delay_failure(FAILURE_DELAY);
+    }
+    answer
+}
+
+fn attempt<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<Answer, Error> {
+    let Some(mut login) = Login::of_governed(pam, options, place)? else { return Ok(Answer::NotOurs) };
+    let user = login.pam.user()?;
+    forget_older(&mut login, &user)?;
+    let attempt = Attempt {
+        user: user.as_str(),
+        service: &login.facts.service,
+        remote: login.remote(),
+        proved: options.proved.union(&login.proved_by_sshd()),
+        manner: Manner { one_prompt: options.one_prompt },
+    };
+    let desk = Desk::new(&login.config, login.records(), &SystemClock);
+    let mut questions = Questions::new(&mut *login.pam, options.first_pass);
+    let decision = desk.run(&attempt, &mut questions)?;
+    let given = questions.into_given();
+    match decision {
+        Decision::NotGoverned => {
+            login.pam.keep(Notes { user: Some(user.as_str().to_owned()), ..Notes::default() })?;
+            Ok(Answer::NotOurs)
+        }
+        Decision::Verdict(Verdict::Denied(denial)) => Err(denial.into()),
+        Decision::Verdict(Verdict::Granted(receipt)) => {
+            grant(&mut login, &user, &receipt)?;
+            leave_password(&mut login, &receipt, given)?;
+            Ok(Answer::Yes)
+        }
+    }
+}
+
+/// Notes that a flow runs, and removes the receipt of an earlier one, whatever becomes of this one.
+fn forget_older<H: Handle>(login: &mut Login<'_, H>, user: &UserName) -> Result<(), Error> {
+    let user = Some(user.as_str().to_owned());
+    login.pam.keep(Notes { user, flow: FlowNote::Denied, session: None })?;
+    if login.is_sshd() {
+        let reader = ProcessId::parent_of_current().map_err(Error::Process)?;
+        Shelf(&login.place.paths.flows()).remove(reader)?;
+    }
+    Ok(())
+}
+
+/// Notes the receipt for the account phase, if PAM still means the same user.
+fn grant<H: Handle>(login: &mut Login<'_, H>, user: &UserName, receipt: &Receipt) -> Result<(), Error> {
+    let now = login.pam.user()?;
+    if now != *user || !user.is_text() {
+        return Err(Error::UserChanged { before: user.as_str().to_owned(), now: now.as_str().to_owned() });
+    }
+    let boot_id = process::boot_id().map_err(Error::Process)?;
+    let carried = Carried::new(receipt, &boot_id, SystemClock.now());
+    let line = Line::new("granted")
+        .with("flow", receipt.flow())
+        .with("user", receipt.user())
+        .with("rhost", receipt.remote())
+        .with("factors", receipt.factors())
+        .with("rule", receipt.rule());
+    login.pam.log(Priority::Info, &line);
+    let user = Some(user.as_str().to_owned());
+    Ok(login.pam.keep(Notes { user, flow: FlowNote::Granted(Box::new(carried)), session: None })?)
+}
+
+/// Leaves the password, and never a code, to the modules behind us: keyrings open with it.
+fn leave_password<H: Handle>(login: &mut Login<'_, H>, receipt: &Receipt, given: Given) -> Result<(), Error> {
+    let password = match given {
+        Given::Nothing => return Ok(()),
+        Given::Password(password) => password,
+        Given::PasswordAndCode(both) => {
+            let keys = login.records().authenticators(receipt.user())?.unwrap_or_default();
+            password_in(&both, &keys)
+        }
+    };
+    login.pam.set_password(&password);
+    Ok(())
+}

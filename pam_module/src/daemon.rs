@@ -1,0 +1,100 @@
+//! The exchange with the daemon: one connection, one call, one reply, all of it under one time-out. Nothing outlives it, neither a
+//! thread nor a descriptor.
+
+use std::time::Duration;
+
+use authflow_bus as bus;
+use authflow_core::session::Opening;
+use serde::Serialize;
+use zbus::{Message, OwnedObjectPath, connection, zvariant::DynamicType};
+
+/// Where the daemon is, and how long it may take.
+#[derive(Clone, Debug)]
+pub struct Daemon {
+    address: String,
+    limit: Duration,
+}
+
+/// Why the daemon has not done as it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// Its policy: the user has too many sessions.
+    #[error("the daemon refused: {0}")]
+    TooManySessions(String),
+    /// It, or the bus, did not answer in time.
+    #[error("the daemon did not answer within {} ms", .0.as_millis())]
+    TimedOut(Duration),
+    /// It could not be asked, or failed.
+    #[error("the daemon: {0}")]
+    Failed(String),
+}
+
+impl Daemon {
+    /// The daemon behind the bus at `address`. One exchange takes at most `limit`.
+    #[must_use]
+    pub const fn new(address: String, limit: Duration) -> Self {
+        Self { address, limit }
+    }
+
+    /// Opens a session whose leader is this process. Its id.
+    ///
+    /// # Errors
+    /// The daemon refuses, or cannot be asked.
+    pub fn open(&self, opening: &Opening) -> Result<String, DaemonError> {
+        let reply = self.exchange("OpenSession", &bus::opening::to_dict(opening))?;
+        let (id, _path): (String, OwnedObjectPath) = reply.body().deserialize().map_err(failed)?;
+        Ok(id)
+    }
+
+    /// Closes the session that this process opened.
+    ///
+    /// # Errors
+    /// The daemon cannot be asked, or does not know the session.
+    pub fn close(&self, id: &str) -> Result<(), DaemonError> {
+        self.exchange("CloseSession", &id).map(drop)
+    }
+
+    /// `method_timeout` of the connection would not cover connecting and authenticating, where a hung bus hangs.
+    fn exchange<B: Serialize + DynamicType>(&self, method: &str, body: &B) -> Result<Message, DaemonError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let call = call(&self.address, method, body);
+        match runtime.block_on(async { tokio::time::timeout(self.limit, call).await }) {
+            Ok(reply) => reply.map_err(|error| bus::Error::from(error).into()),
+            Err(_elapsed) => Err(DaemonError::TimedOut(self.limit)),
+        }
+    }
+}
+
+/// The connection is dropped inside the runtime: one that outlived it would leave a thread behind.
+async fn call<B: Serialize + DynamicType>(address: &str, method: &str, body: &B) -> zbus::Result<Message> {
+    let connection = connection::Builder::address(address).build().await?;
+    connection.call_method(Some(bus::NAME), bus::PATH, Some(bus::MANAGER_INTERFACE), method, body).await
+}
+
+impl From<bus::Error> for DaemonError {
+    fn from(error: bus::Error) -> Self {
+        match &error {
+            bus::Error::TooManySessions(text) => Self::TooManySessions(text.clone()),
+            // All else is no policy about this login: the bus, the daemon or this module is not as it should be.
+            bus::Error::ZBus(error) => failed(error),
+            bus::Error::NoSuchSession(_)
+            | bus::Error::NoSuchUser(_)
+            | bus::Error::NotAuthorized(_)
+            | bus::Error::RateLimited(_)
+            | bus::Error::InvalidArgument(_)
+            | bus::Error::Degraded(_)
+            | bus::Error::NotSupported(_) => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+/// What went wrong, with its causes: zbus names a class of errors and leaves the reason to what is behind it.
+fn failed(error: impl std::error::Error) -> DaemonError {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    DaemonError::Failed(text)
+}

@@ -1,0 +1,47 @@
+//! The guard at the account and session phases: where it applies. What it takes is core's to decide.
+
+use authflow_core::{
+    factor::Factors,
+    flow::guard::{self, Guard},
+    rule::{AccountMode, Rule},
+};
+use authflow_host::accounts::Account;
+
+use crate::{error::Error, handle::Handle, login::Login};
+
+/// Which of the two looks it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// At the account phase: sshd may yet verify a key.
+    AtAccount,
+    /// At the opening of the session: everything is known.
+    AtSession,
+}
+
+/// Whether enough must have been proved. Where no flow can have run it need not: su by root, NOPASSWD, cron and user managers run
+/// account and session alone, unless the rule says that they may not.
+pub fn applies<H: Handle>(login: &Login<'_, H>, flow_has_run: bool, rule: Option<&Rule>) -> bool {
+    let is_told_by_sshd = login.is_sshd() && login.facts.auth_info.is_some();
+    flow_has_run || is_told_by_sshd || rule.is_some_and(|rule| rule.account == AccountMode::Enforce)
+}
+
+/// Looks whether what was proved satisfies the rule for that account.
+///
+/// # Errors
+/// It does not, or the account's record cannot be read.
+pub fn look<H: Handle>(
+    login: &Login<'_, H>,
+    look: Look,
+    (account, rule): (&Account, &Rule),
+    proved: &Factors,
+) -> Result<(), Error> {
+    let has = login.desk().has(account)?;
+    let says = match look {
+        Look::AtAccount => guard::at_account(&rule.methods, &has, proved),
+        Look::AtSession => guard::at_session(&rule.methods, &has, proved),
+    };
+    match says {
+        Guard::Pass => Ok(()),
+        Guard::Refuse { needed } => Err(Error::NotProved { proved: proved.clone(), needed }),
+    }
+}

@@ -1,0 +1,130 @@
+//! What the phases have in common: the login as PAM and sshd describe it, and the configuration that it is judged by.
+
+use authflow_core::{
+    config::Config,
+    factor::Factors,
+    rule::{Remote, Request, Rule},
+};
+use authflow_host::{
+    accounts::{self, Account},
+    clock::SystemClock,
+    config::{self, From},
+    desk::Desk,
+    file::Trust,
+    paths::Paths,
+    records::Records,
+};
+
+use crate::{
+    args::Options,
+    error::Error,
+    handle::{Facts, Handle},
+    log::{Line, Priority},
+    ssh,
+};
+
+/// Where our files are, and whose they must be.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Where.
+    pub paths: Paths,
+    /// Whose.
+    pub trust: Trust,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self { paths: Paths::default(), trust: Trust::root() }
+    }
+}
+
+/// A login, and the configuration that it is judged by.
+pub struct Login<'p, H> {
+    /// PAM.
+    pub pam: &'p mut H,
+    /// What the application said.
+    pub facts: Facts,
+    /// The configuration.
+    pub config: Config,
+    /// Where our files are.
+    pub place: Place,
+}
+
+impl<'p, H: Handle> Login<'p, H> {
+    /// Reads the configuration.
+    ///
+    /// # Errors
+    /// There is none that can be used.
+    pub fn load(pam: &'p mut H, options: &Options, place: &Place) -> Result<Self, Error> {
+        let mut place = place.clone();
+        if let Some(config) = &options.config {
+            place.paths = place.paths.with_config(config);
+        }
+        let loaded = config::load_trusting(&place.paths, place.trust)?;
+        match &loaded.from {
+            From::Live => {}
+            From::LastGood { why } => pam.log(Priority::Error, &Line::new("last-good-config").with("reason", why)),
+        }
+        let facts = pam.facts();
+        Ok(Self { pam, facts, config: loaded.config, place })
+    }
+
+    /// The same, where a rule is about this service. Decided before the user is looked at, so it is the same for all names.
+    ///
+    /// # Errors
+    /// There is no configuration that can be used.
+    pub fn of_governed(pam: &'p mut H, options: &Options, place: &Place) -> Result<Option<Self>, Error> {
+        let login = Self::load(pam, options, place)?;
+        Ok(if login.config.governs(&login.facts.service) { Some(login) } else { None })
+    }
+
+    /// Whether the service is sshd's.
+    pub fn is_sshd(&self) -> bool {
+        self.config.is_sshd(&self.facts.service)
+    }
+
+    /// What sshd has verified, where it is sshd that says so.
+    pub fn proved_by_sshd(&self) -> Factors {
+        let told = self.facts.auth_info.as_deref().filter(|_| self.is_sshd());
+        told.map_or_else(Factors::none, ssh::proved)
+    }
+
+    /// Where the user is.
+    pub fn remote(&self) -> Remote {
+        let connection = self.facts.connection.as_deref().filter(|_| self.is_sshd());
+        ssh::remote(self.facts.remote_host.as_deref(), connection)
+    }
+
+    /// `PAM_USER` as this phase finds it.
+    ///
+    /// # Errors
+    /// It is no text, or nobody gives it.
+    pub fn user(&mut self) -> Result<String, Error> {
+        let user = self.pam.user()?;
+        if user.is_text() { Ok(user.as_str().to_owned()) } else { Err(Error::NameIsNoText) }
+    }
+
+    /// The rule for the login of that user, if one matches.
+    pub fn rule_for(&self, user: &str, account: &Account) -> Option<&Rule> {
+        let (service, groups) = (self.facts.service.as_str(), account.groups.as_slice());
+        self.config.rule_for(&Request { service, user, groups, remote: self.remote() })
+    }
+
+    /// The users' records.
+    pub fn records(&self) -> Records {
+        Records::trusting(self.place.paths.clone(), self.place.trust)
+    }
+
+    /// The driver of flows.
+    pub fn desk(&self) -> Desk<'_> {
+        Desk::new(&self.config, self.records(), &SystemClock)
+    }
+}
+
+/// The account of that name.
+///
+/// # Errors
+/// There is none, or it cannot be looked up.
+pub fn account_of(user: &str) -> Result<Account, Error> {
+    accounts::by_name(user)?.ok_or(Error::NoAccount)
+}

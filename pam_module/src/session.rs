@@ -1,0 +1,230 @@
+//! The session phases: opening takes the receipt, looks a last time whether enough was proved, and has the session tracked; closing
+//! says that it was a logout.
+
+use authflow_core::{
+    config::Config,
+    factor::{Factor, Factors},
+    flow::is_left_to_the_stack,
+    rule::{Remote, SessionPolicy},
+    session::{Class, Opening},
+    time::Clock,
+};
+use authflow_host::{
+    accounts::Account,
+    clock::SystemClock,
+    process::{self, ProcessId},
+};
+
+use crate::{
+    args::Options,
+    code::Answer,
+    conversation::Notice,
+    error::Error,
+    guard::{self, Look},
+    handle::Handle,
+    log::{Line, Priority, visible},
+    login::{Login, Place, account_of},
+    notes::{FlowNote, Notes},
+    receipt::{Carried, Expected, Shelf},
+    tracking::{self, Opened},
+};
+
+/// Services that run inside a session, mostly as another user.
+const NESTED: [&str; 4] = ["su", "su-l", "sudo", "sudo-i"];
+
+/// Services that are nobody's login.
+const BACKGROUND: [&str; 7] = ["runuser", "runuser-l", "cron", "crond", "atd", "systemd-user", "polkit-1"];
+
+/// Names the session to people. Nothing of ours reads it back: stock Debian lets the user overwrite it.
+const VARIABLE: &str = "AUTHFLOW_SESSION";
+
+/// Opens a session.
+///
+/// # Errors
+/// Too little was proved, a policy refuses, or no session could be made.
+pub fn open<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<Answer, Error> {
+    let Some(mut login) = Login::of_governed(pam, options, place)? else { return Ok(Answer::NotOurs) };
+    let Some(class) = class_of(&login.config, &login.facts.service) else { return Ok(Answer::NotOurs) };
+    let mut notes = login.pam.notes();
+    let receipt = take_receipt(&login, &mut notes)?;
+    login.pam.keep(notes.clone())?;
+    let target = login.user()?;
+    let user = who_authenticated(class, &target, &notes, receipt.as_ref())?;
+    let account = account_of(&user)?;
+    check(receipt.as_ref(), &login.facts.service, &account)?;
+    let Some(grant) = grant(&login, (&user, &account), &notes, receipt)? else { return Ok(Answer::NotOurs) };
+    let opening = opening(&login, class, (user, account.uid), account_of(&target)?, &grant);
+    if let Some(opened) = tracking::begin(&mut login, &opening, grant.policy.when_unavailable)? {
+        login.pam.set_variable(VARIABLE, &opened.id);
+        tell(&mut login, &opening, &grant, &opened);
+        notes.session = Some(opened.id);
+        login.pam.keep(notes)?;
+    }
+    Ok(Answer::Yes)
+}
+
+/// Closes the session that was opened on this handle. The configuration may be another by now; the session is closed all the same.
+///
+/// # Errors
+/// The daemon could not be told. It sees the leader's end by itself.
+pub fn close<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<Answer, Error> {
+    let Some(id) = pam.notes().session else { return Ok(Answer::NotOurs) };
+    let login = Login::load(pam, options, place)?;
+    tracking::end(&login, &id)?;
+    login.pam.log(Priority::Info, &Line::new("session-closed").with("session", id));
+    Ok(Answer::Yes)
+}
+
+/// What a session of that service is, if it is tracked at all.
+fn class_of(config: &Config, service: &str) -> Option<Class> {
+    if NESTED.contains(&service) {
+        Some(Class::Nested)
+    } else if !BACKGROUND.contains(&service) {
+        Some(Class::User)
+    } else if config.rules.iter().any(|rule| rule.names(service)) {
+        Some(Class::Background)
+    } else {
+        None
+    }
+}
+
+/// The receipt of the flow that let this login in: from the handle where one process does it all, else from the file that was left for
+/// this process. It opens one session.
+fn take_receipt<H: Handle>(login: &Login<'_, H>, notes: &mut Notes) -> Result<Option<Carried>, Error> {
+    let on_handle = match std::mem::take(&mut notes.flow) {
+        FlowNote::Usable(receipt) => {
+            notes.flow = FlowNote::Used;
+            Some(*receipt)
+        }
+        other @ (FlowNote::None | FlowNote::Denied | FlowNote::Granted(_) | FlowNote::Used) => {
+            notes.flow = other;
+            None
+        }
+    };
+    if !login.is_sshd() {
+        return Ok(on_handle);
+    }
+    let flows = login.place.paths.flows();
+    let shelf = Shelf(&flows);
+    if on_handle.is_some() {
+        // sshd's `password` method: all in one process, and the account phase has left a file for a parent that takes none.
+        shelf.remove(ProcessId::parent_of_current().map_err(Error::Process)?)?;
+        return Ok(on_handle);
+    }
+    Ok(shelf.take(ProcessId::current().map_err(Error::Process)?, login.place.trust)?)
+}
+
+/// Who authenticated. Under su and sudo that may be another than the session's user; in a login it may not.
+fn who_authenticated(class: Class, target: &str, notes: &Notes, receipt: Option<&Carried>) -> Result<String, Error> {
+    let before = receipt.map(|receipt| receipt.user.as_str()).or(notes.user.as_deref());
+    match (class, before) {
+        (_, None) => Ok(target.to_owned()),
+        (Class::Nested, Some(before)) => Ok(before.to_owned()),
+        (Class::User | Class::Background, Some(before)) if before == target => Ok(before.to_owned()),
+        (Class::User | Class::Background, Some(before)) => {
+            Err(Error::UserChanged { before: before.to_owned(), now: target.to_owned() })
+        }
+    }
+}
+
+/// Checks all that a receipt says against what is true now.
+fn check(receipt: Option<&Carried>, service: &str, account: &Account) -> Result<(), Error> {
+    let Some(receipt) = receipt else { return Ok(()) };
+    let boot_id = process::boot_id().map_err(Error::Process)?;
+    let now = SystemClock.now().boot;
+    Ok(receipt.check(&Expected { boot_id: &boot_id, service, uid: Some(account.uid), now })?)
+}
+
+/// What a session is opened with.
+struct Grant {
+    rule: String,
+    policy: SessionPolicy,
+    factors: Factors,
+    receipt: Option<Carried>,
+}
+
+/// Looks whether enough was proved, where it must have been. `None` where no rule is about this login, and none need be.
+fn grant<H: Handle>(
+    login: &Login<'_, H>,
+    (user, account): (&str, &Account),
+    notes: &Notes,
+    receipt: Option<Carried>,
+) -> Result<Option<Grant>, Error> {
+    let rule = login.rule_for(user, account);
+    let must_be_proved = guard::applies(login, notes.flow.has_run() || receipt.is_some(), rule);
+    let Some(rule) = rule else {
+        return if must_be_proved { Err(Error::NoRule) } else { Ok(None) };
+    };
+    let from_flow = receipt.as_ref().map(|receipt| receipt.factors.clone()).unwrap_or_default();
+    let mut factors = from_flow.union(&login.proved_by_sshd());
+    if must_be_proved {
+        guard::look(login, Look::AtSession, (account, rule), &factors)?;
+    }
+    if receipt.is_none() && is_left_to_the_stack(&rule.methods, &factors) {
+        factors.insert(Factor::Stack);
+    }
+    let policy = match &receipt {
+        Some(receipt) => receipt.policy(),
+        None => rule.session.clone(),
+    };
+    Ok(Some(Grant { rule: rule.name.clone(), policy, factors, receipt }))
+}
+
+fn opening<H: Handle>(
+    login: &Login<'_, H>,
+    class: Class,
+    (user, uid): (String, u32),
+    target: Account,
+    grant: &Grant,
+) -> Opening {
+    let facts = &login.facts;
+    // sshd makes the pty later, and says "ssh" until then.
+    let tty = facts.tty.clone().filter(|tty| !(login.is_sshd() && tty == "ssh"));
+    let remote_host = match login.remote() {
+        Remote::Address(address) => Some(address.to_string()),
+        Remote::Local | Remote::Unknown => facts.remote_host.as_deref().map(|host| visible(host, 255)),
+    };
+    Opening {
+        user,
+        uid,
+        target: target.name,
+        target_uid: target.uid,
+        service: facts.service.clone(),
+        tty,
+        remote_host,
+        class,
+        factors: grant.factors.clone(),
+        aal: grant.factors.aal(),
+        rule: grant.rule.clone(),
+        limits: grant.policy.limits.clone(),
+        authenticated_at: grant.receipt.as_ref().map(|receipt| receipt.granted_at),
+        flow: grant.receipt.as_ref().map(|receipt| receipt.flow.clone()),
+    }
+}
+
+/// Logs the session, and tells the user. sshd keeps the notice until it has a pty and shows it only before a shell, so there it is
+/// always given; elsewhere a login without a tty is not told, and su and sudo are not logins.
+fn tell<H: Handle>(login: &mut Login<'_, H>, opening: &Opening, grant: &Grant, opened: &Opened) {
+    let line = Line::new("session-opened")
+        .with("session", &opened.id)
+        .with("user", &opening.user)
+        .with("target", &opening.target)
+        .with("class", opening.class.as_str())
+        .with("factors", &opening.factors)
+        .with("aal", opening.aal)
+        .with("rule", &opening.rule);
+    login.pam.log(Priority::Info, &line);
+    let has_reader = login.facts.tty.is_some() && !login.facts.is_silent;
+    if opening.class == Class::User && has_reader {
+        let previous = grant.receipt.as_ref().and_then(|receipt| receipt.previous.as_ref());
+        let notice = Notice {
+            id: &opened.id,
+            aal: opening.aal,
+            limits: &opening.limits,
+            since: opening.authenticated_at.unwrap_or_else(|| SystemClock.now().wall),
+            previous: previous.map(|(at, source)| (*at, source.as_str())),
+            is_pending: opened.is_pending,
+        };
+        login.pam.tell(&notice.to_string());
+    }
+}

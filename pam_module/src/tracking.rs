@@ -1,0 +1,100 @@
+//! Has a session tracked: by the daemon, or, while that is away, by a file that it adopts when it is back. Section 9 of the design
+//! decides which: a dead daemon locks nobody out, unless the rule wants it so.
+
+use authflow_core::{policy::WhenUnavailable, session::Opening, time::Clock};
+use authflow_host::{
+    clock::SystemClock,
+    pending::{self, Pending},
+    process::{self, ProcessId},
+    random,
+};
+
+use crate::{
+    console,
+    daemon::{Daemon, DaemonError},
+    error::Error,
+    handle::Handle,
+    log::{Line, Priority},
+    login::Login,
+};
+
+/// A session that was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// Its id.
+    pub id: String,
+    /// Whether the daemon has yet to take it on.
+    pub is_pending: bool,
+}
+
+/// Opens the session. `None` if the login goes on without one, since neither the daemon nor our own files can be used and the rule
+/// lets users in all the same.
+///
+/// # Errors
+/// The daemon's policy refuses, or it is away and the rule says "deny".
+pub fn begin<H: Handle>(
+    login: &mut Login<'_, H>,
+    opening: &Opening,
+    when_unavailable: WhenUnavailable,
+) -> Result<Option<Opened>, Error> {
+    let error = match daemon(login).open(opening) {
+        Ok(id) => return Ok(Some(Opened { id, is_pending: false })),
+        Err(error) => error,
+    };
+    let is_allowed = match (&error, when_unavailable) {
+        (DaemonError::TooManySessions(_), _) | (_, WhenUnavailable::Deny) => console::is_root_there(login.pam),
+        (DaemonError::TimedOut(_) | DaemonError::Failed(_), WhenUnavailable::Open) => true,
+    };
+    if !is_allowed {
+        return Err(error.into());
+    }
+    login.pam.log(Priority::Warning, &Line::new("daemon-away").with("user", &opening.user).with("reason", error));
+    Ok(match write_down(login, opening) {
+        Ok(id) => Some(Opened { id, is_pending: true }),
+        Err(why) => {
+            login
+                .pam
+                .log(Priority::Error, &Line::new("session-untracked").with("user", &opening.user).with("reason", why));
+            None
+        }
+    })
+}
+
+/// Ends the session: nobody needs to adopt it any more, or the daemon is told.
+///
+/// # Errors
+/// The daemon cannot be told.
+pub fn end<H: Handle>(login: &Login<'_, H>, id: &str) -> Result<(), Error> {
+    let leader = ProcessId::current().map_err(Error::Process)?;
+    let was_pending = pending::remove(&login.place.paths, leader).map_err(Error::Folder)?;
+    if was_pending { Ok(()) } else { Ok(daemon(login).close(id)?) }
+}
+
+fn daemon<H>(login: &Login<'_, H>) -> Daemon {
+    Daemon::new(login.config.bus_address.clone(), login.config.bus_timeout)
+}
+
+/// Writes the session down for the daemon. Its id.
+fn write_down<H: Handle>(login: &Login<'_, H>, opening: &Opening) -> Result<String, WriteError> {
+    let id = random::bytes::<16>()?.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let now = SystemClock.now();
+    let pending = Pending {
+        id: id.clone(),
+        boot_id: process::boot_id()?,
+        leader: ProcessId::current()?,
+        opened_boot: now.boot,
+        opened_wall: now.wall,
+        opening: opening.clone(),
+    };
+    pending.write(&login.place.paths)?;
+    Ok(id)
+}
+
+/// Why a session could not be written down.
+#[derive(Debug, thiserror::Error)]
+enum WriteError {
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Pending(#[from] pending::PendingError),
+}
