@@ -88,12 +88,15 @@ impl From<bus::Error> for DaemonError {
     }
 }
 
-/// What went wrong, with its causes: zbus names a class of errors and leaves the reason to what is behind it.
+/// What went wrong, with its causes: zbus names a class of errors and often leaves the reason to what is behind it.
 fn failed(error: impl std::error::Error) -> DaemonError {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        text = format!("{text}: {error}");
+        let reason = error.to_string();
+        if !text.contains(&reason) {
+            text = format!("{text}: {reason}");
+        }
         cause = error.source();
     }
     DaemonError::Failed(text)
