@@ -90,6 +90,31 @@ mod tests {
         }
     }
 
+    /// Reads a drawing as a phone would: ten dots a module, amid the ground that the terminal has.
+    fn read(drawing: &str, ink_is_dark: bool) -> String {
+        const DOTS: usize = 10;
+        let rows: Vec<Vec<char>> = drawing.lines().map(|line| line.chars().collect()).collect();
+        let margin = 4;
+        let is_dark = |x: usize, y: usize| {
+            let (column, row) = ((x / DOTS).wrapping_sub(margin), (y / DOTS).wrapping_sub(margin));
+            let cell = rows.get(row / 2).and_then(|row| row.get(column)).copied().unwrap_or(' ');
+            let has_ink = matches!((cell, row % 2), ('█', _) | ('▀', 0) | ('▄', 1));
+            has_ink == ink_is_dark
+        };
+        let side = |modules: usize| (modules + 2 * margin) * DOTS;
+        let (width, height) = (side(rows[0].len()), side(rows.len() * 2));
+        let shade = |x, y| if is_dark(x, y) { 0 } else { 255 };
+        let mut photograph = rqrr::PreparedImage::prepare_from_greyscale(width, height, shade);
+        let grids = photograph.detect_grids();
+        grids[0].decode().unwrap().1
+    }
+
+    #[test]
+    fn a_reader_that_is_not_ours_reads_what_is_drawn() {
+        assert_eq!(read(&render(URI, Background::Dark).unwrap(), false), URI);
+        assert_eq!(read(&render(URI, Background::Light).unwrap(), true), URI);
+    }
+
     #[test]
     fn the_finder_pattern_stands_in_its_frame() {
         let first = render(URI, Background::Light).unwrap().lines().nth(1).unwrap().to_owned();

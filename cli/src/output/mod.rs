@@ -19,11 +19,9 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// JSON where it was asked for; colour only on a terminal whose user has not set `NO_COLOR` (no-color.org).
+    /// JSON where it was asked for; colour only for people at a terminal that takes it.
     pub(crate) fn new(json: bool) -> Self {
-        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        Self { json, colour: !json && !refused && !dumb && io::stdout().is_terminal() }
+        Self { json, colour: !json && terminal_takes_colour() && io::stdout().is_terminal() }
     }
 
     /// Writes text as it stands. What came from outside must have gone through [`text::clean`].
@@ -56,6 +54,13 @@ impl Output {
     fn paint(self, code: &str, text: &str) -> String {
         if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
+}
+
+/// Whether a terminal may be coloured: not if its user has set `NO_COLOR` (no-color.org), nor if it is a dumb one.
+pub(crate) fn terminal_takes_colour() -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    !refused && !dumb
 }
 
 /// Says something beside the result, to standard error. A reader that is gone is no reason to stop.

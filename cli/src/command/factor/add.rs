@@ -15,7 +15,7 @@ use crate::{
     context::Context,
     error::Error,
     otpauth,
-    output::text::clean,
+    output::{terminal_takes_colour, text::clean},
     qr::{self, Background},
     subject::{self, Subject},
     terminal::{Terminal, line_of_stdin},
@@ -95,7 +95,7 @@ impl AddTotp {
             secret: unseen.then_some(secret.as_str()),
             uri: unseen.then_some(uri.as_str()),
         };
-        let page = if unseen { self.page(context, &key, &uri)? } else { Zeroizing::default() };
+        let page = if unseen { self.page(context.output.colour, &key, &uri)? } else { Zeroizing::default() };
         Ok(context.output.either(&enrolled, || text(&enrolled, &page))?)
     }
 
@@ -115,7 +115,7 @@ impl AddTotp {
     fn confirm(&self, context: &Context, (key, uri): (&TotpKey, &str), skew: u8) -> Result<u64, Error> {
         let terminal = Terminal::open()
             .map_err(|_no_tty| Error::NoTerminal("give --no-confirm to enrol without a code that proves it"))?;
-        terminal.say(&self.page(context, key, uri)?)?;
+        terminal.say(&self.page(terminal_takes_colour(), key, uri)?)?;
         for _ in 0..TRIES {
             let code = terminal.ask("Code that the app shows now: ")?;
             let code = Secret::new(code.expose().trim_ascii().to_vec());
@@ -127,8 +127,8 @@ impl AddTotp {
         Err(Error::Failed("no code was right: nothing was saved".to_owned()))
     }
 
-    fn page(&self, context: &Context, key: &TotpKey, uri: &str) -> Result<Zeroizing<String>, Error> {
-        let default = if context.output.colour { Background::Painted } else { Background::Dark };
+    fn page(&self, colour: bool, key: &TotpKey, uri: &str) -> Result<Zeroizing<String>, Error> {
+        let default = if colour { Background::Painted } else { Background::Dark };
         let mut code = qr::render(uri, self.qr.unwrap_or(default)).map_err(|error| Error::failed("QR code", &error))?;
         let secret = secret_to_base32(key.secret());
         let page =
