@@ -46,12 +46,17 @@ impl Context {
 
     /// Whose files count: root's, or in an image those of whoever builds it.
     pub(crate) fn trust(&self) -> Trust {
-        if self.image { Trust::of(nix::unistd::geteuid().as_raw()) } else { Trust::root() }
+        if self.image { Trust::of(self.caller()) } else { Trust::root() }
+    }
+
+    /// The caller's uid.
+    pub(crate) fn caller(&self) -> u32 {
+        nix::unistd::geteuid().as_raw()
     }
 
     /// Whether root calls.
     pub(crate) fn is_root(&self) -> bool {
-        nix::unistd::geteuid().is_root()
+        self.caller() == 0
     }
 
     /// That root calls, or that it is only about an image.

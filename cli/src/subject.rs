@@ -87,6 +87,13 @@ pub(crate) fn add(keys: &mut Authenticators, key: TotpKey) -> Result<(), Error> 
 
 impl From<RecordError> for Error {
     fn from(error: RecordError) -> Self {
-        Self::failed("the user's record", &error)
+        match error {
+            RecordError::Managed(_) => Self::NotAllowed(error.to_string()),
+            RecordError::Name(_)
+            | RecordError::File(_)
+            | RecordError::Record { .. }
+            | RecordError::State { .. }
+            | RecordError::Busy => Self::failed("the user's record", &error),
+        }
     }
 }

@@ -27,7 +27,7 @@ pub(crate) struct Sessions {
 
 impl Sessions {
     pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
-        if self.all && !context.is_root() {
+        if !context.is_root() && (self.all || self.is_about_another(context)?) {
             return Err(Error::NeedsRoot("other users' sessions are shown to root only"));
         }
         let daemon = context.daemon()?;
@@ -54,6 +54,11 @@ impl Sessions {
             }
             changes.wait()?;
         }
+    }
+
+    fn is_about_another(&self, context: &Context) -> Result<bool, Error> {
+        let Some(user) = &self.user else { return Ok(false) };
+        Ok(context.account(user)?.uid != context.caller())
     }
 
     fn select(&self, daemon: &Daemon) -> Result<Vec<Session>, Error> {

@@ -108,3 +108,13 @@ fn a_hostile_name_stays_in_its_folder() {
     assert!(!image.path("etc/evil").exists());
     assert!(image.path("var/lib/authflow/users/%2E.%2F..%2Fetc%2Fevil.toml").exists());
 }
+
+#[test]
+fn a_managed_record_is_not_written() {
+    let image = Image::new();
+    std::fs::create_dir(image.path("etc/authflow/users")).unwrap();
+    image.write("etc/authflow/users/alice.toml", "version = 1\n");
+    let said = set_password(&image, PASSWORD);
+    assert_eq!(said.code, 4);
+    assert!(said.error.contains("alice.toml is managed"), "{}", said.error);
+}
