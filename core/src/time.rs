@@ -79,7 +79,7 @@ impl fmt::Display for WallTime {
 }
 
 /// Both clocks, read together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Now {
     /// What the boot clock says.
     pub boot: BootTime,

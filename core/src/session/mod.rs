@@ -1,5 +1,126 @@
-//! Sessions: the relationship that a successful flow creates, from opening to its one end.
+//! Sessions: the relationship that a successful flow creates, from opening to its one end. Facts in, actions out: no method does I/O or
+//! reads a clock, and doing a thing twice does nothing new.
 
+mod action;
+mod ending;
+mod id;
+mod limits;
 mod opening;
+mod registry;
+#[cfg(test)]
+mod tests;
 
+use serde::{Deserialize, Serialize};
+
+pub use action::{Action, Ended};
+pub use ending::{Closing, EndReason, Manner, Step};
+pub use id::{BadId, SessionId};
+pub use limits::{Deadlines, deadlines};
 pub use opening::{Class, Opening};
+pub use registry::{Birth, NotEnded, NotExtended, NotOpened, Registry};
+
+use crate::time::{BootTime, Now};
+
+/// The process whose end is a logout. A pid alone may be another's tomorrow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Leader {
+    /// The pid.
+    pub pid: u32,
+    /// When it started, in clock ticks since boot.
+    pub start_time: u64,
+}
+
+/// What idleness is measured by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Basis {
+    /// Input on the ttys that the session's processes hold.
+    Tty,
+    /// What its processes move, where there is no tty.
+    Io,
+    /// Nothing: idleness does not govern the session, or it counts from the opening.
+    #[default]
+    None,
+}
+
+impl Basis {
+    /// The word for it on the bus.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tty => "tty",
+            Self::Io => "io",
+            Self::None => "none",
+        }
+    }
+}
+
+/// What a look at a session's processes showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// What idleness is measured by now.
+    pub basis: Basis,
+    /// The last activity since the look before, if there was any.
+    pub active_at: Option<BootTime>,
+    /// Whether any process is left that the session's end would end.
+    pub is_alive: bool,
+}
+
+/// Where a session stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It lives.
+    Active,
+    /// Its leader is gone, members live on. Its limits still hold.
+    Orphaned,
+    /// It is being ended.
+    Closing(Closing),
+}
+
+/// A session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Its id.
+    pub id: SessionId,
+    /// The facts of its opening.
+    pub opening: Opening,
+    /// The process whose end is a logout.
+    pub leader: Leader,
+    /// The boot that it belongs to.
+    pub boot_id: String,
+    /// When it was opened.
+    pub opened: Now,
+    /// When its user last authenticated.
+    pub authenticated: Now,
+    /// When it was last seen active.
+    pub last_active: Now,
+    /// When its processes were last looked at.
+    pub looked: BootTime,
+    /// What idleness is measured by.
+    pub basis: Basis,
+    /// The session that it is nested in.
+    pub parent: Option<SessionId>,
+    /// logind's name for it.
+    pub logind_id: Option<String>,
+    /// The kernel's audit session id, if it is this session's alone.
+    pub audit_id: Option<u32>,
+    /// The deadline that its user was last warned of.
+    pub warned_of: Option<BootTime>,
+    /// How often its user pushed the idle deadline.
+    pub extended: u32,
+    /// Where it stands.
+    pub state: State,
+}
+
+impl Session {
+    /// The word for its state on the bus.
+    #[must_use]
+    pub const fn state_word(&self) -> &'static str {
+        match self.state {
+            State::Active => "active",
+            State::Orphaned => "orphaned",
+            State::Closing(_) => "closing",
+        }
+    }
+}
