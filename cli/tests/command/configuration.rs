@@ -18,6 +18,17 @@ fn an_error_is_named_with_file_line_and_column() {
 }
 
 #[test]
+fn a_new_file_is_checked_before_it_is_live() {
+    let image = Image::new();
+    image.write(MAIN, RULE);
+    image.write("new.toml", "[session]\nidle = \"0s\"\n");
+    let said = image.run(&["config", "check", image.path("new.toml").to_str().unwrap()], "");
+    assert_eq!(said.code, 1);
+    assert!(said.out.contains("new.toml:2:8: \"0s\" is zero"), "{}", said.out);
+    assert_eq!(image.run(&["config", "check"], "").code, 0);
+}
+
+#[test]
 fn what_is_probably_not_meant_is_warned_of_and_passes() {
     let image = Image::new();
     image.write(MAIN, &RULE.replace("\"totp\"]]", "\"totp\"], [\"password\"]]"));

@@ -1,5 +1,8 @@
-//! `authflow config check`: whether the live files would be used, and what in them is probably not meant.
+//! `authflow config check [FILE]`: whether the configuration would be used, and what in it is probably not meant.
 
+use std::path::{Path, PathBuf};
+
+use authflow_core::config::Config;
 use authflow_host::config::{self, Unusable};
 use serde::Serialize;
 
@@ -10,7 +13,10 @@ use crate::{
 };
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Check {}
+pub(crate) struct Check {
+    /// A new configuration to check in place of the live one, together with the drop-ins
+    file: Option<PathBuf>,
+}
 
 #[derive(Default, Serialize)]
 struct Report {
@@ -29,8 +35,11 @@ struct Defect {
 
 impl Check {
     pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
-        let files = config::read_live(&context.paths, context.trust());
-        let report = match files.and_then(|files| Ok(files.parse()?)) {
+        let checked = match &self.file {
+            Some(file) => check_file(context, file)?,
+            None => config::read_live(&context.paths, context.trust()).and_then(|files| Ok(files.parse()?)),
+        };
+        let report = match checked {
             Ok(config) => Report {
                 ok: true,
                 warnings: config.warnings().iter().map(ToString::to_string).collect(),
@@ -41,6 +50,12 @@ impl Check {
         context.output.either(&report, || text(&report, context.output))?;
         if report.ok { Ok(()) } else { Err(Error::Defects) }
     }
+}
+
+fn check_file(context: &Context, file: &Path) -> Result<Result<Config, Unusable>, Error> {
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file).map_err(|error| Error::failed(&name, &error))?;
+    Ok(config::check(&context.paths, context.trust(), &name, text))
 }
 
 fn defect(unusable: Unusable) -> Defect {
