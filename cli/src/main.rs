@@ -5,6 +5,7 @@
 //! - `command`: one file a command: its arguments, what it does, what it says
 //! - `context`: what every command is run with: paths, clock, output
 //! - `daemon`: the only place that talks with authflow-sessiond
+//! - `history`: the daemon's store, for reading
 //! - `session`: a session, live or closed, as people and programs are shown it
 //! - `terminal`: hidden prompts, questions
 //! - `qr`, `otpauth`: enrolling an authenticator app
@@ -19,6 +20,7 @@ mod context;
 mod daemon;
 mod error;
 mod hashing;
+mod history;
 mod otpauth;
 mod output;
 mod qr;

@@ -68,6 +68,8 @@ pub(crate) struct Session {
 pub(crate) struct End {
     /// When.
     pub closed_at: WallTime,
+    /// When its limit was, if a limit ended it.
+    pub due_at: Option<WallTime>,
     /// Why: `logout`, `idle`, `revoked` and so on.
     pub reason: String,
     /// Who ended it, if a person did.
@@ -164,6 +166,7 @@ struct Json<'a> {
 #[derive(Serialize)]
 struct JsonEnd<'a> {
     closed_at: String,
+    due_at: Option<String>,
     end_reason: &'a str,
     ended_by: Option<&'a str>,
     message: Option<&'a str>,
@@ -199,6 +202,7 @@ impl<'a> Json<'a> {
             parent: session.parent.as_deref(),
             end: session.end.as_ref().map(|end| JsonEnd {
                 closed_at: local.rfc3339(end.closed_at),
+                due_at: time(end.due_at),
                 end_reason: &end.reason,
                 ended_by: end.by.as_deref(),
                 message: end.message.as_deref(),

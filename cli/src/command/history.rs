@@ -1,7 +1,12 @@
-//! `authflow history`: what sessions there were, and how they ended. Read from the daemon's store, which is root's, so it
-//! also tells what was while the daemon is away.
+//! `authflow history`: what sessions there were, and how they ended.
 
-use crate::{context::Context, error::Error};
+use crate::{
+    context::Context,
+    error::Error,
+    history,
+    output::{Output, table::Table, time::Local},
+    session::{Session, short_id_length, shortened},
+};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct History {
@@ -17,8 +22,34 @@ impl History {
     pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
         context.require_root("the history of sessions is shown to root only")?;
         let local = context.local();
-        let _since = self.since.as_deref().map(|text| local.since(text)).transpose()?;
-        let _ = self.user;
-        Ok(())
+        let since = self.since.as_deref().map(|text| local.since(text)).transpose()?.unwrap_or_default();
+        let sessions = history::read(&context.paths.sessions_db(), self.user.as_deref(), since)?;
+        let documents: Vec<_> = sessions.iter().map(|session| session.json(&local)).collect();
+        Ok(context.output.either(&documents, || table(&sessions, &local, context.output))?)
     }
+}
+
+fn table(sessions: &[Session], local: &Local, output: Output) -> String {
+    if sessions.is_empty() {
+        return "no session has ended\n".to_owned();
+    }
+    let length = short_id_length(sessions);
+    let mut table =
+        Table::new(&["ID", "USER", "SERVICE", "FROM", "FACTORS", "OPENED", "CLOSED", "REASON", "BY", "MESSAGE"]);
+    for session in sessions {
+        let end = session.end.clone().unwrap_or_default();
+        table.row([
+            shortened(&session.id, length),
+            session.who(),
+            session.service.clone(),
+            session.from(),
+            session.proved(),
+            local.clock(session.opened_at),
+            local.clock(end.closed_at),
+            end.reason,
+            end.by.unwrap_or_else(|| "-".to_owned()),
+            end.message.unwrap_or_default(),
+        ]);
+    }
+    table.render(output)
 }
