@@ -59,8 +59,12 @@ impl Revoke {
         }
         let mut revoked = 0;
         for id in ids {
-            daemon.revoke(&id, &self.message)?;
-            revoked += 1;
+            match daemon.revoke(&id, &self.message) {
+                Ok(()) => revoked += 1,
+                // It ended by itself since it was looked up.
+                Err(Error::NoSession(_)) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(revoked)
     }
