@@ -26,6 +26,8 @@ pub mod console;
 pub mod conversation;
 pub mod daemon;
 pub mod error;
+#[cfg(test)]
+mod fake;
 mod ffi;
 pub mod guard;
 pub mod handle;
@@ -36,6 +38,8 @@ pub mod phase;
 pub mod receipt;
 pub mod session;
 pub mod ssh;
+#[cfg(test)]
+mod tests;
 pub mod tracking;
 
 use std::ffi::CStr;
