@@ -107,7 +107,13 @@ impl std::fmt::Display for Notice<'_> {
             }
         }
         if let Some((at, source)) = self.previous {
-            write!(f, " Last login {} from {}.", minute(at), visible(source, 64))?;
+            write!(f, " Last login {}", minute(at))?;
+            // `local` and `unknown` stand for no address.
+            match source {
+                "local" => f.write_str(" on this machine.")?,
+                "unknown" => f.write_str(".")?,
+                address => write!(f, " from {}.", visible(address, 64))?,
+            }
         }
         if self.is_pending {
             f.write_str(" The session daemon is away; it takes over when it is back.")?;
@@ -176,6 +182,14 @@ mod tests {
         assert!(notice(&idle).to_string().ends_with("ends after 90 s idle."));
         let lifetime = Limits { lifetime: Some(Duration::from_secs(60)), ..none };
         assert!(notice(&lifetime).to_string().ends_with("ends at 2026-11-24 08:34 UTC."));
+    }
+
+    #[test]
+    fn a_last_login_without_an_address_is_not_from_anywhere() {
+        let limits = Limits::default();
+        let told = |source| Notice { previous: Some((WallTime::default(), source)), ..notice(&limits) }.to_string();
+        assert!(told("local").ends_with("Last login 1970-01-01 00:00 UTC on this machine."));
+        assert!(told("unknown").ends_with("Last login 1970-01-01 00:00 UTC."));
     }
 
     #[test]

@@ -101,3 +101,36 @@ fn failed(error: impl std::error::Error) -> DaemonError {
     }
     DaemonError::Failed(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    fn ask(address: String) -> DaemonError {
+        Daemon::new(address, Duration::from_millis(50)).close("00000000000000000000000000000000").unwrap_err()
+    }
+
+    #[test]
+    fn a_bus_that_accepts_and_stays_silent_is_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bus");
+        let _silent = UnixListener::bind(&path).unwrap();
+        assert!(matches!(ask(format!("unix:path={}", path.display())), DaemonError::TimedOut(_)));
+    }
+
+    #[test]
+    fn a_bus_that_is_not_there_or_has_no_address_is_a_failure_and_no_policy() {
+        for address in ["unix:path=/nonexistent/bus", "", "nonsense"] {
+            assert!(matches!(ask(address.to_owned()), DaemonError::Failed(_)), "{address}");
+        }
+    }
+
+    #[test]
+    fn only_too_many_sessions_is_a_policy() {
+        let too_many = bus::Error::TooManySessions("2 of 2".into());
+        assert!(matches!(too_many.into(), DaemonError::TooManySessions(_)));
+        assert!(matches!(bus::Error::Degraded("disk full".into()).into(), DaemonError::Failed(_)));
+    }
+}
