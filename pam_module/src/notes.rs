@@ -12,8 +12,17 @@ pub struct Notes {
     pub user: Option<String>,
     /// What became of the flow.
     pub flow: FlowNote,
-    /// The session that was opened.
-    pub session: Option<String>,
+    /// The session that is open.
+    pub session: Option<OpenSession>,
+}
+
+/// A session that is open on a PAM handle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenSession {
+    /// Its id.
+    pub id: String,
+    /// Whom it runs as.
+    pub target: String,
 }
 
 impl Notes {

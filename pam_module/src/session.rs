@@ -24,7 +24,7 @@ use crate::{
     handle::Handle,
     log::{Line, Priority, visible},
     login::{Login, Place, account_of},
-    notes::{FlowNote, Notes},
+    notes::{FlowNote, Notes, OpenSession},
     receipt::{Carried, Expected, Shelf},
     tracking::{self, Opened},
 };
@@ -46,9 +46,13 @@ pub fn open<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<
     let Some(mut login) = Login::of_governed(pam, options, place)? else { return Ok(Answer::NotOurs) };
     let Some(class) = class_of(&login.config, &login.facts.service) else { return Ok(Answer::NotOurs) };
     let mut notes = login.pam.notes();
+    let target = login.user()?;
+    if notes.session.as_ref().is_some_and(|open| open.target == target) {
+        // Our line stands in the stack twice, as happens with included files. It is one session.
+        return Ok(Answer::Yes);
+    }
     let receipt = take_receipt(&login, &mut notes)?;
     login.pam.keep(notes.clone())?;
-    let target = login.user()?;
     let user = who_authenticated(class, &target, &notes, receipt.as_ref())?;
     let account = account_of(&user)?;
     check(receipt.as_ref(), &login.facts.service, &account)?;
@@ -57,7 +61,7 @@ pub fn open<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<
     if let Some(opened) = tracking::begin(&mut login, &opening, grant.policy.when_unavailable)? {
         login.pam.set_variable(VARIABLE, &opened.id);
         tell(&mut login, &opening, &grant, &opened);
-        notes.session = Some(opened.id);
+        notes.session = Some(OpenSession { id: opened.id, target });
         login.pam.keep(notes)?;
     }
     Ok(Answer::Yes)
@@ -68,7 +72,9 @@ pub fn open<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<
 /// # Errors
 /// The daemon could not be told. It sees the leader's end by itself.
 pub fn close<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<Answer, Error> {
-    let Some(id) = pam.notes().session else { return Ok(Answer::NotOurs) };
+    let mut notes = pam.notes();
+    let Some(OpenSession { id, .. }) = notes.session.take() else { return Ok(Answer::NotOurs) };
+    pam.keep(notes)?;
     let login = Login::load(pam, options, place)?;
     tracking::end(&login, &id)?;
     login.pam.log(Priority::Info, &Line::new("session-closed").with("session", id));

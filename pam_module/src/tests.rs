@@ -166,9 +166,28 @@ fn a_login_in_one_process_opens_one_session() {
     assert_eq!(pam.variables[0], format!("AUTHFLOW_SESSION={}", pending.id));
     assert_eq!((pending.opening.aal, pending.opening.tty.as_deref()), (1, Some("/dev/pts/7")));
 
+    assert_eq!(machine.run(OpenSession, &mut pam), PAM_SUCCESS, "our line stands in the stack twice");
+    assert_eq!((files(&machine, "run/authflow/pending"), pam.variables.len(), pam.told.len()), (1, 1, 1));
+
     assert_eq!(machine.run(CloseSession, &mut pam), PAM_SUCCESS);
+    assert_eq!(machine.run(CloseSession, &mut pam), PAM_IGNORE);
     assert_eq!(files(&machine, "run/authflow/pending"), 0);
     assert_eq!(machine.run(OpenSession, &mut pam), PAM_PERM_DENIED, "the receipt is used up");
+}
+
+#[test]
+fn a_second_try_on_the_same_handle_counts_by_itself() {
+    if !may_read_shadow() {
+        return;
+    }
+    let machine = password_for_login();
+    let mut pam = machine.login("login", &[(ASKED, "wrong"), (ASKED, PASSWORD), (ASKED, "wrong")]);
+    assert_eq!(machine.run(Authenticate, &mut pam), PAM_AUTH_ERR);
+    assert_eq!(machine.run(Authenticate, &mut pam), PAM_SUCCESS);
+    assert_eq!(machine.run(Account, &mut pam), PAM_SUCCESS);
+    assert_eq!(machine.run(Authenticate, &mut pam), PAM_AUTH_ERR, "and takes what the one before had proved");
+    assert_eq!(machine.run(Account, &mut pam), PAM_PERM_DENIED);
+    assert_eq!(machine.run(OpenSession, &mut pam), PAM_PERM_DENIED);
 }
 
 #[test]
