@@ -1,0 +1,178 @@
+//! Whether a session was used since the last look: by the stamps of its ttys, or where it has none by what its processes moved.
+//!
+//! The kernel stamps a tty in steps of eight seconds, in wall clock, and its owner can set the stamp to anything. So a stamp that
+//! has not changed is no activity, one that has is activity at the time that it claims, and core clamps that between the last look and now.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    time::Duration,
+};
+
+use authflow_core::{
+    policy::{ActivityKind, WithoutTty},
+    session::{Basis, Session, SessionId},
+    time::{BootTime, Now, WallTime},
+};
+use authflow_host::process::ProcessId;
+
+use crate::{
+    snapshot::Snapshot,
+    tty::{Tty, Use},
+};
+
+/// The wall clock moves against the boot clock by steps that somebody sets; less than this is drift.
+const JUMP: Duration = Duration::from_secs(2);
+
+/// What the last look at each session showed.
+#[derive(Clone, Debug, Default)]
+pub struct Activity {
+    memories: BTreeMap<SessionId, Memory>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Memory {
+    stamps: BTreeMap<Tty, WallTime>,
+    moved: BTreeMap<ProcessId, u64>,
+    at: Option<Now>,
+}
+
+/// What a look showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// What idleness is measured by now.
+    pub basis: Basis,
+    /// The last activity since the look before, if any.
+    pub active_at: Option<BootTime>,
+    /// The ttys that count.
+    pub ttys: BTreeSet<Tty>,
+    /// Whether a stamp lay in the future: its owner forged it, or the clock was set back.
+    pub has_future_stamp: bool,
+}
+
+impl Activity {
+    /// Looks at the session, and remembers what it showed.
+    pub fn look(&mut self, session: &Session, members: &[ProcessId], snapshot: &Snapshot, now: Now) -> Look {
+        let (look, memory) = self.compare(session, members, snapshot, now);
+        self.memories.insert(session.id, memory);
+        look
+    }
+
+    /// Looks without remembering: for somebody who only wants to know. What was moved since is left to the next real look.
+    #[must_use]
+    pub fn peek(&self, session: &Session, members: &[ProcessId], snapshot: &Snapshot, now: Now) -> Look {
+        self.compare(session, members, snapshot, now).0
+    }
+
+    /// Forgets a session that is over.
+    pub fn forget(&mut self, id: SessionId) {
+        self.memories.remove(&id);
+    }
+
+    fn compare(&self, session: &Session, members: &[ProcessId], snapshot: &Snapshot, now: Now) -> (Look, Memory) {
+        let memory = self.memories.get(&session.id).cloned().unwrap_or_default();
+        let ttys = ttys(session, members, snapshot);
+        let limits = &session.opening.limits;
+        let mut next = Memory { at: Some(now), ..Memory::default() };
+        let mut look = Look { basis: Basis::Tty, active_at: None, ttys: ttys.keys().cloned().collect(), has_future_stamp: false };
+        for (tty, used) in ttys {
+            let stamp = stamp(used, limits.activity);
+            look.has_future_stamp |= stamp > now.wall;
+            look.active_at = look.active_at.max(changed(&memory, session, &tty, stamp, now));
+            next.stamps.insert(tty, stamp);
+        }
+        if look.ttys.is_empty() {
+            look.basis = Basis::None;
+            if let WithoutTty::Io(least) = limits.without_tty {
+                look.basis = Basis::Io;
+                next.moved = members.iter().filter_map(|id| Some((*id, moved(id.pid)?))).collect();
+                let is_first = memory.at.is_none();
+                if !is_first && increase(&memory.moved, &next.moved) > least {
+                    look.active_at = Some(now.boot);
+                }
+            }
+        }
+        (look, next)
+    }
+}
+
+/// The session's ttys: those that its processes hold, if the session's own user owns them or the leader holds them. Somebody else's tty that
+/// a program of the session opened says nothing about the session.
+fn ttys(session: &Session, members: &[ProcessId], snapshot: &Snapshot) -> BTreeMap<Tty, Use> {
+    let owners = [session.opening.uid, session.opening.target_uid];
+    let tty_of = |id: &ProcessId| snapshot.find(id.pid).and_then(|process| Tty::of_device(process.tty));
+    let leaders = snapshot.find(session.leader.pid).and_then(|process| Tty::of_device(process.tty));
+    let held: BTreeSet<Tty> = members.iter().filter_map(tty_of).collect();
+    held.into_iter()
+        .filter_map(|tty| tty.look().map(|used| (tty, used)))
+        .filter(|(tty, used)| owners.contains(&used.owner) || Some(tty) == leaders.as_ref())
+        .collect()
+}
+
+fn stamp(used: Use, kind: ActivityKind) -> WallTime {
+    match kind {
+        ActivityKind::Input => used.input,
+        ActivityKind::InputOutput => used.input.max(used.output),
+    }
+}
+
+/// When the tty was used, if its stamp says that it was.
+fn changed(memory: &Memory, session: &Session, tty: &Tty, stamp: WallTime, now: Now) -> Option<BootTime> {
+    let claimed = now.boot.saturating_sub(now.wall.saturating_since(stamp));
+    match (memory.stamps.get(tty), memory.at) {
+        (Some(before), _) if *before == stamp => None,
+        // A clock that was set makes the stamp's age meaningless: the kindest reading, so that no jump ends a session.
+        (Some(_), Some(at)) if jumped(at, now) => Some(now.boot),
+        (Some(_), _) => Some(claimed),
+        // Not seen before: a new tty, or a daemon that was restarted. What lies before the last look is not new.
+        (None, _) => Some(claimed).filter(|claimed| *claimed > session.looked),
+    }
+}
+
+fn jumped(before: Now, now: Now) -> bool {
+    let (wall, boot) = (now.wall.saturating_since(before.wall), now.boot.saturating_since(before.boot));
+    now.wall < before.wall || wall.abs_diff(boot) > JUMP
+}
+
+/// Bytes that a process has read and written so far.
+fn moved(pid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
+    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name))?.trim().parse::<u64>().ok();
+    Some(field("rchar:")?.saturating_add(field("wchar:")?))
+}
+
+/// What moved since: of processes that were there before all that is more, of new ones all.
+fn increase(before: &BTreeMap<ProcessId, u64>, after: &BTreeMap<ProcessId, u64>) -> u64 {
+    after.iter().map(|(id, bytes)| bytes.saturating_sub(before.get(id).copied().unwrap_or(0))).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Now {
+        let secs = Duration::from_secs;
+        Now { boot: BootTime::new(secs(100 + seconds)), wall: WallTime::new(secs(1_000_000 + seconds)) }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_is_told_from_one_that_runs() {
+        assert!(!jumped(at(0), at(3600)));
+        let forward = Now { wall: at(86_400).wall, ..at(60) };
+        let back = Now { wall: WallTime::new(Duration::from_secs(1)), ..at(60) };
+        assert!(jumped(at(0), forward) && jumped(at(0), back));
+    }
+
+    #[test]
+    fn only_what_is_more_than_before_was_moved() {
+        let id = |pid| ProcessId { pid, start_time: 1 };
+        let before = BTreeMap::from([(id(1), 100), (id(2), 500)]);
+        let after = BTreeMap::from([(id(1), 150), (id(3), 70)]);
+        assert_eq!(increase(&before, &after), 120);
+    }
+
+    #[test]
+    fn this_process_has_moved_something() {
+        assert!(moved(std::process::id()).unwrap() > 0);
+    }
+}

@@ -1,0 +1,90 @@
+//! A process held by its pidfd: no other process can take its place, and its end is an event.
+
+use std::{io, os::fd::OwnedFd};
+
+use authflow_core::session::Leader;
+use authflow_host::process::ProcessId;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use tokio::io::{Interest, unix::AsyncFd};
+
+/// A process, held.
+#[derive(Debug)]
+pub struct Held {
+    id: ProcessId,
+    pidfd: OwnedFd,
+}
+
+impl Held {
+    /// Holds the process that has that pid now.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn by_pid(pid: u32) -> io::Result<Self> {
+        let pidfd = open(pid)?;
+        // Read after the pidfd was got: were the process gone by now, this would fail or the pidfd would tell.
+        Ok(Self { id: ProcessId::of(pid)?, pidfd })
+    }
+
+    /// Holds that very process.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn by_id(id: ProcessId) -> io::Result<Self> {
+        let held = Self::by_pid(id.pid)?;
+        if held.id == id { Ok(held) } else { Err(io::ErrorKind::NotFound.into()) }
+    }
+
+    /// Which process it is.
+    #[must_use]
+    pub const fn id(&self) -> ProcessId {
+        self.id
+    }
+
+    /// Sends it a signal. One that is gone already needs none.
+    pub fn signal(&self, signal: Signal) {
+        let _gone = pidfd_send_signal(&self.pidfd, signal);
+    }
+
+    /// Waits until it is gone.
+    pub async fn gone(self) {
+        // A pidfd becomes readable when its process ends. Were it not to be had, the session's own deadlines still hold.
+        if let Ok(pidfd) = AsyncFd::with_interest(self.pidfd, Interest::READABLE) {
+            let _readable = pidfd.readable().await;
+        }
+    }
+}
+
+/// The leader as core knows it.
+#[must_use]
+pub const fn leader_of(id: ProcessId) -> Leader {
+    Leader { pid: id.pid, start_time: id.start_time }
+}
+
+/// The process that core knows as leader.
+#[must_use]
+pub const fn process_of(leader: Leader) -> ProcessId {
+    ProcessId { pid: leader.pid, start_time: leader.start_time }
+}
+
+fn open(pid: u32) -> io::Result<OwnedFd> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
+    // The descriptor is close-on-exec by itself.
+    Ok(pidfd_open(pid, PidfdFlags::NONBLOCK)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn the_end_of_a_process_is_awaited_and_its_pid_alone_is_not_enough() {
+        let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+        let held = Held::by_pid(child.id()).unwrap();
+        let id = held.id();
+        assert!(Held::by_id(ProcessId { start_time: id.start_time + 1, ..id }).is_err());
+        held.signal(Signal::KILL);
+        held.gone().await;
+        child.wait().unwrap();
+        assert!(Held::by_id(id).is_err());
+    }
+}

@@ -1,0 +1,123 @@
+//! The log: one line an event, `event key=value ..`, to syslog's authpriv, or to standard error where an administrator or a test watches.
+//! What comes from outside is stripped of control characters, so that nobody forges a second line.
+
+use std::{
+    fmt::{self, Write as _},
+    io::Write as _,
+    sync::{Mutex, PoisonError},
+};
+
+use syslog::{Facility, Formatter3164, Logger, LoggerBackend};
+
+/// How urgent a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// The usual.
+    Info,
+    /// Somebody should know.
+    Warning,
+    /// Something is broken.
+    Error,
+}
+
+/// A line under construction.
+#[derive(Clone, Debug)]
+pub struct Line {
+    urgency: Urgency,
+    text: String,
+}
+
+impl Line {
+    /// A line about that event.
+    #[must_use]
+    pub fn info(event: &str) -> Self {
+        Self { urgency: Urgency::Info, text: event.to_owned() }
+    }
+
+    /// A line that somebody should read.
+    #[must_use]
+    pub fn warning(event: &str) -> Self {
+        Self { urgency: Urgency::Warning, ..Self::info(event) }
+    }
+
+    /// A line about something broken.
+    #[must_use]
+    pub fn error(event: &str) -> Self {
+        Self { urgency: Urgency::Error, ..Self::info(event) }
+    }
+
+    /// Adds `key=value`. A value with blanks or quotes is quoted.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl fmt::Display) -> Self {
+        let value = visible(&value.to_string());
+        let is_plain = !value.is_empty() && !value.contains([' ', '"', '=']);
+        // Writing to a String cannot fail.
+        let _infallible = if is_plain {
+            write!(self.text, " {key}={value}")
+        } else {
+            write!(self.text, " {key}=\"{}\"", value.replace('"', "'"))
+        };
+        self
+    }
+}
+
+/// The text without control characters, and not endless.
+#[must_use]
+pub fn visible(text: &str) -> String {
+    text.chars().take(512).map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+/// Where lines go.
+pub struct Log {
+    to_stderr: bool,
+    syslog: Mutex<Option<Logger<LoggerBackend, Formatter3164>>>,
+}
+
+impl Log {
+    /// A log to syslog, and to standard error as well if `to_stderr`.
+    #[must_use]
+    pub const fn new(to_stderr: bool) -> Self {
+        Self { to_stderr, syslog: Mutex::new(None) }
+    }
+
+    /// Writes a line. One that cannot be written is lost: the daemon must go on.
+    pub fn write(&self, line: &Line) {
+        if self.to_stderr {
+            let _lost = writeln!(std::io::stderr(), "{}", line.text);
+        }
+        let mut logger = self.syslog.lock().unwrap_or_else(PoisonError::into_inner);
+        if logger.is_none() {
+            *logger = connect();
+        }
+        let written = logger.as_mut().map(|logger| match line.urgency {
+            Urgency::Info => logger.info(&line.text),
+            Urgency::Warning => logger.warning(&line.text),
+            Urgency::Error => logger.err(&line.text),
+        });
+        // The socket does not survive a restart of syslog: the next line gets a new one.
+        if matches!(written, Some(Err(_))) {
+            *logger = connect();
+        }
+    }
+}
+
+fn connect() -> Option<Logger<LoggerBackend, Formatter3164>> {
+    syslog::unix(Formatter3164 {
+        facility: Facility::LOG_AUTHPRIV,
+        hostname: None,
+        process: "authflow-sessiond".to_owned(),
+        pid: std::process::id(),
+    })
+    .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_forges_a_line_or_a_key() {
+        let line = Line::info("opened").with("user", "eve\nopened user=root").with("tty", "pts/1").with("host", "");
+        assert_eq!(line.text, "opened user=\"eve?opened user=root\" tty=pts/1 host=\"\"");
+    }
+}

@@ -1,0 +1,308 @@
+//! Which processes belong to a session: the union of what logind's scope, the kernel's audit session id and descent say, looked up when
+//! used. The guards matter more than the union: one wrong process here is sshd's listener killed, or somebody else's work.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
+
+use authflow_core::session::{Class, Leader, Session, SessionId};
+use authflow_host::process::ProcessId;
+
+use crate::{
+    leader::process_of,
+    snapshot::{Process, Snapshot},
+};
+
+/// What was seen of sessions' processes before: what a leader started stays its own when its parent ends and init adopts it.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    by_session: BTreeMap<SessionId, BTreeSet<ProcessId>>,
+}
+
+impl Known {
+    /// Takes over what a look showed.
+    pub fn note(&mut self, id: SessionId, members: &[ProcessId]) {
+        self.by_session.insert(id, members.iter().copied().collect());
+    }
+
+    /// Forgets a session that is over.
+    pub fn forget(&mut self, id: SessionId) {
+        self.by_session.remove(&id);
+    }
+
+    fn holds(&self, id: SessionId, process: ProcessId) -> bool {
+        self.by_session.get(&id).is_some_and(|known| known.contains(&process))
+    }
+}
+
+/// The processes of the session, the leader included, zombies not.
+#[must_use]
+pub fn members<'a>(
+    session: &Session,
+    others: impl Iterator<Item = &'a Session>,
+    known: &Known,
+    snapshot: &Snapshot,
+) -> Vec<ProcessId> {
+    let others: Vec<&Session> = others.filter(|other| other.id != session.id).collect();
+    let look = Look { session, others: &others, known, snapshot, scope: scope(session) };
+    snapshot.iter().filter(|process| look.is_member(process)).map(|process| process.id).collect()
+}
+
+struct Look<'a> {
+    session: &'a Session,
+    others: &'a [&'a Session],
+    known: &'a Known,
+    snapshot: &'a Snapshot,
+    scope: Option<String>,
+}
+
+impl Look<'_> {
+    fn is_member(&self, process: &Process) -> bool {
+        let leader = process_of(self.session.leader);
+        if process.is_zombie || process.id.pid == 1 || process.id.pid == std::process::id() {
+            return false;
+        }
+        if process.id == leader {
+            return true;
+        }
+        let belongs = self.descends_from(process, self.session.leader)
+            || self.known.holds(self.session.id, process.id)
+            || self.is_in_scope(process)
+            || self.has_the_audit_id(process);
+        belongs && !self.is_above_the_leader(process) && !self.belongs_to_another(process)
+    }
+
+    fn descends_from(&self, process: &Process, leader: Leader) -> bool {
+        // A pid alone could be a stranger's by now.
+        self.snapshot.find(leader.pid).is_some_and(|found| found.id == process_of(leader))
+            && self.snapshot.ancestors(process.id.pid).any(|pid| pid == leader.pid)
+    }
+
+    fn is_in_scope(&self, process: &Process) -> bool {
+        self.scope.as_ref().is_some_and(|scope| process.cgroup.ends_with(scope.as_str()))
+            && self.session.opening.class != Class::Nested
+    }
+
+    fn has_the_audit_id(&self, process: &Process) -> bool {
+        // Nested sessions share it with their parent, so there it says nothing.
+        let is_shared = self.others.iter().any(|other| {
+            other.audit_id == self.session.audit_id && other.opening.class != Class::Nested && !self.is_nested_here(other)
+        });
+        self.session.opening.class != Class::Nested
+            && self.session.audit_id.is_some()
+            && process.audit_id == self.session.audit_id
+            && !is_shared
+    }
+
+    fn is_above_the_leader(&self, process: &Process) -> bool {
+        self.snapshot.ancestors(self.session.leader.pid).any(|pid| pid == process.id.pid)
+    }
+
+    /// Whether the process is another session's, or an ended one's: a tmux server from yesterday that a client attached to.
+    fn belongs_to_another(&self, process: &Process) -> bool {
+        let is_of = |other: &&Session| {
+            process.id == process_of(other.leader) || self.descends_from(process, other.leader)
+        };
+        let is_another_sessions =
+            self.others.iter().filter(|other| !self.is_nested_here(other) && !self.is_inside(other)).any(is_of);
+        let has_another_audit_id =
+            self.session.audit_id.is_some() && process.audit_id.is_some() && process.audit_id != self.session.audit_id;
+        is_another_sessions || has_another_audit_id
+    }
+
+    /// Whether the other session is nested in this one, however deep.
+    fn is_nested_here(&self, other: &Session) -> bool {
+        self.is_below(other, self.session.id)
+    }
+
+    /// Whether this session is nested in the other, however deep: all of ours are the other's too.
+    fn is_inside(&self, other: &Session) -> bool {
+        self.is_below(self.session, other.id)
+    }
+
+    fn is_below(&self, session: &Session, above: SessionId) -> bool {
+        let mut parent = session.parent;
+        for _ in 0..=self.others.len() {
+            match parent {
+                Some(id) if id == above => return true,
+                Some(id) => parent = self.others.iter().find(|other| other.id == id).and_then(|other| other.parent),
+                None => return false,
+            }
+        }
+        false
+    }
+}
+
+/// The end of the cgroup's path of the session's scope, if logind names our leader as its leader. Only then is it this session's.
+#[must_use]
+pub fn scope(session: &Session) -> Option<String> {
+    let id = session.logind_id.as_deref().filter(|id| id.bytes().all(|byte| byte.is_ascii_alphanumeric()))?;
+    // What libsystemd reads as well for sd_session_get_leader(3).
+    let text = fs::read_to_string(format!("/run/systemd/sessions/{id}")).ok()?;
+    let leader = text.lines().find_map(|line| line.strip_prefix("LEADER="))?;
+    (leader.trim().parse() == Ok(session.leader.pid)).then(|| format!("/session-{id}.scope"))
+}
+
+/// logind's session id of a process in that cgroup.
+#[must_use]
+pub fn logind_id(cgroup: &str) -> Option<String> {
+    let (_, unit) = cgroup.rsplit_once('/')?;
+    unit.strip_prefix("session-")?.strip_suffix(".scope").map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use authflow_core::{
+        factor::Factors,
+        policy::Limits,
+        session::{Basis, Opening, State},
+        time::{BootTime, Now},
+    };
+
+    use super::*;
+
+    fn process(pid: u32, parent: u32, audit_id: Option<u32>) -> Process {
+        Process {
+            id: ProcessId { pid, start_time: 1 },
+            parent,
+            tty: 0,
+            audit_id,
+            cgroup: "/system.slice/ssh.service".into(),
+            is_zombie: false,
+        }
+    }
+
+    fn session(n: u8, leader: u32, audit_id: Option<u32>) -> Session {
+        Session {
+            id: SessionId::new([n; 16]),
+            opening: Opening {
+                user: "alice".into(),
+                uid: 1000,
+                target: "alice".into(),
+                target_uid: 1000,
+                service: "sshd".into(),
+                tty: None,
+                remote_host: None,
+                class: Class::User,
+                factors: Factors::none(),
+                aal: 0,
+                rule: String::new(),
+                limits: Limits::default(),
+                authenticated_at: None,
+                flow: None,
+            },
+            leader: Leader { pid: leader, start_time: 1 },
+            boot_id: String::new(),
+            opened: Now::default(),
+            authenticated: Now::default(),
+            last_active: Now::default(),
+            looked: BootTime::default(),
+            basis: Basis::Tty,
+            parent: None,
+            logind_id: None,
+            audit_id,
+            warned_of: None,
+            extended: 0,
+            state: State::Active,
+        }
+    }
+
+    fn nested(n: u8, leader: u32, parent: u8) -> Session {
+        let mut session = session(n, leader, Some(5));
+        session.opening.class = Class::Nested;
+        session.parent = Some(SessionId::new([parent; 16]));
+        session
+    }
+
+    fn pids(session: &Session, others: &[Session], snapshot: &Snapshot) -> Vec<u32> {
+        members(session, others.iter(), &Known::default(), snapshot).into_iter().map(|id| id.pid).collect()
+    }
+
+    /// 10 is sshd's listener; 20 and 30 lead sessions; 25 was adopted by init; 99 is a neighbour.
+    fn machine() -> Vec<Process> {
+        vec![
+            process(1, 0, None),
+            process(10, 1, None),
+            process(20, 10, Some(5)),
+            process(21, 20, Some(5)),
+            process(22, 21, Some(5)),
+            process(25, 1, Some(5)),
+            process(30, 10, Some(6)),
+            process(31, 30, Some(6)),
+            process(99, 1, None),
+        ]
+    }
+
+    #[test]
+    fn members_are_the_leader_its_descendants_and_what_the_audit_id_names() {
+        let snapshot = Snapshot::of(machine());
+        let (one, two) = (session(1, 20, Some(5)), session(2, 30, Some(6)));
+        assert_eq!(pids(&one, std::slice::from_ref(&two), &snapshot), [20, 21, 22, 25]);
+        assert_eq!(pids(&two, std::slice::from_ref(&one), &snapshot), [30, 31]);
+    }
+
+    #[test]
+    fn without_an_audit_id_init_and_the_listener_are_still_nobodys() {
+        let snapshot = Snapshot::of(machine());
+        assert_eq!(pids(&session(1, 20, None), &[], &snapshot), [20, 21, 22]);
+    }
+
+    #[test]
+    fn an_audit_id_that_the_listener_has_never_reaches_above_the_leader() {
+        let mut machine = machine();
+        machine[1].audit_id = Some(5);
+        let snapshot = Snapshot::of(machine);
+        let found = pids(&session(1, 20, Some(5)), &[session(2, 30, Some(6))], &snapshot);
+        assert!(!found.contains(&10) && !found.contains(&1), "{found:?}");
+    }
+
+    #[test]
+    fn an_audit_id_that_two_sessions_have_is_no_evidence() {
+        let mut machine = machine();
+        machine[6].audit_id = Some(5);
+        machine[7].audit_id = Some(5);
+        let snapshot = Snapshot::of(machine);
+        let (one, two) = (session(1, 20, Some(5)), session(2, 30, Some(5)));
+        assert_eq!(pids(&one, std::slice::from_ref(&two), &snapshot), [20, 21, 22]);
+    }
+
+    #[test]
+    fn a_nested_session_is_its_leaders_descendants_and_the_parent_has_them_too() {
+        let snapshot = Snapshot::of(machine());
+        let (outer, inner) = (session(1, 20, Some(5)), nested(3, 22, 1));
+        assert_eq!(pids(&inner, std::slice::from_ref(&outer), &snapshot), [22]);
+        assert_eq!(pids(&outer, std::slice::from_ref(&inner), &snapshot), [20, 21, 22, 25]);
+    }
+
+    #[test]
+    fn what_carries_an_ended_sessions_audit_id_is_in_no_session() {
+        let mut machine = machine();
+        machine.push(process(40, 21, Some(4)));
+        assert!(!pids(&session(1, 20, Some(5)), &[], &Snapshot::of(machine)).contains(&40));
+    }
+
+    #[test]
+    fn what_was_seen_below_the_leader_stays_a_member_when_init_adopts_it() {
+        let mut known = Known::default();
+        let session = session(1, 20, None);
+        let before = Snapshot::of(machine());
+        known.note(session.id, &members(&session, [].iter(), &known, &before));
+        let after = Snapshot::of([process(1, 0, None), process(22, 1, None), process(99, 1, None)]);
+        let left = members(&session, [].iter(), &known, &after);
+        assert_eq!(left.iter().map(|id| id.pid).collect::<Vec<_>>(), [22]);
+    }
+
+    #[test]
+    fn a_process_that_took_a_dead_leaders_pid_is_no_leader() {
+        let mut machine = machine();
+        machine[2].id.start_time = 77;
+        assert_eq!(pids(&session(1, 20, None), &[], &Snapshot::of(machine)), Vec::<u32>::new());
+    }
+
+    #[test]
+    fn a_scope_names_its_session() {
+        assert_eq!(logind_id("/user.slice/user-1000.slice/session-7.scope").as_deref(), Some("7"));
+        assert_eq!(logind_id("/system.slice/ssh.service"), None);
+    }
+}

@@ -1,0 +1,124 @@
+//! All processes of the machine at one moment, as far as sessions care.
+
+use std::{collections::BTreeMap, fs};
+
+use authflow_host::process::{self, ProcessId};
+
+/// A process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Which.
+    pub id: ProcessId,
+    /// Its parent's pid.
+    pub parent: u32,
+    /// The device number of its controlling tty; 0 is none.
+    pub tty: u32,
+    /// The kernel's audit session id, if set.
+    pub audit_id: Option<u32>,
+    /// The path of its cgroup.
+    pub cgroup: String,
+    /// Whether it is a zombie: it runs no more and only waits for its parent.
+    pub is_zombie: bool,
+}
+
+/// All processes, by pid.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    processes: BTreeMap<u32, Process>,
+}
+
+impl Snapshot {
+    /// Looks at `/proc`. A process that ends meanwhile is left out.
+    #[must_use]
+    pub fn take() -> Self {
+        let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        Self::of(pids.filter_map(read))
+    }
+
+    /// A snapshot of these processes.
+    pub fn of(processes: impl IntoIterator<Item = Process>) -> Self {
+        Self { processes: processes.into_iter().map(|process| (process.id.pid, process)).collect() }
+    }
+
+    /// The process of that pid.
+    #[must_use]
+    pub fn find(&self, pid: u32) -> Option<&Process> {
+        self.processes.get(&pid)
+    }
+
+    /// Whether that very process is there and runs.
+    #[must_use]
+    pub fn runs(&self, id: ProcessId) -> bool {
+        self.find(id.pid).is_some_and(|process| process.id == id && !process.is_zombie)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Process> {
+        self.processes.values()
+    }
+
+    /// The pids above that one, nearest first.
+    pub fn ancestors(&self, pid: u32) -> impl Iterator<Item = u32> + '_ {
+        let mut next = self.find(pid).map(|process| process.parent);
+        // A snapshot is not taken in one instant, so a reused pid could close a circle.
+        let mut steps = self.processes.len();
+        std::iter::from_fn(move || {
+            let pid = next.filter(|pid| *pid != 0 && steps > 0)?;
+            steps -= 1;
+            next = self.find(pid).map(|process| process.parent);
+            Some(pid)
+        })
+    }
+}
+
+fn read(pid: u32) -> Option<Process> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The program's name may hold blanks and parentheses: the fields are counted from behind it.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let field = |number: usize| fields.get(number.checked_sub(3)?).copied();
+    let cgroup = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    Some(Process {
+        id: ProcessId { pid, start_time: field(22)?.parse().ok()? },
+        parent: field(4)?.parse().ok()?,
+        tty: field(7)?.parse::<i64>().ok().and_then(|tty| u32::try_from(tty).ok())?,
+        audit_id: process::audit_session(pid),
+        cgroup: unified(&cgroup),
+        is_zombie: matches!(field(3), Some("Z" | "X")),
+    })
+}
+
+/// The path in the unified hierarchy, or in systemd's own on a machine with both.
+fn unified(cgroup: &str) -> String {
+    let of = |prefix: &str| cgroup.lines().find_map(|line| line.split_once(prefix).map(|(_, path)| path.to_owned()));
+    of("0::").filter(|path| path != "/").or_else(|| of(":name=systemd:")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_is_there_with_its_ancestors() {
+        let this = ProcessId::current().unwrap();
+        let snapshot = Snapshot::take();
+        assert!(snapshot.runs(this));
+        assert!(!snapshot.runs(ProcessId { start_time: this.start_time + 1, ..this }));
+        let parent = ProcessId::parent_of_current().unwrap();
+        assert_eq!(snapshot.ancestors(this.pid).next(), Some(parent.pid));
+    }
+
+    #[test]
+    fn a_circle_of_parents_ends() {
+        let process = |pid, parent| Process {
+            id: ProcessId { pid, start_time: 1 },
+            parent,
+            tty: 0,
+            audit_id: None,
+            cgroup: String::new(),
+            is_zombie: false,
+        };
+        let snapshot = Snapshot::of([process(2, 3), process(3, 2)]);
+        assert!(snapshot.ancestors(2).count() <= 2);
+    }
+}

@@ -1,0 +1,304 @@
+//! What outlives the daemon: live sessions and history, in SQLite. WAL with `synchronous = NORMAL`: a session does not outlive a power
+//! cut, so a row need not either, and it costs a tenth.
+//!
+//! # Schema
+//!
+//! `live(id, record)`: the session as JSON, this program's own affair.
+//!
+//! `history`: a row a session that is over. Times are microseconds since 1970, `NULL` is never or none; `ttys` and `factors` are
+//! JSON arrays, `limits` a JSON object as in a session's opening.
+
+use std::path::Path;
+
+use authflow_core::{
+    session::{Ended, Session, SessionId, State},
+    time::{BootTime, Now, WallTime},
+};
+use rusqlite::{Connection, OpenFlags, params};
+
+const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS live (id TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS history (
+        id TEXT PRIMARY KEY, user TEXT NOT NULL, uid INTEGER NOT NULL, target TEXT NOT NULL, target_uid INTEGER NOT NULL,
+        service TEXT NOT NULL, ttys TEXT NOT NULL, remote_host TEXT, leader INTEGER NOT NULL, class TEXT NOT NULL,
+        factors TEXT NOT NULL, aal INTEGER NOT NULL, rule TEXT NOT NULL, activity_basis TEXT NOT NULL, limits TEXT NOT NULL,
+        opened_at INTEGER NOT NULL, authenticated_at INTEGER NOT NULL, last_active_at INTEGER NOT NULL,
+        due_at INTEGER, closed_at INTEGER NOT NULL, end_reason TEXT NOT NULL, ended_by TEXT, message TEXT,
+        parent TEXT, logind_id TEXT
+    ) WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS history_by_end ON history (closed_at);
+    PRAGMA user_version = 1;
+";
+
+/// Why the store does not keep what it is told.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// SQLite.
+    #[error("the session store: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// A session that has no text form, or a row that is none.
+    #[error("a session in the store: {0}")]
+    Record(#[from] serde_json::Error),
+    /// A newer daemon wrote it.
+    #[error("the session store has version {0}, this daemon knows version 1")]
+    Version(i64),
+}
+
+/// The store.
+#[derive(Debug)]
+pub struct Store {
+    connection: Connection,
+}
+
+impl Store {
+    /// Opens the store at `path`, which is made if it is not there, readable by root alone.
+    ///
+    /// # Errors
+    /// The disk is full or read-only, or the file is no store.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        // No shared cache, and no symbolic links in a folder that root owns anyway.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+        Self::prepare(Connection::open_with_flags(path, flags)?)
+    }
+
+    /// A store that forgets, for a daemon whose disk is broken.
+    ///
+    /// # Errors
+    /// There is no memory.
+    pub fn in_memory() -> Result<Self, StoreError> {
+        Self::prepare(Connection::open_in_memory()?)
+    }
+
+    fn prepare(connection: Connection) -> Result<Self, StoreError> {
+        let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        if version > 1 {
+            return Err(StoreError::Version(version));
+        }
+        connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")?;
+        connection.execute_batch(SCHEMA)?;
+        Ok(Self { connection })
+    }
+
+    /// Keeps the session as it is now.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn keep(&self, session: &Session) -> Result<(), StoreError> {
+        let record = serde_json::to_string(session)?;
+        self.connection
+            .prepare_cached("INSERT OR REPLACE INTO live (id, record) VALUES (?1, ?2)")?
+            .execute(params![session.id.to_string(), record])?;
+        Ok(())
+    }
+
+    /// All live sessions, the ones that cannot be read as errors with their ids.
+    ///
+    /// # Errors
+    /// The table cannot be read.
+    pub fn live(&self) -> Result<Vec<Result<Session, (String, StoreError)>>, StoreError> {
+        let mut statement = self.connection.prepare("SELECT id, record FROM live ORDER BY id")?;
+        let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+        rows.map(|row| {
+            let (id, record) = row?;
+            Ok(serde_json::from_str(&record).map_err(|error| (id, error.into())))
+        })
+        .collect()
+    }
+
+    /// Moves a session to the history, in one step: it is in one of the two at any moment.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn archive(&mut self, ended: &Ended, ttys: &[String]) -> Result<(), StoreError> {
+        let transaction = self.connection.transaction()?;
+        insert(&transaction, ended, ttys)?;
+        transaction
+            .prepare_cached("DELETE FROM live WHERE id = ?1")?
+            .execute(params![ended.session.id.to_string()])?;
+        Ok(transaction.commit()?)
+    }
+
+    /// Removes a live row that cannot be read.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn forget(&self, id: &str) -> Result<(), StoreError> {
+        self.connection.execute("DELETE FROM live WHERE id = ?1", params![id])?;
+        Ok(())
+    }
+
+    /// Removes history that ended before `horizon`; tells how many rows.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn expire_history(&self, horizon: WallTime) -> Result<usize, StoreError> {
+        Ok(self.connection.execute("DELETE FROM history WHERE closed_at < ?1", params![micros(horizon)])?)
+    }
+}
+
+fn insert(connection: &Connection, ended: &Ended, ttys: &[String]) -> Result<(), StoreError> {
+    let session = &ended.session;
+    let opening = &session.opening;
+    let due = match &session.state {
+        State::Closing(closing) => closing.due.map(|due| wall_of(due, ended.closed)),
+        State::Active | State::Orphaned => None,
+    };
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO history VALUES
+             (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25)",
+        )?
+        .execute(params![
+            session.id.to_string(),
+            opening.user,
+            opening.uid,
+            opening.target,
+            opening.target_uid,
+            opening.service,
+            serde_json::to_string(ttys)?,
+            opening.remote_host,
+            session.leader.pid,
+            opening.class.as_str(),
+            serde_json::to_string(&opening.factors)?,
+            opening.aal,
+            opening.rule,
+            session.basis.as_str(),
+            serde_json::to_string(&opening.limits)?,
+            micros(session.opened.wall),
+            micros(session.authenticated.wall),
+            micros(session.last_active.wall),
+            due.map(micros),
+            micros(ended.closed.wall),
+            ended.reason.as_str(),
+            ended.by,
+            ended.message,
+            session.parent.as_ref().map(SessionId::to_string),
+            session.logind_id,
+        ])?;
+    Ok(())
+}
+
+/// The wall time of a moment on the boot clock, by both clocks of another moment.
+#[must_use]
+pub fn wall_of(at: BootTime, known: Now) -> WallTime {
+    known.wall.saturating_add(at.saturating_since(known.boot)).saturating_sub(known.boot.saturating_since(at))
+}
+
+fn micros(time: WallTime) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use authflow_core::{
+        factor::Factors,
+        policy::Limits,
+        session::{Basis, Class, EndReason, Leader, Opening},
+    };
+
+    use super::*;
+
+    fn session(n: u8) -> Session {
+        Session {
+            id: SessionId::new([n; 16]),
+            opening: Opening {
+                user: "alice".into(),
+                uid: 1000,
+                target: "alice".into(),
+                target_uid: 1000,
+                service: "sshd".into(),
+                tty: None,
+                remote_host: None,
+                class: Class::User,
+                factors: Factors::none(),
+                aal: 0,
+                rule: "ssh".into(),
+                limits: Limits { idle: None, ..Limits::default() },
+                authenticated_at: None,
+                flow: None,
+            },
+            leader: Leader { pid: 7, start_time: 42 },
+            boot_id: "b".into(),
+            opened: Now::default(),
+            authenticated: Now::default(),
+            last_active: Now::default(),
+            looked: BootTime::default(),
+            basis: Basis::Tty,
+            parent: None,
+            logind_id: None,
+            audit_id: None,
+            warned_of: None,
+            extended: 0,
+            state: State::Active,
+        }
+    }
+
+    fn ended(n: u8, closed_secs: u64) -> Ended {
+        let closed = Now { wall: WallTime::new(Duration::from_secs(closed_secs)), ..Now::default() };
+        Ended { session: session(n), reason: EndReason::Revoked, by: Some("root".into()), message: None, closed }
+    }
+
+    fn count(store: &Store, table: &str) -> i64 {
+        store.connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn a_session_is_live_or_history_and_survives_in_either() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sessions.db");
+        let mut store = Store::open(&path).unwrap();
+        store.keep(&session(1)).unwrap();
+        store.keep(&session(1)).unwrap();
+        store.keep(&session(2)).unwrap();
+        store.archive(&ended(2, 50), &["pts/1".into()]).unwrap();
+        drop(store);
+        let store = Store::open(&path).unwrap();
+        let live: Vec<_> = store.live().unwrap().into_iter().map(Result::unwrap).collect();
+        assert_eq!(live, [session(1)]);
+        assert_eq!(count(&store, "history"), 1);
+    }
+
+    #[test]
+    fn old_history_goes_and_newer_stays() {
+        let mut store = Store::in_memory().unwrap();
+        store.archive(&ended(1, 50), &[]).unwrap();
+        store.archive(&ended(2, 150), &[]).unwrap();
+        assert_eq!(store.expire_history(WallTime::new(Duration::from_secs(100))).unwrap(), 1);
+        assert_eq!(count(&store, "history"), 1);
+    }
+
+    #[test]
+    fn a_row_that_is_no_session_is_told_and_the_others_are_found() {
+        let store = Store::in_memory().unwrap();
+        store.keep(&session(1)).unwrap();
+        store.connection.execute("INSERT INTO live VALUES ('x', 'junk')", []).unwrap();
+        let live = store.live().unwrap();
+        assert_eq!((live.len(), live.iter().filter(|row| row.is_err()).count()), (2, 1));
+        store.forget("x").unwrap();
+        assert_eq!(store.live().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_file_that_is_no_store_and_a_newer_one_are_errors() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sessions.db");
+        std::fs::write(&path, vec![b'x'; 8192]).unwrap();
+        assert!(Store::open(&path).is_err());
+        std::fs::remove_file(&path).unwrap();
+        Store::open(&path).unwrap().connection.execute_batch("PRAGMA user_version = 2").unwrap();
+        assert!(matches!(Store::open(&path), Err(StoreError::Version(2))));
+    }
+
+    #[test]
+    fn a_boot_time_before_or_after_has_its_wall_time() {
+        let secs = Duration::from_secs;
+        let known = Now { boot: BootTime::new(secs(100)), wall: WallTime::new(secs(1000)) };
+        assert_eq!(wall_of(BootTime::new(secs(90)), known), WallTime::new(secs(990)));
+        assert_eq!(wall_of(BootTime::new(secs(110)), known), WallTime::new(secs(1010)));
+    }
+}

@@ -1,0 +1,101 @@
+//! Terminals: which device a process has, when it was used, and how to tell its user something without being held up by him.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::Write,
+    os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt},
+    time::{Duration, UNIX_EPOCH},
+};
+
+use authflow_core::time::WallTime;
+use rustix::fs::OFlags;
+
+/// A terminal, by the name that people and PAM use: `pts/1`, `tty1`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tty(String);
+
+/// What a look at a terminal showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Use {
+    /// Who owns the device.
+    pub owner: u32,
+    /// When a program last read what was typed.
+    pub input: WallTime,
+    /// When a program last wrote.
+    pub output: WallTime,
+}
+
+impl Tty {
+    /// The terminal of that device number, as in `/proc/PID/stat`; `None` for 0 and for devices that nobody logs in on.
+    #[must_use]
+    pub fn of_device(number: u32) -> Option<Self> {
+        let major = (number >> 8) & 0xfff;
+        let minor = (number & 0xff) | ((number >> 12) & 0x000f_ff00);
+        match (major, minor) {
+            // A pty's number is one sequence over eight majors.
+            (136..=143, _) => Some(Self(format!("pts/{}", (major - 136) * 256 + minor))),
+            (4, 0..=63) => Some(Self(format!("tty{minor}"))),
+            (4, 64..) => Some(Self(format!("ttyS{}", minor - 64))),
+            (229, _) => Some(Self(format!("hvc{minor}"))),
+            _ => None,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+
+    fn path(&self) -> String {
+        format!("/dev/{}", self.0)
+    }
+
+    /// Looks at it without touching it.
+    #[must_use]
+    pub fn look(&self) -> Option<Use> {
+        let meta = fs::symlink_metadata(self.path()).ok().filter(|meta| meta.file_type().is_char_device())?;
+        let stamp = |time: std::io::Result<std::time::SystemTime>| {
+            let since = time.ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+            WallTime::new(since.unwrap_or(Duration::ZERO))
+        };
+        Some(Use { owner: meta.uid(), input: stamp(meta.accessed()), output: stamp(meta.modified()) })
+    }
+
+    /// Writes `text` to it once. What does not fit at once is dropped: a stopped terminal must not hold the daemon up.
+    pub fn tell(&self, text: &str) {
+        let flags = (OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC).bits();
+        let flags = i32::try_from(flags).unwrap_or_default();
+        let Ok(mut file) = OpenOptions::new().write(true).custom_flags(flags).open(self.path()) else { return };
+        if file.metadata().is_ok_and(|meta| meta.file_type().is_char_device()) {
+            let _dropped = file.write(text.as_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_number_names_its_terminal() {
+        let name = |major: u32, minor: u32| {
+            let number = (major << 8) | (minor & 0xff) | ((minor & 0x000f_ff00) << 12);
+            Tty::of_device(number).map(|tty| tty.0)
+        };
+        assert_eq!(name(136, 3).as_deref(), Some("pts/3"));
+        assert_eq!(name(137, 4).as_deref(), Some("pts/260"));
+        assert_eq!(name(136, 300).as_deref(), Some("pts/300"), "numbers beyond 255 within one major");
+        assert_eq!(name(4, 1).as_deref(), Some("tty1"));
+        assert_eq!(name(4, 64).as_deref(), Some("ttyS0"));
+        assert_eq!(name(229, 0).as_deref(), Some("hvc0"));
+        assert_eq!(name(0, 0), None);
+        assert_eq!(name(1, 3), None, "/dev/null is no terminal");
+    }
+
+    #[test]
+    fn what_is_no_terminal_is_not_looked_at_nor_told() {
+        assert_eq!(Tty("../etc/passwd".into()).look(), None);
+        Tty("no/such".into()).tell("x");
+    }
+}
