@@ -116,7 +116,7 @@ impl std::fmt::Display for Notice<'_> {
             }
         }
         if self.is_pending {
-            f.write_str(" The session daemon is away; it takes over when it is back.")?;
+            f.write_str(" Not tracked yet: the session daemon takes it over when it can.")?;
         }
         Ok(())
     }

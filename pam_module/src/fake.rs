@@ -75,6 +75,10 @@ impl Handle for FakePam {
         self.told.push(text.to_owned());
     }
 
+    fn tell_refusal(&mut self, text: &str) {
+        self.told.push(text.to_owned());
+    }
+
     fn password(&self) -> Option<Secret> {
         self.password.clone()
     }

@@ -30,6 +30,9 @@ pub trait Handle {
     /// Tells the user something. That it may not arrive is nobody's loss.
     fn tell(&mut self, text: &str);
 
+    /// Tells the user why it goes no further. Shown also where notices are not, as by `su -c`.
+    fn tell_refusal(&mut self, text: &str);
+
     /// `PAM_AUTHTOK`: the password that a module before us was given.
     fn password(&self) -> Option<Secret>;
 

@@ -90,7 +90,7 @@ fn way_out<H: Handle>(phase: Phase, pam: &mut H, options: &Options, error: &Erro
 fn refuse<H: Handle>(phase: Phase, pam: &mut H, error: &Error) -> PamResultCode {
     pam.log(error.priority(), &line("refused", phase, pam).with("reason", error));
     if phase == Phase::OpenSession && !pam.facts().is_silent {
-        pam.tell(conversation::refusal(error));
+        pam.tell_refusal(conversation::refusal(error));
     }
     code::of_error(phase, error)
 }

@@ -48,7 +48,11 @@ pub fn begin<H: Handle>(
     if !is_allowed {
         return Err(error.into());
     }
-    login.pam.log(Priority::Warning, &Line::new("daemon-away").with("user", &opening.user).with("reason", error));
+    let event = match error {
+        DaemonError::TooManySessions(_) => "root-at-console-not-refused",
+        DaemonError::TimedOut(_) | DaemonError::Failed(_) => "daemon-away",
+    };
+    login.pam.log(Priority::Warning, &Line::new(event).with("user", &opening.user).with("reason", error));
     Ok(match write_down(login, opening) {
         Ok(id) => Some(Opened { id, is_pending: true }),
         Err(why) => {

@@ -7,7 +7,7 @@ use std::{
 
 use authflow_core::{password::LONGEST_PASSWORD, secret::Secret};
 use pam::{
-    constants::{PAM_PROMPT_ECHO_OFF, PAM_SILENT, PAM_TEXT_INFO, PamFlag, PamResultCode},
+    constants::{PAM_ERROR_MSG, PAM_PROMPT_ECHO_OFF, PAM_SILENT, PAM_TEXT_INFO, PamFlag, PamResultCode},
     conv::Conv,
     items::{AuthTok, RHost, Service, Tty, User},
     module::PamHandle,
@@ -82,6 +82,10 @@ impl Handle for LibPam<'_> {
 
     fn tell(&mut self, text: &str) {
         let _an_answer_to_a_notice_means_nothing = self.converse(PAM_TEXT_INFO, text);
+    }
+
+    fn tell_refusal(&mut self, text: &str) {
+        let _an_answer_to_a_notice_means_nothing = self.converse(PAM_ERROR_MSG, text);
     }
 
     fn password(&self) -> Option<Secret> {
