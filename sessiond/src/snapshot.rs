@@ -36,6 +36,19 @@ impl Snapshot {
         Self::of(pids.filter_map(read))
     }
 
+    /// That process and those above it: all that opening a session needs, and a login should not wait for more.
+    #[must_use]
+    pub fn chain(pid: u32) -> Self {
+        let mut found: BTreeMap<u32, Process> = BTreeMap::new();
+        let mut next = pid;
+        while let Some(process) = (next != 0 && !found.contains_key(&next)).then(|| read(next)).flatten() {
+            let parent = process.parent;
+            found.insert(next, process);
+            next = parent;
+        }
+        Self { processes: found }
+    }
+
     /// A snapshot of these processes.
     pub fn of(processes: impl IntoIterator<Item = Process>) -> Self {
         Self { processes: processes.into_iter().map(|process| (process.id.pid, process)).collect() }

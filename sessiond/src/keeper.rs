@@ -1,0 +1,132 @@
+//! The store behind one promise: the daemon goes on whatever the disk does. What cannot be kept is kept in memory, loudly.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use authflow_core::{
+    session::{Ended, Session},
+    time::WallTime,
+};
+
+use crate::{
+    log::{Line, Log},
+    store::{Store, StoreError},
+};
+
+/// How long history is kept.
+const RETENTION: Duration = Duration::from_secs(400 * 24 * 3600);
+
+/// The store, or the memory that stands in for it.
+pub struct Keeper {
+    store: Option<Store>,
+    is_degraded: bool,
+}
+
+impl Keeper {
+    /// Opens the store. One that is broken is set aside under another name, so that nobody's evidence is lost.
+    #[must_use]
+    pub fn open(path: &Path, now: WallTime, log: &Log) -> Self {
+        let store = Store::open(path).or_else(|error| {
+            log.write(&Line::error("store-broken").with("path", path.display()).with("why", &error));
+            let aside = aside(path, now);
+            std::fs::rename(path, &aside).map_err(|_not_there| error)?;
+            log.write(&Line::error("store-set-aside").with("path", aside.display()));
+            Store::open(path)
+        });
+        match store {
+            Ok(store) => {
+                let keeper = Self { store: Some(store), is_degraded: false };
+                keeper.expire(now, log);
+                keeper
+            }
+            Err(error) => {
+                log.write(&Line::error("store-degraded").with("path", path.display()).with("why", &error));
+                Self { store: Store::in_memory().ok(), is_degraded: true }
+            }
+        }
+    }
+
+    /// Whether something could not be kept.
+    #[must_use]
+    pub const fn is_degraded(&self) -> bool {
+        self.is_degraded
+    }
+
+    /// The live sessions that were kept.
+    pub fn live(&mut self, log: &Log) -> Vec<Session> {
+        let rows = self.attempt(log, |store| store.live()).unwrap_or_default();
+        let mut sessions = Vec::with_capacity(rows.len());
+        for row in rows {
+            match row {
+                Ok(session) => sessions.push(session),
+                Err((id, error)) => {
+                    log.write(&Line::error("session-unreadable").with("session", &id).with("why", &error));
+                    self.attempt(log, |store| store.forget(&id));
+                }
+            }
+        }
+        sessions
+    }
+
+    /// Keeps a session as it is now.
+    pub fn keep(&mut self, session: &Session, log: &Log) {
+        self.attempt(log, |store| store.keep(session));
+    }
+
+    /// Moves a session to the history.
+    pub fn archive(&mut self, ended: &Ended, ttys: &[String], log: &Log) {
+        self.attempt(log, |store| store.archive(ended, ttys));
+    }
+
+    fn expire(&self, now: WallTime, log: &Log) {
+        let expired = self.store.as_ref().map(|store| store.expire_history(now.saturating_sub(RETENTION)));
+        if let Some(Err(error)) = expired {
+            log.write(&Line::warning("history-not-expired").with("why", &error));
+        }
+    }
+
+    /// Does it, and notes whether the disk keeps up. A disk that works again ends the degradation.
+    fn attempt<T>(&mut self, log: &Log, work: impl FnOnce(&mut Store) -> Result<T, StoreError>) -> Option<T> {
+        match work(self.store.as_mut()?) {
+            Ok(done) => Some(done),
+            Err(error) => {
+                if !self.is_degraded {
+                    log.write(&Line::error("store-degraded").with("why", &error));
+                }
+                self.is_degraded = true;
+                None
+            }
+        }
+    }
+}
+
+fn aside(path: &Path, now: WallTime) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".broken-{}", now.as_secs()));
+    PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_store_is_set_aside_and_a_new_one_begun() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sessions.db");
+        std::fs::write(&path, vec![b'x'; 8192]).unwrap();
+        let keeper = Keeper::open(&path, WallTime::from_micros(7_000_000), &Log::new(false));
+        assert!(!keeper.is_degraded());
+        assert!(folder.path().join("sessions.db.broken-7").exists());
+    }
+
+    #[test]
+    fn without_a_place_for_it_the_store_is_memory_and_says_so() {
+        let log = Log::new(false);
+        let mut keeper = Keeper::open(Path::new("/nonexistent/sessions.db"), WallTime::default(), &log);
+        assert!(keeper.is_degraded());
+        assert!(keeper.live(&log).is_empty());
+    }
+}
