@@ -26,7 +26,7 @@ const JUMP: Duration = Duration::from_secs(2);
 
 /// What the last look at each session showed.
 #[derive(Clone, Debug, Default)]
-pub struct Activity {
+pub(crate) struct Activity {
     memories: BTreeMap<SessionId, Memory>,
 }
 
@@ -39,20 +39,20 @@ struct Memory {
 
 /// What a look showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Look {
+pub(crate) struct Look {
     /// What idleness is measured by now.
-    pub basis: Basis,
+    pub(crate) basis: Basis,
     /// The last activity since the look before, if any.
-    pub active_at: Option<BootTime>,
+    pub(crate) active_at: Option<BootTime>,
     /// The ttys that count.
-    pub ttys: BTreeSet<Tty>,
+    pub(crate) ttys: BTreeSet<Tty>,
     /// Whether a stamp lay in the future: its owner forged it, or the clock was set back.
-    pub has_future_stamp: bool,
+    pub(crate) has_future_stamp: bool,
 }
 
 impl Activity {
     /// Looks at the session, and remembers what it showed.
-    pub fn look(&mut self, session: &Session, members: &[ProcessId], snapshot: &Snapshot, now: Now) -> Look {
+    pub(crate) fn look(&mut self, session: &Session, members: &[ProcessId], snapshot: &Snapshot, now: Now) -> Look {
         let (look, memory) = self.compare(session, members, snapshot, now);
         self.memories.insert(session.id, memory);
         look
@@ -60,12 +60,12 @@ impl Activity {
 
     /// Looks without remembering: for somebody who only wants to know. What was moved since is left to the next real look.
     #[must_use]
-    pub fn peek(&self, session: &Session, members: &[ProcessId], snapshot: &Snapshot, now: Now) -> Look {
+    pub(crate) fn peek(&self, session: &Session, members: &[ProcessId], snapshot: &Snapshot, now: Now) -> Look {
         self.compare(session, members, snapshot, now).0
     }
 
     /// Forgets a session that is over.
-    pub fn forget(&mut self, id: SessionId) {
+    pub(crate) fn forget(&mut self, id: SessionId) {
         self.memories.remove(&id);
     }
 
@@ -74,7 +74,8 @@ impl Activity {
         let ttys = ttys(session, members, snapshot);
         let limits = &session.opening.limits;
         let mut next = Memory { at: Some(now), ..Memory::default() };
-        let mut look = Look { basis: Basis::Tty, active_at: None, ttys: ttys.keys().cloned().collect(), has_future_stamp: false };
+        let mut look =
+            Look { basis: Basis::Tty, active_at: None, ttys: ttys.keys().cloned().collect(), has_future_stamp: false };
         for (tty, used) in ttys {
             let stamp = stamp(used, limits.activity);
             look.has_future_stamp |= stamp > now.wall;

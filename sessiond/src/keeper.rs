@@ -19,7 +19,7 @@ use crate::{
 const RETENTION: Duration = Duration::from_secs(400 * 24 * 3600);
 
 /// The store, or the memory that stands in for it.
-pub struct Keeper {
+pub(crate) struct Keeper {
     store: Option<Store>,
     is_degraded: bool,
 }
@@ -27,7 +27,7 @@ pub struct Keeper {
 impl Keeper {
     /// Opens the store. One that is broken is set aside under another name, so that nobody's evidence is lost.
     #[must_use]
-    pub fn open(path: &Path, now: WallTime, log: &Log) -> Self {
+    pub(crate) fn open(path: &Path, now: WallTime, log: &Log) -> Self {
         let store = Store::open(path).or_else(|error| {
             log.write(&Line::error("store-broken").with("path", path.display()).with("why", &error));
             let aside = aside(path, now);
@@ -50,12 +50,12 @@ impl Keeper {
 
     /// Whether something could not be kept.
     #[must_use]
-    pub const fn is_degraded(&self) -> bool {
+    pub(crate) const fn is_degraded(&self) -> bool {
         self.is_degraded
     }
 
     /// The live sessions that were kept.
-    pub fn live(&mut self, log: &Log) -> Vec<Session> {
+    pub(crate) fn live(&mut self, log: &Log) -> Vec<Session> {
         let rows = self.attempt(log, |store| store.live()).unwrap_or_default();
         let mut sessions = Vec::with_capacity(rows.len());
         for row in rows {
@@ -71,12 +71,12 @@ impl Keeper {
     }
 
     /// Keeps a session as it is now.
-    pub fn keep(&mut self, session: &Session, log: &Log) {
+    pub(crate) fn keep(&mut self, session: &Session, log: &Log) {
         self.attempt(log, |store| store.keep(session));
     }
 
     /// Moves a session to the history.
-    pub fn archive(&mut self, ended: &Ended, ttys: &[String], log: &Log) {
+    pub(crate) fn archive(&mut self, ended: &Ended, ttys: &[String], log: &Log) {
         self.attempt(log, |store| store.archive(ended, ttys));
     }
 

@@ -5,11 +5,12 @@ use std::{io, os::fd::OwnedFd};
 use authflow_core::session::Leader;
 use authflow_host::process::ProcessId;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use tokio::io::{Interest, unix::AsyncFd};
+
+use crate::readable::readable;
 
 /// A process, held.
 #[derive(Debug)]
-pub struct Held {
+pub(crate) struct Held {
     id: ProcessId,
     pidfd: OwnedFd,
 }
@@ -19,7 +20,7 @@ impl Held {
     ///
     /// # Errors
     /// There is none.
-    pub fn by_pid(pid: u32) -> io::Result<Self> {
+    pub(crate) fn by_pid(pid: u32) -> io::Result<Self> {
         let pidfd = open(pid)?;
         // Read after the pidfd was got: were the process gone by now, this would fail or the pidfd would tell.
         Ok(Self { id: ProcessId::of(pid)?, pidfd })
@@ -29,26 +30,26 @@ impl Held {
     ///
     /// # Errors
     /// It is gone.
-    pub fn by_id(id: ProcessId) -> io::Result<Self> {
+    pub(crate) fn by_id(id: ProcessId) -> io::Result<Self> {
         let held = Self::by_pid(id.pid)?;
         if held.id == id { Ok(held) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 
     /// Which process it is.
     #[must_use]
-    pub const fn id(&self) -> ProcessId {
+    pub(crate) const fn id(&self) -> ProcessId {
         self.id
     }
 
     /// Sends it a signal. One that is gone already needs none.
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let _gone = pidfd_send_signal(&self.pidfd, signal);
     }
 
     /// Waits until it is gone.
-    pub async fn gone(self) {
+    pub(crate) async fn gone(self) {
         // A pidfd becomes readable when its process ends. Were it not to be had, the session's own deadlines still hold.
-        if let Ok(pidfd) = AsyncFd::with_interest(self.pidfd, Interest::READABLE) {
+        if let Ok(pidfd) = readable(self.pidfd) {
             let _readable = pidfd.readable().await;
         }
     }
@@ -56,13 +57,13 @@ impl Held {
 
 /// The leader as core knows it.
 #[must_use]
-pub const fn leader_of(id: ProcessId) -> Leader {
+pub(crate) const fn leader_of(id: ProcessId) -> Leader {
     Leader { pid: id.pid, start_time: id.start_time }
 }
 
 /// The process that core knows as leader.
 #[must_use]
-pub const fn process_of(leader: Leader) -> ProcessId {
+pub(crate) const fn process_of(leader: Leader) -> ProcessId {
     ProcessId { pid: leader.pid, start_time: leader.start_time }
 }
 

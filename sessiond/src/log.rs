@@ -11,7 +11,7 @@ use syslog::{Facility, Formatter3164, Logger, LoggerBackend};
 
 /// How urgent a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Urgency {
+pub(crate) enum Urgency {
     /// The usual.
     Info,
     /// Somebody should know.
@@ -22,7 +22,7 @@ pub enum Urgency {
 
 /// A line under construction.
 #[derive(Clone, Debug)]
-pub struct Line {
+pub(crate) struct Line {
     urgency: Urgency,
     text: String,
 }
@@ -30,25 +30,25 @@ pub struct Line {
 impl Line {
     /// A line about that event.
     #[must_use]
-    pub fn info(event: &str) -> Self {
+    pub(crate) fn info(event: &str) -> Self {
         Self { urgency: Urgency::Info, text: event.to_owned() }
     }
 
     /// A line that somebody should read.
     #[must_use]
-    pub fn warning(event: &str) -> Self {
+    pub(crate) fn warning(event: &str) -> Self {
         Self { urgency: Urgency::Warning, ..Self::info(event) }
     }
 
     /// A line about something broken.
     #[must_use]
-    pub fn error(event: &str) -> Self {
+    pub(crate) fn error(event: &str) -> Self {
         Self { urgency: Urgency::Error, ..Self::info(event) }
     }
 
     /// Adds `key=value`. A value with blanks or quotes is quoted.
     #[must_use]
-    pub fn with(mut self, key: &str, value: impl fmt::Display) -> Self {
+    pub(crate) fn with(mut self, key: &str, value: impl fmt::Display) -> Self {
         let value = visible(&value.to_string());
         let is_plain = !value.is_empty() && !value.contains([' ', '"', '=']);
         // Writing to a String cannot fail.
@@ -63,12 +63,12 @@ impl Line {
 
 /// The text without control characters, and not endless.
 #[must_use]
-pub fn visible(text: &str) -> String {
+pub(crate) fn visible(text: &str) -> String {
     text.chars().take(512).map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 /// Where lines go.
-pub struct Log {
+pub(crate) struct Log {
     to_stderr: bool,
     syslog: Mutex<Option<Logger<LoggerBackend, Formatter3164>>>,
 }
@@ -76,12 +76,12 @@ pub struct Log {
 impl Log {
     /// A log to syslog, and to standard error as well if `to_stderr`.
     #[must_use]
-    pub const fn new(to_stderr: bool) -> Self {
+    pub(crate) const fn new(to_stderr: bool) -> Self {
         Self { to_stderr, syslog: Mutex::new(None) }
     }
 
     /// Writes a line. One that cannot be written is lost: the daemon must go on.
-    pub fn write(&self, line: &Line) {
+    pub(crate) fn write(&self, line: &Line) {
         if self.to_stderr {
             let _lost = writeln!(std::io::stderr(), "{}", line.text);
         }

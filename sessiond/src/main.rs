@@ -1,2 +1,149 @@
-//! Skeleton.
-fn main() {}
+//! `authflow-sessiond`: the session daemon. Runs in the foreground, on one thread, and is ready when it owns its bus name.
+//!
+//! # Layout
+//!
+//! - [`daemon`]: events in, the registry's actions out
+//! - [`execute`]: carries the actions out, in order
+//! - [`bus`]: parse, authorise, call, reply
+//! - [`snapshot`], [`members`], [`leader`]: processes, and whose they are
+//! - [`tty`], [`activity`]: terminals, and when they were used
+//! - [`store`], [`keeper`]: what outlives the daemon
+//! - [`timer`], [`log`], [`readable`], [`ready`]: the boot clock, the log, descriptors, the service manager
+#![forbid(unsafe_code)]
+
+mod activity;
+mod bus;
+mod daemon;
+mod execute;
+mod keeper;
+mod leader;
+mod log;
+mod members;
+mod readable;
+mod ready;
+mod snapshot;
+mod store;
+mod timer;
+mod tty;
+
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode, sync::Arc};
+
+use authflow_core::config::{Config, DEFAULT_BUS_ADDRESS};
+use authflow_host::{
+    config::{self, From},
+    file,
+    paths::Paths,
+    process,
+};
+use clap::Parser;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+};
+
+use crate::{
+    daemon::Daemon,
+    log::{Line, Log},
+    timer::BootTimer,
+};
+
+/// Tracks, extends, expires and revokes login sessions.
+#[derive(Debug, Parser)]
+#[command(name = "authflow-sessiond", version)]
+struct Arguments {
+    /// The configuration file.
+    #[arg(long, value_name = "PATH")]
+    config: Option<PathBuf>,
+    /// Write the log to standard error as well.
+    #[arg(long)]
+    log_stderr: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let log = Log::new(arguments.log_stderr || std::io::stderr().is_terminal());
+    let mut paths = Paths::default();
+    if let Some(config) = arguments.config {
+        paths = paths.with_config(config);
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            log.write(&Line::error("no-runtime").with("why", &error));
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(log, paths)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            // The log may be all that is left of it, but somebody may stand before a terminal.
+            let _nobody_reads =
+                std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("authflow-sessiond: {why}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why the daemon does not run.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// The bus.
+    #[error("the bus at {address}: {why}")]
+    Bus { address: String, why: zbus::Error },
+    /// The kernel.
+    #[error("the kernel: {0}")]
+    Kernel(#[from] std::io::Error),
+}
+
+async fn run(log: Log, paths: Paths) -> Result<(), Failure> {
+    let address = bus_address(&log, &paths);
+    if let Err(error) = file::ensure_folder(&paths.state_home(), 0o755) {
+        log.write(&Line::error("state-folder").with("why", &error));
+    }
+    let (todo, actions) = mpsc::unbounded_channel();
+    let daemon = Daemon::new(log, paths, process::boot_id()?, todo);
+    daemon.restore();
+    let timer = BootTimer::new()?;
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let connection =
+        bus::serve(&daemon, &address).await.map_err(|why| Failure::Bus { address: address.clone(), why })?;
+    daemon.adopt_pending();
+    tokio::spawn(execute::run(Arc::clone(&daemon), connection.clone(), actions));
+    daemon.log.write(&Line::info("started").with("sessions", daemon.count()).with("bus", &address));
+    ready::tell();
+    let mut bus_is_gone = std::pin::pin!(bus::gone(&connection));
+    loop {
+        let next = daemon.next_deadline();
+        tokio::select! {
+            due = timer.until(next) => { due?; daemon.look_at_due(); }
+            () = daemon.wake.notified() => {}
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            // Whoever starts us again finds every session; without a bus nobody could open or end one.
+            () = &mut bus_is_gone => {
+                daemon.log.write(&Line::error("bus-gone").with("bus", &address));
+                return Err(Failure::Bus { address, why: zbus::Error::Failure("the connection is gone".to_owned()) });
+            }
+        }
+    }
+    // Sessions go on without us: nothing is ended here.
+    daemon.log.write(&Line::info("stopped").with("sessions", daemon.count()));
+    Ok(())
+}
+
+/// The bus that the configuration names. A broken configuration must not keep the daemon away: limits come with the logins.
+fn bus_address(log: &Log, paths: &Paths) -> String {
+    match config::load(paths) {
+        Ok(loaded) => {
+            if let From::LastGood { why } = &loaded.from {
+                log.write(&Line::error("config-last-good").with("why", why));
+            }
+            let Config { bus_address, .. } = loaded.config;
+            bus_address
+        }
+        Err(error) => {
+            log.write(&Line::error("config-unusable").with("why", &error));
+            DEFAULT_BUS_ADDRESS.to_owned()
+        }
+    }
+}

@@ -16,18 +16,18 @@ use crate::{
 
 /// What was seen of sessions' processes before: what a leader started stays its own when its parent ends and init adopts it.
 #[derive(Clone, Debug, Default)]
-pub struct Known {
+pub(crate) struct Known {
     by_session: BTreeMap<SessionId, BTreeSet<ProcessId>>,
 }
 
 impl Known {
     /// Takes over what a look showed.
-    pub fn note(&mut self, id: SessionId, members: &[ProcessId]) {
+    pub(crate) fn note(&mut self, id: SessionId, members: &[ProcessId]) {
         self.by_session.insert(id, members.iter().copied().collect());
     }
 
     /// Forgets a session that is over.
-    pub fn forget(&mut self, id: SessionId) {
+    pub(crate) fn forget(&mut self, id: SessionId) {
         self.by_session.remove(&id);
     }
 
@@ -38,7 +38,7 @@ impl Known {
 
 /// The processes of the session, the leader included, zombies not.
 #[must_use]
-pub fn members<'a>(
+pub(crate) fn members<'a>(
     session: &Session,
     others: impl Iterator<Item = &'a Session>,
     known: &Known,
@@ -87,7 +87,9 @@ impl Look<'_> {
     fn has_the_audit_id(&self, process: &Process) -> bool {
         // Nested sessions share it with their parent, so there it says nothing.
         let is_shared = self.others.iter().any(|other| {
-            other.audit_id == self.session.audit_id && other.opening.class != Class::Nested && !self.is_nested_here(other)
+            other.audit_id == self.session.audit_id
+                && other.opening.class != Class::Nested
+                && !self.is_nested_here(other)
         });
         self.session.opening.class != Class::Nested
             && self.session.audit_id.is_some()
@@ -101,9 +103,8 @@ impl Look<'_> {
 
     /// Whether the process is another session's, or an ended one's: a tmux server from yesterday that a client attached to.
     fn belongs_to_another(&self, process: &Process) -> bool {
-        let is_of = |other: &&Session| {
-            process.id == process_of(other.leader) || self.descends_from(process, other.leader)
-        };
+        let is_of =
+            |other: &&Session| process.id == process_of(other.leader) || self.descends_from(process, other.leader);
         let is_another_sessions =
             self.others.iter().filter(|other| !self.is_nested_here(other) && !self.is_inside(other)).any(is_of);
         let has_another_audit_id =
@@ -136,7 +137,7 @@ impl Look<'_> {
 
 /// The end of the cgroup's path of the session's scope, if logind names our leader as its leader. Only then is it this session's.
 #[must_use]
-pub fn scope(session: &Session) -> Option<String> {
+pub(crate) fn scope(session: &Session) -> Option<String> {
     let id = session.logind_id.as_deref().filter(|id| id.bytes().all(|byte| byte.is_ascii_alphanumeric()))?;
     // What libsystemd reads as well for sd_session_get_leader(3).
     let text = fs::read_to_string(format!("/run/systemd/sessions/{id}")).ok()?;
@@ -146,7 +147,7 @@ pub fn scope(session: &Session) -> Option<String> {
 
 /// logind's session id of a process in that cgroup.
 #[must_use]
-pub fn logind_id(cgroup: &str) -> Option<String> {
+pub(crate) fn logind_id(cgroup: &str) -> Option<String> {
     let (_, unit) = cgroup.rsplit_once('/')?;
     unit.strip_prefix("session-")?.strip_suffix(".scope").map(str::to_owned)
 }

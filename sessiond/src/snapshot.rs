@@ -6,31 +6,31 @@ use authflow_host::process::{self, ProcessId};
 
 /// A process.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Process {
+pub(crate) struct Process {
     /// Which.
-    pub id: ProcessId,
+    pub(crate) id: ProcessId,
     /// Its parent's pid.
-    pub parent: u32,
+    pub(crate) parent: u32,
     /// The device number of its controlling tty; 0 is none.
-    pub tty: u32,
+    pub(crate) tty: u32,
     /// The kernel's audit session id, if set.
-    pub audit_id: Option<u32>,
+    pub(crate) audit_id: Option<u32>,
     /// The path of its cgroup.
-    pub cgroup: String,
+    pub(crate) cgroup: String,
     /// Whether it is a zombie: it runs no more and only waits for its parent.
-    pub is_zombie: bool,
+    pub(crate) is_zombie: bool,
 }
 
 /// All processes, by pid.
 #[derive(Clone, Debug, Default)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     processes: BTreeMap<u32, Process>,
 }
 
 impl Snapshot {
     /// Looks at `/proc`. A process that ends meanwhile is left out.
     #[must_use]
-    pub fn take() -> Self {
+    pub(crate) fn take() -> Self {
         let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
         let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
         Self::of(pids.filter_map(read))
@@ -38,7 +38,7 @@ impl Snapshot {
 
     /// That process and those above it: all that opening a session needs, and a login should not wait for more.
     #[must_use]
-    pub fn chain(pid: u32) -> Self {
+    pub(crate) fn chain(pid: u32) -> Self {
         let mut found: BTreeMap<u32, Process> = BTreeMap::new();
         let mut next = pid;
         while let Some(process) = (next != 0 && !found.contains_key(&next)).then(|| read(next)).flatten() {
@@ -50,29 +50,29 @@ impl Snapshot {
     }
 
     /// A snapshot of these processes.
-    pub fn of(processes: impl IntoIterator<Item = Process>) -> Self {
+    pub(crate) fn of(processes: impl IntoIterator<Item = Process>) -> Self {
         Self { processes: processes.into_iter().map(|process| (process.id.pid, process)).collect() }
     }
 
     /// The process of that pid.
     #[must_use]
-    pub fn find(&self, pid: u32) -> Option<&Process> {
+    pub(crate) fn find(&self, pid: u32) -> Option<&Process> {
         self.processes.get(&pid)
     }
 
     /// Whether that very process is there and runs.
     #[must_use]
-    pub fn runs(&self, id: ProcessId) -> bool {
+    pub(crate) fn runs(&self, id: ProcessId) -> bool {
         self.find(id.pid).is_some_and(|process| process.id == id && !process.is_zombie)
     }
 
     /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = &Process> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Process> {
         self.processes.values()
     }
 
     /// The pids above that one, nearest first.
-    pub fn ancestors(&self, pid: u32) -> impl Iterator<Item = u32> + '_ {
+    pub(crate) fn ancestors(&self, pid: u32) -> impl Iterator<Item = u32> + '_ {
         let mut next = self.find(pid).map(|process| process.parent);
         // A snapshot is not taken in one instant, so a reused pid could close a circle.
         let mut steps = self.processes.len();

@@ -32,7 +32,7 @@ const SCHEMA: &str = "
 
 /// Why the store does not keep what it is told.
 #[derive(Debug, thiserror::Error)]
-pub enum StoreError {
+pub(crate) enum StoreError {
     /// SQLite.
     #[error("the session store: {0}")]
     Sqlite(#[from] rusqlite::Error),
@@ -44,9 +44,12 @@ pub enum StoreError {
     Version(i64),
 }
 
+/// A live row: the session, or the id of a row that is none and why.
+pub(crate) type Row = Result<Session, (String, StoreError)>;
+
 /// The store.
 #[derive(Debug)]
-pub struct Store {
+pub(crate) struct Store {
     connection: Connection,
 }
 
@@ -55,7 +58,7 @@ impl Store {
     ///
     /// # Errors
     /// The disk is full or read-only, or the file is no store.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
         // No shared cache, and no symbolic links in a folder that root owns anyway.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
@@ -68,7 +71,7 @@ impl Store {
     ///
     /// # Errors
     /// There is no memory.
-    pub fn in_memory() -> Result<Self, StoreError> {
+    pub(crate) fn in_memory() -> Result<Self, StoreError> {
         Self::prepare(Connection::open_in_memory()?)
     }
 
@@ -86,10 +89,10 @@ impl Store {
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn keep(&self, session: &Session) -> Result<(), StoreError> {
+    pub(crate) fn keep(&self, session: &Session) -> Result<(), StoreError> {
         let record = serde_json::to_string(session)?;
         self.connection
-            .prepare_cached("INSERT OR REPLACE INTO live (id, record) VALUES (?1, ?2)")?
+            .prepare("INSERT OR REPLACE INTO live (id, record) VALUES (?1, ?2)")?
             .execute(params![session.id.to_string(), record])?;
         Ok(())
     }
@@ -98,7 +101,7 @@ impl Store {
     ///
     /// # Errors
     /// The table cannot be read.
-    pub fn live(&self) -> Result<Vec<Result<Session, (String, StoreError)>>, StoreError> {
+    pub(crate) fn live(&self) -> Result<Vec<Row>, StoreError> {
         let mut statement = self.connection.prepare("SELECT id, record FROM live ORDER BY id")?;
         let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
         rows.map(|row| {
@@ -112,12 +115,10 @@ impl Store {
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn archive(&mut self, ended: &Ended, ttys: &[String]) -> Result<(), StoreError> {
+    pub(crate) fn archive(&mut self, ended: &Ended, ttys: &[String]) -> Result<(), StoreError> {
         let transaction = self.connection.transaction()?;
         insert(&transaction, ended, ttys)?;
-        transaction
-            .prepare_cached("DELETE FROM live WHERE id = ?1")?
-            .execute(params![ended.session.id.to_string()])?;
+        transaction.prepare("DELETE FROM live WHERE id = ?1")?.execute(params![ended.session.id.to_string()])?;
         Ok(transaction.commit()?)
     }
 
@@ -125,7 +126,7 @@ impl Store {
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn forget(&self, id: &str) -> Result<(), StoreError> {
+    pub(crate) fn forget(&self, id: &str) -> Result<(), StoreError> {
         self.connection.execute("DELETE FROM live WHERE id = ?1", params![id])?;
         Ok(())
     }
@@ -134,7 +135,7 @@ impl Store {
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn expire_history(&self, horizon: WallTime) -> Result<usize, StoreError> {
+    pub(crate) fn expire_history(&self, horizon: WallTime) -> Result<usize, StoreError> {
         Ok(self.connection.execute("DELETE FROM history WHERE closed_at < ?1", params![micros(horizon)])?)
     }
 }
@@ -147,7 +148,7 @@ fn insert(connection: &Connection, ended: &Ended, ttys: &[String]) -> Result<(),
         State::Active | State::Orphaned => None,
     };
     connection
-        .prepare_cached(
+        .prepare(
             "INSERT OR REPLACE INTO history VALUES
              (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25)",
         )?
@@ -183,7 +184,7 @@ fn insert(connection: &Connection, ended: &Ended, ttys: &[String]) -> Result<(),
 
 /// The wall time of a moment on the boot clock, by both clocks of another moment.
 #[must_use]
-pub fn wall_of(at: BootTime, known: Now) -> WallTime {
+pub(crate) fn wall_of(at: BootTime, known: Now) -> WallTime {
     known.wall.saturating_add(at.saturating_since(known.boot)).saturating_sub(known.boot.saturating_since(at))
 }
 

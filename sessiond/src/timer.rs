@@ -3,12 +3,16 @@
 use std::{io, os::fd::OwnedFd};
 
 use authflow_core::time::BootTime;
-use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime};
-use tokio::io::{Interest, unix::AsyncFd};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+};
+use tokio::io::unix::AsyncFd;
+
+use crate::readable::readable;
 
 /// A timer on the boot clock.
 #[derive(Debug)]
-pub struct BootTimer {
+pub(crate) struct BootTimer {
     descriptor: AsyncFd<OwnedFd>,
 }
 
@@ -17,17 +21,17 @@ impl BootTimer {
     ///
     /// # Errors
     /// The kernel has none to give.
-    pub fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
         let descriptor = timerfd_create(TimerfdClockId::Boottime, flags)?;
-        Ok(Self { descriptor: AsyncFd::with_interest(descriptor, Interest::READABLE)? })
+        Ok(Self { descriptor: readable(descriptor)? })
     }
 
     /// Waits until then; for ever if it is never.
     ///
     /// # Errors
     /// The kernel refuses the time.
-    pub async fn until(&self, at: Option<BootTime>) -> io::Result<()> {
+    pub(crate) async fn until(&self, at: Option<BootTime>) -> io::Result<()> {
         let Some(at) = at else { return std::future::pending().await };
         let at = at.since_origin();
         let zero = Timespec { tv_sec: 0, tv_nsec: 0 };

@@ -12,23 +12,23 @@ use rustix::fs::OFlags;
 
 /// A terminal, by the name that people and PAM use: `pts/1`, `tty1`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Tty(String);
+pub(crate) struct Tty(String);
 
 /// What a look at a terminal showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Use {
+pub(crate) struct Use {
     /// Who owns the device.
-    pub owner: u32,
+    pub(crate) owner: u32,
     /// When a program last read what was typed.
-    pub input: WallTime,
+    pub(crate) input: WallTime,
     /// When a program last wrote.
-    pub output: WallTime,
+    pub(crate) output: WallTime,
 }
 
 impl Tty {
     /// The terminal of that device number, as in `/proc/PID/stat`; `None` for 0 and for devices that nobody logs in on.
     #[must_use]
-    pub fn of_device(number: u32) -> Option<Self> {
+    pub(crate) fn of_device(number: u32) -> Option<Self> {
         let major = (number >> 8) & 0xfff;
         let minor = (number & 0xff) | ((number >> 12) & 0x000f_ff00);
         match (major, minor) {
@@ -43,7 +43,7 @@ impl Tty {
 
     /// Its name.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.0
     }
 
@@ -53,7 +53,7 @@ impl Tty {
 
     /// Looks at it without touching it.
     #[must_use]
-    pub fn look(&self) -> Option<Use> {
+    pub(crate) fn look(&self) -> Option<Use> {
         let meta = fs::symlink_metadata(self.path()).ok().filter(|meta| meta.file_type().is_char_device())?;
         let stamp = |time: std::io::Result<std::time::SystemTime>| {
             let since = time.ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
@@ -63,7 +63,7 @@ impl Tty {
     }
 
     /// Writes `text` to it once. What does not fit at once is dropped: a stopped terminal must not hold the daemon up.
-    pub fn tell(&self, text: &str) {
+    pub(crate) fn tell(&self, text: &str) {
         let flags = (OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC).bits();
         let flags = i32::try_from(flags).unwrap_or_default();
         let Ok(mut file) = OpenOptions::new().write(true).custom_flags(flags).open(self.path()) else { return };

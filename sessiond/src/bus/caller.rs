@@ -1,0 +1,128 @@
+//! Who calls: uid and pid as the bus vouches for them, never from an argument. A unique name is never used twice, so what was asked once
+//! stays true. Also how much one user may ask at a time.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use authflow_bus::Error;
+use authflow_core::time::{BootTime, Clock};
+use authflow_host::clock::SystemClock;
+use zbus::{Connection, fdo::DBusProxy, message::Header, names::BusName};
+
+/// A caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Caller {
+    /// The unique name on the bus.
+    pub(crate) name: String,
+    /// The uid.
+    pub(crate) uid: u32,
+    /// The pid.
+    pub(crate) pid: u32,
+}
+
+/// Callers that were asked about, and the users' budgets.
+#[derive(Debug, Default)]
+pub(crate) struct Callers {
+    known: Mutex<HashMap<String, Caller>>,
+    budgets: Mutex<HashMap<u32, Budget>>,
+}
+
+/// How many callers are remembered before all are asked about anew.
+const REMEMBERED: usize = 512;
+
+impl Callers {
+    /// Who sent this, if they may still ask. Root is never refused: a login must not wait for a flood.
+    ///
+    /// # Errors
+    /// The bus does not know, or the user asks too much.
+    pub(crate) async fn identify(&self, header: &Header<'_>, connection: &Connection) -> Result<Caller, Error> {
+        let caller = self.look_up(header, connection).await?;
+        if caller.uid != 0 && !self.budgets().entry(caller.uid).or_default().spend(SystemClock.now().boot) {
+            return Err(Error::RateLimited("too many calls; try again in a moment".to_owned()));
+        }
+        Ok(caller)
+    }
+
+    async fn look_up(&self, header: &Header<'_>, connection: &Connection) -> Result<Caller, Error> {
+        let unknown = || Error::NotAuthorized("the bus does not say who calls".to_owned());
+        let name = header.sender().ok_or_else(unknown)?.to_owned();
+        if let Some(caller) = self.known().get(name.as_str()) {
+            return Ok(caller.clone());
+        }
+        let bus = DBusProxy::new(connection).await?;
+        let credentials = bus
+            .get_connection_credentials(BusName::from(name.clone()))
+            .await
+            .map_err(|error| Error::NotAuthorized(error.to_string()))?;
+        let (Some(uid), Some(pid)) = (credentials.unix_user_id(), credentials.process_id()) else {
+            return Err(unknown());
+        };
+        let caller = Caller { name: name.to_string(), uid, pid };
+        let mut known = self.known();
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        known.insert(caller.name.clone(), caller.clone());
+        Ok(caller)
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Caller>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn budgets(&self) -> MutexGuard<'_, HashMap<u32, Budget>> {
+        self.budgets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a user may still ask: a bucket that fills again.
+#[derive(Debug)]
+struct Budget {
+    tokens: u32,
+    filled: BootTime,
+}
+
+/// A burst that a person's commands never need.
+const FULL: u32 = 200;
+
+/// One call a tick comes back.
+const TICK: Duration = Duration::from_millis(20);
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { tokens: FULL, filled: BootTime::default() }
+    }
+}
+
+impl Budget {
+    /// Takes one call; tells whether there was one.
+    fn spend(&mut self, now: BootTime) -> bool {
+        let ticks = now.saturating_since(self.filled).as_millis() / TICK.as_millis();
+        if ticks > 0 {
+            self.tokens = self.tokens.saturating_add(u32::try_from(ticks).unwrap_or(FULL)).min(FULL);
+            self.filled = now;
+        }
+        let had_one = self.tokens > 0;
+        self.tokens = self.tokens.saturating_sub(1);
+        had_one
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_passes_a_flood_does_not_and_time_mends_it() {
+        let at = |millis: u64| BootTime::new(Duration::from_millis(1000 + millis));
+        let mut budget = Budget::default();
+        let passed = (0..1000).filter(|_| budget.spend(at(0))).count();
+        assert_eq!(passed, FULL as usize);
+        assert!(!budget.spend(at(19)));
+        assert!(budget.spend(at(40)) && budget.spend(at(40)) && !budget.spend(at(40)));
+        assert!(budget.spend(at(60_000)));
+    }
+}

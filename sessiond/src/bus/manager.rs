@@ -1,0 +1,295 @@
+//! `org.authflow.sessiond1.Manager`: all sessions.
+
+use std::{collections::HashMap, os::fd::AsRawFd, sync::Arc};
+
+use authflow_bus::{Error, SELF, opening, session_path};
+use authflow_core::{
+    session::{NotExtended, NotOpened, Session, SessionId},
+    time::Clock,
+};
+use authflow_host::{clock::SystemClock, random};
+use zbus::{Connection, Fd, OwnedObjectPath, OwnedVariant, fdo::DBusProxy, message::Header};
+
+use super::{
+    access::{Access, Verb, access, may_open},
+    caller::{Caller, Callers},
+    polkit,
+};
+use crate::{daemon::Daemon, leader::Held, log::Line};
+
+/// The manager's object.
+pub(crate) struct Manager {
+    daemon: Arc<Daemon>,
+    callers: Arc<Callers>,
+}
+
+impl Manager {
+    pub(super) const fn new(daemon: Arc<Daemon>, callers: Arc<Callers>) -> Self {
+        Self { daemon, callers }
+    }
+
+    pub(super) fn callers(&self) -> Arc<Callers> {
+        Arc::clone(&self.callers)
+    }
+}
+
+#[zbus::interface(name = "org.authflow.sessiond1.Manager")]
+impl Manager {
+    async fn open_session(
+        &self,
+        facts: HashMap<String, OwnedVariant>,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(String, OwnedObjectPath), Error> {
+        let opening = opening::from_dict(&facts).map_err(|why| Error::InvalidArgument(why.to_string()))?;
+        let caller = self.callers.identify(&header, connection).await?;
+        if !may_open(caller.uid) {
+            let line = Line::warning("open-refused").with("uid", caller.uid).with("pid", caller.pid);
+            self.daemon.log.write(&line);
+            return Err(Error::NotAuthorized("only root's login programs open sessions".to_owned()));
+        }
+        let leader = hold(&caller, connection).await?;
+        let id = SessionId::new(random::bytes().map_err(|why| Error::Degraded(why.to_string()))?);
+        self.daemon.open(id, opening, leader.id(), SystemClock.now()).map_err(|refused| match refused {
+            NotOpened::TooMany(_) => Error::TooManySessions(refused.to_string()),
+            NotOpened::LeaderTaken | NotOpened::IdTaken => Error::InvalidArgument(refused.to_string()),
+        })?;
+        Ok((id.to_string(), path_of(id)?))
+    }
+
+    async fn close_session(
+        &self,
+        id: &str,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        let caller = self.callers.identify(&header, connection).await?;
+        let session = self.seen_by(&caller, id)?;
+        // Only the login program itself, or one that root runs in its place.
+        if caller.uid != 0 && caller.pid != session.leader.pid {
+            return Err(Error::NotAuthorized("only the login program closes its session".to_owned()));
+        }
+        self.daemon.close(session.id);
+        Ok(())
+    }
+
+    async fn list_sessions(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<Vec<HashMap<String, OwnedVariant>>, Error> {
+        let caller = self.callers.identify(&header, connection).await?;
+        let sees_all = caller.uid == 0 || polkit::may_manage(connection, &header, &caller).await;
+        let infos = self.daemon.infos(|session| sees_all || session.opening.uid == caller.uid);
+        infos.iter().map(owned).collect()
+    }
+
+    async fn get_session(
+        &self,
+        id: &str,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<OwnedObjectPath, Error> {
+        let caller = self.callers.identify(&header, connection).await?;
+        if id == SELF {
+            return self.of_process(&caller, caller.pid);
+        }
+        let session = self.authorised(&caller, id, Verb::See, (&header, connection)).await?;
+        path_of(session.id)
+    }
+
+    #[zbus(name = "GetSessionByPIDFD")]
+    async fn get_session_by_pidfd(
+        &self,
+        process: Fd<'_>,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<OwnedObjectPath, Error> {
+        let caller = self.callers.identify(&header, connection).await?;
+        let invalid = || Error::InvalidArgument("expected the descriptor of a running process".to_owned());
+        let info = format!("/proc/self/fdinfo/{}", process.as_raw_fd());
+        let info = std::fs::read_to_string(info).map_err(|_gone| invalid())?;
+        let pid = info.lines().find_map(|line| line.strip_prefix("Pid:")).and_then(|pid| pid.trim().parse().ok());
+        self.of_process(&caller, pid.ok_or_else(invalid)?)
+    }
+
+    async fn extend(
+        &self,
+        id: &str,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        let caller = self.callers.identify(&header, connection).await?;
+        let session = self.authorised(&caller, id, Verb::Extend, (&header, connection)).await?;
+        extend(&self.daemon, &caller, session.id)
+    }
+
+    async fn revoke(
+        &self,
+        id: &str,
+        message: &str,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        let caller = self.callers.identify(&header, connection).await?;
+        let session = self.authorised(&caller, id, Verb::End, (&header, connection)).await?;
+        revoke(&self.daemon, &caller, session.id, message)
+    }
+
+    async fn revoke_user(
+        &self,
+        uid: u32,
+        except: Vec<String>,
+        message: &str,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<u32, Error> {
+        let caller = self.callers.identify(&header, connection).await?;
+        if !may(&caller, uid, Verb::End, (&header, connection)).await {
+            return Err(Error::NotAuthorized("other users' sessions need root or polkit".to_owned()));
+        }
+        let mut ended = 0;
+        for id in self.daemon.sessions_of(uid) {
+            let is_spared = except.contains(&id.to_string());
+            // One that is over by now needs no ending.
+            if !is_spared && revoke(&self.daemon, &caller, id, message).is_ok() {
+                ended += 1;
+            }
+        }
+        Ok(ended)
+    }
+
+    fn deactivate(&self, _uid: u32, _message: &str) -> Result<(), Error> {
+        Err(not_supported())
+    }
+
+    fn reactivate(&self, _uid: u32) -> Result<(), Error> {
+        Err(not_supported())
+    }
+
+    async fn reload(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        let caller = self.callers.identify(&header, connection).await?;
+        if caller.uid != 0 {
+            return Err(Error::NotAuthorized("only root reloads".to_owned()));
+        }
+        self.daemon.adopt_pending();
+        Ok(())
+    }
+
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn version(&self) -> String {
+        env!("CARGO_PKG_VERSION").to_owned()
+    }
+
+    #[zbus(property(emits_changed_signal = "false"), name = "NSessions")]
+    fn n_sessions(&self) -> u32 {
+        u32::try_from(self.daemon.count()).unwrap_or(u32::MAX)
+    }
+
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn degraded(&self) -> bool {
+        self.daemon.is_degraded()
+    }
+
+    #[zbus(signal)]
+    async fn session_opened(emitter: &zbus::object_server::SignalEmitter<'_>, id: &str) -> zbus::Result<()>;
+
+    #[zbus(signal)]
+    async fn session_ending(emitter: &zbus::object_server::SignalEmitter<'_>, id: &str) -> zbus::Result<()>;
+
+    #[zbus(signal)]
+    async fn session_closed(emitter: &zbus::object_server::SignalEmitter<'_>, id: &str) -> zbus::Result<()>;
+}
+
+impl Manager {
+    /// The session of that id, if there is one.
+    fn seen_by(&self, caller: &Caller, id: &str) -> Result<Session, Error> {
+        let session = id.parse::<SessionId>().ok().and_then(|id| self.daemon.find(id));
+        session
+            .filter(|session| access(caller.uid, session.opening.uid, Verb::See) == Access::Allow)
+            .ok_or_else(no_such)
+    }
+
+    /// The session of that id, if the caller may do that to it. Another's looks as if it were not there.
+    async fn authorised(
+        &self,
+        caller: &Caller,
+        id: &str,
+        verb: Verb,
+        asked: (&Header<'_>, &Connection),
+    ) -> Result<Session, Error> {
+        let session = id.parse::<SessionId>().ok().and_then(|id| self.daemon.find(id)).ok_or_else(no_such)?;
+        if may(caller, session.opening.uid, verb, asked).await { Ok(session) } else { Err(no_such()) }
+    }
+
+    fn of_process(&self, caller: &Caller, pid: u32) -> Result<OwnedObjectPath, Error> {
+        let session = self.daemon.session_of(pid).and_then(|id| self.daemon.find(id)).ok_or_else(no_such)?;
+        match access(caller.uid, session.opening.uid, Verb::See) {
+            Access::Allow => path_of(session.id),
+            Access::AskPolkit => Err(no_such()),
+        }
+    }
+}
+
+/// Holds the caller's process, and makes sure that it still is the caller: the bus gives a pid, which could be another's by now.
+async fn hold(caller: &Caller, connection: &Connection) -> Result<Held, Error> {
+    let gone = || Error::InvalidArgument("the caller is gone".to_owned());
+    let held = Held::by_pid(caller.pid).map_err(|_none| gone())?;
+    let bus = DBusProxy::new(connection).await?;
+    let name = caller.name.as_str().try_into().map_err(|_no_name| gone())?;
+    let is_there = bus.name_has_owner(name).await.map_err(|error| Error::NotAuthorized(error.to_string()))?;
+    if is_there { Ok(held) } else { Err(gone()) }
+}
+
+/// Whether the caller may do that to a session of `owner`.
+pub(super) async fn may(
+    caller: &Caller,
+    owner: u32,
+    verb: Verb,
+    (header, connection): (&Header<'_>, &Connection),
+) -> bool {
+    match access(caller.uid, owner, verb) {
+        Access::Allow => true,
+        Access::AskPolkit => polkit::may_manage(connection, header, caller).await,
+    }
+}
+
+pub(super) fn extend(daemon: &Arc<Daemon>, caller: &Caller, id: SessionId) -> Result<(), Error> {
+    daemon.extend(id, caller.uid != 0).map_err(|refused| match refused {
+        NotExtended::NoSuchSession => no_such(),
+        NotExtended::Ending => Error::InvalidArgument(refused.to_string()),
+        NotExtended::UsedUp(_) => Error::NotAuthorized(refused.to_string()),
+    })
+}
+
+pub(super) fn revoke(daemon: &Arc<Daemon>, caller: &Caller, id: SessionId, message: &str) -> Result<(), Error> {
+    // By name where there is one; the daemon asks no name service for it, which might hang.
+    let by = if caller.uid == 0 { "root".to_owned() } else { format!("uid {}", caller.uid) };
+    let message: String = message.chars().take(512).collect();
+    daemon.revoke(id, &by, &message).map_err(|_ended| no_such())
+}
+
+pub(super) fn no_such() -> Error {
+    Error::NoSuchSession("there is no such session".to_owned())
+}
+
+pub(super) fn not_supported() -> Error {
+    Error::NotSupported("this version does not do that yet".to_owned())
+}
+
+fn path_of(id: SessionId) -> Result<OwnedObjectPath, Error> {
+    OwnedObjectPath::try_from(session_path(&id.to_string())).map_err(|why| Error::InvalidArgument(why.to_string()))
+}
+
+fn owned(info: &authflow_bus::SessionInfo) -> Result<HashMap<String, OwnedVariant>, Error> {
+    info.to_dict()
+        .into_iter()
+        .map(|(key, value)| {
+            Ok((key.to_owned(), value.try_into_owned().map_err(|why| Error::Degraded(why.to_string()))?))
+        })
+        .collect()
+}

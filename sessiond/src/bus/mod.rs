@@ -1,0 +1,79 @@
+//! The daemon's face on the bus. Every method takes the same four steps: parse, authorise, call the daemon, reply.
+
+mod access;
+mod caller;
+mod manager;
+mod polkit;
+mod session;
+
+use std::sync::Arc;
+
+use authflow_bus::{MANAGER_INTERFACE, NAME, PATH, session_path};
+use authflow_core::session::SessionId;
+use zbus::{Connection, connection::Builder};
+
+use crate::{daemon::Daemon, log::Line};
+use caller::Callers;
+use manager::Manager;
+use session::SessionObject;
+
+/// Serves the manager and takes the name, in this order: whoever sees the name can call.
+///
+/// # Errors
+/// The bus cannot be reached, or the name is taken.
+pub(crate) async fn serve(daemon: &Arc<Daemon>, address: &str) -> zbus::Result<Connection> {
+    let callers = Arc::new(Callers::default());
+    Builder::address(address).serve_at(PATH, Manager::new(Arc::clone(daemon), callers)).name(NAME).build().await
+}
+
+/// What is announced to everybody: ids only, since anybody may listen.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Announcement {
+    /// A session began.
+    Opened,
+    /// A session is about to end.
+    Ending,
+    /// A session is over.
+    Closed,
+}
+
+/// Announces something. A bus that is away hears nothing, and nothing depends on it.
+pub(crate) async fn announce(connection: &Connection, what: Announcement, id: SessionId) {
+    let signal = match what {
+        Announcement::Opened => "SessionOpened",
+        Announcement::Ending => "SessionEnding",
+        Announcement::Closed => "SessionClosed",
+    };
+    let _unheard = connection.emit_signal(None::<&str>, PATH, MANAGER_INTERFACE, signal, &id.to_string()).await;
+}
+
+/// Puts a session's object on the bus.
+pub(crate) async fn serve_session(connection: &Connection, daemon: &Arc<Daemon>, id: SessionId) {
+    let Ok(manager) = connection.object_server().interface::<_, Manager>(PATH).await else { return };
+    let callers = manager.get().await.callers();
+    let object = SessionObject::new(Arc::clone(daemon), callers, id);
+    if let Err(error) = connection.object_server().at(session_path(&id.to_string()), object).await {
+        daemon.log.write(&Line::error("session-not-served").with("session", id).with("why", &error));
+    }
+}
+
+/// Takes a session's object off the bus.
+pub(crate) async fn withdraw_session(connection: &Connection, path: &str) {
+    let _was_not_there = connection.object_server().remove::<SessionObject, _>(path).await;
+}
+
+/// Waits until the connection to the bus is gone.
+pub(crate) async fn gone(connection: &Connection) {
+    use zbus::export::futures_core::Stream;
+    let mut stream = std::pin::pin!(zbus::MessageStream::from(connection));
+    std::future::poll_fn(|context| {
+        loop {
+            match stream.as_mut().poll_next(context) {
+                std::task::Poll::Ready(Some(Ok(_message))) => {}
+                std::task::Poll::Ready(Some(Err(_)) | None) => return std::task::Poll::Ready(()),
+                std::task::Poll::Pending => return std::task::Poll::Pending,
+            }
+        }
+    })
+    .await;
+}

@@ -1,0 +1,476 @@
+//! The daemon: owns the registry, turns events into its methods and hands its actions on. What must be durable is kept at once, under the
+//! lock; everything else goes to the executor, in order.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use authflow_bus::{NONE, SessionInfo};
+use authflow_core::{
+    factor::Factor,
+    session::{
+        Action, Birth, Class, Deadlines, Ended, Manner, NotEnded, NotExtended, NotOpened, Opening, Registry, Seen,
+        Session, SessionId, State, deadlines,
+    },
+    time::{BootTime, Clock, Now, WallTime},
+};
+use authflow_host::{
+    clock::SystemClock,
+    file::Trust,
+    paths::Paths,
+    pending::{self, Pending},
+    process::{self, ProcessId},
+};
+use tokio::sync::{Notify, mpsc};
+
+use crate::{
+    activity::{Activity, Look},
+    keeper::Keeper,
+    leader::{Held, leader_of, process_of},
+    log::{Line, Log},
+    members::{self, Known, members},
+    snapshot::Snapshot,
+    store::wall_of,
+    tty::Tty,
+};
+
+/// The daemon.
+pub(crate) struct Daemon {
+    /// The log.
+    pub(crate) log: Log,
+    paths: Paths,
+    boot_id: String,
+    // A std mutex and not tokio's: it is never held over an await.
+    core: Mutex<Core>,
+    keeper: Mutex<Keeper>,
+    /// Told when the next deadline may have changed.
+    pub(crate) wake: Notify,
+    todo: mpsc::UnboundedSender<Action>,
+}
+
+/// What belongs together under the one lock.
+#[derive(Default)]
+struct Core {
+    registry: Registry,
+    activity: Activity,
+    known: Known,
+    ttys: BTreeMap<SessionId, BTreeSet<Tty>>,
+}
+
+impl Daemon {
+    /// A daemon that hands its actions to `todo`.
+    #[must_use]
+    pub(crate) fn new(log: Log, paths: Paths, boot_id: String, todo: mpsc::UnboundedSender<Action>) -> Arc<Self> {
+        let keeper = Keeper::open(&paths.sessions_db(), SystemClock.now().wall, &log);
+        let (core, wake) = (Mutex::default(), Notify::new());
+        Arc::new(Self { log, paths, boot_id, core, keeper: Mutex::new(keeper), wake, todo })
+    }
+
+    /// Finds every session again that lived before this daemon did. What changed meanwhile is noticed now.
+    pub(crate) fn restore(self: &Arc<Self>) {
+        let sessions = self.keeper().live(&self.log);
+        let now = SystemClock.now();
+        for session in sessions {
+            let (id, leader) = (session.id, process_of(session.leader));
+            let is_of_this_boot = session.boot_id == self.boot_id;
+            let mut core = self.core();
+            let actions = core.registry.load(session, &self.boot_id, now);
+            self.apply(&core, actions);
+            drop(core);
+            if is_of_this_boot {
+                let _announced = self.todo.send(Action::AnnounceOpened(id));
+                self.watch(id, leader);
+            }
+        }
+    }
+
+    /// Takes over the logins that were let in while no daemon was there.
+    pub(crate) fn adopt_pending(self: &Arc<Self>) {
+        let found = pending::list(&self.paths, Trust::root()).unwrap_or_else(|error| {
+            self.log.write(&Line::error("pending-unreadable").with("why", &error));
+            Vec::new()
+        });
+        for pending in found {
+            match pending {
+                Ok(pending) => self.adopt(pending),
+                Err(error) => self.log.write(&Line::error("pending-unreadable").with("why", &error)),
+            }
+        }
+    }
+
+    fn adopt(self: &Arc<Self>, pending: Pending) {
+        let Pending { id, boot_id, leader, opened_boot, opened_wall, opening } = pending;
+        let line = Line::info("adopted").with("session", &id).with("user", &opening.user).with("leader", leader.pid);
+        let opened = Now { boot: opened_boot, wall: opened_wall };
+        let adopted = match (id.parse::<SessionId>(), boot_id == self.boot_id && leader.is_alive()) {
+            (Ok(id), true) => self.open(id, opening, leader, opened).map(|()| line).map_err(|why| why.to_string()),
+            (Ok(_), false) => Err("its leader is gone".to_owned()),
+            (Err(why), _) => Err(why.to_string()),
+        };
+        match adopted {
+            Ok(line) => self.log.write(&line),
+            Err(why) => self.log.write(&Line::warning("not-adopted").with("session", &id).with("why", why)),
+        }
+        if let Err(error) = pending::remove(&self.paths, leader) {
+            self.log.write(&Line::error("pending-not-removed").with("why", &error));
+        }
+    }
+
+    /// Opens a session.
+    ///
+    /// # Errors
+    /// The registry refuses.
+    pub(crate) fn open(
+        self: &Arc<Self>,
+        id: SessionId,
+        opening: Opening,
+        leader: ProcessId,
+        opened: Now,
+    ) -> Result<(), NotOpened> {
+        let chain = Snapshot::chain(leader.pid);
+        let mut core = self.core();
+        let birth = self.birth(&core.registry, &chain, (id, opening, leader, opened));
+        let line = Line::info("opened")
+            .with("session", id)
+            .with("user", &birth.opening.user)
+            .with("target", &birth.opening.target)
+            .with("service", &birth.opening.service)
+            .with("host", birth.opening.remote_host.as_deref().unwrap_or("-"))
+            .with("factors", &birth.opening.factors)
+            .with("aal", birth.opening.aal)
+            .with("rule", &birth.opening.rule)
+            .with("class", birth.opening.class.as_str())
+            .with("leader", leader.pid);
+        let actions = core.registry.open(birth, SystemClock.now())?;
+        self.apply(&core, actions);
+        drop(core);
+        self.log.write(&line);
+        self.watch(id, leader);
+        Ok(())
+    }
+
+    fn birth(
+        &self,
+        registry: &Registry,
+        chain: &Snapshot,
+        (id, mut opening, leader, opened): (SessionId, Opening, ProcessId, Now),
+    ) -> Birth {
+        let pid = leader.pid;
+        let leads = |pid: u32| {
+            chain.find(pid).and_then(|process| registry.led_by(leader_of(process.id))).map(|session| session.id)
+        };
+        let audit_id = process::audit_session(pid);
+        let same_audit = || {
+            let shares = |session: &&Session| audit_id.is_some() && session.audit_id == audit_id;
+            registry.iter().find(shares).map(|session| session.id)
+        };
+        let is_nested = opening.class == Class::Nested;
+        let parent = is_nested.then(|| chain.ancestors(pid).find_map(leads).or_else(same_audit)).flatten();
+        if is_nested && parent.is_none() {
+            // Nested in nothing that is tracked: it needs its own idle timer.
+            opening.class = Class::User;
+        }
+        // The audit id is evidence only where it was set for this login: not where sshd runs with an administrator's.
+        let above = process::parent(pid).ok().and_then(process::audit_session);
+        let is_own = above != audit_id && process::login_uid(pid) == Some(opening.uid) && same_audit().is_none();
+        Birth {
+            id,
+            opening,
+            leader: leader_of(leader),
+            boot_id: self.boot_id.clone(),
+            parent,
+            logind_id: chain.find(pid).and_then(|process| members::logind_id(&process.cgroup)),
+            audit_id: audit_id.filter(|_| is_own || parent.is_some()),
+            opened,
+        }
+    }
+
+    /// The application closed a session. Looked at once more first, so that its history is true.
+    pub(crate) fn close(self: &Arc<Self>, id: SessionId) {
+        self.look(id);
+        let mut core = self.core();
+        let actions = core.registry.close(id, SystemClock.now());
+        self.apply(&core, actions);
+    }
+
+    /// Ends a session.
+    ///
+    /// # Errors
+    /// There is none of that id.
+    pub(crate) fn revoke(self: &Arc<Self>, id: SessionId, by: &str, message: &str) -> Result<(), NotEnded> {
+        self.look(id);
+        let message = Some(message).filter(|message| !message.is_empty());
+        let mut core = self.core();
+        let actions = core.registry.revoke(id, by, message, SystemClock.now())?;
+        self.apply(&core, actions);
+        Ok(())
+    }
+
+    /// Pushes a session's idle deadline.
+    ///
+    /// # Errors
+    /// There is none of that id, or its user may not any more.
+    pub(crate) fn extend(self: &Arc<Self>, id: SessionId, by_user: bool) -> Result<(), NotExtended> {
+        let mut core = self.core();
+        let actions = core.registry.extend(id, by_user, SystemClock.now())?;
+        self.apply(&core, actions);
+        drop(core);
+        self.log.write(&Line::info("extended").with("session", id));
+        Ok(())
+    }
+
+    /// When to look next.
+    #[must_use]
+    pub(crate) fn next_deadline(&self) -> Option<BootTime> {
+        self.core().registry.next_deadline()
+    }
+
+    /// Looks at every session that is due.
+    pub(crate) fn look_at_due(self: &Arc<Self>) {
+        let due = self.core().registry.due(SystemClock.now().boot);
+        for id in due {
+            self.look(id);
+        }
+    }
+
+    /// Looks at a session and has the registry decide about it.
+    pub(crate) fn look(self: &Arc<Self>, id: SessionId) {
+        let snapshot = Snapshot::take();
+        let mut guard = self.core();
+        let core = &mut *guard;
+        let Some(session) = core.registry.find(id).cloned() else { return };
+        let now = SystemClock.now();
+        let found = members(&session, core.registry.iter(), &core.known, &snapshot);
+        let look = core.activity.look(&session, &found, &snapshot, now);
+        if look.has_future_stamp {
+            self.log.write(&Line::warning("tty-stamp-in-the-future").with("session", id));
+        }
+        let is_alive = has_targets(&session, &found, &snapshot);
+        core.known.note(id, &found);
+        core.ttys.entry(id).or_default().extend(look.ttys);
+        let seen = Seen { basis: look.basis, active_at: look.active_at, is_alive };
+        let actions = core.registry.review(id, seen, now);
+        self.apply(core, actions);
+    }
+
+    /// The leader, or the last member that was waited for, is gone.
+    fn gone(self: &Arc<Self>, id: SessionId) {
+        self.look(id);
+        let snapshot = Snapshot::take();
+        let mut core = self.core();
+        let Some(session) = core.registry.find(id).cloned() else { return };
+        let left = members(&session, core.registry.iter(), &core.known, &snapshot);
+        let has_targets = has_targets(&session, &left, &snapshot);
+        let actions = core.registry.leader_exited(id, has_targets, SystemClock.now());
+        self.apply(&core, actions);
+        drop(core);
+        // An orphan is over when its last member is: wait for any of them, then look again.
+        let waiting = left.into_iter().find_map(|member| Held::by_id(member).ok()).filter(|_| has_targets);
+        if let Some(member) = waiting {
+            self.watch_held(id, member);
+        }
+    }
+
+    fn watch(self: &Arc<Self>, id: SessionId, leader: ProcessId) {
+        match Held::by_id(leader) {
+            Ok(held) => self.watch_held(id, held),
+            Err(_gone) => self.gone(id),
+        }
+    }
+
+    fn watch_held(self: &Arc<Self>, id: SessionId, held: Held) {
+        let daemon = Arc::clone(self);
+        tokio::spawn(async move {
+            held.gone().await;
+            daemon.gone(id);
+        });
+    }
+
+    /// Looks again when all of these are gone.
+    pub(crate) fn look_when_gone(self: &Arc<Self>, id: SessionId, struck: Vec<Held>) {
+        let daemon = Arc::clone(self);
+        tokio::spawn(async move {
+            for held in struck {
+                held.gone().await;
+            }
+            daemon.look(id);
+        });
+    }
+
+    /// Keeps at once what must be kept, and hands the rest on.
+    fn apply(&self, core: &Core, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Persist(id) => {
+                    if let Some(session) = core.registry.find(id) {
+                        self.keeper().keep(session, &self.log);
+                    }
+                }
+                Action::Archive(ended) => self.archive(core, &ended),
+                Action::Warn { .. }
+                | Action::Farewell { .. }
+                | Action::Strike { .. }
+                | Action::AnnounceOpened(_)
+                | Action::AnnounceEnding(_)
+                | Action::AnnounceClosed(_) => {
+                    // The executor lives as long as the daemon does.
+                    let _sent = self.todo.send(action);
+                }
+            }
+        }
+        self.wake.notify_one();
+    }
+
+    fn archive(&self, core: &Core, ended: &Ended) {
+        let id = ended.session.id;
+        let ttys: Vec<String> = core.ttys.get(&id).into_iter().flatten().map(|tty| tty.name().to_owned()).collect();
+        self.keeper().archive(ended, &ttys, &self.log);
+        let line = Line::info("closed")
+            .with("session", id)
+            .with("user", &ended.session.opening.user)
+            .with("reason", ended.reason.as_str())
+            .with("by", ended.by.as_deref().unwrap_or("-"))
+            .with("message", ended.message.as_deref().unwrap_or("-"));
+        self.log.write(&line);
+    }
+
+    /// Forgets what was remembered of a session that is over.
+    pub(crate) fn forget(&self, id: SessionId) {
+        let mut core = self.core();
+        core.activity.forget(id);
+        core.known.forget(id);
+        core.ttys.remove(&id);
+    }
+
+    /// The session, its processes and its ttys as they are now.
+    #[must_use]
+    pub(crate) fn inspect(&self, id: SessionId) -> Option<(Session, Vec<ProcessId>, BTreeSet<Tty>, Snapshot)> {
+        let snapshot = Snapshot::take();
+        let core = self.core();
+        let session = core.registry.find(id)?.clone();
+        let found = members(&session, core.registry.iter(), &core.known, &snapshot);
+        let look = core.activity.peek(&session, &found, &snapshot, SystemClock.now());
+        drop(core);
+        Some((session, found, look.ttys, snapshot))
+    }
+
+    /// What a session shows, looked up now. `None` if there is none of that id.
+    #[must_use]
+    pub(crate) fn info(&self, id: SessionId) -> Option<SessionInfo> {
+        self.infos(|session| session.id == id).pop()
+    }
+
+    /// What the sessions that `wanted` names show, looked up now.
+    #[must_use]
+    pub(crate) fn infos(&self, wanted: impl Fn(&Session) -> bool) -> Vec<SessionInfo> {
+        let snapshot = Snapshot::take();
+        let (core, now) = (self.core(), SystemClock.now());
+        let wanted = core.registry.iter().filter(|session| wanted(session));
+        wanted
+            .map(|session| {
+                let found = members(session, core.registry.iter(), &core.known, &snapshot);
+                let look = core.activity.peek(session, &found, &snapshot, now);
+                info(session, &look, now)
+            })
+            .collect()
+    }
+
+    /// The owner and leader of a session. `None` if there is none of that id.
+    #[must_use]
+    pub(crate) fn find(&self, id: SessionId) -> Option<Session> {
+        self.core().registry.find(id).cloned()
+    }
+
+    /// The ids of a user's sessions, nested ones left to their parents.
+    #[must_use]
+    pub(crate) fn sessions_of(&self, uid: u32) -> Vec<SessionId> {
+        let core = self.core();
+        let is_theirs = |session: &&Session| session.opening.uid == uid && session.parent.is_none();
+        core.registry.iter().filter(is_theirs).map(|session| session.id).collect()
+    }
+
+    /// The session that a process is in: the innermost one whose members it is among.
+    #[must_use]
+    pub(crate) fn session_of(&self, pid: u32) -> Option<SessionId> {
+        let snapshot = Snapshot::take();
+        let core = self.core();
+        let holds = |session: &&Session| {
+            members(session, core.registry.iter(), &core.known, &snapshot).iter().any(|id| id.pid == pid)
+        };
+        let depth = |session: &&Session| usize::from(session.parent.is_some());
+        core.registry.iter().filter(holds).max_by_key(depth).map(|session| session.id)
+    }
+
+    /// How many sessions live.
+    #[must_use]
+    pub(crate) fn count(&self) -> usize {
+        self.core().registry.len()
+    }
+
+    /// Whether something could not be kept.
+    #[must_use]
+    pub(crate) fn is_degraded(&self) -> bool {
+        self.keeper().is_degraded()
+    }
+
+    // A panic elsewhere must not take every later call along: the data are values that are replaced as a whole.
+    fn core(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keeper(&self) -> MutexGuard<'_, Keeper> {
+        self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether anything is left that the session's end would end.
+fn has_targets(session: &Session, found: &[ProcessId], snapshot: &Snapshot) -> bool {
+    let manner = match &session.state {
+        State::Closing(closing) => closing.reason.manner(&session.opening),
+        State::Active | State::Orphaned => Manner::Terminate,
+    };
+    match manner {
+        Manner::Terminate => !found.is_empty(),
+        Manner::Hangup => snapshot.runs(process_of(session.leader)),
+    }
+}
+
+fn info(session: &Session, look: &Look, now: Now) -> SessionInfo {
+    let mut session = session.clone();
+    session.basis = look.basis;
+    if let Some(at) = look.active_at.map(|at| at.clamp(session.looked.min(now.boot), now.boot)) {
+        let boot = session.last_active.boot.max(at);
+        session.last_active = Now { boot, wall: wall_of(boot, now) };
+    }
+    let Deadlines { idle, lifetime } = deadlines(&session);
+    let wall = |at: Option<BootTime>| at.map_or(NONE, |at| wall_of(at, now).as_micros());
+    let limit = |limit: Option<std::time::Duration>| limit.map_or(NONE, |limit| WallTime::new(limit).as_micros());
+    let opening = &session.opening;
+    SessionInfo {
+        id: session.id.to_string(),
+        user: opening.user.clone(),
+        uid: opening.uid,
+        target: opening.target.clone(),
+        target_uid: opening.target_uid,
+        service: opening.service.clone(),
+        ttys: look.ttys.iter().map(|tty| tty.name().to_owned()).collect(),
+        remote_host: opening.remote_host.clone().unwrap_or_default(),
+        leader: session.leader.pid,
+        class: opening.class.as_str().to_owned(),
+        factors: opening.factors.iter().map(Factor::as_str).map(str::to_owned).collect(),
+        aal: u32::from(opening.aal),
+        rule: opening.rule.clone(),
+        state: session.state_word().to_owned(),
+        activity_basis: session.basis.as_str().to_owned(),
+        opened_at: session.opened.wall.as_micros(),
+        authenticated_at: session.authenticated.wall.as_micros(),
+        last_active_at: session.last_active.wall.as_micros(),
+        idle_deadline: wall(idle),
+        lifetime_deadline: wall(lifetime),
+        idle_limit_usec: limit(opening.limits.idle),
+        lifetime_limit_usec: limit(opening.limits.lifetime),
+        logind_id: session.logind_id.clone().unwrap_or_default(),
+        parent: session.parent.map(|id| id.to_string()).unwrap_or_default(),
+    }
+}

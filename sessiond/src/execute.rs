@@ -1,0 +1,141 @@
+//! Carries the registry's actions out, in order: words to terminals, signals to processes, announcements to the bus.
+
+use std::{fs, sync::Arc, time::Duration};
+
+use authflow_bus::session_path;
+use authflow_core::session::{Action, EndReason, Manner, SessionId, Step};
+use authflow_host::process::ProcessId;
+use rustix::process::Signal;
+use tokio::sync::mpsc;
+use zbus::Connection;
+
+use crate::{
+    bus::{Announcement, announce, serve_session, withdraw_session},
+    daemon::Daemon,
+    leader::{Held, process_of},
+    log::{Line, visible},
+    members::scope,
+    tty::Tty,
+};
+
+/// Carries out what comes through `todo`, for as long as the daemon lives.
+pub(crate) async fn run(daemon: Arc<Daemon>, connection: Connection, mut todo: mpsc::UnboundedReceiver<Action>) {
+    while let Some(action) = todo.recv().await {
+        match action {
+            Action::Warn { id, limit, left } => warn(&daemon, id, limit, left),
+            Action::Farewell { id, reason, message } => farewell(&daemon, id, reason, message.as_deref()),
+            Action::Strike { id, manner, step } => strike(&daemon, id, manner, step),
+            Action::AnnounceOpened(id) => {
+                serve_session(&connection, &daemon, id).await;
+                announce(&connection, Announcement::Opened, id).await;
+            }
+            Action::AnnounceEnding(id) => announce(&connection, Announcement::Ending, id).await,
+            Action::AnnounceClosed(id) => {
+                daemon.forget(id);
+                withdraw_session(&connection, &session_path(&id.to_string())).await;
+                announce(&connection, Announcement::Closed, id).await;
+            }
+            // The daemon keeps these itself, before anything else happens.
+            Action::Persist(_) | Action::Archive(_) => {}
+        }
+    }
+}
+
+fn warn(daemon: &Daemon, id: SessionId, limit: EndReason, left: Duration) {
+    let Some((_, _, ttys, _)) = daemon.inspect(id) else { return };
+    let left = in_words(left);
+    let text = if limit == EndReason::Idle {
+        format!("authflow: nobody is using this session; it ends in {left}. Press a key to keep it.")
+    } else {
+        format!("authflow: this session ends in {left}: its login is too old. Save your work and log in again.")
+    };
+    daemon.log.write(&Line::info("warned").with("session", id).with("limit", limit.as_str()).with("left", left));
+    tell(&ttys, &text);
+}
+
+fn farewell(daemon: &Daemon, id: SessionId, reason: EndReason, message: Option<&str>) {
+    let Some((_, _, ttys, _)) = daemon.inspect(id) else { return };
+    let why = match reason {
+        EndReason::Idle => "nobody used it",
+        EndReason::Lifetime => "its login is too old",
+        EndReason::Revoked => "it was revoked",
+        EndReason::Deactivated => "the account is disabled",
+        EndReason::Superseded => "a newer session took its place",
+        EndReason::Logout | EndReason::LeaderExited | EndReason::Reboot => "the session around it is over",
+    };
+    let words = message.map(|message| format!(" ({})", visible(message))).unwrap_or_default();
+    daemon.log.write(&Line::info("ending").with("session", id).with("reason", reason.as_str()));
+    tell(&ttys, &format!("authflow: this session ends now: {why}{words}."));
+}
+
+/// A line of its own, as wall(1) writes it: a full-screen program is garbled no more than by that.
+fn tell<'a>(ttys: impl IntoIterator<Item = &'a Tty>, text: &str) {
+    for tty in ttys {
+        tty.tell(&format!("\r\n\x07{text}\r\n"));
+    }
+}
+
+fn strike(daemon: &Arc<Daemon>, id: SessionId, manner: Manner, step: Step) {
+    let Some((session, members, ttys, snapshot)) = daemon.inspect(id) else { return };
+    let leader = process_of(session.leader);
+    let is_on_a_tty = |member: &ProcessId| {
+        let tty = snapshot.find(member.pid).and_then(|process| Tty::of_device(process.tty));
+        tty.is_some_and(|tty| ttys.contains(&tty))
+    };
+    let targets = members.into_iter().filter(|member| match (manner, step) {
+        (Manner::Terminate, _) => true,
+        // What detached itself from the terminal lives on; what ignores the hang-up loses its terminal with the leader.
+        (Manner::Hangup, Step::Hangup) => *member == leader || is_on_a_tty(member),
+        (Manner::Hangup, Step::Term | Step::Kill) => *member == leader,
+    });
+    let struck: Vec<Held> = targets.filter_map(|target| Held::by_id(target).ok()).collect();
+    for held in &struck {
+        match step {
+            Step::Hangup => held.signal(Signal::HUP),
+            Step::Term => held.signal(Signal::TERM),
+            Step::Kill => held.signal(Signal::KILL),
+        }
+        // A stopped process hears nothing else.
+        held.signal(Signal::CONT);
+    }
+    if (manner, step) == (Manner::Terminate, Step::Kill)
+        && let Some(scope) = scope(&session)
+    {
+        kill_scope(&snapshot, &scope);
+    }
+    daemon
+        .log
+        .write(&Line::info("struck").with("session", id).with("step", step_word(step)).with("processes", struck.len()));
+    daemon.look_when_gone(id, struck);
+}
+
+/// Ends a scope as a whole, which no fork escapes. It is the session's own: logind names our leader as its leader.
+fn kill_scope(snapshot: &crate::snapshot::Snapshot, scope: &str) {
+    if let Some(process) = snapshot.iter().find(|process| process.cgroup.ends_with(scope)) {
+        let _no_such_cgroup = fs::write(format!("/sys/fs/cgroup{}/cgroup.kill", process.cgroup), "1");
+    }
+}
+
+const fn step_word(step: Step) -> &'static str {
+    match step {
+        Step::Hangup => "hangup",
+        Step::Term => "term",
+        Step::Kill => "kill",
+    }
+}
+
+fn in_words(left: Duration) -> String {
+    let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+    if seconds < 120 { format!("{seconds} s") } else { format!("{} min", seconds / 60) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_left_is_told_in_seconds_then_minutes() {
+        assert_eq!(in_words(Duration::from_millis(4200)), "5 s");
+        assert_eq!(in_words(Duration::from_secs(120)), "2 min");
+    }
+}
