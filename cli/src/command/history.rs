@@ -29,6 +29,15 @@ impl History {
     }
 }
 
+/// Who ended it. The daemon looks up no names, so the session's own user stands there as a uid.
+fn by(session: &Session, by: Option<String>) -> String {
+    match by {
+        Some(by) if by == format!("uid {}", session.uid) => session.user.clone(),
+        Some(by) => by,
+        None => "-".to_owned(),
+    }
+}
+
 fn table(sessions: &[Session], local: &Local, output: Output) -> String {
     if sessions.is_empty() {
         return "no session has ended\n".to_owned();
@@ -47,7 +56,7 @@ fn table(sessions: &[Session], local: &Local, output: Output) -> String {
             local.clock(session.opened_at),
             local.clock(end.closed_at),
             end.reason,
-            end.by.unwrap_or_else(|| "-".to_owned()),
+            by(session, end.by),
             end.message.unwrap_or_default(),
         ]);
     }

@@ -1,5 +1,7 @@
 //! `authflow factor list`: what a user can prove with, and how the throttle stands. Never the secrets.
 
+use std::time::Duration;
+
 use authflow_core::{
     account::Authenticators,
     state::State,
@@ -76,14 +78,13 @@ fn entries(keys: &Authenticators, state: &State, local: &Local) -> Vec<Entry> {
         let last_used_at = last_used.map(|at| local.rfc3339(at));
         Entry { name: name.to_owned(), kind, added_at, last_used_at, added, last_used }
     };
+    // The step tells when a code was used, to half a minute; one of a phone that is ahead was used by now.
     let used = |name: &str, period: u64| {
         let seconds = state.last_steps.get(name)?.saturating_mul(period);
-        Some(WallTime::new(std::time::Duration::from_secs(seconds)))
+        Some(WallTime::new(Duration::from_secs(seconds)).min(local.now))
     };
-    let password = keys.password.as_ref().map(|password| {
-        let last_success = state.throttle.last_success().map(|(at, _)| at);
-        entry(PASSWORD, "password", password.changed, last_success)
-    });
+    // Nothing is kept of when a password was used: a success from somewhere may have been by a key and a code.
+    let password = keys.password.as_ref().map(|password| entry(PASSWORD, "password", password.changed, None));
     let codes =
         keys.totp().iter().map(|key| entry(key.name(), "totp", key.added(), used(key.name(), key.period_seconds())));
     password.into_iter().chain(codes).collect()
