@@ -78,12 +78,12 @@ impl Daemon {
 
     /// Pushes the idle deadline of the session of that id.
     pub(crate) fn extend(&self, id: &str) -> Result<(), Error> {
-        self.call(self.manager.extend(id))
+        self.call(self.manager.extend(id)).map_err(|error| about(id, error))
     }
 
     /// Ends the session of that id; its user is told `message`.
     pub(crate) fn revoke(&self, id: &str, message: &str) -> Result<(), Error> {
-        self.call(self.manager.revoke(id, message))
+        self.call(self.manager.revoke(id, message)).map_err(|error| about(id, error))
     }
 
     /// Ends a user's sessions but the spared ones; tells how many.
@@ -167,6 +167,11 @@ impl Changes<'_> {
             })
             .ok_or_else(|| daemon.unreachable(&"the bus closed the connection"))
     }
+}
+
+/// The daemon does not repeat the id that it does not know.
+fn about(id: &str, error: Error) -> Error {
+    if matches!(error, Error::NoSession(_)) { Error::NoSession(id.to_owned()) } else { error }
 }
 
 fn no_answer(timeout: Duration) -> String {

@@ -45,24 +45,19 @@ fn short(session: &Session, local: &Local) -> String {
 
 fn long(session: &Session, local: &Local, output: Output) -> String {
     let idle = session.last_active_at.map(|at| local.now.saturating_since(at));
-    table::facts(
-        output,
-        &[
-            ("session", format!("{} ({}, {})", session.id, session.service, session.from())),
-            ("user", session.who()),
-            (
-                "proved",
-                format!("{} (AAL {}) at {}", session.proved(), session.aal, local.past(session.authenticated_at)),
-            ),
-            ("since", local.past(session.opened_at)),
-            ("idle", idle_line(idle, session, local)),
-            ("ends", session.ends_at().map_or("at no set time".to_owned(), |end| local.ahead(end))),
-            (
-                "lifetime",
-                session.lifetime_deadline.map(|end| format!("until {}", local.ahead(end))).unwrap_or_default(),
-            ),
-        ],
-    )
+    let proved_at = local.past(session.authenticated_at);
+    // The end at the lifetime is news only where idleness would end the session before.
+    let lifetime = session.lifetime_deadline.filter(|_| session.ends_at() != session.lifetime_deadline);
+    let facts = [
+        ("session", format!("{} ({}, {})", session.id, session.service, session.from())),
+        ("user", session.who()),
+        ("proved", format!("{} (AAL {}) at {proved_at}", session.proved(), session.aal)),
+        ("since", local.past(session.opened_at)),
+        ("idle", idle_line(idle, session, local)),
+        ("ends", session.ends_at().map_or("at no set time".to_owned(), |end| local.ahead(end))),
+        ("latest", lifetime.map(|end| local.ahead(end)).unwrap_or_default()),
+    ];
+    table::facts(output, &facts)
 }
 
 fn idle_line(idle: Option<Duration>, session: &Session, local: &Local) -> String {
@@ -71,5 +66,41 @@ fn idle_line(idle: Option<Duration>, session: &Session, local: &Local) -> String
         (Some(idle), None) => format!("{}, no limit", time::words(idle)),
         (None, Some(end)) => format!("without activity until {}", local.ahead(end)),
         (None, None) => "no limit".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use authflow_core::time::WallTime;
+
+    use super::*;
+
+    const PLAIN: Output = Output { json: false, colour: false };
+
+    fn session(local: &Local) -> Session {
+        Session {
+            aal: 2,
+            idle_deadline: Some(local.now.saturating_add(Duration::from_secs(600))),
+            lifetime_deadline: Some(local.now.saturating_add(Duration::from_secs(6000))),
+            ..Session::default()
+        }
+    }
+
+    #[test]
+    fn a_prompt_shows_the_level_and_what_is_left() {
+        let local = Local::new(WallTime::default());
+        assert_eq!(short(&session(&local), &local), "AAL2 10 min\n");
+        let endless = Session { idle_deadline: None, lifetime_deadline: None, ..session(&local) };
+        assert_eq!(short(&endless, &local), "AAL2\n");
+    }
+
+    #[test]
+    fn the_lifetime_is_told_where_idleness_ends_the_session_before() {
+        let local = Local::new(WallTime::default());
+        let text = long(&session(&local), &local, PLAIN);
+        assert!(text.contains("(in 10 min)") && text.contains("latest"), "{text}");
+        let never_idle = Session { idle_deadline: None, ..session(&local) };
+        let text = long(&never_idle, &local, PLAIN);
+        assert!(text.contains("(in 1 h 40 min)") && !text.contains("latest"), "{text}");
     }
 }
