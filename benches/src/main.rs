@@ -81,7 +81,6 @@ fn ping() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let connection = zbus::connection::Builder::address(authflow_core::config::DEFAULT_BUS_ADDRESS)
-            .expect("the address")
             .build()
             .await
             .expect("the bus");

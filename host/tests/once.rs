@@ -2,6 +2,7 @@
 //! every login opens the files itself, as separate sshd processes do.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on must fail")]
+
 use std::{fs, sync::Barrier, thread, time::Duration};
 
 use authflow_core::{
