@@ -1,1 +1,30 @@
-//! Skeleton.
+//! Throw-away machines to try authflow on, with the real `sshd`, `login`, `su`, `sudo` and bus. A test describes a machine,
+//! acts on it and asserts; nothing here knows how authflow works inside, and no code here computes a one-time code.
+//!
+//! # Layout
+//!
+//! - `machine`: the machine as a value, and the machine that runs
+//! - `person`: somebody at a terminal
+//! - `authenticator`: the app that shows codes (`oathtool`)
+//! - `program`: a command inside, waited for or in the background
+//! - `bed`: the namespaces (`beds/overlay.sh`, `beds/booted.sh`)
+//! - `syslog`: what is logged inside
+//! - `products`: what the build made, put into a machine
+//! - `gate`: whether end-to-end tests run at all
+//! - `wait`: waiting for something with a limit
+#![forbid(unsafe_code)]
+
+mod authenticator;
+mod bed;
+mod gate;
+mod machine;
+mod person;
+mod products;
+mod program;
+mod syslog;
+pub mod wait;
+
+pub use authenticator::Authenticator;
+pub use machine::{Machine, Plan};
+pub use person::Person;
+pub use program::{Output, Program};

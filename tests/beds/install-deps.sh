@@ -1,0 +1,21 @@
+#!/bin/bash
+# Installs what building and testing need beyond Debian 12's base and a Rust toolchain. As root; does nothing where all is there.
+set -euo pipefail
+export DEBIAN_FRONTEND=noninteractive
+PACKAGES=(gcc libc6-dev pkg-config libpam0g-dev libcrypt-dev libsqlite3-dev
+  openssh-server openssh-client sudo login util-linux iproute2 dbus dbus-daemon oathtool pamtester procps
+  mmdebstrap systemd systemd-container)
+missing=()
+for package in "${PACKAGES[@]}"; do
+  [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+  [ "$(id -u)" = 0 ] || { echo "missing: ${missing[*]} (install them as root)" >&2; exit 1; }
+  # No service may start on the machine that only builds and tests. A policy that is there already stays.
+  if [ ! -e /usr/sbin/policy-rc.d ]; then
+    printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d
+    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+  fi
+  apt-get update -qq
+  apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
