@@ -34,9 +34,12 @@ impl ProcessId {
     /// The parent of this process.
     ///
     /// # Errors
-    /// `/proc` is not there.
+    /// `/proc` is not there, or the parent ends meanwhile.
     pub fn parent_of_current() -> io::Result<Self> {
-        Self::of(nix::unistd::getppid().as_raw().unsigned_abs())
+        let pid = || nix::unistd::getppid().as_raw().unsigned_abs();
+        let parent = Self::of(pid())?;
+        // Were it gone, its pid might have been another's by the time we looked.
+        if pid() == parent.pid { Ok(parent) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 
     /// Whether this very process still runs.
@@ -68,6 +71,16 @@ impl FromStr for ProcessId {
     }
 }
 
+/// A file of `/proc/PID` as text. A process gives itself any name, so bytes that are no text are replaced: an odd name must not make
+/// a process one that cannot be seen, and thus not be ended.
+///
+/// # Errors
+/// The process is gone.
+pub fn text(pid: u32, name: &str) -> io::Result<String> {
+    let bytes = fs::read(format!("/proc/{pid}/{name}"))?;
+    Ok(String::from_utf8(bytes).unwrap_or_else(|odd| String::from_utf8_lossy(odd.as_bytes()).into_owned()))
+}
+
 /// The parent of a process.
 ///
 /// # Errors
@@ -97,14 +110,13 @@ pub fn login_uid(pid: u32) -> Option<u32> {
 }
 
 fn set_number(pid: u32, name: &str) -> Option<u32> {
-    let text = fs::read_to_string(format!("/proc/{pid}/{name}")).ok()?;
-    text.trim().parse().ok().filter(|number| *number != u32::MAX)
+    text(pid, name).ok()?.trim().parse().ok().filter(|number| *number != u32::MAX)
 }
 
 /// A field of `/proc/PID/stat`, counted from 1 as in proc(5).
 fn stat_field<T: FromStr>(pid: u32, number: usize) -> io::Result<T> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    field(&stat, number).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/PID/stat has another shape"))
+    field(&text(pid, "stat")?, number)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/PID/stat has another shape"))
 }
 
 fn field<T: FromStr>(stat: &str, number: usize) -> Option<T> {
@@ -115,6 +127,8 @@ fn field<T: FromStr>(stat: &str, number: usize) -> Option<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt, process::Command};
+
     use super::*;
 
     #[test]
@@ -131,6 +145,19 @@ mod tests {
         let stat = "7 (a) R 1 (b) S 42 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 99 23";
         assert_eq!(field::<u32>(stat, 4), Some(42));
         assert_eq!(field::<u64>("7 (x) S", 22), None);
+    }
+
+    #[test]
+    fn a_process_with_a_name_that_is_no_text_is_still_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let odd = folder.path().join(OsStr::from_bytes(b"odd\xff) S 1"));
+        fs::copy("/bin/sleep", &odd).unwrap();
+        let mut child = Command::new(&odd).arg("60").spawn().unwrap();
+        let (seen, above) = (ProcessId::of(child.id()), parent(child.id()));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(seen.unwrap().pid, child.id());
+        assert_eq!(above.unwrap(), std::process::id());
     }
 
     #[test]

@@ -86,11 +86,11 @@ impl Snapshot {
 }
 
 fn read(pid: u32) -> Option<Process> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = process::text(pid, "stat").ok()?;
     // The program's name may hold blanks and parentheses: the fields are counted from behind it.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let field = |number: usize| fields.get(number.checked_sub(3)?).copied();
-    let cgroup = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    let cgroup = process::text(pid, "cgroup").ok()?;
     Some(Process {
         id: ProcessId { pid, start_time: field(22)?.parse().ok()? },
         parent: field(4)?.parse().ok()?,
