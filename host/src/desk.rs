@@ -120,7 +120,8 @@ impl<'a> Desk<'a> {
         let Some(stand_in) = self.config.stand_in_for(attempt.service) else { return Ok(Decision::NotGoverned) };
         let account = accounts::by_name(attempt.user)?;
         let groups = account.as_ref().map_or(&[][..], |account| account.groups.as_slice());
-        let Attempt { user, service, remote, .. } = *attempt;
+        let Attempt { service, remote, .. } = *attempt;
+        let user = own_name(account.as_ref(), attempt.user);
         let matched = self.config.rule_for(&Request { service, user, groups, remote });
         let rule = matched.unwrap_or(stand_in);
         if matched.is_some() && is_left_to_the_stack(&rule.methods, &attempt.proved) {
@@ -177,8 +178,8 @@ impl<'a> Desk<'a> {
         let holder = self.holder(account, is_ruled)?;
         let password = answered.password(&holder.keys).unwrap_or_default();
         let hash = self.hash(&password, &holder, account)?;
-        let user = answered.subject().user.clone();
-        let slot = if account.is_some() { Slot::User(&user) } else { Slot::Decoy(&user) };
+        let given = answered.subject().user.clone();
+        let slot = account.map_or(Slot::Decoy(&given), |account| Slot::User(&account.name));
         let terms = Terms { throttle: self.config.throttle, skew: self.config.totp.skew };
         let judge = |state: &_| answered.judge(hash, &holder, state, (&terms, self.clock.now().wall));
         Ok(self.records.settle(slot, judge)?)
@@ -238,4 +239,10 @@ impl<'a> Desk<'a> {
         let entry = shadow::by_name(&account.name).map_err(DeskError::Shadow)?;
         Ok(entry.filter(shadow::Entry::has_password).map(|entry| entry.hash))
     }
+}
+
+/// The name that the account itself goes by. Name services may know one user under several spellings (`Alice`, `alice@example.org`);
+/// counted by spelling, one code would pass once for each.
+fn own_name<'a>(account: Option<&'a Account>, given: &'a str) -> &'a str {
+    account.map_or(given, |account| &account.name)
 }
