@@ -95,8 +95,11 @@ pub fn check(paths: &Paths, trust: Trust, name: &str, text: String) -> Result<Co
 pub fn apply(paths: &Paths, trust: Trust, name: &str, text: String) -> Result<bool, Unusable> {
     let files = candidate(paths, trust, name, text)?;
     files.parse()?;
-    // Drop-ins hold rules alone, so their texts behind the main one are one valid file.
     let whole = files.joined();
+    // Drop-ins hold rules alone, so behind the main text they are one valid file; but for a rule in a notation that cannot be continued,
+    // and a last good file that does not parse would be found out only when it is needed.
+    let last_good = paths.config_last_good().display().to_string();
+    Config::parse(Text { name: &last_good, text: &whole }, &[])?;
     let main = files.main.1.as_str();
     let is_same = |path: &Path, text: &str| file::read_trusted(path, trust).is_ok_and(|there| there == text);
     let unchanged = is_same(paths.config(), main) && is_same(&paths.config_last_good(), &whole);
@@ -277,6 +280,17 @@ mod tests {
         fs::set_permissions(machine.paths.config(), fs::Permissions::from_mode(0o666)).unwrap();
         let error = machine.load().unwrap_err().to_string();
         assert!(error.contains("mode is 0666"), "{error}");
+    }
+
+    #[test]
+    fn a_last_good_file_that_would_not_parse_is_not_written() {
+        let machine = Machine::new().with(ONE);
+        let inline = "rule = [{ name = 'two', service = ['sudo'], methods = [['totp']] }]\n";
+        fs::write(machine.paths.config_drop_ins().join("10.toml"), inline).unwrap();
+        assert_eq!(machine.rules(), ["one", "two"]);
+        let error = apply(&machine.paths, mine(), "new.toml", ONE.into()).unwrap_err().to_string();
+        assert!(error.contains("authflow.toml.last-good:"), "{error}");
+        assert!(!machine.paths.config_last_good().exists());
     }
 
     #[test]
