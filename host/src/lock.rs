@@ -3,7 +3,10 @@
 
 use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt, path::Path, thread, time::Duration};
 
-use nix::fcntl::{Flock, FlockArg};
+use nix::{
+    errno::Errno,
+    fcntl::{Flock, FlockArg},
+};
 
 use crate::{
     clock::monotonic,
@@ -43,8 +46,11 @@ pub fn take(path: &Path, trust: Trust) -> Result<Lock, LockError> {
     loop {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => return Ok(Lock(lock)),
-            Err((back, _held_by_another)) if monotonic() < deadline => file = back,
-            Err(_) => return Err(LockError::Busy),
+            Err((back, Errno::EWOULDBLOCK)) if monotonic() < deadline => file = back,
+            Err((_, Errno::EWOULDBLOCK)) => return Err(LockError::Busy),
+            Err((_, errno)) => {
+                return Err(FileError::Io { action: "lock", path: path.to_owned(), source: errno.into() }.into());
+            }
         }
         thread::sleep(PAUSE);
     }
