@@ -1,7 +1,7 @@
 //! The system's own password hashes, through libcrypt: yescrypt, sha512crypt, bcrypt, whatever it knows.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 
 use authflow_core::secret::Secret;
 use zeroize::Zeroizing;
@@ -33,13 +33,13 @@ pub fn verify_nothing(password: &Secret) {
 
 fn computed(password: &Secret, hash: &Secret) -> Option<Zeroizing<Vec<u8>>> {
     let phrase = terminated(password)?;
-    let setting = CString::new(hash.expose()).ok()?;
+    let setting = terminated(hash)?;
     // As words, so that it is aligned for whatever the structure holds. Left behind in it are the password and its hash.
     let mut data = Zeroizing::new(vec![0_u64; DATA_BYTES / 8]);
     let size = c_int::try_from(DATA_BYTES).ok()?;
     // SAFETY: both strings end in NUL and outlive the call, and the data is as large as we say.
     let result =
-        unsafe { crypt_rn(phrase.as_ptr().cast(), setting.as_ptr(), data.as_mut_ptr().cast::<c_void>(), size) };
+        unsafe { crypt_rn(phrase.as_ptr().cast(), setting.as_ptr().cast(), data.as_mut_ptr().cast::<c_void>(), size) };
     if result.is_null() {
         return None;
     }
@@ -49,16 +49,16 @@ fn computed(password: &Secret, hash: &Secret) -> Option<Zeroizing<Vec<u8>>> {
     Some(Zeroizing::new(text.to_bytes().to_vec())).filter(|text| !text.starts_with(b"*"))
 }
 
-/// The password with a NUL behind it, in memory that is wiped.
-fn terminated(password: &Secret) -> Option<Zeroizing<Vec<u8>>> {
-    let bytes = password.expose();
+/// The secret with a NUL behind it, in memory that is wiped.
+fn terminated(secret: &Secret) -> Option<Zeroizing<Vec<u8>>> {
+    let bytes = secret.expose();
     if bytes.contains(&0) {
         return None;
     }
-    let mut phrase = Zeroizing::new(Vec::with_capacity(bytes.len() + 1));
-    phrase.extend_from_slice(bytes);
-    phrase.push(0);
-    Some(phrase)
+    let mut text = Zeroizing::new(Vec::with_capacity(bytes.len() + 1));
+    text.extend_from_slice(bytes);
+    text.push(0);
+    Some(text)
 }
 
 #[cfg(test)]

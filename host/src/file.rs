@@ -9,6 +9,7 @@ use std::{
 };
 
 use nix::libc;
+use zeroize::{Zeroize, Zeroizing};
 
 /// Largest file that is read: a configuration or record beyond it is none.
 pub const LARGEST: u64 = 1024 * 1024;
@@ -97,15 +98,34 @@ pub fn read_trusted(path: &Path, trust: Trust) -> Result<String, FileError> {
     let mut file = open(OpenOptions::new().read(true), libc::O_NONBLOCK, path)?;
     let meta = file.metadata().map_err(|error| FileError::io("look at", path, error))?;
     check(path, &meta, trust, meta.is_file(), "a regular file")?;
-    let mut bytes = Vec::new();
-    Read::by_ref(&mut file)
-        .take(LARGEST + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| FileError::io("read", path, error))?;
-    if bytes.len() as u64 > LARGEST {
+    if meta.len() > LARGEST {
         return Err(FileError::TooLarge(path.to_owned()));
     }
-    String::from_utf8(bytes).map_err(|_invalid| FileError::NotText(path.to_owned()))
+    let bytes = read_as_long_as(&mut file, meta.len()).map_err(|error| FileError::io("read", path, error))?;
+    String::from_utf8(bytes).map_err(|invalid| {
+        invalid.into_bytes().zeroize();
+        FileError::NotText(path.to_owned())
+    })
+}
+
+/// Reads into one buffer that never grows, since growing would leave pieces of a secret behind in the heap.
+fn read_as_long_as(file: &mut File, length: u64) -> io::Result<Vec<u8>> {
+    let length = usize::try_from(length).map_err(|_beyond_memory| io::Error::from(ErrorKind::FileTooLarge))?;
+    // One byte more than there should be, to see that the end is the end.
+    let mut bytes = Zeroizing::new(vec![0; length + 1]);
+    let mut filled = 0;
+    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match file.read(rest) {
+            Ok(0) => {
+                bytes.truncate(filled);
+                return Ok(std::mem::take(&mut *bytes));
+            }
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::other("it grew while it was read"))
 }
 
 /// Writes a file as a whole: after a crash at any moment the old text is there, or the new one. Synced with its folder.
@@ -149,13 +169,18 @@ pub fn sync_folder(folder: &Path) -> Result<(), FileError> {
     file.sync_all().map_err(|error| FileError::io("sync", folder, error))
 }
 
-/// Makes the folder if it is not there; its parents must be.
+/// Makes the folder if it is not there; its parents must be. A new one is made durable, for what is to be written into it.
 ///
 /// # Errors
 /// What the kernel says.
 pub fn ensure_folder(folder: &Path, mode: u32) -> Result<(), FileError> {
     match DirBuilder::new().mode(mode).create(folder) {
-        Ok(()) => Ok(()),
+        // Where the parent is a link, that is the machine's own doing, as with a `/var/lib` on another disk.
+        Ok(()) => folder.parent().map_or(Ok(()), |parent| {
+            File::open(parent)
+                .and_then(|parent| parent.sync_all())
+                .map_err(|error| FileError::io("sync", parent, error))
+        }),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(FileError::Io { action: "make the folder", path: folder.to_owned(), source: error }),
     }
