@@ -8,7 +8,7 @@
 //! `history`: a row a session that is over. Times are microseconds since 1970, `NULL` is never or none; `ttys` and `factors` are
 //! JSON arrays, `limits` a JSON object as in a session's opening.
 
-use std::path::Path;
+use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt, path::Path};
 
 use authflow_core::{
     session::{Ended, Session, SessionId, State},
@@ -59,7 +59,9 @@ impl Store {
     /// # Errors
     /// The disk is full or read-only, or the file is no store.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
-        // No shared cache, and no symbolic links in a folder that root owns anyway.
+        // SQLite would make it as the umask says, and gives its journals the mode of the file itself.
+        let _sqlite_tells_why_not = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+        // No symbolic links, in a folder that root owns anyway.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
@@ -194,7 +196,7 @@ fn micros(time: WallTime) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{os::unix::fs::PermissionsExt, time::Duration};
 
     use authflow_core::{
         factor::Factors,
@@ -262,6 +264,15 @@ mod tests {
         let live: Vec<_> = store.live().unwrap().into_iter().map(Result::unwrap).collect();
         assert_eq!(live, [session(1)]);
         assert_eq!(count(&store, "history"), 1);
+    }
+
+    #[test]
+    fn who_logged_in_from_where_is_for_root_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sessions.db");
+        Store::open(&path).unwrap().keep(&session(1)).unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 
     #[test]
