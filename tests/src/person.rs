@@ -98,6 +98,20 @@ impl Person {
         }
     }
 
+    /// Answers each prompt with its answer, as often as it comes, until the program has ended. For programs of which the test does
+    /// not know what they will ask.
+    #[track_caller]
+    pub fn answer_all(&mut self, answers: &[(&str, &str)]) -> ExitStatus {
+        let deadline = Deadline::after(PATIENCE);
+        loop {
+            match answers.iter().find(|(prompt, _)| self.consume(prompt).is_some()) {
+                Some((_, answer)) => self.type_line(answer),
+                None if self.look(deadline.left()) => {}
+                None => return self.end(),
+            }
+        }
+    }
+
     /// Runs a command line in the shell that the person is in and returns what it printed, without its end of line.
     #[track_caller]
     pub fn shell(&mut self, line: &str) -> String {
