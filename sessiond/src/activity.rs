@@ -87,8 +87,9 @@ impl Activity {
             if let WithoutTty::Io(least) = limits.without_tty {
                 look.basis = Basis::Io;
                 next.moved = members.iter().filter_map(|id| Some((*id, moved(id.pid)?))).collect();
+                // Nothing to compare with, as after a restart: ignorance must not end what may be hard at work.
                 let is_first = memory.at.is_none();
-                if !is_first && increase(&memory.moved, &next.moved) > least {
+                if is_first || increase(&memory.moved, &next.moved) > least {
                     look.active_at = Some(now.boot);
                 }
             }

@@ -83,6 +83,15 @@ impl Daemon {
                 self.watch(id, leader);
             }
         }
+        // What later looks are compared with.
+        let (snapshot, ids) = (Snapshot::take(), self.ids());
+        for id in ids {
+            self.look_at(id, &snapshot);
+        }
+    }
+
+    fn ids(&self) -> Vec<SessionId> {
+        self.core().registry.iter().map(|session| session.id).collect()
     }
 
     /// Takes over the logins that were let in while no daemon was there.
@@ -147,6 +156,9 @@ impl Daemon {
         drop(core);
         self.log.write(&line);
         self.watch(id, leader);
+        // What later looks are compared with. The login need not wait for it.
+        let daemon = Arc::clone(self);
+        tokio::spawn(async move { daemon.look(id) });
         Ok(())
     }
 
@@ -229,24 +241,29 @@ impl Daemon {
     /// Looks at every session that is due.
     pub(crate) fn look_at_due(self: &Arc<Self>) {
         let due = self.core().registry.due(SystemClock.now().boot);
+        // One for all: many may fall due together.
+        let snapshot = if due.is_empty() { return } else { Snapshot::take() };
         for id in due {
-            self.look(id);
+            self.look_at(id, &snapshot);
         }
     }
 
     /// Looks at a session and has the registry decide about it.
     pub(crate) fn look(self: &Arc<Self>, id: SessionId) {
-        let snapshot = Snapshot::take();
+        self.look_at(id, &Snapshot::take());
+    }
+
+    fn look_at(self: &Arc<Self>, id: SessionId, snapshot: &Snapshot) {
         let mut guard = self.core();
         let core = &mut *guard;
         let Some(session) = core.registry.find(id).cloned() else { return };
         let now = SystemClock.now();
-        let found = members(&session, core.registry.iter(), &core.known, &snapshot);
-        let look = core.activity.look(&session, &found, &snapshot, now);
+        let found = members(&session, core.registry.iter(), &core.known, snapshot);
+        let look = core.activity.look(&session, &found, snapshot, now);
         if look.has_future_stamp {
             self.log.write(&Line::warning("tty-stamp-in-the-future").with("session", id));
         }
-        let is_alive = has_targets(&session, &found, &snapshot);
+        let is_alive = has_targets(&session, &found, snapshot);
         core.known.note(id, &found);
         core.ttys.entry(id).or_default().extend(look.ttys);
         let seen = Seen { basis: look.basis, active_at: look.active_at, is_alive };
@@ -382,11 +399,12 @@ impl Daemon {
         self.core().registry.find(id).cloned()
     }
 
-    /// The ids of a user's sessions, nested ones left to their parents.
+    /// The ids of a user's sessions. Those nested in another of the same user end with it; one inside somebody else's (su) does not.
     #[must_use]
     pub(crate) fn sessions_of(&self, uid: u32) -> Vec<SessionId> {
         let core = self.core();
-        let is_theirs = |session: &&Session| session.opening.uid == uid && session.parent.is_none();
+        let owner = |id: SessionId| core.registry.find(id).map(|session| session.opening.uid);
+        let is_theirs = |session: &&Session| session.opening.uid == uid && session.parent.and_then(owner) != Some(uid);
         core.registry.iter().filter(is_theirs).map(|session| session.id).collect()
     }
 
