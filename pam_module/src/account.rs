@@ -27,7 +27,7 @@ pub fn account<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Resu
     notes.pin(&user)?;
     let account = account_of(&user)?;
     check_standing(&mut login, &account)?;
-    let answer = examine(&login, &user, &account, &notes)?;
+    let answer = examine(&login, &account, &notes)?;
     make_usable(&mut login, notes)?;
     Ok(answer)
 }
@@ -41,8 +41,8 @@ fn check_standing<H: Handle>(login: &mut Login<'_, H>, account: &Account) -> Res
     if entry.is_some_and(|entry| entry.is_expired(SystemClock.now().wall)) { Err(Error::Expired) } else { Ok(()) }
 }
 
-fn examine<H: Handle>(login: &Login<'_, H>, user: &str, account: &Account, notes: &Notes) -> Result<Answer, Error> {
-    let rule = login.rule_for(user, account);
+fn examine<H: Handle>(login: &Login<'_, H>, account: &Account, notes: &Notes) -> Result<Answer, Error> {
+    let rule = login.rule_for(account);
     if !guard::applies(login, notes.flow.has_run(), rule) {
         return Ok(Answer::NoObjection);
     }

@@ -104,9 +104,9 @@ impl<'p, H: Handle> Login<'p, H> {
         if user.is_text() { Ok(user.as_str().to_owned()) } else { Err(Error::NameIsNoText) }
     }
 
-    /// The rule for the login of that user, if one matches.
-    pub fn rule_for(&self, user: &str, account: &Account) -> Option<&Rule> {
-        let (service, groups) = (self.facts.service.as_str(), account.groups.as_slice());
+    /// The rule for the login of that account, if one matches. By the account's own name, as in the flow: the given spelling may differ.
+    pub fn rule_for(&self, account: &Account) -> Option<&Rule> {
+        let (service, user, groups) = (self.facts.service.as_str(), account.name.as_str(), account.groups.as_slice());
         self.config.rule_for(&Request { service, user, groups, remote: self.remote() })
     }
 

@@ -56,7 +56,7 @@ pub fn open<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<
     let user = who_authenticated(class, &target, &notes, receipt.as_ref())?;
     let account = account_of(&user)?;
     check(receipt.as_ref(), &login.facts.service, &account)?;
-    let Some(grant) = grant(&login, (&user, &account), &notes, receipt)? else { return Ok(Answer::NotOurs) };
+    let Some(grant) = grant(&login, &account, &notes, receipt)? else { return Ok(Answer::NotOurs) };
     let opening = opening(&login, class, (user, account.uid), account_of(&target)?, &grant);
     if let Some(opened) = tracking::begin(&mut login, &opening, grant.policy.when_unavailable)? {
         login.pam.set_variable(VARIABLE, &opened.id);
@@ -152,11 +152,11 @@ struct Grant {
 /// Looks whether enough was proved, where it must have been. `None` where no rule is about this login, and none need be.
 fn grant<H: Handle>(
     login: &Login<'_, H>,
-    (user, account): (&str, &Account),
+    account: &Account,
     notes: &Notes,
     receipt: Option<Carried>,
 ) -> Result<Option<Grant>, Error> {
-    let rule = login.rule_for(user, account);
+    let rule = login.rule_for(account);
     let must_be_proved = guard::applies(login, notes.flow.has_run() || receipt.is_some(), rule);
     let Some(rule) = rule else {
         return if must_be_proved { Err(Error::NoRule) } else { Ok(None) };
