@@ -1,12 +1,17 @@
 #!/bin/bash
 # Inside the bed: install, configure, start bus and daemon, measure.
 set -euo pipefail
+cd "$(dirname "$0")/.."
 release=${CARGO_TARGET_DIR:-target}/release
 make --silent install
 bench=$release/authflow-bench
 
 useradd --create-home alice
-cat > /etc/authflow/authflow.toml <<'CONFIG'
+# Which sources of passwords count: with "shadow" among them, every login also costs one crypt(3), whoever it is.
+configure() {
+  cat > /etc/authflow/authflow.toml <<CONFIG
+[password]
+source = $1
 [[rule]]
 name = "bench-login"
 service = ["bench-login"]
@@ -17,6 +22,8 @@ service = ["bench-session"]
 methods = [["stack"]]
 session = { idle = "1h", without_tty = "idle" }
 CONFIG
+}
+configure '["authflow"]'
 for service in bench-login bench-session; do
   for phase in auth account session; do echo "$phase required pam_authflow.so"; done > /etc/pam.d/$service
 done
@@ -27,7 +34,10 @@ until [ -S /run/dbus/system_bus_socket ]; do sleep 0.05; done
 /usr/libexec/authflow-sessiond & daemon=$!
 until authflow sessions --json >/dev/null 2>&1; do sleep 0.05; done
 
-echo "login";     $bench login
+echo "login, with passwords of authflow alone"; $bench login
+configure '["authflow", "shadow"]'
+echo "login, with the system's passwords as well (the default)"; $bench login
+configure '["authflow"]'
 echo "session";   $bench session
 echo "footprint"; $bench footprint
 echo "daemon";    $bench crowd $daemon

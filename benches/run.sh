@@ -8,4 +8,4 @@ cargo build --quiet --release --locked -p authflow-benches
 
 disk=$(mktemp -d /var/tmp/authflow-bench.XXXXXX)
 trap 'rm -rf "$disk"' EXIT
-BED_BIND="$disk:/var/lib/authflow" bash tests/beds/overlay.sh bash benches/inside.sh
+BED_BIND="$disk:/var/lib/authflow" bash tests/beds/overlay.sh bash "$PWD/benches/inside.sh"
