@@ -12,6 +12,7 @@
 //! - [`crypt`], [`hash_memory`]: what hashing needs
 //! - [`config`]: the configuration, or the last good one
 //! - [`records`], [`lock`]: user records, and the one way to settle a judgement
+//! - `undisturbed`: nobody stops the process that holds a lock
 //! - [`desk`]: the one driver of a flow
 //! - [`pending`]: logins that the daemon has yet to adopt
 #![deny(unsafe_code)]
@@ -30,3 +31,4 @@ pub mod process;
 pub mod random;
 pub mod records;
 pub mod shadow;
+mod undisturbed;

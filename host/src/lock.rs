@@ -11,6 +11,7 @@ use nix::{
 use crate::{
     clock::monotonic,
     file::{self, FileError, Trust},
+    undisturbed::Undisturbed,
 };
 
 /// How long a login waits for others of the same user before it is denied as busy.
@@ -19,9 +20,12 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Between two tries: flock(2) has no time-out of its own, and a timer signal would be the host process's.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// The lock, held until dropped.
+/// The lock, held until dropped. Fields go in this order: the lock is given back before the process can be stopped again.
 #[derive(Debug)]
-pub struct Lock(#[allow(dead_code, reason = "held for its drop")] Flock<std::fs::File>);
+pub struct Lock {
+    _file: Flock<std::fs::File>,
+    _undisturbed: Undisturbed,
+}
 
 /// Why there is no lock.
 #[derive(Debug, thiserror::Error)]
@@ -42,10 +46,11 @@ pub fn take(path: &Path, trust: Trust) -> Result<Lock, LockError> {
     let mut file = file::open(OpenOptions::new().read(true).write(true).create(true).mode(0o600), 0, path)?;
     let meta = file.metadata().map_err(|source| FileError::Io { action: "look at", path: path.to_owned(), source })?;
     file::check(path, &meta, trust, meta.is_file(), "a regular file")?;
+    let undisturbed = Undisturbed::begin();
     let deadline = monotonic().saturating_add(PATIENCE);
     loop {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => return Ok(Lock(lock)),
+            Ok(lock) => return Ok(Lock { _file: lock, _undisturbed: undisturbed }),
             Err((back, Errno::EWOULDBLOCK)) if monotonic() < deadline => file = back,
             Err((_, Errno::EWOULDBLOCK)) => return Err(LockError::Busy),
             Err((_, errno)) => {

@@ -1,0 +1,72 @@
+//! su and sudo run with the caller's real uid: the caller must not be able to stop them while they hold another user's lock.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test fails, and talks, where it must"
+)]
+
+use std::{
+    env,
+    io::{BufRead, BufReader, Write},
+    os::unix::process::CommandExt,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use authflow_host::{file::Trust, lock};
+use nix::unistd::{Uid, geteuid, getresuid, setresuid};
+
+const CALLER: u32 = 65_534;
+const LOCK: &str = "AUTHFLOW_TEST_LOCK";
+
+/// What su is to its caller, when started again by the test below; nothing otherwise.
+#[test]
+fn the_set_uid_program() {
+    let Some(path) = env::var_os(LOCK) else { return };
+    setresuid(Uid::from_raw(CALLER), Uid::from_raw(0), Uid::from_raw(0)).unwrap();
+    let held = lock::take(Path::new(&path), Trust::root()).unwrap();
+    tell("held");
+    drop(held);
+    assert_eq!(getresuid().unwrap().real.as_raw(), CALLER);
+    tell("released");
+}
+
+/// Says where it is, and waits to be sent on.
+fn tell(place: &str) {
+    println!("\n{place}");
+    std::io::stdout().flush().unwrap();
+    std::io::stdin().read_line(&mut String::new()).unwrap();
+}
+
+#[test]
+fn the_caller_of_a_set_uid_program_cannot_stop_it_while_it_holds_a_lock() {
+    if !geteuid().is_root() {
+        eprintln!("left out: a set-uid program needs root");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut program = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "the_set_uid_program", "--nocapture"])
+        .env(LOCK, folder.path().join("alice.lock"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = program.id().to_string();
+    let caller_may_signal = || Command::new("/bin/kill").uid(CALLER).args(["-0", &pid]).status().unwrap().success();
+    let (mut go_on, told) = (program.stdin.take().unwrap(), program.stdout.take().unwrap());
+    let mut lines = BufReader::new(told).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line == "held"));
+    let while_held = caller_may_signal();
+    go_on.write_all(b"\n").unwrap();
+    assert!(lines.any(|line| line == "released"));
+    let afterwards = caller_may_signal();
+    drop(go_on);
+    // To its end, or the program would be ended by the pipe.
+    assert_eq!(lines.filter(|line| line.contains("FAILED")).count(), 0);
+    assert!(program.wait().unwrap().success());
+    assert!(!while_held, "the caller reaches the process that holds the lock");
+    assert!(afterwards, "the real uid was not given back");
+}
