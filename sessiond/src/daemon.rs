@@ -49,6 +49,18 @@ pub(crate) struct Daemon {
     todo: mpsc::UnboundedSender<Action>,
 }
 
+/// A session as it is now.
+pub(crate) struct Inspected {
+    /// The session.
+    pub(crate) session: Session,
+    /// Its processes.
+    pub(crate) members: Vec<ProcessId>,
+    /// Its ttys.
+    pub(crate) ttys: BTreeSet<Tty>,
+    /// All processes around them.
+    pub(crate) snapshot: Snapshot,
+}
+
 /// What belongs together under the one lock.
 #[derive(Default)]
 struct Core {
@@ -360,16 +372,16 @@ impl Daemon {
         core.ttys.remove(&id);
     }
 
-    /// The session, its processes and its ttys as they are now.
+    /// The session as it is now. `None` if there is none of that id.
     #[must_use]
-    pub(crate) fn inspect(&self, id: SessionId) -> Option<(Session, Vec<ProcessId>, BTreeSet<Tty>, Snapshot)> {
+    pub(crate) fn inspect(&self, id: SessionId) -> Option<Inspected> {
         let snapshot = Snapshot::take();
         let core = self.core();
         let session = core.registry.find(id)?.clone();
-        let found = members(&session, core.registry.iter(), &core.known, &snapshot);
-        let look = core.activity.peek(&session, &found, &snapshot, SystemClock.now());
+        let members = members(&session, core.registry.iter(), &core.known, &snapshot);
+        let ttys = core.activity.peek(&session, &members, &snapshot, SystemClock.now()).ttys;
         drop(core);
-        Some((session, found, look.ttys, snapshot))
+        Some(Inspected { session, members, ttys, snapshot })
     }
 
     /// What a session shows, looked up now. `None` if there is none of that id.

@@ -1,6 +1,6 @@
 //! Carries the registry's actions out, in order: words to terminals, signals to processes, announcements to the bus.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fs, sync::Arc, time::Duration};
 
 use authflow_bus::session_path;
 use authflow_core::session::{Action, EndReason, Manner, SessionId, Step};
@@ -11,12 +11,15 @@ use zbus::Connection;
 
 use crate::{
     bus::{Announcement, announce, serve_session, withdraw_session},
-    daemon::Daemon,
+    daemon::{Daemon, Inspected},
     leader::{Held, process_of},
     log::{Line, visible},
     members::scope,
     tty::Tty,
 };
+
+/// How often the last step looks for processes that were born meanwhile, before it waits for the next one.
+const MOST_PASSES: usize = 32;
 
 /// Carries out what comes through `todo`, for as long as the daemon lives.
 pub(crate) async fn run(daemon: Arc<Daemon>, connection: Connection, mut todo: mpsc::UnboundedReceiver<Action>) {
@@ -42,7 +45,7 @@ pub(crate) async fn run(daemon: Arc<Daemon>, connection: Connection, mut todo: m
 }
 
 fn warn(daemon: &Daemon, id: SessionId, limit: EndReason, left: Duration) {
-    let Some((_, _, ttys, _)) = daemon.inspect(id) else { return };
+    let Some(Inspected { ttys, .. }) = daemon.inspect(id) else { return };
     let left = in_words(left);
     let text = if limit == EndReason::Idle {
         format!("authflow: nobody is using this session; it ends in {left}. Press a key to keep it.")
@@ -54,7 +57,7 @@ fn warn(daemon: &Daemon, id: SessionId, limit: EndReason, left: Duration) {
 }
 
 fn farewell(daemon: &Daemon, id: SessionId, reason: EndReason, message: Option<&str>) {
-    let Some((_, _, ttys, _)) = daemon.inspect(id) else { return };
+    let Some(Inspected { ttys, .. }) = daemon.inspect(id) else { return };
     let why = match reason {
         EndReason::Idle => "nobody used it",
         EndReason::Lifetime => "its login is too old",
@@ -76,43 +79,60 @@ fn tell<'a>(ttys: impl IntoIterator<Item = &'a Tty>, text: &str) {
 }
 
 fn strike(daemon: &Arc<Daemon>, id: SessionId, manner: Manner, step: Step) {
-    let Some((session, members, ttys, snapshot)) = daemon.inspect(id) else { return };
-    let leader = process_of(session.leader);
-    let is_on_a_tty = |member: &ProcessId| {
-        let tty = snapshot.find(member.pid).and_then(|process| Tty::of_device(process.tty));
-        tty.is_some_and(|tty| ttys.contains(&tty))
-    };
-    let targets = members.into_iter().filter(|member| match (manner, step) {
-        (Manner::Terminate, _) => true,
-        // What detached itself from the terminal lives on; what ignores the hang-up loses its terminal with the leader.
-        (Manner::Hangup, Step::Hangup) => *member == leader || is_on_a_tty(member),
-        (Manner::Hangup, Step::Term | Step::Kill) => *member == leader,
-    });
-    let struck: Vec<Held> = targets.filter_map(|target| Held::by_id(target).ok()).collect();
-    for held in &struck {
-        match step {
-            Step::Hangup => held.signal(Signal::HUP),
-            Step::Term => held.signal(Signal::TERM),
-            Step::Kill => held.signal(Signal::KILL),
+    let mut struck: BTreeMap<ProcessId, Held> = BTreeMap::new();
+    // What is told to end may fork before it does: the last step repeats until it finds nothing new.
+    let passes = if step == Step::Kill { MOST_PASSES } else { 1 };
+    for _ in 0..passes {
+        let Some(found) = daemon.inspect(id) else { break };
+        let targets = targets(&found, manner, step).into_iter().filter(|target| !struck.contains_key(target));
+        let held: Vec<Held> = targets.filter_map(|target| Held::by_id(target).ok()).collect();
+        if held.is_empty() {
+            break;
         }
-        // A stopped process hears nothing else.
-        held.signal(Signal::CONT);
-    }
-    if (manner, step) == (Manner::Terminate, Step::Kill)
-        && let Some(scope) = scope(&session)
-    {
-        kill_scope(&snapshot, &scope);
+        held.iter().for_each(|held| signal(held, step));
+        if (manner, step) == (Manner::Terminate, Step::Kill) {
+            kill_scope(&found);
+        }
+        struck.extend(held.into_iter().map(|held| (held.id(), held)));
     }
     daemon
         .log
         .write(&Line::info("struck").with("session", id).with("step", step_word(step)).with("processes", struck.len()));
-    daemon.look_when_gone(id, struck);
+    daemon.look_when_gone(id, struck.into_values().collect());
+}
+
+/// The processes that this step of an end is for.
+fn targets(found: &Inspected, manner: Manner, step: Step) -> Vec<ProcessId> {
+    let Inspected { session, members, ttys, snapshot } = found;
+    let leader = process_of(session.leader);
+    // A tmux server has terminals of its own for what runs in it, and left the leader's family: it lives on with all of them.
+    let hangs_on_a_tty = |member: &ProcessId| {
+        let tty = snapshot.find(member.pid).and_then(|process| Tty::of_device(process.tty));
+        tty.is_some_and(|tty| ttys.contains(&tty)) && snapshot.ancestors(member.pid).any(|pid| pid == leader.pid)
+    };
+    let is_target = |member: &&ProcessId| match (manner, step) {
+        (Manner::Terminate, _) => true,
+        // What detached itself from the terminal lives on; what ignores the hang-up loses its terminal with the leader.
+        (Manner::Hangup, Step::Hangup) => **member == leader || hangs_on_a_tty(member),
+        (Manner::Hangup, Step::Term | Step::Kill) => **member == leader,
+    };
+    members.iter().filter(is_target).copied().collect()
+}
+
+fn signal(held: &Held, step: Step) {
+    held.signal(match step {
+        Step::Hangup => Signal::HUP,
+        Step::Term => Signal::TERM,
+        Step::Kill => Signal::KILL,
+    });
+    // A stopped process hears nothing else.
+    held.signal(Signal::CONT);
 }
 
 /// Ends a scope as a whole, which no fork escapes. It is the session's own: logind names our leader as its leader.
-fn kill_scope(snapshot: &crate::snapshot::Snapshot, scope: &str) {
-    if let Some(process) = snapshot.iter().find(|process| process.cgroup.ends_with(scope)) {
-        let _no_such_cgroup = fs::write(format!("/sys/fs/cgroup{}/cgroup.kill", process.cgroup), "1");
+fn kill_scope(found: &Inspected) {
+    if let Some(scope) = scope(&found.session, &found.snapshot) {
+        let _no_such_cgroup = fs::write(format!("/sys/fs/cgroup{scope}/cgroup.kill"), "1");
     }
 }
 

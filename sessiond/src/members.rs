@@ -45,7 +45,7 @@ pub(crate) fn members<'a>(
     snapshot: &Snapshot,
 ) -> Vec<ProcessId> {
     let others: Vec<&Session> = others.filter(|other| other.id != session.id).collect();
-    let look = Look { session, others: &others, known, snapshot, scope: scope(session) };
+    let look = Look { session, others: &others, known, snapshot, scope: scope(session, snapshot) };
     snapshot.iter().filter(|process| look.is_member(process)).map(|process| process.id).collect()
 }
 
@@ -80,8 +80,7 @@ impl Look<'_> {
     }
 
     fn is_in_scope(&self, process: &Process) -> bool {
-        self.scope.as_ref().is_some_and(|scope| process.cgroup.ends_with(scope.as_str()))
-            && self.session.opening.class != Class::Nested
+        self.session.opening.class != Class::Nested && self.scope.as_ref().is_some_and(|scope| process.cgroup == *scope)
     }
 
     fn has_the_audit_id(&self, process: &Process) -> bool {
@@ -135,14 +134,19 @@ impl Look<'_> {
     }
 }
 
-/// The end of the cgroup's path of the session's scope, if logind names our leader as its leader. Only then is it this session's.
+/// The cgroup of the session's scope, if logind names our leader as its leader. Only then is it this session's.
+///
+/// The whole path: in the part of the tree that systemd leaves to a user anybody makes a folder with the name of another's scope.
 #[must_use]
-pub(crate) fn scope(session: &Session) -> Option<String> {
+pub(crate) fn scope(session: &Session, snapshot: &Snapshot) -> Option<String> {
     let id = session.logind_id.as_deref().filter(|id| id.bytes().all(|byte| byte.is_ascii_alphanumeric()))?;
     // What libsystemd reads as well for sd_session_get_leader(3).
     let text = fs::read_to_string(format!("/run/systemd/sessions/{id}")).ok()?;
-    let leader = text.lines().find_map(|line| line.strip_prefix("LEADER="))?;
-    (leader.trim().parse() == Ok(session.leader.pid)).then(|| format!("/session-{id}.scope"))
+    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u32>().ok());
+    // In a container systemd's own tree begins below the machine's.
+    let root = snapshot.find(1)?.cgroup.strip_suffix("/init.scope")?;
+    let uid = field("UID=")?;
+    (field("LEADER=")? == session.leader.pid).then(|| format!("{root}/user.slice/user-{uid}.slice/session-{id}.scope"))
 }
 
 /// logind's session id of a process in that cgroup.
