@@ -1,0 +1,142 @@
+//! What cannot be written down is not granted: the kernel refuses in each way it knows, and the login is denied with the cause told.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test fails, and talks, where it must"
+)]
+
+mod login;
+
+use std::{
+    env, fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::Path,
+    process::Command,
+};
+
+use authflow_core::flow::{Denial, Verdict};
+use login::{Login, records};
+use nix::unistd::geteuid;
+
+const ROOT: &str = "ROOT_OF_TEST";
+
+/// The login, when started again by [`told_under`]; nothing otherwise.
+#[test]
+fn the_login() {
+    let Some(root) = env::var_os(ROOT) else { return };
+    match Login::new().settle(&records(Path::new(&root))) {
+        Ok(Verdict::Granted(_)) => println!("\ntold: granted"),
+        Ok(Verdict::Denied(why)) => println!("\ntold: denied: {why}"),
+        Err(error) => println!("\ntold: {error}"),
+    }
+}
+
+const SHELL: &[&str] = &["/bin/sh"];
+/// A shell whose mounts are nobody else's, and gone when it ends.
+const OWN_MOUNTS: &[&str] = &["unshare", "--mount", "/bin/sh"];
+
+/// What a login tells that runs behind those shell commands, with its files in `folder`, which the commands know as `$ROOT_OF_TEST`.
+fn told_under(shell: &[&str], commands: &str, folder: &Path) -> String {
+    let script = format!("{commands}\nexec \"$0\" --exact the_login --nocapture");
+    let output = Command::new("/usr/bin/env")
+        .args(shell)
+        .args(["-ec", &script])
+        .arg(env::current_exe().unwrap())
+        .env(ROOT, folder)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let told = text.lines().find_map(|line| line.strip_prefix("told: ")).map(str::to_owned);
+    told.unwrap_or_else(|| format!("{text}{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+/// A machine on which somebody else has used the lock and the state already, so that only the write itself can fail.
+fn used_machine() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    records(folder.path()).update_state("alice", |state| state.last_steps.insert("phone".into(), 1)).unwrap();
+    folder
+}
+
+/// The code is still good, and nothing lies about.
+fn assert_nothing_happened(folder: &Path) {
+    assert_eq!(records(folder).state("alice").unwrap().last_steps.get("phone"), Some(&1));
+    assert!(!folder.join("var/lib/authflow/state/.alice.new").exists());
+    assert!(matches!(Login::new().settle(&records(folder)), Ok(Verdict::Granted(_))));
+}
+
+#[test]
+fn a_write_that_is_cut_short_denies() {
+    let folder = used_machine();
+    let told = told_under(SHELL, "trap '' XFSZ; ulimit -f 0", folder.path());
+    assert!(told.contains("cannot write") && told.contains("File too large"), "{told}");
+    assert_nothing_happened(folder.path());
+}
+
+#[test]
+fn a_full_disk_denies_and_is_named() {
+    if !is_root("a disk of its own") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    // Room for the folders and the lock, and none for a byte in a file.
+    let full =
+        "mount -t tmpfs -o size=4k,mode=700 none \"$ROOT_OF_TEST\"; head -c 4096 /dev/zero > \"$ROOT_OF_TEST/filler\"";
+    let told = told_under(OWN_MOUNTS, full, folder.path());
+    assert!(told.contains("cannot write") && told.contains("No space left on device"), "{told}");
+}
+
+#[test]
+fn a_read_only_disk_denies_and_is_named() {
+    if !is_root("a disk of its own") {
+        return;
+    }
+    let folder = used_machine();
+    let read_only = "mount --bind \"$ROOT_OF_TEST\" \"$ROOT_OF_TEST\"; mount -o remount,bind,ro \"$ROOT_OF_TEST\"";
+    let told = told_under(OWN_MOUNTS, read_only, folder.path());
+    assert!(told.contains("Read-only file system"), "{told}");
+    assert_nothing_happened(folder.path());
+}
+
+fn is_root(for_what: &str) -> bool {
+    let is_root = geteuid().is_root();
+    if !is_root {
+        eprintln!("left out: {for_what} needs root");
+    }
+    is_root
+}
+
+#[test]
+fn a_state_that_is_cut_short_linked_or_open_to_others_denies() {
+    let folder = used_machine();
+    let state = folder.path().join("var/lib/authflow/state/alice");
+    let text = fs::read_to_string(&state).unwrap();
+    let told = || Login::new().settle(&records(folder.path())).unwrap_err().to_string();
+
+    for cut in [0, 1, text.len() / 2, text.len() - 1] {
+        fs::write(&state, &text[..cut]).unwrap();
+        assert!(told().contains("cut short"), "{}", told());
+    }
+    fs::write(&state, &text).unwrap();
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o622)).unwrap();
+    assert!(told().contains("mode is 0622"), "{}", told());
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::rename(&state, folder.path().join("elsewhere")).unwrap();
+    symlink(folder.path().join("elsewhere"), &state).unwrap();
+    assert!(told().contains("symbolic link"), "{}", told());
+
+    fs::rename(folder.path().join("elsewhere"), &state).unwrap();
+    assert!(matches!(Login::new().settle(&records(folder.path())), Ok(Verdict::Granted(_))), "it was only in the way");
+    assert!(matches!(Login::new().settle(&records(folder.path())), Ok(Verdict::Denied(Denial::CodeUsed))));
+}
+
+#[test]
+fn a_lock_that_is_a_link_denies() {
+    let folder = used_machine();
+    let lock = folder.path().join("var/lib/authflow/state/alice.lock");
+    fs::remove_file(&lock).unwrap();
+    symlink("/dev/null", &lock).unwrap();
+    let told = Login::new().settle(&records(folder.path())).unwrap_err().to_string();
+    assert!(told.contains("symbolic link"), "{told}");
+}
