@@ -52,7 +52,7 @@ install:
 	install -m 0644 conf/pam.d/*.example $(DESTDIR)$(PREFIX)/share/doc/authflow/examples/pam.d/
 
 demo: deps build
-	@bash packaging/demo.sh
+	@AUTHFLOW_E2E=1 INTERACTIVE=$(INTERACTIVE) $(CARGO) run --quiet --locked -p authflow-tests --example demo
 
 test: deps build
 	AUTHFLOW_E2E=1 $(CARGO) test --workspace --locked
