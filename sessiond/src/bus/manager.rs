@@ -15,7 +15,11 @@ use super::{
     caller::{Caller, Callers},
     polkit,
 };
-use crate::{daemon::Daemon, leader::Held, log::Line};
+use crate::{
+    daemon::Daemon,
+    leader::Held,
+    log::{Line, visible},
+};
 
 /// The manager's object.
 pub(crate) struct Manager {
@@ -269,7 +273,8 @@ pub(super) fn extend(daemon: &Arc<Daemon>, caller: &Caller, id: SessionId) -> Re
 pub(super) fn revoke(daemon: &Arc<Daemon>, caller: &Caller, id: SessionId, message: &str) -> Result<(), Error> {
     // By name where there is one; the daemon asks no name service for it, which might hang.
     let by = if caller.uid == 0 { "root".to_owned() } else { format!("uid {}", caller.uid) };
-    let message: String = message.chars().take(512).collect();
+    // It goes to terminals, logs and tables.
+    let message = visible(message);
     daemon.revoke(id, &by, &message).map_err(|_ended| no_such())
 }
 

@@ -1,9 +1,16 @@
 //! `org.authflow.sessiond1.Session`: one session. Every property is authorised like every method, and looked up when it is read.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use authflow_bus::{Error, SessionInfo};
-use authflow_core::session::SessionId;
+use authflow_core::{
+    session::SessionId,
+    time::{BootTime, Clock},
+};
+use authflow_host::clock::SystemClock;
 use zbus::{Connection, message::Header};
 
 use super::{
@@ -18,20 +25,45 @@ pub(crate) struct SessionObject {
     daemon: Arc<Daemon>,
     callers: Arc<Callers>,
     id: SessionId,
+    shown: Mutex<Option<Shown>>,
 }
+
+/// What was shown last, to whom and when.
+struct Shown {
+    to: String,
+    at: BootTime,
+    info: SessionInfo,
+}
+
+/// `GetAll` asks for every property by itself. Within so short a time it is one question: one look, one authorisation, one call that counts.
+const ONE_QUESTION: Duration = Duration::from_millis(100);
 
 type Asked<'a> = (Option<Header<'a>>, &'a Connection);
 
 impl SessionObject {
     pub(super) const fn new(daemon: Arc<Daemon>, callers: Arc<Callers>, id: SessionId) -> Self {
-        Self { daemon, callers, id }
+        Self { daemon, callers, id, shown: Mutex::new(None) }
     }
 
     /// What the session shows to whoever asks, if they may see it.
     async fn shown(&self, (header, connection): Asked<'_>) -> Result<SessionInfo, Error> {
         let header = header.ok_or_else(no_such)?;
+        let to = header.sender().ok_or_else(no_such)?.to_string();
+        if let Some(info) = self.shown_just_now(&to) {
+            return Ok(info);
+        }
         self.authorised(Verb::See, &header, connection).await?;
-        self.daemon.info(self.id).ok_or_else(no_such)
+        let info = self.daemon.info(self.id).ok_or_else(no_such)?;
+        let shown = Shown { to, at: SystemClock.now().boot, info: info.clone() };
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown);
+        Ok(info)
+    }
+
+    fn shown_just_now(&self, to: &str) -> Option<SessionInfo> {
+        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_one =
+            |shown: &&Shown| shown.to == to && SystemClock.now().boot.saturating_since(shown.at) < ONE_QUESTION;
+        shown.as_ref().filter(is_one).map(|shown| shown.info.clone())
     }
 
     async fn authorised(&self, verb: Verb, header: &Header<'_>, connection: &Connection) -> Result<Caller, Error> {
