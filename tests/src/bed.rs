@@ -53,6 +53,11 @@ impl Bed {
         Self { script, first, cgroup }
     }
 
+    /// The first process inside, as the host sees it.
+    pub(crate) fn first(&self) -> u32 {
+        self.first
+    }
+
     /// Where the host finds what is `inside` the bed. Absolute links on the way would lead out of it: name what they name.
     pub(crate) fn path(&self, inside: impl AsRef<Path>) -> PathBuf {
         let inside = inside.as_ref();

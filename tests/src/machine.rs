@@ -152,6 +152,12 @@ impl Machine {
         self.bed.path(inside)
     }
 
+    /// The machine's first process, as the host sees it.
+    #[must_use]
+    pub fn first_process(&self) -> u32 {
+        self.bed.first()
+    }
+
     /// What was logged since the machine started.
     #[must_use]
     pub fn log(&self) -> String {
