@@ -4,6 +4,7 @@
 use std::{
     fmt::{self, Write as _},
     io::Write as _,
+    os::unix::net::UnixDatagram,
     sync::{Mutex, PoisonError},
 };
 
@@ -67,10 +68,12 @@ pub(crate) fn visible(text: &str) -> String {
     text.chars().take(512).map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
+type Syslog = Logger<LoggerBackend, Formatter3164>;
+
 /// Where lines go.
 pub(crate) struct Log {
     to_stderr: bool,
-    syslog: Mutex<Option<Logger<LoggerBackend, Formatter3164>>>,
+    syslog: Mutex<Option<Syslog>>,
 }
 
 impl Log {
@@ -86,29 +89,40 @@ impl Log {
             let _lost = writeln!(std::io::stderr(), "{}", line.text);
         }
         let mut logger = self.syslog.lock().unwrap_or_else(PoisonError::into_inner);
-        if logger.is_none() {
-            *logger = connect();
-        }
-        let written = logger.as_mut().map(|logger| match line.urgency {
-            Urgency::Info => logger.info(&line.text),
-            Urgency::Warning => logger.warning(&line.text),
-            Urgency::Error => logger.err(&line.text),
-        });
-        // The socket does not survive a restart of syslog: the next line gets a new one.
-        if matches!(written, Some(Err(_))) {
-            *logger = connect();
+        // The socket does not survive a restart of syslog: a line that fails gets a second try on a new one.
+        for _ in 0..2 {
+            if logger.is_none() {
+                *logger = connect().ok();
+            }
+            let Some(there) = logger.as_mut() else { return };
+            if send(there, line).is_ok() {
+                return;
+            }
+            *logger = None;
         }
     }
 }
 
-fn connect() -> Option<Logger<LoggerBackend, Formatter3164>> {
-    syslog::unix(Formatter3164 {
+fn send(logger: &mut Syslog, line: &Line) -> syslog::Result<()> {
+    match line.urgency {
+        Urgency::Info => logger.info(&line.text),
+        Urgency::Warning => logger.warning(&line.text),
+        Urgency::Error => logger.err(&line.text),
+    }
+}
+
+/// The crate's own socket would wait for a reader: a syslog that hangs must not take the daemon with it.
+fn connect() -> std::io::Result<Syslog> {
+    let socket = UnixDatagram::unbound()?;
+    socket.set_nonblocking(true)?;
+    socket.connect("/dev/log")?;
+    let formatter = Formatter3164 {
         facility: Facility::LOG_AUTHPRIV,
         hostname: None,
         process: "authflow-sessiond".to_owned(),
         pid: std::process::id(),
-    })
-    .ok()
+    };
+    Ok(Logger::new(LoggerBackend::Unix(socket), formatter))
 }
 
 #[cfg(test)]

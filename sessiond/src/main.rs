@@ -100,6 +100,7 @@ async fn run(log: Log, paths: Paths) -> Result<(), Failure> {
     if let Err(error) = file::ensure_folder(&paths.state_home(), 0o755) {
         log.write(&Line::error("state-folder").with("why", &error));
     }
+    raise_descriptor_limit();
     let (todo, actions) = mpsc::unbounded_channel();
     let daemon = Daemon::new(log, paths, process::boot_id()?, todo);
     daemon.restore();
@@ -129,6 +130,13 @@ async fn run(log: Log, paths: Paths) -> Result<(), Failure> {
     // Sessions go on without us: nothing is ended here.
     daemon.log.write(&Line::info("stopped").with("sessions", daemon.count()));
     Ok(())
+}
+
+/// Each session's leader is held by a descriptor, and the usual limit would be reached with a thousand.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let _what_is_left_must_do = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
 /// The bus that the configuration names. A broken configuration must not keep the daemon away: limits come with the logins.
