@@ -9,7 +9,7 @@ use crate::{
     dict::{BadDict, Dict},
 };
 
-/// A session's properties. Times are microseconds of wall clock; [`NONE`](crate::NONE) is "no limit" and "never".
+/// A session's properties. Times are microseconds of wall clock; [`NONE`] is "no limit" and "never".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionInfo {
     /// 32 hexadecimal digits.
