@@ -177,12 +177,17 @@ impl<'a> Desk<'a> {
     fn decide(&self, answered: Answered, account: Option<&Account>, is_ruled: bool) -> Result<Verdict, DeskError> {
         let holder = self.holder(account, is_ruled)?;
         let password = answered.password(&holder.keys).unwrap_or_default();
-        let hash = self.hash(&password, &holder, account)?;
+        let Hashed { outcome, outdated } = self.hash(&password, &holder, account)?;
         let given = answered.subject().user.clone();
         let slot = account.map_or(Slot::Decoy(&given), |account| Slot::User(&account.name));
         let terms = Terms { throttle: self.config.throttle, skew: self.config.totp.skew };
-        let judge = |state: &_| answered.judge(hash, &holder, state, (&terms, self.clock.now().wall));
-        Ok(self.records.settle(slot, judge)?)
+        let judge = |state: &_| answered.judge(outcome, &holder, state, (&terms, self.clock.now().wall));
+        let verdict = self.records.settle(slot, judge)?;
+        if let (Verdict::Granted(_), Some(account), Some(old)) = (&verdict, account, outdated) {
+            // It is decided; a record that cannot be written now is renewed by a later login.
+            let _renewed_or_not = self.renew(account, &password, &old);
+        }
+        Ok(verdict)
     }
 
     fn holder(&self, account: Option<&Account>, is_ruled: bool) -> Result<Holder, DeskError> {
@@ -202,7 +207,7 @@ impl<'a> Desk<'a> {
 
     /// Compares the password with the hash of the first source that has one. Everybody costs the same: one Argon2 computation, and where the
     /// system's own hashes count, one of those; a stand-in takes the place of what a user does not have.
-    fn hash(&self, password: &Secret, holder: &Holder, account: Option<&Account>) -> Result<HashOutcome, DeskError> {
+    fn hash(&self, password: &Secret, holder: &Holder, account: Option<&Account>) -> Result<Hashed, DeskError> {
         let own = holder.keys.password.as_ref().filter(|_| self.uses(Source::Authflow)).map(|own| own.hash.clone());
         let has_own = own.is_some();
         let hash = own.unwrap_or_else(|| PasswordHash::impossible(self.config.password.cost));
@@ -225,7 +230,26 @@ impl<'a> Desk<'a> {
             Source::Shadow => shadow_matches,
         };
         let matches = self.config.password.sources.iter().find_map(by_source).unwrap_or(false);
-        Ok(if matches { HashOutcome::Matched } else { HashOutcome::Mismatched })
+        let outcome = if matches { HashOutcome::Matched } else { HashOutcome::Mismatched };
+        let outdated = (has_own && own_matches && hash.cost().is_below(self.config.password.cost)).then_some(hash);
+        Ok(Hashed { outcome, outdated })
+    }
+
+    /// Replaces the hash of a password that was just given by one of the cost that is asked for now; not if it has been changed meanwhile,
+    /// and not where configuration management owns the record.
+    fn renew(&self, account: &Account, password: &Secret, old: &PasswordHash) -> Result<(), DeskError> {
+        if self.records.is_managed(&account.name)? {
+            return Ok(());
+        }
+        let cost = self.config.password.cost;
+        let mut memory = HashMemory::new(cost.blocks())?;
+        let new = PasswordHash::create(cost, random::bytes()?, password, memory.blocks())?;
+        self.records.update(&account.name, |record| {
+            if let Some(kept) = record.password.as_mut().filter(|kept| kept.hash == *old) {
+                kept.hash = new;
+            }
+            Ok(())
+        })
     }
 
     fn uses(&self, source: Source) -> bool {
@@ -239,6 +263,13 @@ impl<'a> Desk<'a> {
         let entry = shadow::by_name(&account.name).map_err(DeskError::Shadow)?;
         Ok(entry.filter(shadow::Entry::has_password).map(|entry| entry.hash))
     }
+}
+
+/// What came of hashing.
+struct Hashed {
+    outcome: HashOutcome,
+    /// The user's own hash, if the password is the one and hashes cost more now.
+    outdated: Option<PasswordHash>,
 }
 
 /// The name that the account itself goes by. Name services may know one user under several spellings (`Alice`, `alice@example.org`);

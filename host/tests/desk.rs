@@ -16,7 +16,7 @@ use authflow_core::{
     config::{Config, Text},
     factor::{Factor, Factors},
     flow::{Denial, Manner, Prompt, Verdict},
-    password::PasswordHash,
+    password::{Cost, PasswordHash},
     rule::Remote,
     secret::Secret,
     time::{BootTime, Clock, Now, WallTime},
@@ -176,6 +176,23 @@ fn a_name_that_is_no_user_is_asked_the_same_and_leaves_a_decoy_alone() {
     let decoys = names.iter().filter(|name| name.as_encoded_bytes().starts_with(b"=decoy-")).count();
     assert!(decoys >= 2, "a state and a lock");
     assert_eq!(names.len(), before + decoys, "{names:?}");
+}
+
+#[test]
+fn a_login_renews_a_hash_that_costs_less_than_asked_for_now() {
+    let mut machine = Machine::new();
+    let cost = |machine: &Machine| {
+        machine.records.authenticators(&machine.user).unwrap().unwrap().password.unwrap().hash.cost()
+    };
+    let dearer = Cost::new(20 * 1024, 2).unwrap();
+    machine.config.password.cost = dearer;
+    let denied = machine.denial_for(&machine.user, Script::password_and_code(PASSWORD, "000000"));
+    assert_eq!((denied, cost(&machine)), (Denial::WrongCode, Cost::default()), "who is not let in changes nothing");
+    let granted = machine.verdict_for(&machine.user, Script::password_and_code(PASSWORD, CODE));
+    assert!(matches!(granted, Verdict::Granted(_)));
+    assert_eq!(cost(&machine), dearer);
+    let again = machine.denial_for(&machine.user, Script::password_and_code(PASSWORD, CODE));
+    assert_eq!(again, Denial::CodeUsed, "and the password is still the one");
 }
 
 #[test]
