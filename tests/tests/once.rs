@@ -1,0 +1,41 @@
+//! A code passes once, at a real sshd, however many come with it at the same time.
+
+use authflow_tests::Machine;
+
+const RULE: &str = r#"
+[throttle]
+attempts = 10
+[[rule]]
+name = "ssh"
+service = ["sshd"]
+methods = [["password", "totp"]]
+"#;
+
+#[test]
+fn of_many_clients_with_one_code_one_gets_in() {
+    let Some(plan) = Machine::overlay() else { return };
+    let machine = plan
+        .user("alice")
+        .config(RULE)
+        .sshd("KbdInteractiveAuthentication yes\nPasswordAuthentication no\nMaxStartups 100")
+        .start();
+    let mut phone = machine.enroll("alice");
+    for _round in 0..2 {
+        let mut clients: Vec<_> = (0..8).map(|_| machine.ssh("alice", &["echo", "in-$((6*7))"])).collect();
+        for client in &mut clients {
+            client.expect("Password: ");
+            client.type_line(machine.password());
+        }
+        for client in &mut clients {
+            client.expect("Verification code: ");
+        }
+        let code = phone.code();
+        for client in &mut clients {
+            client.type_line(&code);
+        }
+        let admitted = clients.iter_mut().filter_map(|client| client.end().success().then(|| client.sees("in-42")));
+        assert_eq!(admitted.collect::<Vec<_>>(), [true]);
+        let _ = machine.run(["authflow", "user", "unlock", "alice"]).success();
+    }
+    assert_eq!(machine.log().matches("event=granted").count(), 2, "{}", machine.log());
+}

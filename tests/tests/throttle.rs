@@ -1,0 +1,48 @@
+//! Guessing is stopped at the source it comes from; the user gets in from elsewhere, and an administrator lifts the lock.
+
+use authflow_tests::Machine;
+
+const RULE: &str = r#"
+[throttle]
+attempts = 2
+[[rule]]
+name = "ssh"
+service = ["sshd"]
+methods = [["password", "totp"]]
+"#;
+
+const SSHD: &str = "KbdInteractiveAuthentication yes\nPasswordAuthentication no";
+
+#[test]
+fn failures_lock_their_source_alone_until_an_admin_unlocks() {
+    let Some(plan) = Machine::overlay() else { return };
+    let machine = plan.user("alice").config(RULE).sshd(SSHD).start();
+    let mut phone = machine.enroll("alice");
+    for _ in 0..2 {
+        assert!(!login(&machine, "127.0.0.1", "a guess", &phone.wrong_code()));
+    }
+    // The right answers from there are too late, and burn no code.
+    let code = phone.code();
+    assert!(!login(&machine, "127.0.0.1", machine.password(), &code));
+    machine.logged(&["user=alice", "locked for this source until"]);
+    assert!(login(&machine, "127.0.0.2", machine.password(), &code));
+    let _ = machine.run(["authflow", "user", "unlock", "alice"]).success();
+    assert!(login(&machine, "127.0.0.1", machine.password(), &phone.code()));
+}
+
+#[test]
+fn junk_that_sshd_sends_for_a_refused_user_counts_for_nothing() {
+    let Some(plan) = Machine::overlay() else { return };
+    let machine = plan.user("alice").config(RULE).sshd(&format!("{SSHD}\nDenyUsers alice")).start();
+    let mut phone = machine.enroll("alice");
+    for _ in 0..3 {
+        assert!(!login(&machine, "127.0.0.1", machine.password(), &phone.wrong_code()));
+    }
+    machine.restart_sshd(SSHD);
+    assert!(login(&machine, "127.0.0.1", machine.password(), &phone.code()));
+}
+
+fn login(machine: &Machine, from: &str, password: &str, code: &str) -> bool {
+    let mut client = machine.ssh("alice", &["-b", from, "true"]);
+    client.answer_all(&[("Password: ", password), ("Verification code: ", code)]).success()
+}
