@@ -1,12 +1,13 @@
 //! The store behind one promise: the daemon goes on whatever the disk does. What cannot be kept is kept in memory, loudly.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use authflow_core::{
-    session::{Ended, Session},
+    session::{Ended, Session, SessionId},
     time::WallTime,
 };
 
@@ -21,7 +22,15 @@ const RETENTION: Duration = Duration::from_secs(400 * 24 * 3600);
 /// The store, or the memory that stands in for it.
 pub(crate) struct Keeper {
     store: Option<Store>,
-    is_degraded: bool,
+    /// Whether the store is memory that stands in for a file.
+    is_memory: bool,
+    /// What the store refused, the newest of each session: written as soon as it takes something again.
+    owed: BTreeMap<SessionId, Owed>,
+}
+
+enum Owed {
+    Live(Box<Session>),
+    Archive(Box<Ended>, Vec<String>),
 }
 
 impl Keeper {
@@ -37,21 +46,21 @@ impl Keeper {
         });
         match store {
             Ok(store) => {
-                let keeper = Self { store: Some(store), is_degraded: false };
+                let keeper = Self { store: Some(store), is_memory: false, owed: BTreeMap::new() };
                 keeper.expire(now, log);
                 keeper
             }
             Err(error) => {
                 log.write(&Line::error("store-degraded").with("path", path.display()).with("why", &error));
-                Self { store: Store::in_memory().ok(), is_degraded: true }
+                Self { store: Store::in_memory().ok(), is_memory: true, owed: BTreeMap::new() }
             }
         }
     }
 
-    /// Whether something could not be kept.
+    /// Whether something would not survive a restart.
     #[must_use]
-    pub(crate) const fn is_degraded(&self) -> bool {
-        self.is_degraded
+    pub(crate) fn is_degraded(&self) -> bool {
+        self.is_memory || !self.owed.is_empty()
     }
 
     /// The live sessions that were kept.
@@ -72,12 +81,32 @@ impl Keeper {
 
     /// Keeps a session as it is now.
     pub(crate) fn keep(&mut self, session: &Session, log: &Log) {
-        self.attempt(log, |store| store.keep(session));
+        self.settle(session.id, Owed::Live(Box::new(session.clone())), log);
     }
 
     /// Moves a session to the history.
     pub(crate) fn archive(&mut self, ended: &Ended, ttys: &[String], log: &Log) {
-        self.attempt(log, |store| store.archive(ended, ttys));
+        self.settle(ended.session.id, Owed::Archive(Box::new(ended.clone()), ttys.to_vec()), log);
+        self.expire(ended.closed.wall, log);
+    }
+
+    /// Writes this, then what is owed. What the store refuses is owed, in place of what was owed of that session before.
+    fn settle(&mut self, id: SessionId, owed: Owed, log: &Log) {
+        let was_degraded = self.is_degraded();
+        self.owed.insert(id, owed);
+        while let Some((id, owed)) = self.owed.pop_first() {
+            let written = self.attempt(log, |store| match &owed {
+                Owed::Live(session) => store.keep(session),
+                Owed::Archive(ended, ttys) => store.archive(ended, ttys),
+            });
+            if written.is_none() {
+                self.owed.insert(id, owed);
+                return;
+            }
+        }
+        if was_degraded && !self.is_memory {
+            log.write(&Line::warning("store-recovered"));
+        }
     }
 
     fn expire(&self, now: WallTime, log: &Log) {
@@ -87,15 +116,12 @@ impl Keeper {
         }
     }
 
-    /// Does it, and notes whether the disk keeps up. A disk that works again ends the degradation.
+    /// Does it, and tells of a disk that does not keep up.
     fn attempt<T>(&mut self, log: &Log, work: impl FnOnce(&mut Store) -> Result<T, StoreError>) -> Option<T> {
         match work(self.store.as_mut()?) {
             Ok(done) => Some(done),
             Err(error) => {
-                if !self.is_degraded {
-                    log.write(&Line::error("store-degraded").with("why", &error));
-                }
-                self.is_degraded = true;
+                log.write(&Line::error("store-degraded").with("why", &error));
                 None
             }
         }
@@ -111,6 +137,7 @@ fn aside(path: &Path, now: WallTime) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::tests::{ended, session};
 
     #[test]
     fn a_broken_store_is_set_aside_and_a_new_one_begun() {
@@ -120,6 +147,24 @@ mod tests {
         let keeper = Keeper::open(&path, WallTime::from_micros(7_000_000), &Log::new(false));
         assert!(!keeper.is_degraded());
         assert!(folder.path().join("sessions.db.broken-7").exists());
+    }
+
+    #[test]
+    fn what_a_full_disk_refused_is_written_when_there_is_room_again() {
+        let (folder, log) = (tempfile::tempdir().unwrap(), Log::new(false));
+        let path = folder.path().join("sessions.db");
+        let mut keeper = Keeper::open(&path, WallTime::default(), &log);
+        keeper.keep(&session(1), &log);
+        keeper.store.as_ref().unwrap().be_full(true);
+        keeper.keep(&session(2), &log);
+        keeper.archive(&ended(1, 50), &[], &log);
+        assert!(keeper.is_degraded());
+        keeper.store.as_ref().unwrap().be_full(false);
+        keeper.keep(&session(3), &log);
+        assert!(!keeper.is_degraded());
+        drop(keeper);
+        let live: Vec<_> = Keeper::open(&path, WallTime::default(), &log).live(&log);
+        assert_eq!(live, [session(2), session(3)]);
     }
 
     #[test]

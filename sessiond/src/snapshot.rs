@@ -90,7 +90,8 @@ fn read(pid: u32) -> Option<Process> {
     // The program's name may hold blanks and parentheses: the fields are counted from behind it.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let field = |number: usize| fields.get(number.checked_sub(3)?).copied();
-    let cgroup = process::text(pid, "cgroup").ok()?;
+    // A process must not be overlooked because the kernel has no cgroups.
+    let cgroup = process::text(pid, "cgroup").unwrap_or_default();
     Some(Process {
         id: ProcessId { pid, start_time: field(22)?.parse().ok()? },
         parent: field(4)?.parse().ok()?,

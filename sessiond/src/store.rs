@@ -195,7 +195,7 @@ fn micros(time: WallTime) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::{os::unix::fs::PermissionsExt, time::Duration};
 
     use authflow_core::{
@@ -206,7 +206,14 @@ mod tests {
 
     use super::*;
 
-    fn session(n: u8) -> Session {
+    impl Store {
+        /// Makes it a disk that is full, or has room again.
+        pub(crate) fn be_full(&self, is_full: bool) {
+            self.connection.pragma_update(None, "query_only", is_full).unwrap();
+        }
+    }
+
+    pub(crate) fn session(n: u8) -> Session {
         Session {
             id: SessionId::new([n; 16]),
             opening: Opening {
@@ -241,7 +248,7 @@ mod tests {
         }
     }
 
-    fn ended(n: u8, closed_secs: u64) -> Ended {
+    pub(crate) fn ended(n: u8, closed_secs: u64) -> Ended {
         let closed = Now { wall: WallTime::new(Duration::from_secs(closed_secs)), ..Now::default() };
         Ended { session: session(n), reason: EndReason::Revoked, by: Some("root".into()), message: None, closed }
     }
