@@ -130,8 +130,8 @@ pub struct Closing {
     pub due: Option<BootTime>,
     /// When the end began.
     pub began: Now,
-    /// The step that was taken last.
-    pub step: Step,
+    /// The step that was taken last. `None` while its user has only been told.
+    pub step: Option<Step>,
     /// When the next one follows.
     pub next: BootTime,
 }

@@ -269,16 +269,11 @@ impl Registry {
             message: message.clone(),
             due: cause.due,
             began: now,
-            step: Step::Hangup,
-            next: now.boot.saturating_add(grace(session)),
+            step: None,
+            next: now.boot.saturating_add(FAREWELL),
         });
-        let manner = reason.manner(&session.opening);
-        let mut actions = vec![
-            Action::Persist(id),
-            Action::AnnounceEnding(id),
-            Action::Farewell { id, reason, message },
-            Action::Strike { id, manner, step: Step::Hangup },
-        ];
+        let mut actions =
+            vec![Action::Persist(id), Action::AnnounceEnding(id), Action::Farewell { id, reason, message }];
         for child in self.nested_in(id) {
             actions.extend(self.begin_end(child, cause, now));
         }
@@ -290,9 +285,10 @@ impl Registry {
         let Some(session) = self.sessions.get_mut(&id) else { return Vec::new() };
         let next = now.boot.saturating_add(grace(session));
         let State::Closing(closing) = &mut session.state else { return Vec::new() };
-        closing.step = closing.step.harder();
+        let step = closing.step.map_or(Step::Hangup, Step::harder);
+        closing.step = Some(step);
         closing.next = next;
-        let (reason, step) = (closing.reason, closing.step);
+        let reason = closing.reason;
         let manner = reason.manner(&session.opening);
         vec![Action::Persist(id), Action::Strike { id, manner, step }]
     }
@@ -376,6 +372,9 @@ impl Registry {
         }
     }
 }
+
+/// How long the last words to a terminal have before the first signal: sshd, which has yet to carry them to the client, dies of that.
+const FAREWELL: std::time::Duration = std::time::Duration::from_millis(250);
 
 /// Why an end begins.
 struct Cause<'a> {

@@ -107,6 +107,11 @@ fn strikes(actions: &[Action]) -> Vec<(SessionId, Manner, Step)> {
     actions.iter().filter_map(strike).collect()
 }
 
+fn farewells(actions: &[Action]) -> Vec<SessionId> {
+    let farewell = |action: &Action| if let Action::Farewell { id, .. } = action { Some(*id) } else { None };
+    actions.iter().filter_map(farewell).collect()
+}
+
 #[test]
 fn a_session_left_alone_is_warned_then_hung_up_then_gone() {
     let mut registry = registry([birth(1)]);
@@ -118,12 +123,15 @@ fn a_session_left_alone_is_warned_then_hung_up_then_gone() {
 
     let ending = registry.review(id(1), QUIET, at(IDLE));
     assert_eq!(ending[0], Action::Persist(id(1)), "kept before the first signal");
-    assert_eq!(strikes(&ending), [(id(1), Manner::Hangup, Step::Hangup)]);
-    assert_eq!(strikes(&registry.review(id(1), QUIET, at(IDLE + 5))), [(id(1), Manner::Hangup, Step::Term)]);
-    for again in [10, 15, 20] {
+    assert_eq!(farewells(&ending), [id(1)]);
+    assert!(strikes(&ending).is_empty(), "the last words are read first");
+    assert!(registry.next_deadline().is_some_and(|next| next > at(IDLE).boot && next < at(IDLE + 1).boot));
+    assert_eq!(strikes(&registry.review(id(1), QUIET, at(IDLE + 1))), [(id(1), Manner::Hangup, Step::Hangup)]);
+    assert_eq!(strikes(&registry.review(id(1), QUIET, at(IDLE + 6))), [(id(1), Manner::Hangup, Step::Term)]);
+    for again in [11, 16, 21] {
         assert_eq!(strikes(&registry.review(id(1), QUIET, at(IDLE + again))), [(id(1), Manner::Hangup, Step::Kill)]);
     }
-    assert_eq!(ends(&registry.review(id(1), DEAD, at(IDLE + 21))), [(id(1), EndReason::Idle)]);
+    assert_eq!(ends(&registry.review(id(1), DEAD, at(IDLE + 22))), [(id(1), EndReason::Idle)]);
     assert!(registry.is_empty() && registry.next_deadline().is_none());
 }
 
@@ -145,8 +153,8 @@ fn the_lifetime_ends_a_busy_session_and_terminates_it() {
     for seconds in (600..LIFETIME).step_by(600) {
         let _ = registry.review(id(1), typed(seconds), at(seconds));
     }
-    let ending = registry.review(id(1), typed(LIFETIME), at(LIFETIME));
-    assert_eq!(strikes(&ending), [(id(1), Manner::Terminate, Step::Hangup)]);
+    assert_eq!(farewells(&registry.review(id(1), typed(LIFETIME), at(LIFETIME))), [id(1)]);
+    assert_eq!(strikes(&registry.review(id(1), QUIET, at(LIFETIME + 1))), [(id(1), Manner::Terminate, Step::Hangup)]);
 }
 
 #[test]
@@ -168,7 +176,8 @@ fn a_revoked_session_ends_at_once_and_keeps_its_first_cause() {
         reason: EndReason::Revoked,
         message: Some("maintenance".into())
     }));
-    assert_eq!(strikes(&ending), [(id(1), Manner::Terminate, Step::Hangup)]);
+    let struck = registry.review(id(1), QUIET, at(11));
+    assert_eq!(strikes(&struck), [(id(1), Manner::Terminate, Step::Hangup)]);
     assert!(registry.revoke(id(1), "bob", Some("me too"), at(11)).unwrap().is_empty());
     assert!(registry.close(id(1), at(12)).is_empty(), "sshd closes on the first signal; others may still run");
     let over = registry.review(id(1), DEAD, at(12));
@@ -185,7 +194,7 @@ fn a_logout_is_a_logout_and_a_lost_leader_is_one_when_nobody_is_left() {
     assert_eq!(registry.leader_exited(id(3), true, at(5)), [Action::Persist(id(3))]);
     assert_eq!(registry.find(id(3)).unwrap().state_word(), "orphaned");
     let ending = registry.review(id(3), QUIET, at(IDLE));
-    assert_eq!(strikes(&ending).len(), 1, "its limits still hold");
+    assert_eq!(farewells(&ending), [id(3)], "its limits still hold");
 }
 
 #[test]
@@ -193,10 +202,9 @@ fn nested_sessions_have_no_idle_timer_and_end_with_their_parent() {
     let mut registry = registry([birth(1), nested(2, 1), nested(3, 2)]);
     assert_eq!(deadlines(registry.find(id(2)).unwrap()).idle, None);
     let ending = registry.revoke(id(1), "root", None, at(5)).unwrap();
-    let struck: Vec<_> = strikes(&ending).into_iter().map(|(id, ..)| id).collect();
-    assert_eq!(struck, [id(1), id(2), id(3)]);
+    assert_eq!(farewells(&ending), [id(1), id(2), id(3)]);
     let mut other = super::tests::registry([birth(1), nested(2, 1)]);
-    assert_eq!(strikes(&other.close(id(1), at(5))).len(), 1);
+    assert_eq!(farewells(&other.close(id(1), at(5))), [id(2)]);
     assert_eq!(ends(&other.review(id(2), DEAD, at(6))), [(id(2), EndReason::Logout)]);
 }
 
@@ -237,7 +245,7 @@ fn one_too_many_is_refused_or_takes_the_place_of_the_longest_idle() {
     let _ = full.review(id(1), typed(50), at(60));
     let supersede = Limits { at_max: AtMax::Supersede, ..refuse };
     let actions = full.open(with_limits(3, supersede), at(60)).unwrap();
-    assert_eq!(strikes(&actions), [(id(2), Manner::Terminate, Step::Hangup)]);
+    assert_eq!(farewells(&actions), [id(2)]);
     assert_eq!(ends(&full.review(id(2), DEAD, at(61))), [(id(2), EndReason::Superseded)]);
 }
 
