@@ -30,10 +30,6 @@ impl Known {
     pub(crate) fn forget(&mut self, id: SessionId) {
         self.by_session.remove(&id);
     }
-
-    fn holds(&self, id: SessionId, process: ProcessId) -> bool {
-        self.by_session.get(&id).is_some_and(|known| known.contains(&process))
-    }
 }
 
 /// The processes of the session, the leader included, zombies not.
@@ -46,7 +42,8 @@ pub(crate) fn members<'a>(
 ) -> Vec<ProcessId> {
     let others: Vec<&Session> = others.filter(|other| other.id != session.id).collect();
     let look = Look { session, others: &others, known, snapshot, scope: scope(session, snapshot) };
-    snapshot.iter().filter(|process| look.is_member(process)).map(|process| process.id).collect()
+    let found = look.candidates().into_iter().filter_map(|pid| snapshot.find(pid));
+    found.filter(|process| look.is_member(process)).map(|process| process.id).collect()
 }
 
 struct Look<'a> {
@@ -58,19 +55,30 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
+    /// The union of all evidence, by pid.
+    fn candidates(&self) -> BTreeSet<u32> {
+        let (id, leader) = (self.session.id, process_of(self.session.leader));
+        // A pid alone could be a stranger's by now.
+        let is_there = self.snapshot.find(leader.pid).is_some_and(|found| found.id == leader);
+        let mut pids = if is_there { self.snapshot.descendants(leader.pid) } else { BTreeSet::new() };
+        pids.extend(is_there.then_some(leader.pid));
+        let known = self.known.by_session.get(&id).into_iter().flatten();
+        pids.extend(known.filter(|known| self.snapshot.runs(**known)).map(|known| known.pid));
+        // Nested sessions share scope and audit id with the login around them, so there these say nothing.
+        if self.session.opening.class != Class::Nested {
+            pids.extend(self.scope.iter().flat_map(|scope| self.snapshot.in_cgroup(scope)));
+            pids.extend(self.own_audit_id().into_iter().flat_map(|audit_id| self.snapshot.with_audit_id(audit_id)));
+        }
+        pids
+    }
+
+    /// Whether nothing speaks against it.
     fn is_member(&self, process: &Process) -> bool {
-        let leader = process_of(self.session.leader);
         if process.is_zombie || process.id.pid == 1 || process.id.pid == std::process::id() {
             return false;
         }
-        if process.id == leader {
-            return true;
-        }
-        let belongs = self.descends_from(process, self.session.leader)
-            || self.known.holds(self.session.id, process.id)
-            || self.is_in_scope(process)
-            || self.has_the_audit_id(process);
-        belongs && !self.is_above_the_leader(process) && !self.belongs_to_another(process)
+        process.id == process_of(self.session.leader)
+            || !self.is_above_the_leader(process) && !self.belongs_to_another(process)
     }
 
     fn descends_from(&self, process: &Process, leader: Leader) -> bool {
@@ -79,21 +87,12 @@ impl Look<'_> {
             && self.snapshot.ancestors(process.id.pid).any(|pid| pid == leader.pid)
     }
 
-    fn is_in_scope(&self, process: &Process) -> bool {
-        self.session.opening.class != Class::Nested && self.scope.as_ref().is_some_and(|scope| process.cgroup == *scope)
-    }
-
-    fn has_the_audit_id(&self, process: &Process) -> bool {
-        // Nested sessions share it with their parent, so there it says nothing.
-        let is_shared = self.others.iter().any(|other| {
-            other.audit_id == self.session.audit_id
-                && other.opening.class != Class::Nested
-                && !self.is_nested_here(other)
-        });
-        self.session.opening.class != Class::Nested
-            && self.session.audit_id.is_some()
-            && process.audit_id == self.session.audit_id
-            && !is_shared
+    /// The session's audit id, unless another login has it as well: then it is no evidence.
+    fn own_audit_id(&self) -> Option<u32> {
+        let audit_id = self.session.audit_id?;
+        let mut sharers = self.others.iter().filter(|other| other.audit_id == Some(audit_id));
+        let is_shared = sharers.any(|other| other.opening.class != Class::Nested && !self.is_nested_here(other));
+        (!is_shared).then_some(audit_id)
     }
 
     fn is_above_the_leader(&self, process: &Process) -> bool {

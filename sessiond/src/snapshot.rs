@@ -1,6 +1,9 @@
 //! All processes of the machine at one moment, as far as sessions care.
 
-use std::{collections::BTreeMap, fs};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
 
 use authflow_host::process::{self, ProcessId};
 
@@ -25,6 +28,9 @@ pub(crate) struct Process {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Snapshot {
     processes: BTreeMap<u32, Process>,
+    children: BTreeMap<u32, Vec<u32>>,
+    by_audit_id: BTreeMap<u32, Vec<u32>>,
+    by_cgroup: BTreeMap<String, Vec<u32>>,
 }
 
 impl Snapshot {
@@ -46,12 +52,22 @@ impl Snapshot {
             found.insert(next, process);
             next = parent;
         }
-        Self { processes: found }
+        Self::of(found.into_values())
     }
 
     /// A snapshot of these processes.
     pub(crate) fn of(processes: impl IntoIterator<Item = Process>) -> Self {
-        Self { processes: processes.into_iter().map(|process| (process.id.pid, process)).collect() }
+        let mut snapshot = Self::default();
+        for process in processes {
+            let pid = process.id.pid;
+            snapshot.children.entry(process.parent).or_default().push(pid);
+            snapshot.by_cgroup.entry(process.cgroup.clone()).or_default().push(pid);
+            if let Some(audit_id) = process.audit_id {
+                snapshot.by_audit_id.entry(audit_id).or_default().push(pid);
+            }
+            snapshot.processes.insert(pid, process);
+        }
+        snapshot
     }
 
     /// The process of that pid.
@@ -66,9 +82,25 @@ impl Snapshot {
         self.find(id.pid).is_some_and(|process| process.id == id && !process.is_zombie)
     }
 
-    /// All of them.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Process> {
-        self.processes.values()
+    /// The pids below that one, however deep.
+    #[must_use]
+    pub(crate) fn descendants(&self, pid: u32) -> BTreeSet<u32> {
+        let (mut found, mut parents) = (BTreeSet::new(), vec![pid]);
+        while let Some(parent) = parents.pop() {
+            let new = self.children.get(&parent).into_iter().flatten().filter(|child| found.insert(**child));
+            parents.extend(new);
+        }
+        found
+    }
+
+    /// The pids that have that audit session id.
+    pub(crate) fn with_audit_id(&self, audit_id: u32) -> impl Iterator<Item = u32> + '_ {
+        self.by_audit_id.get(&audit_id).into_iter().flatten().copied()
+    }
+
+    /// The pids in that very cgroup.
+    pub(crate) fn in_cgroup(&self, cgroup: &str) -> impl Iterator<Item = u32> + '_ {
+        self.by_cgroup.get(cgroup).into_iter().flatten().copied()
     }
 
     /// The pids above that one, nearest first.
@@ -134,5 +166,6 @@ mod tests {
         };
         let snapshot = Snapshot::of([process(2, 3), process(3, 2)]);
         assert!(snapshot.ancestors(2).count() <= 2);
+        assert_eq!(snapshot.descendants(2), BTreeSet::from([2, 3]));
     }
 }
