@@ -38,6 +38,9 @@ impl Keeper {
     #[must_use]
     pub(crate) fn open(path: &Path, now: WallTime, log: &Log) -> Self {
         let store = Store::open(path).or_else(|error| {
+            if !error.is_of_the_file() {
+                return Err(error);
+            }
             log.write(&Line::error("store-broken").with("path", path.display()).with("why", &error));
             let aside = aside(path, now);
             std::fs::rename(path, &aside).map_err(|_not_there| error)?;
@@ -52,7 +55,11 @@ impl Keeper {
             }
             Err(error) => {
                 log.write(&Line::error("store-degraded").with("path", path.display()).with("why", &error));
-                Self { store: Store::in_memory().ok(), is_memory: true, owed: BTreeMap::new() }
+                let mut keeper = Self { store: Store::in_memory().ok(), is_memory: true, owed: BTreeMap::new() };
+                // What cannot be written may still be read: sessions must not be lost for a full disk.
+                let rows = Store::live_read_only(path).unwrap_or_default();
+                rows.into_iter().flatten().for_each(|session| keeper.keep(&session, log));
+                keeper
             }
         }
     }

@@ -14,7 +14,7 @@ use authflow_core::{
     session::{Ended, Session, SessionId, State},
     time::{BootTime, Now, WallTime},
 };
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS live (id TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;
@@ -42,6 +42,19 @@ pub(crate) enum StoreError {
     /// A newer daemon wrote it.
     #[error("the session store has version {0}, this daemon knows version 1")]
     Version(i64),
+}
+
+impl StoreError {
+    /// Whether the file itself is no use. A disk that is full or read-only mends, and its file must stay where it is.
+    #[must_use]
+    pub(crate) fn is_of_the_file(&self) -> bool {
+        match self {
+            Self::Sqlite(error) => {
+                matches!(error.sqlite_error_code(), Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt))
+            }
+            Self::Record(_) | Self::Version(_) => true,
+        }
+    }
 }
 
 /// A live row: the session, or the id of a row that is none and why.
@@ -77,13 +90,25 @@ impl Store {
         Self::prepare(Connection::open_in_memory()?)
     }
 
+    /// The live rows of a store that cannot be written to.
+    ///
+    /// # Errors
+    /// It cannot be read either.
+    pub(crate) fn live_read_only(path: &Path) -> Result<Vec<Row>, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+        Self { connection: Connection::open_with_flags(path, flags)? }.live()
+    }
+
     fn prepare(connection: Connection) -> Result<Self, StoreError> {
         let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         if version > 1 {
             return Err(StoreError::Version(version));
         }
         connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")?;
-        connection.execute_batch(SCHEMA)?;
+        // Nothing is written to a store that is there: its disk may be full.
+        if version < 1 {
+            connection.execute_batch(SCHEMA)?;
+        }
         Ok(Self { connection })
     }
 
