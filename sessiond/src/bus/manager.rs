@@ -16,7 +16,7 @@ use super::{
     polkit,
 };
 use crate::{
-    daemon::Daemon,
+    daemon::{Daemon, Login},
     leader::Held,
     log::{Line, visible},
 };
@@ -54,7 +54,8 @@ impl Manager {
         }
         let leader = hold(&caller, connection).await?;
         let id = SessionId::new(random::bytes().map_err(|why| Error::Degraded(why.to_string()))?);
-        self.daemon.open(id, opening, leader.id(), SystemClock.now()).map_err(|refused| match refused {
+        let login = Login { id, opening, leader: leader.id(), opened: SystemClock.now() };
+        self.daemon.open(login).map_err(|refused| match refused {
             NotOpened::TooMany(_) => Error::TooManySessions(refused.to_string()),
             NotOpened::LeaderTaken | NotOpened::IdTaken => Error::InvalidArgument(refused.to_string()),
         })?;

@@ -1,37 +1,32 @@
 //! The daemon: owns the registry, turns events into its methods and hands its actions on. What must be durable is kept at once, under the
 //! lock; everything else goes to the executor, in order.
 
+mod info;
+mod logins;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use authflow_bus::{NONE, SessionInfo};
+use authflow_bus::SessionInfo;
 use authflow_core::{
-    factor::Factor,
-    session::{
-        Action, Birth, Class, Deadlines, Ended, Manner, NotEnded, NotExtended, NotOpened, Opening, Registry, Seen,
-        Session, SessionId, State, deadlines,
-    },
-    time::{BootTime, Clock, Now, WallTime},
+    session::{Action, Ended, Manner, NotEnded, NotExtended, Registry, Seen, Session, SessionId, State},
+    time::{BootTime, Clock},
 };
-use authflow_host::{
-    clock::SystemClock,
-    file::Trust,
-    paths::Paths,
-    pending::{self, Pending},
-    process::{self, ProcessId},
-};
+use authflow_host::{clock::SystemClock, paths::Paths, process::ProcessId};
 use tokio::sync::{Notify, mpsc};
 
+use self::info::info;
+pub(crate) use self::logins::Login;
+
 use crate::{
-    activity::{Activity, Look},
+    activity::Activity,
     keeper::Keeper,
-    leader::{Held, leader_of, process_of},
+    leader::{Held, process_of},
     log::{Line, Log},
-    members::{self, Known, members},
+    members::{Known, members},
     snapshot::Snapshot,
-    store::wall_of,
     tty::Tty,
 };
 
@@ -104,110 +99,6 @@ impl Daemon {
 
     fn ids(&self) -> Vec<SessionId> {
         self.core().registry.iter().map(|session| session.id).collect()
-    }
-
-    /// Takes over the logins that were let in while no daemon was there.
-    pub(crate) fn adopt_pending(self: &Arc<Self>) {
-        let found = pending::list(&self.paths, Trust::root()).unwrap_or_else(|error| {
-            self.log.write(&Line::error("pending-unreadable").with("why", &error));
-            Vec::new()
-        });
-        for pending in found {
-            match pending {
-                Ok(pending) => self.adopt(pending),
-                Err(error) => self.log.write(&Line::error("pending-unreadable").with("why", &error)),
-            }
-        }
-    }
-
-    fn adopt(self: &Arc<Self>, pending: Pending) {
-        let Pending { id, boot_id, leader, opened_boot, opened_wall, opening } = pending;
-        let line = Line::info("adopted").with("session", &id).with("user", &opening.user).with("leader", leader.pid);
-        let opened = Now { boot: opened_boot, wall: opened_wall };
-        let adopted = match (id.parse::<SessionId>(), boot_id == self.boot_id && leader.is_alive()) {
-            (Ok(id), true) => self.open(id, opening, leader, opened).map(|()| line).map_err(|why| why.to_string()),
-            (Ok(_), false) => Err("its leader is gone".to_owned()),
-            (Err(why), _) => Err(why.to_string()),
-        };
-        match adopted {
-            Ok(line) => self.log.write(&line),
-            Err(why) => self.log.write(&Line::warning("not-adopted").with("session", &id).with("why", why)),
-        }
-        if let Err(error) = pending::remove(&self.paths, leader) {
-            self.log.write(&Line::error("pending-not-removed").with("why", &error));
-        }
-    }
-
-    /// Opens a session.
-    ///
-    /// # Errors
-    /// The registry refuses.
-    pub(crate) fn open(
-        self: &Arc<Self>,
-        id: SessionId,
-        opening: Opening,
-        leader: ProcessId,
-        opened: Now,
-    ) -> Result<(), NotOpened> {
-        let chain = Snapshot::chain(leader.pid);
-        let mut core = self.core();
-        let birth = self.birth(&core.registry, &chain, (id, opening, leader, opened));
-        let line = Line::info("opened")
-            .with("session", id)
-            .with("user", &birth.opening.user)
-            .with("target", &birth.opening.target)
-            .with("service", &birth.opening.service)
-            .with("host", birth.opening.remote_host.as_deref().unwrap_or("-"))
-            .with("factors", &birth.opening.factors)
-            .with("aal", birth.opening.aal)
-            .with("rule", &birth.opening.rule)
-            .with("class", birth.opening.class.as_str())
-            .with("leader", leader.pid);
-        let actions = core.registry.open(birth, SystemClock.now())?;
-        self.apply(&core, actions);
-        drop(core);
-        self.log.write(&line);
-        self.watch(id, leader);
-        // What later looks are compared with. The login need not wait for it.
-        let daemon = Arc::clone(self);
-        tokio::spawn(async move { daemon.look(id) });
-        Ok(())
-    }
-
-    fn birth(
-        &self,
-        registry: &Registry,
-        chain: &Snapshot,
-        (id, mut opening, leader, opened): (SessionId, Opening, ProcessId, Now),
-    ) -> Birth {
-        let pid = leader.pid;
-        let leads = |pid: u32| {
-            chain.find(pid).and_then(|process| registry.led_by(leader_of(process.id))).map(|session| session.id)
-        };
-        let audit_id = process::audit_session(pid);
-        let same_audit = || {
-            let shares = |session: &&Session| audit_id.is_some() && session.audit_id == audit_id;
-            registry.iter().find(shares).map(|session| session.id)
-        };
-        let is_nested = opening.class == Class::Nested;
-        let parent = is_nested.then(|| chain.ancestors(pid).find_map(leads).or_else(same_audit)).flatten();
-        if is_nested && parent.is_none() {
-            // Nested in nothing that is tracked: it needs its own idle timer.
-            opening.class = Class::User;
-        }
-        // The audit id is evidence only where it was set for this login: not where sshd runs with an administrator's.
-        let above = process::parent(pid).ok().and_then(process::audit_session);
-        let is_own = above != audit_id && process::login_uid(pid) == Some(opening.uid) && same_audit().is_none();
-        Birth {
-            id,
-            opening,
-            leader: leader_of(leader),
-            boot_id: self.boot_id.clone(),
-            parent,
-            logind_id: chain.find(pid).and_then(|process| members::logind_id(&process.cgroup)),
-            audit_id: audit_id.filter(|_| is_own || parent.is_some()),
-            opened,
-        }
     }
 
     /// The application closed a session. Looked at once more first, so that its history is true.
@@ -463,44 +354,5 @@ fn has_targets(session: &Session, found: &[ProcessId], snapshot: &Snapshot) -> b
     match manner {
         Manner::Terminate => !found.is_empty(),
         Manner::Hangup => snapshot.runs(process_of(session.leader)),
-    }
-}
-
-fn info(session: &Session, look: &Look, now: Now) -> SessionInfo {
-    let mut session = session.clone();
-    session.basis = look.basis;
-    if let Some(at) = look.active_at.map(|at| at.clamp(session.looked.min(now.boot), now.boot)) {
-        let boot = session.last_active.boot.max(at);
-        session.last_active = Now { boot, wall: wall_of(boot, now) };
-    }
-    let Deadlines { idle, lifetime } = deadlines(&session);
-    let wall = |at: Option<BootTime>| at.map_or(NONE, |at| wall_of(at, now).as_micros());
-    let limit = |limit: Option<std::time::Duration>| limit.map_or(NONE, |limit| WallTime::new(limit).as_micros());
-    let opening = &session.opening;
-    SessionInfo {
-        id: session.id.to_string(),
-        user: opening.user.clone(),
-        uid: opening.uid,
-        target: opening.target.clone(),
-        target_uid: opening.target_uid,
-        service: opening.service.clone(),
-        ttys: look.ttys.iter().map(|tty| tty.name().to_owned()).collect(),
-        remote_host: opening.remote_host.clone().unwrap_or_default(),
-        leader: session.leader.pid,
-        class: opening.class.as_str().to_owned(),
-        factors: opening.factors.iter().map(Factor::as_str).map(str::to_owned).collect(),
-        aal: u32::from(opening.aal),
-        rule: opening.rule.clone(),
-        state: session.state_word().to_owned(),
-        activity_basis: session.basis.as_str().to_owned(),
-        opened_at: session.opened.wall.as_micros(),
-        authenticated_at: session.authenticated.wall.as_micros(),
-        last_active_at: session.last_active.wall.as_micros(),
-        idle_deadline: wall(idle),
-        lifetime_deadline: wall(lifetime),
-        idle_limit_usec: limit(opening.limits.idle),
-        lifetime_limit_usec: limit(opening.limits.lifetime),
-        logind_id: session.logind_id.clone().unwrap_or_default(),
-        parent: session.parent.map(|id| id.to_string()).unwrap_or_default(),
     }
 }

@@ -1,0 +1,134 @@
+//! How sessions begin: opened by a login program, or adopted where one was let in while no daemon was there.
+
+use std::sync::Arc;
+
+use authflow_core::{
+    session::{Birth, Class, NotOpened, Opening, Registry, Session, SessionId},
+    time::{Clock, Now},
+};
+use authflow_host::{
+    clock::SystemClock,
+    file::Trust,
+    pending::{self, Pending},
+    process::{self, ProcessId},
+};
+
+use super::Daemon;
+use crate::{leader::leader_of, log::Line, members, snapshot::Snapshot};
+
+/// A login that becomes a session.
+pub(crate) struct Login {
+    /// The session's id.
+    pub(crate) id: SessionId,
+    /// The facts.
+    pub(crate) opening: Opening,
+    /// The process whose end is a logout.
+    pub(crate) leader: ProcessId,
+    /// When the user was let in.
+    pub(crate) opened: Now,
+}
+
+impl Daemon {
+    /// Takes over the logins that were let in while no daemon was there.
+    pub(crate) fn adopt_pending(self: &Arc<Self>) {
+        let found = pending::list(&self.paths, Trust::root()).unwrap_or_else(|error| {
+            self.log.write(&Line::error("pending-unreadable").with("why", &error));
+            Vec::new()
+        });
+        for pending in found {
+            match pending {
+                Ok(pending) => self.adopt(pending),
+                Err(error) => self.log.write(&Line::error("pending-unreadable").with("why", &error)),
+            }
+        }
+    }
+
+    fn adopt(self: &Arc<Self>, pending: Pending) {
+        let Pending { id, boot_id, leader, opened_boot, opened_wall, opening } = pending;
+        let line = Line::info("adopted").with("session", &id).with("user", &opening.user).with("leader", leader.pid);
+        let opened = Now { boot: opened_boot, wall: opened_wall };
+        let adopted = match (id.parse::<SessionId>(), boot_id == self.boot_id && leader.is_alive()) {
+            (Ok(id), true) => {
+                let login = Login { id, opening, leader, opened };
+                // Its processes are there already, and its limits run from its opening: it may be due.
+                self.begin(login, &Snapshot::chain(leader.pid)).map(|()| self.look(id)).map_err(|why| why.to_string())
+            }
+            (Ok(_), false) => Err("its leader is gone".to_owned()),
+            (Err(why), _) => Err(why.to_string()),
+        };
+        match adopted {
+            Ok(()) => self.log.write(&line),
+            Err(why) => self.log.write(&Line::warning("not-adopted").with("session", &id).with("why", why)),
+        }
+        if let Err(error) = pending::remove(&self.paths, leader) {
+            self.log.write(&Line::error("pending-not-removed").with("why", &error));
+        }
+    }
+
+    /// Opens a session.
+    ///
+    /// # Errors
+    /// The registry refuses.
+    pub(crate) fn open(self: &Arc<Self>, login: Login) -> Result<(), NotOpened> {
+        let (id, chain) = (login.id, Snapshot::chain(login.leader.pid));
+        self.begin(login, &chain)?;
+        // What later looks are compared with. As yet the leader is all there is.
+        self.look_at(id, &chain);
+        Ok(())
+    }
+
+    fn begin(self: &Arc<Self>, login: Login, chain: &Snapshot) -> Result<(), NotOpened> {
+        let (id, leader) = (login.id, login.leader);
+        let mut core = self.core();
+        let birth = self.birth(&core.registry, chain, login);
+        let line = Line::info("opened")
+            .with("session", id)
+            .with("user", &birth.opening.user)
+            .with("target", &birth.opening.target)
+            .with("service", &birth.opening.service)
+            .with("host", birth.opening.remote_host.as_deref().unwrap_or("-"))
+            .with("factors", &birth.opening.factors)
+            .with("aal", birth.opening.aal)
+            .with("rule", &birth.opening.rule)
+            .with("class", birth.opening.class.as_str())
+            .with("leader", leader.pid);
+        let actions = core.registry.open(birth, SystemClock.now())?;
+        self.apply(&core, actions);
+        drop(core);
+        self.log.write(&line);
+        self.watch(id, leader);
+        Ok(())
+    }
+
+    fn birth(&self, registry: &Registry, chain: &Snapshot, login: Login) -> Birth {
+        let Login { id, mut opening, leader, opened } = login;
+        let pid = leader.pid;
+        let leads = |pid: u32| {
+            chain.find(pid).and_then(|process| registry.led_by(leader_of(process.id))).map(|session| session.id)
+        };
+        let audit_id = process::audit_session(pid);
+        let same_audit = || {
+            let shares = |session: &&Session| audit_id.is_some() && session.audit_id == audit_id;
+            registry.iter().find(shares).map(|session| session.id)
+        };
+        let is_nested = opening.class == Class::Nested;
+        let parent = is_nested.then(|| chain.ancestors(pid).find_map(leads).or_else(same_audit)).flatten();
+        if is_nested && parent.is_none() {
+            // Nested in nothing that is tracked: it needs its own idle timer.
+            opening.class = Class::User;
+        }
+        // The audit id is evidence only where it was set for this login: not where sshd runs with an administrator's.
+        let above = process::parent(pid).ok().and_then(process::audit_session);
+        let is_own = above != audit_id && process::login_uid(pid) == Some(opening.uid) && same_audit().is_none();
+        Birth {
+            id,
+            opening,
+            leader: leader_of(leader),
+            boot_id: self.boot_id.clone(),
+            parent,
+            logind_id: chain.find(pid).and_then(|process| members::logind_id(&process.cgroup)),
+            audit_id: audit_id.filter(|_| is_own || parent.is_some()),
+            opened,
+        }
+    }
+}
