@@ -1,0 +1,32 @@
+//! What the module leaves behind in an application that lives on: no thread, no descriptor, no memory.
+
+use std::{path::Path, process::Command};
+
+use authflow_tests::Machine;
+
+const DOOR: &str =
+    "auth required pam_authflow.so\naccount required pam_authflow.so\nsession required pam_authflow.so\n";
+
+/// No code, since a step passes once and a thousand would take a working day.
+const RULE: &str = "[[rule]]\nname = \"door\"\nservice = [\"door\"]\nmethods = [[\"password\"]]\n";
+
+#[test]
+fn a_thousand_logins_leave_nothing_in_the_application() {
+    let Some(plan) = Machine::overlay() else { return };
+    let machine = plan.user("alice").pam("door", DOOR).config(RULE).start();
+    let _ = machine.enroll("alice");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("beds/footprint.c");
+    let compiled = Command::new("gcc")
+        .args(["-O1", "-Wall", "-Werror", "-o"])
+        .arg(machine.path("/usr/bin/footprint"))
+        .arg(source)
+        .arg("-lpam")
+        .status()
+        .expect("gcc runs");
+    assert!(compiled.success());
+    let printed = machine.run(["footprint", "door", "alice", machine.password(), "1000"]).success();
+    let grown = printed.trim().strip_prefix("grown ").unwrap_or_else(|| panic!("something was kept: {printed}"));
+    let kib: i64 = grown.parse().expect("a number");
+    assert!(kib < 1024, "the application has grown by {kib} KiB");
+    assert_eq!(machine.run(["authflow", "sessions", "--json"]).json(), serde_json::json!([]));
+}
