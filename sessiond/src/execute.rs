@@ -108,7 +108,8 @@ fn targets(found: &Inspected, manner: Manner, step: Step) -> Vec<ProcessId> {
     // A tmux server has terminals of its own for what runs in it, and left the leader's family: it lives on with all of them.
     let hangs_on_a_tty = |member: &ProcessId| {
         let tty = snapshot.find(member.pid).and_then(|process| Tty::of_device(process.tty));
-        tty.is_some_and(|tty| ttys.contains(&tty)) && snapshot.ancestors(member.pid).any(|pid| pid == leader.pid)
+        let is_of_the_family = || snapshot.ancestors(member.pid).any(|pid| pid == leader.pid) || !snapshot.runs(leader);
+        tty.is_some_and(|tty| ttys.contains(&tty)) && is_of_the_family()
     };
     let is_target = |member: &&ProcessId| match (manner, step) {
         (Manner::Terminate, _) => true,

@@ -122,6 +122,8 @@ impl Step {
 pub struct Closing {
     /// The first cause.
     pub reason: EndReason,
+    /// Which of its processes it ends.
+    pub manner: Manner,
     /// Who ended it, if somebody did.
     pub by: Option<String>,
     /// What its user was told.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Action, Basis, Class, Closing, EndReason, Ended, Leader, Opening, Seen, Session, SessionId, State, Step,
+    Action, Basis, Class, Closing, EndReason, Ended, Leader, Manner, Opening, Seen, Session, SessionId, State, Step,
     limits::{deadlines, next_look},
 };
 use crate::{
@@ -263,8 +263,12 @@ impl Registry {
         }
         let reason = cause.reason;
         let message = cause.message.map(str::to_owned);
+        // An orphan has no leader to lose its terminal with: all of it ends, or killing su would be a way around the limits.
+        let is_orphan = matches!(session.state, State::Orphaned);
+        let manner = if is_orphan { Manner::Terminate } else { reason.manner(&session.opening) };
         session.state = State::Closing(Closing {
             reason,
+            manner,
             by: cause.by.map(str::to_owned),
             message: message.clone(),
             due: cause.due,
@@ -288,8 +292,7 @@ impl Registry {
         let step = closing.step.map_or(Step::Hangup, Step::harder);
         closing.step = Some(step);
         closing.next = next;
-        let reason = closing.reason;
-        let manner = reason.manner(&session.opening);
+        let manner = closing.manner;
         vec![Action::Persist(id), Action::Strike { id, manner, step }]
     }
 

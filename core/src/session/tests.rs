@@ -195,6 +195,8 @@ fn a_logout_is_a_logout_and_a_lost_leader_is_one_when_nobody_is_left() {
     assert_eq!(registry.find(id(3)).unwrap().state_word(), "orphaned");
     let ending = registry.review(id(3), QUIET, at(IDLE));
     assert_eq!(farewells(&ending), [id(3)], "its limits still hold");
+    let struck = strikes(&registry.review(id(3), QUIET, at(IDLE + 1)));
+    assert_eq!(struck, [(id(3), Manner::Terminate, Step::Hangup)], "killing the leader is no way around a hang-up");
 }
 
 #[test]

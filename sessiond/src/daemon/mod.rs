@@ -347,12 +347,10 @@ impl Daemon {
 
 /// Whether anything is left that the session's end would end.
 fn has_targets(session: &Session, found: &[ProcessId], snapshot: &Snapshot) -> bool {
-    let manner = match &session.state {
-        State::Closing(closing) => closing.reason.manner(&session.opening),
-        State::Active | State::Orphaned => Manner::Terminate,
-    };
-    match manner {
-        Manner::Terminate => !found.is_empty(),
-        Manner::Hangup => snapshot.runs(process_of(session.leader)),
+    let State::Closing(closing) = &session.state else { return !found.is_empty() };
+    match (closing.manner, closing.step) {
+        // Before the first signal even a hang-up has everything before it, whether the leader is there or not.
+        (Manner::Terminate, _) | (Manner::Hangup, None) => !found.is_empty(),
+        (Manner::Hangup, Some(_)) => snapshot.runs(process_of(session.leader)),
     }
 }
