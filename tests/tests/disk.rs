@@ -1,0 +1,60 @@
+//! A disk that takes no writes: a code that cannot be burnt lets nobody in, sessions go on in memory, and the log says what is wrong.
+
+mod door;
+
+use authflow_tests::{Machine, wait};
+
+const STATE: &str = "/var/lib/authflow/state";
+
+#[test]
+fn a_code_that_cannot_be_burnt_lets_nobody_in() {
+    let Some(plan) = door::plan(door::RULE) else { return };
+    let machine = plan.without_daemon().start();
+    let mut phone = machine.enroll("alice");
+    let _ = machine.shell(&format!("mount -t tmpfs -o size=64k,mode=700 tmpfs {STATE}")).success();
+    let code = phone.code();
+    let faults = [
+        ("mount -o remount,ro $D", "mount -o remount,rw $D", "Read-only file system"),
+        ("dd if=/dev/zero of=$D/full bs=4k 2>/dev/null; true", "rm $D/full", "No space left on device"),
+    ];
+    for (breaks, mends, cause) in faults {
+        let _ = machine.shell(&breaks.replace("$D", STATE)).success();
+        assert!(!door::opens(&machine, "alice", machine.password(), &code), "{breaks}");
+        machine.logged(&["user=alice", STATE, cause]);
+        let _ = machine.shell(&mends.replace("$D", STATE)).success();
+    }
+    // Nothing was written, so nothing is burnt.
+    assert!(door::opens(&machine, "alice", machine.password(), &code));
+    assert!(!door::opens(&machine, "alice", machine.password(), &code));
+}
+
+#[test]
+fn sessions_go_on_in_memory_when_the_disk_is_full() {
+    let Some(plan) = Machine::overlay() else { return };
+    let rule = door::RULE.replace("\"door\"", "\"sshd\"");
+    let lines = "KbdInteractiveAuthentication yes\nPasswordAuthentication no";
+    let machine = plan.user("alice").config(&rule).sshd(lines).without_daemon().start();
+    // The state lies elsewhere, so that only the store is hit.
+    let _ = machine
+        .shell(&format!(
+            "mkdir /srv/state && mount --bind {STATE} /srv/state && \
+             mount -t tmpfs -o size=512k,mode=755 tmpfs /var/lib/authflow && \
+             mkdir -m 700 {STATE} /var/lib/authflow/users && mount --move /srv/state {STATE}"
+        ))
+        .success();
+    let mut phone = machine.enroll("alice");
+    machine.start_daemon();
+    let _ = machine.shell("dd if=/dev/zero of=/var/lib/authflow/full bs=4k 2>/dev/null; true").success();
+    let mut alice = machine.ssh("alice", &[]);
+    alice.expect("Password: ");
+    alice.type_line(machine.password());
+    alice.expect("Verification code: ");
+    alice.type_line(&phone.code());
+    alice.expect("$ ");
+    machine.logged(&["store-degraded"]);
+    let sessions = machine.run(["authflow", "sessions", "--json"]).json();
+    assert_eq!(sessions[0]["user"], "alice", "{sessions}");
+    let _ = machine.run(["authflow", "revoke", "--user", "alice", "--yes"]).success();
+    let _ = alice.end();
+    wait::until_true("the session's end", || machine.run(["authflow", "sessions", "--json"]).stdout.trim() == "[]");
+}
