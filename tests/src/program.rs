@@ -83,7 +83,15 @@ impl Program {
     /// Waits until it ends by itself.
     #[track_caller]
     pub fn end(&mut self) -> ExitStatus {
-        wait::until("a program to end", || self.nsenter.try_wait().expect("it can be waited for"))
+        wait::until("a program to end", || {
+            self.wake_up();
+            self.nsenter.try_wait().expect("it can be waited for")
+        })
+    }
+
+    /// nsenter stops itself along with its program, and would not see its end.
+    fn wake_up(&self) {
+        send(self.nsenter.id(), Signal::CONT).ok();
     }
 
     /// Whether it still runs.
@@ -96,7 +104,14 @@ impl Drop for Program {
     fn drop(&mut self) {
         if self.is_running() {
             send(self.pid, Signal::KILL).ok();
-            self.nsenter.wait().ok();
+            // A few looks, and not for ever: the bed's end takes along what is left.
+            for _ in 0..100 {
+                self.wake_up();
+                if !self.is_running() {
+                    break;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
         }
     }
 }
