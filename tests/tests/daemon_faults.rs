@@ -1,0 +1,135 @@
+//! The session daemon or its bus is away: `when_unavailable` decides, nobody waits for ever, and who was let in meanwhile is adopted.
+
+use authflow_tests::{Machine, Person, Plan, wait};
+use rustix::process::Signal;
+
+#[test]
+fn who_was_let_in_without_a_daemon_is_adopted_when_it_comes() {
+    let Some(plan) = plan("open") else { return };
+    let machine = plan.without_daemon().start();
+    let mut alice = log_in(&machine);
+    machine.logged(&["daemon-away", "user=alice"]);
+    assert_eq!(pending(&machine), 1);
+    machine.start_daemon();
+    machine.logged(&["adopted", "user=alice"]);
+    assert_eq!(users(&machine), ["alice"]);
+    assert_eq!(pending(&machine), 0);
+    alice.type_line("exit");
+    let _ = alice.end();
+    wait::until_true("the adopted session's end", || users(&machine).is_empty());
+}
+
+#[test]
+fn who_left_before_the_daemon_came_is_not_adopted() {
+    let Some(plan) = plan("open") else { return };
+    let machine = plan.without_daemon().start();
+    let mut alice = log_in(&machine);
+    alice.type_line("exit");
+    let _ = alice.end();
+    machine.start_daemon();
+    assert_eq!(users(&machine), [""; 0]);
+    assert_eq!(pending(&machine), 0);
+}
+
+#[test]
+fn without_a_daemon_nobody_enters_where_the_rule_says_deny() {
+    let Some(plan) = plan("deny") else { return };
+    let machine = plan.without_daemon().start();
+    let phone = machine.enroll("alice");
+    assert!(!answer(&machine, &phone.code_at(0)));
+    machine.logged(&["user=alice", "refused", "phase=open-session"]);
+    assert_eq!(pending(&machine), 0);
+    machine.start_daemon();
+    assert!(answer(&machine, &phone.code_at(1)));
+}
+
+#[test]
+fn a_hung_daemon_holds_up_nobody_and_makes_no_second_session() {
+    let Some(plan) = plan("open") else { return };
+    let machine = plan.start();
+    machine.signal_daemon(Signal::STOP);
+    let mut alice = log_in(&machine);
+    machine.logged(&["daemon-away", "user=alice"]);
+    machine.signal_daemon(Signal::CONT);
+    // Whatever it does with the late call, once it starts anew there is one session.
+    machine.kill_daemon();
+    machine.start_daemon();
+    assert_eq!(users(&machine), ["alice"]);
+    alice.type_line("exit");
+    let _ = alice.end();
+    wait::until_true("the session's end", || users(&machine).is_empty());
+}
+
+#[test]
+fn a_daemon_that_dies_during_the_call_costs_nobody_the_login() {
+    let Some(plan) = plan("open") else { return };
+    let machine = plan.start();
+    machine.signal_daemon(Signal::STOP);
+    let mut phone = machine.enroll("alice");
+    let mut alice = machine.ssh("alice", &[]);
+    type_answers(&mut alice, machine.password(), &phone.code());
+    machine.logged(&["event=granted", "user=alice"]);
+    machine.kill_daemon();
+    alice.expect("$ ");
+    machine.start_daemon();
+    wait::until_true("the session", || users(&machine) == ["alice"]);
+}
+
+#[test]
+fn a_bus_that_went_away_and_came_back_loses_no_session() {
+    let Some(plan) = plan("open") else { return };
+    let machine = plan.start();
+    let mut phone = machine.enroll("alice");
+    let mut before = machine.ssh("alice", &[]);
+    type_answers(&mut before, machine.password(), &phone.code());
+    before.expect("$ ");
+    machine.stop_bus();
+    let mut meanwhile = machine.ssh("alice", &[]);
+    type_answers(&mut meanwhile, machine.password(), &phone.code());
+    meanwhile.expect("$ ");
+    machine.start_bus();
+    machine.start_daemon();
+    wait::until_true("both sessions", || users(&machine) == ["alice", "alice"]);
+}
+
+fn plan(when_unavailable: &str) -> Option<Plan> {
+    let config = format!(
+        "bus_timeout = \"1s\"\n[session]\nwhen_unavailable = \"{when_unavailable}\"\n\
+         [[rule]]\nname = \"ssh\"\nservice = [\"sshd\"]\nmethods = [[\"password\", \"totp\"]]\n"
+    );
+    let lines = "KbdInteractiveAuthentication yes\nPasswordAuthentication no";
+    Some(Machine::overlay()?.user("alice").config(&config).sshd(lines))
+}
+
+fn log_in(machine: &Machine) -> Person {
+    let mut phone = machine.enroll("alice");
+    let mut alice = machine.ssh("alice", &[]);
+    type_answers(&mut alice, machine.password(), &phone.code());
+    alice.expect("$ ");
+    alice
+}
+
+fn type_answers(alice: &mut Person, password: &str, code: &str) {
+    alice.expect("Password: ");
+    alice.type_line(password);
+    alice.expect("Verification code: ");
+    alice.type_line(code);
+}
+
+/// Whether a command runs for alice with these answers.
+fn answer(machine: &Machine, code: &str) -> bool {
+    let mut client = machine.ssh("alice", &["true"]);
+    client.answer_all(&[("Password: ", machine.password()), ("Verification code: ", code)]).success()
+}
+
+/// The users of the live sessions.
+fn users(machine: &Machine) -> Vec<String> {
+    let sessions = machine.run(["authflow", "sessions", "--json"]).json();
+    let sessions = sessions.as_array().expect("a list");
+    sessions.iter().map(|session| session["user"].as_str().expect("a name").to_owned()).collect()
+}
+
+/// How many logins wait to be adopted.
+fn pending(machine: &Machine) -> usize {
+    std::fs::read_dir(machine.path("/run/authflow/pending")).map_or(0, Iterator::count)
+}

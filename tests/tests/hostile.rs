@@ -1,0 +1,117 @@
+//! Users who mean ill: their environment under sudo, calls that are not theirs to make, and too many of them.
+
+use authflow_tests::{Machine, Output, Person};
+
+const CONFIG: &str = r#"
+[session]
+when_unavailable = "deny"
+[[rule]]
+name = "all"
+service = ["sshd", "sudo"]
+methods = [["password", "totp"]]
+"#;
+
+const MANAGER: [&str; 3] = ["org.authflow.sessiond1", "/org/authflow/sessiond1", "org.authflow.sessiond1.Manager"];
+
+#[test]
+fn the_callers_environment_means_nothing_under_sudo() {
+    let Some(machine) = machine() else { return };
+    let mut phone = machine.enroll("alice");
+    machine.write("/etc/sudoers.d/alice", "Defaults env_reset\nalice ALL=(ALL) ALL\n");
+    let environment = [
+        "DBUS_SYSTEM_BUS_ADDRESS=unix:path=/home/alice/bus",
+        "DBUS_STARTER_ADDRESS=unix:path=/home/alice/bus",
+        "AUTHFLOW_CONFIG=/home/alice/authflow.toml",
+        "HOME=/home/alice",
+        "TZ=../../home/alice/tz",
+        "RUST_BACKTRACE=full",
+        "RUST_LOG=trace",
+        "LC_ALL=../../home/alice",
+    ];
+    let argv = ["setpriv", "--reuid=alice", "--regid=alice", "--init-groups", "env"];
+    let command = ["sudo", "id", "-un"];
+    let mut alice = machine.person(argv.into_iter().chain(environment).chain(command));
+    let status = alice.answer_all(&[("assword", machine.password()), ("Verification code: ", &phone.code())]);
+    // The rule denies when the daemon cannot be reached: it was, on the real bus.
+    assert!(status.success() && alice.sees("root\r\n"), "{}", alice.screen());
+    machine.logged(&["opened", "user=alice", "target=root", "service=sudo"]);
+}
+
+#[test]
+fn a_user_opens_no_session_and_ends_nobody_elses() {
+    let Some(machine) = machine() else { return };
+    let mut alice = log_in(&machine, "alice");
+    let _bob = log_in(&machine, "bob");
+    let id = machine.run(["authflow", "sessions", "--user", "bob", "--json"]).json()[0]["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    let open = call(
+        &machine,
+        "alice",
+        &["OpenSession", "a{sv}", "3", "User", "s", "root", "Uid", "u", "0", "Service", "s", "sshd"],
+    );
+    let refusal = open.failure(1);
+    assert!(refusal.contains("root"), "{refusal}");
+    machine.logged(&["open-refused", "uid=1001"]);
+    // Bob's session and none at all look the same to her.
+    let theirs = call(&machine, "alice", &["Revoke", "ss", &id, "mine now"]).failure(1);
+    let nobodys = call(&machine, "alice", &["Revoke", "ss", &"0".repeat(32), "mine now"]).failure(1);
+    assert_eq!(theirs.replace(&id, ""), nobodys.replace(&"0".repeat(32), ""));
+    let _ = call(&machine, "alice", &["CloseSession", "s", &id]).failure(1);
+    let _ = call(&machine, "alice", &["Extend", "s", &id]).failure(1);
+    let hers = alice.shell("authflow sessions --json | grep -c '\"id\"'");
+    assert_eq!(hers, "1");
+    assert_eq!(alice.shell(&format!("authflow revoke {id} >/dev/null 2>&1; echo $?")), "3");
+    let left = machine.run(["authflow", "sessions", "--json"]).json();
+    assert_eq!(left.as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn nobody_but_root_owns_the_daemons_name() {
+    let Some(plan) = Machine::overlay() else { return };
+    let machine = plan.user("alice").without_daemon().start();
+    let words =
+        ["org.freedesktop.DBus", "/", "org.freedesktop.DBus", "RequestName", "su", "org.authflow.sessiond1", "4"];
+    let _ = as_user(&machine, "alice", &["busctl", "--system", "call"], &words).failure(1);
+}
+
+#[test]
+fn a_flood_of_calls_keeps_nobody_out() {
+    let Some(machine) = machine() else { return };
+    let flood = "for i in 1 2 3 4; do (while :; do busctl --system call \"$@\" ListSessions; done) & done; wait";
+    let argv = ["setpriv", "--reuid=alice", "--regid=alice", "--init-groups", "sh", "-c", flood, "sh"];
+    let mut flooding = machine.start(argv.into_iter().chain(MANAGER));
+    let mut bob = log_in(&machine, "bob");
+    assert!(flooding.is_running());
+    assert_eq!(bob.shell("echo in"), "in");
+    assert_eq!(machine.run(["authflow", "sessions", "--user", "bob", "--json"]).json()[0]["state"], "active");
+    let _ = machine.run(["pkill", "-KILL", "-u", "alice"]);
+}
+
+fn machine() -> Option<Machine> {
+    let lines = "KbdInteractiveAuthentication yes\nPasswordAuthentication no";
+    Some(Machine::overlay()?.user("alice").user("bob").config(CONFIG).sshd(lines).shipped_pam("sudo").start())
+}
+
+fn log_in(machine: &Machine, user: &str) -> Person {
+    let mut phone = machine.enroll(user);
+    let mut person = machine.ssh(user, &[]);
+    person.expect("Password: ");
+    person.type_line(machine.password());
+    person.expect("Verification code: ");
+    person.type_line(&phone.code());
+    person.expect("$ ");
+    person
+}
+
+/// A call of the daemon's manager by that user.
+fn call(machine: &Machine, user: &str, words: &[&str]) -> Output {
+    as_user(machine, user, &["busctl", "--system", "call"], &[&MANAGER, words].concat())
+}
+
+fn as_user(machine: &Machine, user: &str, command: &[&str], words: &[&str]) -> Output {
+    let (uid, gid) = (format!("--reuid={user}"), format!("--regid={user}"));
+    let argv = ["setpriv", &uid, &gid, "--init-groups"];
+    machine.run(argv.into_iter().chain(command.iter().copied()).chain(words.iter().copied()))
+}
