@@ -1,0 +1,74 @@
+//! The last way in: root at a real console, when authflow's own files cannot be used. Never remote, never after a wrong answer, and
+//! never for anybody else.
+
+use authflow_tests::{Machine, Plan};
+
+const STACK: &str = "\
+auth [success=done user_unknown=ignore ignore=ignore default=die] pam_authflow.so breakglass
+auth required pam_unix.so nodelay
+account [success=ok user_unknown=ignore ignore=ignore default=bad] pam_authflow.so breakglass
+account required pam_permit.so
+session required pam_authflow.so breakglass
+";
+const RULE: &str = "[[rule]]\nname = \"console\"\nservice = [\"console\"]\nmethods = [[\"password\", \"totp\"]]\n";
+const SYSTEM_PASSWORD: &str = "the system's own";
+const CONSOLE: &[&str] = &["-Itty=/dev/tty1"];
+
+#[test]
+fn root_at_the_console_gets_in_when_our_files_are_broken() {
+    let Some(machine) = start(plan()) else { return };
+    machine.write("/etc/authflow/authflow.toml", "[[rule");
+    assert!(knock(&machine, "root", CONSOLE, SYSTEM_PASSWORD, ""));
+    machine.logged(&["event=breakglass", "user=root"]);
+    assert!(!knock(&machine, "root", CONSOLE, "a guess", ""));
+    for elsewhere in [&["-Itty=/dev/pts/0"][..], &["-Itty=/dev/tty1", "-Irhost=192.0.2.7"], &[]] {
+        assert!(!knock(&machine, "root", elsewhere, SYSTEM_PASSWORD, ""), "{elsewhere:?}");
+    }
+    assert!(!knock(&machine, "alice", CONSOLE, SYSTEM_PASSWORD, ""));
+}
+
+#[test]
+fn a_wrong_answer_breaks_no_glass() {
+    let Some(machine) = start(plan()) else { return };
+    let mut phone = machine.enroll("root");
+    assert!(!knock(&machine, "root", CONSOLE, SYSTEM_PASSWORD, &phone.wrong_code()));
+    assert!(!machine.log().contains("breakglass"), "{}", machine.log());
+    assert!(knock(&machine, "root", CONSOLE, machine.password(), &phone.code()));
+}
+
+#[test]
+fn root_at_the_console_needs_no_daemon_where_others_do() {
+    let config = format!("bus_timeout = \"1s\"\nsession = {{ when_unavailable = \"deny\" }}\n{RULE}");
+    let Some(machine) = start(plan().map(|plan| plan.config(&config))) else { return };
+    let (mut root, mut alice) = (machine.enroll("root"), machine.enroll("alice"));
+    assert!(open(&machine, "root", CONSOLE, machine.password(), &root.code()));
+    assert!(!open(&machine, "root", &["-Itty=/dev/pts/0"], machine.password(), &root.code()));
+    assert!(!open(&machine, "alice", CONSOLE, machine.password(), &alice.code()));
+}
+
+fn plan() -> Option<Plan> {
+    Some(Machine::overlay()?.user("alice").pam("console", STACK).config(RULE).without_daemon())
+}
+
+fn start(plan: Option<Plan>) -> Option<Machine> {
+    let machine = plan?.start();
+    let passwords = format!("root:{SYSTEM_PASSWORD}\nalice:{SYSTEM_PASSWORD}\n");
+    let _ = machine.feed(["chpasswd"], passwords.as_bytes()).success();
+    Some(machine)
+}
+
+/// Whether authentication and account succeed for that user, with these PAM items.
+fn knock(machine: &Machine, user: &str, items: &[&str], password: &str, code: &str) -> bool {
+    run(machine, &[items, &["console", user, "authenticate", "acct_mgmt"]].concat(), password, code)
+}
+
+/// Like [`knock`], and a session opens.
+fn open(machine: &Machine, user: &str, items: &[&str], password: &str, code: &str) -> bool {
+    let phases = ["authenticate", "acct_mgmt", "open_session", "close_session"];
+    run(machine, &[items, &["console", user], &phases].concat(), password, code)
+}
+
+fn run(machine: &Machine, words: &[&str], password: &str, code: &str) -> bool {
+    let argv = ["pamtester"].into_iter().chain(words.iter().copied());
+    machine.person(argv).answer_all(&[("assword: ", password), ("Verification code: ", code)]).success()
+}
