@@ -1,7 +1,13 @@
 //! The machine as a value: described, started, used. What is not described is Debian's.
 
 use std::{
-    cell::RefCell, ffi::OsStr, fs, io::Write as _, os::unix::fs::PermissionsExt as _, path::PathBuf, process::Stdio,
+    cell::RefCell,
+    ffi::{OsStr, OsString},
+    fs,
+    io::Write as _,
+    os::unix::fs::PermissionsExt as _,
+    path::PathBuf,
+    process::Stdio,
 };
 
 use rustix::process::Signal;
@@ -63,9 +69,11 @@ impl Machine {
     pub fn feed<S: AsRef<OsStr>>(&self, argv: impl IntoIterator<Item = S>, input: &[u8]) -> Output {
         let argv: Vec<_> = argv.into_iter().map(|word| word.as_ref().to_owned()).collect();
         let command = argv.join(OsStr::new(" ")).to_string_lossy().into_owned();
+        // A command that hangs fails its test, instead of holding up all of them.
+        let limit = ["timeout", "--kill-after=5", "300"].map(OsString::from);
         let mut child = self
             .bed
-            .command(argv)
+            .command(limit.into_iter().chain(argv))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -21,7 +21,7 @@ use rustix::{
 
 use crate::{
     bed::{Bed, inner},
-    program::send,
+    program::{bury, send},
     wait::{self, Deadline, PATIENCE},
 };
 
@@ -197,7 +197,7 @@ impl Drop for Person {
             if let Some(inner) = inner(self.nsenter.id()) {
                 send(inner, Signal::KILL).ok();
             }
-            self.nsenter.wait().ok();
+            bury(&mut self.nsenter);
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     fs, io,
     process::{Child, ExitStatus},
+    time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -84,14 +85,9 @@ impl Program {
     #[track_caller]
     pub fn end(&mut self) -> ExitStatus {
         wait::until("a program to end", || {
-            self.wake_up();
+            wake_up(&self.nsenter);
             self.nsenter.try_wait().expect("it can be waited for")
         })
-    }
-
-    /// nsenter stops itself along with its program, and would not see its end.
-    fn wake_up(&self) {
-        send(self.nsenter.id(), Signal::CONT).ok();
     }
 
     /// Whether it still runs.
@@ -104,14 +100,7 @@ impl Drop for Program {
     fn drop(&mut self) {
         if self.is_running() {
             send(self.pid, Signal::KILL).ok();
-            // A few looks, and not for ever: the bed's end takes along what is left.
-            for _ in 0..100 {
-                self.wake_up();
-                if !self.is_running() {
-                    break;
-                }
-                std::thread::sleep(std::time::Duration::from_millis(10));
-            }
+            bury(&mut self.nsenter);
         }
     }
 }
@@ -120,4 +109,20 @@ impl Drop for Program {
 pub(crate) fn send(pid: u32, signal: Signal) -> io::Result<()> {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
     Ok(kill_process(pid, signal)?)
+}
+
+/// Waits a while for the end of an nsenter whose program was killed. Not for ever: the end of the bed takes along what is left.
+pub(crate) fn bury(nsenter: &mut Child) {
+    for _ in 0..200 {
+        wake_up(nsenter);
+        if !matches!(nsenter.try_wait(), Ok(None)) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// nsenter stops itself along with its program, and would not see that one's end.
+fn wake_up(nsenter: &Child) {
+    send(nsenter.id(), Signal::CONT).ok();
 }
