@@ -117,13 +117,15 @@ fn a_daemon_that_was_killed_finds_its_sessions_again() {
     let Some(machine) = machine(TWO_FACTORS) else { return };
     let mut alice = log_in(&machine, "alice", &mut machine.enroll("alice"));
     let mut bob = log_in(&machine, "bob", &mut machine.enroll("bob"));
-    let before = session_of(&machine, "alice");
+    let (before, bobs) = (session_of(&machine, "alice"), session_of(&machine, "bob"));
     machine.kill_daemon();
     assert_eq!(alice.shell("echo still here"), "still here");
     assert_eq!(machine.run(["authflow", "sessions"]).status.code(), Some(5));
-    // This one ends while nobody watches.
+    // This one ends while nobody watches, so it is not known to have been a logout.
+    let leader = format!("/proc/{}", bobs["leader"]);
     bob.type_line("exit");
     let _ = bob.end();
+    wait::until_true("the end of bob's sshd", || !machine.path(&leader).exists());
     machine.start_daemon();
     let after = session_of(&machine, "alice");
     for key in ["id", "opened_at", "authenticated_at", "leader", "factors", "rule"] {
