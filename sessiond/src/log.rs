@@ -1,4 +1,4 @@
-//! The log: one line an event, `event key=value ..`, to syslog's authpriv, or to standard error where an administrator or a test watches.
+//! The log: one line an event, `event=NAME key=value ..`, to syslog's authpriv, or to standard error where an administrator or a test watches.
 //! What comes from outside is stripped of control characters, so that nobody forges a second line.
 
 use std::{
@@ -32,7 +32,7 @@ impl Line {
     /// A line about that event.
     #[must_use]
     pub(crate) fn info(event: &str) -> Self {
-        Self { urgency: Urgency::Info, text: event.to_owned() }
+        Self { urgency: Urgency::Info, text: format!("event={event}") }
     }
 
     /// A line that somebody should read.
@@ -132,6 +132,6 @@ mod tests {
     #[test]
     fn nobody_forges_a_line_or_a_key() {
         let line = Line::info("opened").with("user", "eve\nopened user=root").with("tty", "pts/1").with("host", "");
-        assert_eq!(line.text, "opened user=\"eve?opened user=root\" tty=pts/1 host=\"\"");
+        assert_eq!(line.text, "event=opened user=\"eve?opened user=root\" tty=pts/1 host=\"\"");
     }
 }

@@ -24,7 +24,7 @@ fn a_new_file_is_checked_before_it_is_live() {
     image.write("new.toml", "[session]\nidle = \"0s\"\n");
     let said = image.run(&["config", "check", image.path("new.toml").to_str().unwrap()], "");
     assert_eq!(said.code, 1);
-    assert!(said.out.contains("new.toml:2:8: \"0s\" is zero"), "{}", said.out);
+    assert!(said.out.contains("new.toml:2:8: idle: \"0s\" is zero"), "{}", said.out);
     assert_eq!(image.run(&["config", "check"], "").code, 0);
 }
 

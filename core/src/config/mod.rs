@@ -110,13 +110,22 @@ impl ConfigError {
     fn at(source: Text<'_>, offset: usize, message: impl Into<String>) -> Self {
         let before = source.text.get(..offset).unwrap_or(source.text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let key = key_before(before.get(line_start..).unwrap_or_default());
         Self {
             file: source.name.to_owned(),
             line: before.matches('\n').count() + 1,
             column: before.len() - line_start + 1,
-            message: message.into(),
+            message: key.map_or_else(String::new, |key| format!("{key}: ")) + &message.into(),
         }
     }
+}
+
+/// The key whose value begins behind `text`, the front of a line: `session = { idle = ` names `idle`.
+fn key_before(text: &str) -> Option<&str> {
+    let is_of_key = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let assigned = text.trim_end_matches([' ', '\t', '[', '"', '\'']).strip_suffix('=')?.trim_end();
+    let (_, key) = assigned.split_at(assigned.rfind(|c| !is_of_key(c)).map_or(0, |place| place + 1));
+    Some(key).filter(|key| !key.is_empty())
 }
 
 impl Config {
@@ -230,37 +239,54 @@ mod tests {
         for (text, expected) in [
             ("[session\n", "authflow.toml:1:9: unclosed table"),
             ("[session]\nidel = '1m'\n", "authflow.toml:2:1: unknown field `idel`, expected one of `idle`"),
-            ("[session]\nidle = '0s'\n", "authflow.toml:2:8: \"0s\" is zero"),
+            ("[session]\nidle = '0s'\n", "authflow.toml:2:8: idle: \"0s\" is zero"),
             (
                 "[session]\nidle = '99999999999999999999h'\n",
-                "authflow.toml:2:8: \"99999999999999999999h\" is no duration",
+                "authflow.toml:2:8: idle: \"99999999999999999999h\" is no duration",
             ),
-            ("[session]\nidle = '999999h'\n", "authflow.toml:2:8: \"999999h\" is longer than ten years"),
-            ("[session]\nidle = 15\n", "authflow.toml:2:8: "),
-            ("[session]\nat_idle = 'lock'\n", "authflow.toml:2:11: \"lock\" is not supported by this version"),
+            ("[session]\nidle = '999999h'\n", "authflow.toml:2:8: idle: \"999999h\" is longer than ten years"),
+            ("[session]\nidle = 15\n", "authflow.toml:2:8: idle: "),
+            ("[session]\nat_idle = 'lock'\n", "authflow.toml:2:11: at_idle: \"lock\" is not supported by this version"),
             ("[password]\nmemory = '1KiB'\n", "authflow.toml:1:1: [password]: memory is 7MiB to 256MiB"),
             ("[password]\nsource = []\n", "authflow.toml:1:1: [password]: source is empty"),
-            ("[totp]\nskew = 11\n", "authflow.toml:2:8: 11 is not 0 to 10"),
-            ("[throttle]\nattempts = 0\n", "authflow.toml:2:12: 0 is not 1 to 100"),
+            ("[totp]\nskew = 11\n", "authflow.toml:2:8: skew: 11 is not 0 to 10"),
+            ("[throttle]\nattempts = 0\n", "authflow.toml:2:12: attempts: 0 is not 1 to 100"),
             ("[[rule]]\nname = 'a'\nmethods = [['totp']]\n", "authflow.toml:1:1: missing field `service`"),
             ("[[rule]]\nname='a'\nservice=[]\nmethods=[['totp']]\n", "authflow.toml:1:1: rule \"a\": service is empty"),
             ("[[rule]]\nname='a'\nservice=['x']\nmethods=[]\n", "authflow.toml:1:1: rule \"a\": methods is empty"),
             (
                 "[[rule]]\nname='a'\nservice=['x']\nmethods=[[]]\n",
-                "authflow.toml:4:9: a method needs at least one factor",
+                "authflow.toml:4:9: methods: a method needs at least one factor",
             ),
-            ("[[rule]]\nname='a'\nservice=['x']\nmethods=[['otp']]\n", "authflow.toml:4:11: unknown variant `otp`"),
+            (
+                "[[rule]]\nname='a'\nservice=['x']\nmethods=[['otp']]\n",
+                "authflow.toml:4:11: methods: unknown variant `otp`",
+            ),
             (
                 "[[rule]]\nname='a'\nservice=['x']\nmethods=[['session']]\n",
-                "authflow.toml:4:9: the factor session is not",
+                "authflow.toml:4:9: methods: the factor session is not",
             ),
             (
                 "[[rule]]\nname='a'\nservice=['x']\nmethods=[['totp']]\nfrom=['host']\n",
-                "authflow.toml:5:6: \"host\" is no",
+                "authflow.toml:5:6: from: \"host\" is no",
             ),
         ] {
             let error = error(text);
             assert!(error.starts_with(expected), "{text}\n  gave: {error}");
+        }
+    }
+
+    #[test]
+    fn the_key_of_a_value_is_found_in_a_table_in_an_array_and_inline() {
+        for (text, key) in [
+            ("idle = ", Some("idle")),
+            ("  session = { warn = '1m', at_idle = '", Some("at_idle")),
+            ("methods=[['", Some("methods")),
+            ("", None),
+            ("[session", None),
+            ("methods = [['totp'], ['", None),
+        ] {
+            assert_eq!(key_before(text), key, "{text}");
         }
     }
 

@@ -46,13 +46,14 @@ impl Manager {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(String, OwnedObjectPath), Error> {
         let opening = opening::from_dict(&facts).map_err(|why| Error::InvalidArgument(why.to_string()))?;
-        let caller = self.callers.identify(&header, connection).await?;
+        let too_late = |_: &Error| self.daemon.adopt_soon();
+        let caller = self.callers.identify(&header, connection).await.inspect_err(too_late)?;
         if !may_open(caller.uid) {
             let line = Line::warning("open-refused").with("uid", caller.uid).with("pid", caller.pid);
             self.daemon.log.write(&line);
             return Err(Error::NotAuthorized("only root's login programs open sessions".to_owned()));
         }
-        let leader = hold(&caller, connection).await?;
+        let leader = hold(&caller, connection).await.inspect_err(too_late)?;
         let id = SessionId::new(random::bytes().map_err(|why| Error::Degraded(why.to_string()))?);
         let login = Login { id, opening, leader: leader.id(), opened: SystemClock.now() };
         self.daemon.open(login).map_err(|refused| match refused {

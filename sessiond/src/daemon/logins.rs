@@ -1,6 +1,9 @@
 //! How sessions begin: opened by a login program, or adopted where one was let in while no daemon was there.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use authflow_core::{
     session::{Birth, Class, NotOpened, Opening, Registry, Session, SessionId},
@@ -15,6 +18,9 @@ use authflow_host::{
 
 use super::Daemon;
 use crate::{leader::leader_of, log::Line, members, snapshot::Snapshot};
+
+/// How long a module may take to write a pending login down, after it gave up on the daemon.
+const WRITING: Duration = Duration::from_secs(2);
 
 /// A login that becomes a session.
 pub(crate) struct Login {
@@ -41,6 +47,21 @@ impl Daemon {
                 Err(error) => self.log.write(&Line::error("pending-unreadable").with("why", &error)),
             }
         }
+    }
+
+    /// Takes pending logins over in a moment: somebody who wanted to open a session has gone, and may just be writing down that the
+    /// daemon was too slow.
+    pub(crate) fn adopt_soon(self: &Arc<Self>) {
+        // Whoever calls and goes again and again starts one task, not many.
+        if self.will_adopt.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let daemon = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(WRITING).await;
+            daemon.will_adopt.store(false, Ordering::Relaxed);
+            daemon.adopt_pending();
+        });
     }
 
     fn adopt(self: &Arc<Self>, pending: Pending) {

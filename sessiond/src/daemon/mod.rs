@@ -6,7 +6,7 @@ mod logins;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
 };
 
 use authflow_bus::SessionInfo;
@@ -25,7 +25,7 @@ use crate::{
     keeper::Keeper,
     leader::{Held, process_of},
     log::{Line, Log},
-    members::{Known, members},
+    members::{Known, may_hold, members},
     snapshot::Snapshot,
     tty::Tty,
 };
@@ -42,6 +42,8 @@ pub(crate) struct Daemon {
     /// Told when the next deadline may have changed.
     pub(crate) wake: Notify,
     todo: mpsc::UnboundedSender<Action>,
+    /// Whether pending logins are about to be taken over.
+    will_adopt: AtomicBool,
 }
 
 /// A session as it is now.
@@ -71,7 +73,8 @@ impl Daemon {
     pub(crate) fn new(log: Log, paths: Paths, boot_id: String, todo: mpsc::UnboundedSender<Action>) -> Arc<Self> {
         let keeper = Keeper::open(&paths.sessions_db(), SystemClock.now().wall, &log);
         let (core, wake) = (Mutex::default(), Notify::new());
-        Arc::new(Self { log, paths, boot_id, core, keeper: Mutex::new(keeper), wake, todo })
+        let will_adopt = AtomicBool::new(false);
+        Arc::new(Self { log, paths, boot_id, core, keeper: Mutex::new(keeper), wake, todo, will_adopt })
     }
 
     /// Finds every session again that lived before this daemon did. What changed meanwhile is noticed now.
@@ -314,13 +317,18 @@ impl Daemon {
     /// The session that a process is in: the innermost one whose members it is among.
     #[must_use]
     pub(crate) fn session_of(&self, pid: u32) -> Option<SessionId> {
-        let snapshot = Snapshot::take();
         let core = self.core();
+        let chain = Snapshot::chain(pid);
+        let likely: Vec<&Session> =
+            core.registry.iter().filter(|session| may_hold(session, pid, &core.known, &chain)).collect();
+        // What is above the leaders too: that is in no session, and a member must not be above its own.
+        let snapshot = Snapshot::chains(likely.iter().map(|session| session.leader.pid).chain([pid]));
         let holds = |session: &&Session| {
             members(session, core.registry.iter(), &core.known, &snapshot).iter().any(|id| id.pid == pid)
         };
-        let depth = |session: &&Session| usize::from(session.parent.is_some());
-        core.registry.iter().filter(holds).max_by_key(depth).map(|session| session.id)
+        let above = |id: &SessionId| core.registry.find(*id).and_then(|session| session.parent);
+        let depth = |session: &&Session| std::iter::successors(session.parent, above).take(core.registry.len()).count();
+        likely.into_iter().filter(holds).max_by_key(depth).map(|session| session.id)
     }
 
     /// How many sessions live.
