@@ -6,7 +6,7 @@ use std::{
     fs,
 };
 
-use authflow_core::session::{Class, Leader, Session, SessionId};
+use authflow_core::session::{Class, Session, SessionId};
 use authflow_host::process::ProcessId;
 
 use crate::{
@@ -41,9 +41,23 @@ pub(crate) fn members<'a>(
     snapshot: &Snapshot,
 ) -> Vec<ProcessId> {
     let others: Vec<&Session> = others.filter(|other| other.id != session.id).collect();
-    let look = Look { session, others: &others, known, snapshot, scope: scope(session, snapshot) };
+    let scope = scope(session, snapshot);
+    let mut look = Look { session, others: &others, known, snapshot, scope, foreign: BTreeSet::new() };
+    look.foreign = look.foreign_leaders();
     let found = look.candidates().into_iter().filter_map(|pid| snapshot.find(pid));
     found.filter(|process| look.is_member(process)).map(|process| process.id).collect()
+}
+
+/// Whether the process might be among the session's members. Cheap: of a thousand sessions it leaves the few that are worth a look.
+#[must_use]
+pub(crate) fn may_hold(session: &Session, pid: u32, known: &Known, snapshot: &Snapshot) -> bool {
+    let Some(process) = snapshot.find(pid) else { return false };
+    let leader = session.leader.pid;
+    pid == leader
+        || snapshot.ancestors(pid).any(|above| above == leader)
+        || known.by_session.get(&session.id).is_some_and(|known| known.contains(&process.id))
+        || session.audit_id.is_some() && session.audit_id == process.audit_id
+        || session.logind_id.is_some() && session.logind_id == logind_id(&process.cgroup)
 }
 
 struct Look<'a> {
@@ -52,6 +66,8 @@ struct Look<'a> {
     known: &'a Known,
     snapshot: &'a Snapshot,
     scope: Option<String>,
+    /// The leaders of all sessions but this one, those around it and those nested in it.
+    foreign: BTreeSet<ProcessId>,
 }
 
 impl Look<'_> {
@@ -81,10 +97,9 @@ impl Look<'_> {
             || !self.is_above_the_leader(process) && !self.belongs_to_another(process)
     }
 
-    fn descends_from(&self, process: &Process, leader: Leader) -> bool {
-        // A pid alone could be a stranger's by now.
-        self.snapshot.find(leader.pid).is_some_and(|found| found.id == process_of(leader))
-            && self.snapshot.ancestors(process.id.pid).any(|pid| pid == leader.pid)
+    fn foreign_leaders(&self) -> BTreeSet<ProcessId> {
+        let foreign = self.others.iter().filter(|other| !self.is_nested_here(other) && !self.is_inside(other));
+        foreign.map(|other| process_of(other.leader)).collect()
     }
 
     /// The session's audit id, unless another login has it as well: then it is no evidence.
@@ -101,10 +116,12 @@ impl Look<'_> {
 
     /// Whether the process is another session's, or an ended one's: a tmux server from yesterday that a client attached to.
     fn belongs_to_another(&self, process: &Process) -> bool {
-        let is_of =
-            |other: &&Session| process.id == process_of(other.leader) || self.descends_from(process, other.leader);
-        let is_another_sessions =
-            self.others.iter().filter(|other| !self.is_nested_here(other) && !self.is_inside(other)).any(is_of);
+        // By pid and start time: a pid alone could be a stranger's by now. The nearest leader counts: an administrator's shell may have
+        // started the sshd that this session came through.
+        let above = self.snapshot.ancestors(process.id.pid).filter_map(|pid| self.snapshot.find(pid));
+        let mut below_our_leader =
+            std::iter::once(process).chain(above).take_while(|above| above.id != process_of(self.session.leader));
+        let is_another_sessions = below_our_leader.any(|above| self.foreign.contains(&above.id));
         let has_another_audit_id =
             self.session.audit_id.is_some() && process.audit_id.is_some() && process.audit_id != self.session.audit_id;
         is_another_sessions || has_another_audit_id
@@ -160,7 +177,7 @@ mod tests {
     use authflow_core::{
         factor::Factors,
         policy::Limits,
-        session::{Basis, Opening, State},
+        session::{Basis, Leader, Opening, State},
         time::{BootTime, Now},
     };
 
@@ -302,6 +319,28 @@ mod tests {
         let mut machine = machine();
         machine[2].id.start_time = 77;
         assert_eq!(pids(&session(1, 20, None), &[], &Snapshot::of(machine)), Vec::<u32>::new());
+    }
+
+    #[test]
+    fn a_login_through_an_sshd_that_another_session_started_has_its_own_processes() {
+        let mut machine = machine();
+        machine[6].parent = 22;
+        let snapshot = Snapshot::of(machine);
+        let (administrator, login) = (session(1, 20, Some(5)), session(2, 30, Some(6)));
+        assert_eq!(pids(&login, std::slice::from_ref(&administrator), &snapshot), [30, 31]);
+        assert_eq!(pids(&administrator, std::slice::from_ref(&login), &snapshot), [20, 21, 22, 25]);
+    }
+
+    #[test]
+    fn what_a_session_holds_it_might_hold() {
+        let snapshot = Snapshot::of(machine());
+        let sessions = [session(1, 20, Some(5)), session(2, 30, Some(6)), nested(3, 22, 1)];
+        for session in &sessions {
+            let held = pids(session, &sessions, &snapshot);
+            assert!(held.iter().all(|pid| may_hold(session, *pid, &Known::default(), &snapshot)), "{held:?}");
+        }
+        assert!(!may_hold(&sessions[0], 31, &Known::default(), &snapshot));
+        assert!(!may_hold(&sessions[0], 99, &Known::default(), &snapshot));
     }
 
     #[test]

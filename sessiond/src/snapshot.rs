@@ -45,12 +45,20 @@ impl Snapshot {
     /// That process and those above it: all that opening a session needs, and a login should not wait for more.
     #[must_use]
     pub(crate) fn chain(pid: u32) -> Self {
+        Self::chains([pid])
+    }
+
+    /// Those processes and all above them.
+    #[must_use]
+    pub(crate) fn chains(pids: impl IntoIterator<Item = u32>) -> Self {
         let mut found: BTreeMap<u32, Process> = BTreeMap::new();
-        let mut next = pid;
-        while let Some(process) = (next != 0 && !found.contains_key(&next)).then(|| read(next)).flatten() {
-            let parent = process.parent;
-            found.insert(next, process);
-            next = parent;
+        for pid in pids {
+            let mut next = pid;
+            while let Some(process) = (next != 0 && !found.contains_key(&next)).then(|| read(next)).flatten() {
+                let parent = process.parent;
+                found.insert(next, process);
+                next = parent;
+            }
         }
         Self::of(found.into_values())
     }
