@@ -51,7 +51,8 @@ fn a_hung_daemon_holds_up_nobody_and_makes_no_second_session() {
     let mut alice = log_in(&machine);
     machine.logged(&["daemon-away", "user=alice"]);
     machine.signal_daemon(Signal::CONT);
-    // Whatever it does with the late call, once it starts anew there is one session.
+    // It sees that the caller of the late call has gone, and looks for what was written down instead.
+    wait::until_true("the session to be taken over", || users(&machine) == ["alice"]);
     machine.kill_daemon();
     machine.start_daemon();
     assert_eq!(users(&machine), ["alice"]);
