@@ -45,7 +45,6 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(String, OwnedObjectPath), Error> {
-        let opening = opening::from_dict(&facts).map_err(|why| Error::InvalidArgument(why.to_string()))?;
         let too_late = |_: &Error| self.daemon.adopt_soon();
         let caller = self.callers.identify(&header, connection).await.inspect_err(too_late)?;
         if !may_open(caller.uid) {
@@ -53,6 +52,7 @@ impl Manager {
             self.daemon.log.write(&line);
             return Err(Error::NotAuthorized("only root's login programs open sessions".to_owned()));
         }
+        let opening = opening::from_dict(&facts).map_err(|why| Error::InvalidArgument(why.to_string()))?;
         let leader = hold(&caller, connection).await.inspect_err(too_late)?;
         let id = SessionId::new(random::bytes().map_err(|why| Error::Degraded(why.to_string()))?);
         let login = Login { id, opening, leader: leader.id(), opened: SystemClock.now() };
@@ -75,7 +75,7 @@ impl Manager {
         if caller.uid != 0 && caller.pid != session.leader.pid {
             return Err(Error::NotAuthorized("only the login program closes its session".to_owned()));
         }
-        self.daemon.close(session.id);
+        self.callers.charge(&caller, || self.daemon.close(session.id));
         Ok(())
     }
 
@@ -86,7 +86,8 @@ impl Manager {
     ) -> Result<Vec<HashMap<String, OwnedVariant>>, Error> {
         let caller = self.callers.identify(&header, connection).await?;
         let sees_all = caller.uid == 0 || polkit::may_manage(connection, &header, &caller).await;
-        let infos = self.daemon.infos(|session| sees_all || session.opening.uid == caller.uid);
+        let is_shown = |session: &Session| sees_all || session.opening.uid == caller.uid;
+        let infos = self.callers.charge(&caller, || self.daemon.infos(is_shown));
         infos.iter().map(owned).collect()
     }
 
@@ -139,7 +140,7 @@ impl Manager {
     ) -> Result<(), Error> {
         let caller = self.callers.identify(&header, connection).await?;
         let session = self.authorised(&caller, id, Verb::End, (&header, connection)).await?;
-        revoke(&self.daemon, &caller, session.id, message)
+        self.callers.charge(&caller, || revoke(&self.daemon, &caller, session.id, message))
     }
 
     async fn revoke_user(
@@ -158,7 +159,8 @@ impl Manager {
         for id in self.daemon.sessions_of(uid) {
             let is_spared = except.contains(&id.to_string());
             // One that is over by now needs no ending.
-            if !is_spared && revoke(&self.daemon, &caller, id, message).is_ok() {
+            let end = || revoke(&self.daemon, &caller, id, message);
+            if !is_spared && self.callers.charge(&caller, end).is_ok() {
                 ended += 1;
             }
         }
@@ -233,7 +235,8 @@ impl Manager {
     }
 
     fn of_process(&self, caller: &Caller, pid: u32) -> Result<OwnedObjectPath, Error> {
-        let session = self.daemon.session_of(pid).and_then(|id| self.daemon.find(id)).ok_or_else(no_such)?;
+        let found = self.callers.charge(caller, || self.daemon.session_of(pid));
+        let session = found.and_then(|id| self.daemon.find(id)).ok_or_else(no_such)?;
         match access(caller.uid, session.opening.uid, Verb::See) {
             Access::Allow => path_of(session.id),
             Access::AskPolkit => Err(no_such()),

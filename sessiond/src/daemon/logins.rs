@@ -134,8 +134,9 @@ impl Daemon {
         };
         let is_nested = opening.class == Class::Nested;
         let parent = is_nested.then(|| chain.ancestors(pid).find_map(leads).or_else(same_audit)).flatten();
-        if is_nested && parent.is_none() {
-            // Nested in nothing that is tracked: it needs its own idle timer.
+        // Nested in nothing that is tracked. Where somebody authenticated it is a login like others and needs its own idle timer; what a
+        // service or root started without proving anything is work, and must not end for being quiet.
+        if is_nested && parent.is_none() && !opening.factors.is_empty() {
             opening.class = Class::User;
         }
         // The audit id is evidence only where it was set for this login: not where sshd runs with an administrator's.
