@@ -1,16 +1,8 @@
-//! What must be true on a real machine, with systemd, logind and everybody's PAM stacks: who never authenticates keeps working, and
-//! a session is exactly what logind calls one.
+//! What must be true on a real machine with systemd: a login at a terminal and the su in it, and a daemon that comes back whoever
+//! ended it. booted.rs has what everybody's PAM stacks do.
 
 use authflow_tests::{Authenticator, Machine, Person, Plan, wait};
 use serde_json::Value;
-
-/// Debian's, with our line in front: account is asked by everything that changes users, auth by few of it.
-const COMMON_ACCOUNT: &str = "\
-account [success=ok user_unknown=ignore ignore=ignore default=bad] pam_authflow.so
-account [success=1 new_authtok_reqd=done default=ignore] pam_unix.so
-account requisite pam_deny.so
-account required pam_permit.so
-";
 
 const EVERYTHING: &str = r#"
 [[rule]]
@@ -20,100 +12,6 @@ methods = [["password", "totp"]]
 "#;
 
 const SSHD: &str = "KbdInteractiveAuthentication yes\nPasswordAuthentication no";
-
-#[test]
-fn who_never_authenticates_keeps_working() {
-    let Some(plan) = plan() else { return };
-    let machine = plan
-        .file("/etc/sudoers.d/beds", "alice ALL=(ALL) NOPASSWD: ALL\nbob ALL=(ALL) ALL\n")
-        .shipped_pam("sudo")
-        .pam("common-account", COMMON_ACCOUNT)
-        .start();
-    assert_eq!(machine.run(["su", "-", "alice", "-c", "id -un"]).success().trim(), "alice");
-    assert_eq!(machine.run(["su", "alice", "-c", "sudo -n id -un"]).success().trim(), "root");
-
-    // A ticket: the second sudo on this terminal asks nothing and so proves nothing.
-    let mut phone = machine.enroll("bob");
-    let mut bob = machine.person(["su", "-", "bob"]);
-    bob.expect("$ ");
-    bob.type_line("sudo id -un");
-    answer(&machine, &mut bob, &phone.code());
-    bob.expect("root\r\n");
-    // sudo throws away what was typed before it ends.
-    bob.expect("$ ");
-    assert_eq!(bob.shell("sudo -n id -un"), "root");
-
-    // Cron runs what is for the boot when it starts without its mark of having done so.
-    machine.write("/etc/cron.d/beds", "@reboot alice id -un > /tmp/by-cron\n");
-    let _ = machine.shell("rm -f /run/crond.reboot && systemctl restart cron").success();
-    wait::until_true("cron's job", || machine.read("/tmp/by-cron") == "alice\n");
-
-    // Its PAM stack includes common-account; a refusal there fails the unit.
-    let _ = machine.run(["systemctl", "start", "user@1001.service"]).success();
-    assert_eq!(machine.run(["systemctl", "is-active", "user@1001.service"]).stdout.trim(), "active");
-}
-
-#[test]
-fn a_rule_that_enforces_ends_sudo_without_a_password() {
-    let enforced = r#"
-[[rule]]
-name = "sudo"
-service = ["sudo"]
-methods = [["password", "totp"]]
-account = "enforce"
-"#;
-    let Some(plan) = plan() else { return };
-    let machine = plan
-        .config(enforced)
-        .shipped_pam("sudo")
-        .file("/etc/sudoers.d/beds", "alice ALL=(ALL) NOPASSWD: ALL\n")
-        .start();
-    let refused = machine.run(["su", "alice", "-c", "sudo -n id -un"]);
-    assert_eq!((refused.status.code(), refused.stdout.as_str()), (Some(1), ""), "{refused:?}");
-}
-
-#[test]
-fn a_command_does_not_run_where_its_session_is_refused() {
-    let Some(plan) = plan() else { return };
-    let denies = format!("[session]\nwhen_unavailable = \"deny\"\n{EVERYTHING}");
-    let machine = plan.config(&denies).shipped_pam("sudo").file("/etc/sudoers.d/beds", "alice ALL=(ALL) ALL\n").start();
-    let mut phone = machine.enroll("alice");
-    // Masked, or the bus would start it.
-    let _ = machine.run(["systemctl", "mask", "--runtime", "--now", "authflow-sessiond"]).success();
-    let mut alice =
-        machine.person(["setpriv", "--reuid=alice", "--regid=alice", "--init-groups", "sudo", "touch", "/tmp/ran"]);
-    answer(&machine, &mut alice, &phone.code());
-    assert_eq!(alice.end().code(), Some(1), "{}", alice.screen());
-    assert!(!machine.path("/tmp/ran").exists());
-}
-
-#[test]
-fn a_revoked_login_ends_with_its_scope_and_sshd_lives_on() {
-    let Some(plan) = plan() else { return };
-    let machine = plan.start();
-    let mut phone = machine.enroll("alice");
-    let mut alice = log_in(&machine, "alice", &mut phone);
-    let logind = alice.shell("echo $XDG_SESSION_ID");
-    let session = only_session(&machine);
-    assert_eq!(session["logind_id"], logind.as_str(), "{session}");
-    let leader = ["loginctl", "show-session", &logind, "--property=Leader", "--value"];
-    assert_eq!(session["leader"].to_string(), machine.run(leader).success().trim(), "{session}");
-
-    // The first leaves the terminal's process group, the second its session and its parent.
-    alice.shell("sleep 4711 & (setsid sleep 4712 >/dev/null 2>&1 &)");
-    wait::until_true("alice's children", || sleepers(&machine) == 2);
-    let id = session["id"].as_str().expect("an id");
-    let _ = machine.run(["authflow", "revoke", id, "--message", "enough"]).success();
-    alice.expect("it was revoked (enough)");
-    let _ = alice.end();
-    wait::until_true("the end of alice's children", || sleepers(&machine) == 0);
-    wait::until_true("the end in logind", || !machine.run(["loginctl", "show-session", &logind]).status.success());
-
-    let mut again = log_in(&machine, "alice", &mut phone);
-    assert_eq!(again.shell("id -un"), "alice");
-    again.type_line("exit");
-    assert_eq!(again.end().code(), Some(0));
-}
 
 #[test]
 fn a_login_at_a_terminal_is_a_session_and_su_in_it_is_nested() {
@@ -195,8 +93,4 @@ fn only_session(machine: &Machine) -> Value {
     let mut sessions = sessions(machine);
     assert_eq!(sessions.len(), 1, "{sessions:#?}");
     sessions.remove(0)
-}
-
-fn sleepers(machine: &Machine) -> usize {
-    machine.run(["pgrep", "-f", "^sleep 471"]).stdout.lines().count()
 }
