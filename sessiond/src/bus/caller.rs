@@ -93,12 +93,13 @@ impl Callers {
 /// What a user may still ask: a bucket that fills again.
 #[derive(Debug)]
 struct Budget {
-    tokens: u32,
+    /// Negative after a call that took longer than was left.
+    tokens: i64,
     filled: BootTime,
 }
 
 /// A burst that a person's commands never need.
-const FULL: u32 = 200;
+const FULL: i64 = 200;
 
 /// One call a tick comes back.
 const TICK: Duration = Duration::from_millis(20);
@@ -117,18 +118,18 @@ impl Budget {
     fn spend(&mut self, now: BootTime) -> bool {
         let ticks = now.saturating_since(self.filled).as_millis() / TICK.as_millis();
         if ticks > 0 {
-            self.tokens = self.tokens.saturating_add(u32::try_from(ticks).unwrap_or(FULL)).min(FULL);
+            self.tokens = self.tokens.saturating_add(i64::try_from(ticks).unwrap_or(FULL)).min(FULL);
             self.filled = now;
         }
         let had_one = self.tokens > 0;
-        self.tokens = self.tokens.saturating_sub(1);
+        self.tokens -= i64::from(had_one);
         had_one
     }
 
     /// Takes the calls that one which took so long stands for, beyond itself.
     fn charge(&mut self, took: Duration) {
         let calls = took.as_millis() / USUAL.as_millis();
-        self.tokens = self.tokens.saturating_sub(u32::try_from(calls).unwrap_or(FULL));
+        self.tokens = self.tokens.saturating_sub(i64::try_from(calls).unwrap_or(FULL));
     }
 }
 
@@ -141,7 +142,7 @@ mod tests {
         let at = |millis: u64| BootTime::new(Duration::from_millis(1000 + millis));
         let mut budget = Budget::default();
         let passed = (0..1000).filter(|_| budget.spend(at(0))).count();
-        assert_eq!(passed, FULL as usize);
+        assert_eq!(i64::try_from(passed).unwrap(), FULL);
         assert!(!budget.spend(at(19)));
         assert!(budget.spend(at(40)) && budget.spend(at(40)) && !budget.spend(at(40)));
         assert!(budget.spend(at(60_000)));
