@@ -41,21 +41,27 @@ impl Callers {
     pub(crate) async fn identify(&self, header: &Header<'_>, connection: &Connection) -> Result<Caller, Error> {
         let caller = self.look_up(header, connection).await?;
         if caller.uid != 0 && !self.budgets().entry(caller.uid).or_default().spend(SystemClock.now().boot) {
-            return Err(Error::RateLimited("too many calls; try again in a moment".to_owned()));
+            return Err(too_many());
         }
         Ok(caller)
     }
 
     /// Does what `caller` asked for, and charges its user for the time: with thousands of processes a look at them all is dear, and the
     /// loop is everybody's.
-    pub(crate) fn charge<T>(&self, caller: &Caller, work: impl FnOnce() -> T) -> T {
+    ///
+    /// # Errors
+    /// The user's other calls took too much since this one came: many may wait for polkit at the same time.
+    pub(crate) fn charge<T>(&self, caller: &Caller, work: impl FnOnce() -> T) -> Result<T, Error> {
+        if caller.uid != 0 && self.budgets().entry(caller.uid).or_default().is_in_debt() {
+            return Err(too_many());
+        }
         let began = SystemClock.now().boot;
         let done = work();
         if caller.uid != 0 {
             let took = SystemClock.now().boot.saturating_since(began);
             self.budgets().entry(caller.uid).or_default().charge(took);
         }
-        done
+        Ok(done)
     }
 
     async fn look_up(&self, header: &Header<'_>, connection: &Connection) -> Result<Caller, Error> {
@@ -88,6 +94,10 @@ impl Callers {
     fn budgets(&self) -> MutexGuard<'_, HashMap<u32, Budget>> {
         self.budgets.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn too_many() -> Error {
+    Error::RateLimited("too many calls; try again in a moment".to_owned())
 }
 
 /// What a user may still ask: a bucket that fills again.
@@ -124,6 +134,10 @@ impl Budget {
         let had_one = self.tokens > 0;
         self.tokens -= i64::from(had_one);
         had_one
+    }
+
+    const fn is_in_debt(&self) -> bool {
+        self.tokens < 0
     }
 
     /// Takes the calls that one which took so long stands for, beyond itself.

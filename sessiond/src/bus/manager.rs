@@ -75,7 +75,7 @@ impl Manager {
         if caller.uid != 0 && caller.pid != session.leader.pid {
             return Err(Error::NotAuthorized("only the login program closes its session".to_owned()));
         }
-        self.callers.charge(&caller, || self.daemon.close(session.id));
+        self.callers.charge(&caller, || self.daemon.close(session.id))?;
         Ok(())
     }
 
@@ -87,7 +87,7 @@ impl Manager {
         let caller = self.callers.identify(&header, connection).await?;
         let sees_all = caller.uid == 0 || polkit::may_manage(connection, &header, &caller).await;
         let is_shown = |session: &Session| sees_all || session.opening.uid == caller.uid;
-        let infos = self.callers.charge(&caller, || self.daemon.infos(is_shown));
+        let infos = self.callers.charge(&caller, || self.daemon.infos(is_shown))?;
         infos.iter().map(owned).collect()
     }
 
@@ -140,7 +140,7 @@ impl Manager {
     ) -> Result<(), Error> {
         let caller = self.callers.identify(&header, connection).await?;
         let session = self.authorised(&caller, id, Verb::End, (&header, connection)).await?;
-        self.callers.charge(&caller, || revoke(&self.daemon, &caller, session.id, message))
+        self.callers.charge(&caller, || revoke(&self.daemon, &caller, session.id, message))?
     }
 
     async fn revoke_user(
@@ -155,16 +155,13 @@ impl Manager {
         if !may(&caller, uid, Verb::End, (&header, connection)).await {
             return Err(Error::NotAuthorized("other users' sessions need root or polkit".to_owned()));
         }
-        let mut ended = 0;
-        for id in self.daemon.sessions_of(uid) {
-            let is_spared = except.contains(&id.to_string());
-            // One that is over by now needs no ending.
-            let end = || revoke(&self.daemon, &caller, id, message);
-            if !is_spared && self.callers.charge(&caller, end).is_ok() {
-                ended += 1;
-            }
-        }
-        Ok(ended)
+        let is_spared = |id: &SessionId| except.contains(&id.to_string());
+        let theirs = self.daemon.sessions_of(uid).into_iter().filter(|id| !is_spared(id));
+        // One that is over by now needs no ending.
+        let end = |id: &SessionId| revoke(&self.daemon, &caller, *id, message).is_ok();
+        // Charged as one: who ends all must not be stopped half way.
+        let ended = self.callers.charge(&caller, || theirs.filter(end).count())?;
+        Ok(u32::try_from(ended).unwrap_or(u32::MAX))
     }
 
     fn deactivate(&self, _uid: u32, _message: &str) -> Result<(), Error> {
@@ -235,7 +232,7 @@ impl Manager {
     }
 
     fn of_process(&self, caller: &Caller, pid: u32) -> Result<OwnedObjectPath, Error> {
-        let found = self.callers.charge(caller, || self.daemon.session_of(pid));
+        let found = self.callers.charge(caller, || self.daemon.session_of(pid))?;
         let session = found.and_then(|id| self.daemon.find(id)).ok_or_else(no_such)?;
         match access(caller.uid, session.opening.uid, Verb::See) {
             Access::Allow => path_of(session.id),

@@ -53,7 +53,7 @@ impl SessionObject {
             return Ok(info);
         }
         let caller = self.authorised(Verb::See, &header, connection).await?;
-        let info = self.callers.charge(&caller, || self.daemon.info(self.id)).ok_or_else(no_such)?;
+        let info = self.callers.charge(&caller, || self.daemon.info(self.id))?.ok_or_else(no_such)?;
         let shown = Shown { to, at: SystemClock.now().boot, info: info.clone() };
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown);
         Ok(info)
@@ -94,7 +94,7 @@ impl SessionObject {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(), Error> {
         let caller = self.authorised(Verb::End, &header, connection).await?;
-        self.callers.charge(&caller, || revoke(&self.daemon, &caller, self.id, message))
+        self.callers.charge(&caller, || revoke(&self.daemon, &caller, self.id, message))?
     }
 
     fn lock(&self) -> Result<(), Error> {
