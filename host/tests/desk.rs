@@ -148,6 +148,31 @@ fn password_and_code_are_granted_once() {
     assert_eq!(again, Denial::CodeUsed);
 }
 
+/// Whatever a program hands over, as it is: too long, with a NUL in it, no text at all.
+struct Bytes(Vec<u8>);
+
+impl Conversation for Bytes {
+    fn ask(&mut self, _prompt: Prompt) -> Result<Secret, Refused> {
+        Ok(Secret::new(self.0.clone()))
+    }
+}
+
+#[test]
+fn odd_bytes_are_a_wrong_answer_and_nothing_more() {
+    let machine = Machine::new();
+    let padded = [PASSWORD.as_bytes(), b"\0"].concat();
+    let odd = [Vec::new(), vec![b'x'; 100 * 1024], vec![0; 4096], vec![0xff; 64], padded, b"338314\xff".to_vec()];
+    for answer in odd {
+        let length = answer.len();
+        // Lifted each time, so that it is the answer that is refused and not the source.
+        machine.records.update_state(&machine.user, |state| state.throttle.unlock()).unwrap();
+        let desk = Desk::new(&machine.config, machine.records.clone(), &Stopped);
+        let decision = desk.run(&here(&machine.user), &mut Bytes(answer)).unwrap();
+        let wrong = matches!(decision, Decision::Verdict(Verdict::Denied(Denial::WrongPassword)));
+        assert!(wrong, "{length} bytes: {decision:?}");
+    }
+}
+
 #[test]
 fn a_wrong_password_does_not_use_up_the_code() {
     let machine = Machine::new();
