@@ -1,6 +1,6 @@
 //! A code passes once, at a real sshd, however many come with it at the same time.
 
-use authflow_tests::Machine;
+use authflow_tests::{Machine, wait};
 
 const RULE: &str = r#"
 [throttle]
@@ -38,4 +38,26 @@ fn of_many_clients_with_one_code_one_gets_in() {
         let _ = machine.run(["authflow", "user", "unlock", "alice"]).success();
     }
     assert_eq!(machine.log().matches("event=granted").count(), 2, "{}", machine.log());
+}
+
+/// The race above is won in microseconds; this holds the door open for it.
+#[test]
+fn nobody_is_judged_while_another_login_of_the_user_is() {
+    let Some(plan) = Machine::overlay() else { return };
+    let machine =
+        plan.user("alice").config(RULE).sshd("KbdInteractiveAuthentication yes\nPasswordAuthentication no").start();
+    let code = machine.enroll("alice").code();
+    let lock = "/var/lib/authflow/state/alice.lock";
+    let other = machine.start(["flock", lock, "sleep", "infinity"]);
+    wait::until_true("the lock", || !machine.run(["flock", "--nonblock", lock, "true"]).status.success());
+    let opens = || {
+        let mut client = machine.ssh("alice", &["true"]);
+        client.answer_all(&[("Password: ", machine.password()), ("Verification code: ", &code)]).success()
+    };
+    assert!(!opens());
+    machine.logged(&["user=alice", "busy"]);
+    // The lock lives in the sleeper, too.
+    let _ = machine.run(["pkill", "-KILL", "-x", "sleep"]).success();
+    drop(other);
+    assert!(opens(), "a code that nobody judged is not used up");
 }
