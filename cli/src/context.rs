@@ -125,13 +125,13 @@ impl Context {
             (None, true) => Err(Error::Usage("--root needs --user: an image has no caller".to_owned())),
             (Some(user), false) => {
                 let account = self.account(user)?;
-                Ok(Subject::new(account.name, account.groups, records))
+                subject_of(account, records)
             }
             (None, false) => {
                 let uid = nix::unistd::getuid().as_raw();
                 let found = accounts::by_uid(uid).map_err(|error| Error::failed("the user data base", &error))?;
                 let account = found.ok_or_else(|| Error::NoUser(format!("uid {uid}")))?;
-                Ok(Subject::new(account.name, account.groups, records))
+                subject_of(account, records)
             }
         }
     }
@@ -142,4 +142,9 @@ impl Context {
             Terminal::open().map_err(|_no_tty| Error::NoTerminal("give --yes to go on without a question"))?;
         if terminal.confirm(&crate::output::text::clean(question))? { Ok(()) } else { Err(Error::Declined) }
     }
+}
+
+fn subject_of(account: Account, records: Records) -> Result<Subject, Error> {
+    let groups = account.groups().map_err(|error| Error::failed("the user data base", &error))?;
+    Ok(Subject::new(account.name, groups, records))
 }

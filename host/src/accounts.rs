@@ -21,8 +21,23 @@ pub struct Account {
     pub home: std::path::PathBuf,
     /// The login shell.
     pub shell: std::path::PathBuf,
-    /// The names of all groups, the primary one included. A gid without a name is left out: no rule can name it.
-    pub groups: Vec<String>,
+}
+
+impl Account {
+    /// The names of all groups, the primary one included. A gid without a name is left out: no rule can name it. Looked up when
+    /// asked for, since a directory may take long over it and most rules do not care.
+    ///
+    /// # Errors
+    /// The data base could not be asked.
+    pub fn groups(&self) -> Result<Vec<String>, AccountError> {
+        let failed = |why| AccountError { what: "the user's groups", why };
+        let name = CString::new(self.name.as_str()).map_err(|_nul| failed(Errno::EINVAL))?;
+        let mut groups = Vec::new();
+        for gid in getgrouplist(&name, Gid::from_raw(self.gid)).map_err(failed)? {
+            groups.extend(name_of(gid).map_err(failed)?);
+        }
+        Ok(groups)
+    }
 }
 
 /// The user data base could not be asked.
@@ -58,28 +73,16 @@ fn found(answer: nix::Result<Option<User>>) -> Result<Option<Account>, AccountEr
     const ABSENT: [Errno; 3] = [Errno::ENOENT, Errno::ESRCH, Errno::EBADF];
     match answer {
         Ok(None) => Ok(None),
-        Ok(Some(user)) => with_groups(user).map(Some),
+        Ok(Some(user)) => Ok(Some(user.into())),
         Err(why) if ABSENT.contains(&why) => Ok(None),
         Err(why) => Err(AccountError { what: "the user", why }),
     }
 }
 
-fn with_groups(user: User) -> Result<Account, AccountError> {
-    let failed = |why| AccountError { what: "the user's groups", why };
-    let name = CString::new(user.name.as_str()).map_err(|_nul| failed(Errno::EINVAL))?;
-    let gids = getgrouplist(&name, user.gid).map_err(failed)?;
-    let mut groups = Vec::with_capacity(gids.len());
-    for gid in gids {
-        groups.extend(name_of(gid).map_err(failed)?);
+impl From<User> for Account {
+    fn from(user: User) -> Self {
+        Self { name: user.name, uid: user.uid.as_raw(), gid: user.gid.as_raw(), home: user.dir, shell: user.shell }
     }
-    Ok(Account {
-        name: user.name,
-        uid: user.uid.as_raw(),
-        gid: user.gid.as_raw(),
-        home: user.dir,
-        shell: user.shell,
-        groups,
-    })
 }
 
 fn name_of(gid: Gid) -> nix::Result<Option<String>> {
@@ -93,7 +96,7 @@ mod tests {
     #[test]
     fn root_is_found_with_its_groups_and_nobody_else_is_made_up() {
         let root = by_name("root").unwrap().unwrap();
-        assert_eq!((root.uid, root.groups.contains(&"root".to_owned())), (0, true));
+        assert_eq!((root.uid, root.groups().unwrap().contains(&"root".to_owned())), (0, true));
         assert_eq!(by_uid(0).unwrap().unwrap().name, "root");
         for name in ["no-such-user-here", "", "ro\0ot", "../root"] {
             assert_eq!(by_name(name).unwrap(), None, "{name:?}");

@@ -4,6 +4,7 @@
 use std::io;
 
 use authflow_core::{
+    account::Authenticators,
     config::{Config, Source},
     factor::{Factor, Factors},
     flow::{
@@ -119,10 +120,11 @@ impl<'a> Desk<'a> {
     pub fn run(&self, attempt: &Attempt<'_>, conversation: &mut dyn Conversation) -> Result<Decision, DeskError> {
         let Some(stand_in) = self.config.stand_in_for(attempt.service) else { return Ok(Decision::NotGoverned) };
         let account = accounts::by_name(attempt.user)?;
-        let groups = account.as_ref().map_or(&[][..], |account| account.groups.as_slice());
+        let wanted = account.as_ref().filter(|_| self.config.asks_for_groups(attempt.service));
+        let groups = wanted.map(Account::groups).transpose()?.unwrap_or_default();
         let Attempt { service, remote, .. } = *attempt;
         let user = own_name(account.as_ref(), attempt.user);
-        let matched = self.config.rule_for(&Request { service, user, groups, remote });
+        let matched = self.config.rule_for(&Request { service, user, groups: &groups, remote });
         let rule = matched.unwrap_or(stand_in);
         if matched.is_some() && is_left_to_the_stack(&rule.methods, &attempt.proved) {
             return Ok(Decision::NotGoverned);
@@ -136,8 +138,12 @@ impl<'a> Desk<'a> {
     /// # Errors
     /// The record or the shadow data base cannot be read.
     pub fn has(&self, account: &Account) -> Result<Factors, DeskError> {
-        let record = self.records.authenticators(&account.name)?.unwrap_or_default();
-        let mut has = record.factors();
+        let keys = self.records.authenticators(&account.name)?.unwrap_or_default();
+        self.has_with(account, &keys)
+    }
+
+    fn has_with(&self, account: &Account, keys: &Authenticators) -> Result<Factors, DeskError> {
+        let mut has = keys.factors();
         if !self.uses(Source::Authflow) {
             has = has.iter().filter(|factor| *factor != Factor::Password).collect();
         }
@@ -202,7 +208,8 @@ impl<'a> Desk<'a> {
             Standing::Unruled
         };
         let keys = self.records.authenticators(&account.name)?.unwrap_or_default();
-        Ok(Holder { standing, keys, has: self.has(account)? })
+        let has = self.has_with(account, &keys)?;
+        Ok(Holder { standing, keys, has })
     }
 
     /// Compares the password with the hash of the first source that has one. Everybody costs the same: one Argon2 computation, and where the

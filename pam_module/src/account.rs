@@ -42,7 +42,7 @@ fn check_standing<H: Handle>(login: &mut Login<'_, H>, account: &Account) -> Res
 }
 
 fn examine<H: Handle>(login: &Login<'_, H>, account: &Account, notes: &Notes) -> Result<Answer, Error> {
-    let rule = login.rule_for(account);
+    let rule = login.rule_for(account)?;
     if !guard::applies(login, notes.flow.has_run(), rule) {
         return Ok(Answer::NoObjection);
     }

@@ -105,9 +105,13 @@ impl<'p, H: Handle> Login<'p, H> {
     }
 
     /// The rule for the login of that account, if one matches. By the account's own name, as in the flow: the given spelling may differ.
-    pub fn rule_for(&self, account: &Account) -> Option<&Rule> {
-        let (service, user, groups) = (self.facts.service.as_str(), account.name.as_str(), account.groups.as_slice());
-        self.config.rule_for(&Request { service, user, groups, remote: self.remote() })
+    ///
+    /// # Errors
+    /// A rule names groups, and the user's cannot be looked up.
+    pub fn rule_for(&self, account: &Account) -> Result<Option<&Rule>, Error> {
+        let (service, user) = (self.facts.service.as_str(), account.name.as_str());
+        let groups = if self.config.asks_for_groups(service) { account.groups()? } else { Vec::new() };
+        Ok(self.config.rule_for(&Request { service, user, groups: &groups, remote: self.remote() }))
     }
 
     /// The users' records.

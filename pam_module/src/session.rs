@@ -156,7 +156,7 @@ fn grant<H: Handle>(
     notes: &Notes,
     receipt: Option<Carried>,
 ) -> Result<Option<Grant>, Error> {
-    let rule = login.rule_for(account);
+    let rule = login.rule_for(account)?;
     let must_be_proved = guard::applies(login, notes.flow.has_run() || receipt.is_some(), rule);
     let Some(rule) = rule else {
         return if must_be_proved { Err(Error::NoRule) } else { Ok(None) };

@@ -143,6 +143,12 @@ impl Config {
         self.rules.iter().any(|rule| rule.governs(service))
     }
 
+    /// Whether a rule about that service names groups: only then are the user's worth a look-up.
+    #[must_use]
+    pub fn asks_for_groups(&self, service: &str) -> bool {
+        self.rules.iter().any(|rule| rule.governs(service) && !rule.groups.is_empty())
+    }
+
     /// The rule that decides that request: the first that matches. In a governed service, none means deny.
     #[must_use]
     pub fn rule_for(&self, request: &Request<'_>) -> Option<&Rule> {
