@@ -25,15 +25,13 @@ fn main() {
         .start();
     show(&machine, "cat /etc/authflow/authflow.toml");
 
-    say("alice gets a password and an authenticator");
-    let mut alices_phone = machine.enroll("alice");
+    say("alice gets a password, and an authenticator to scan with a phone");
     let mut bobs_phone = machine.enroll("bob");
+    let set = ["authflow", "passwd", "--user", "alice", "--stdin"];
+    println!("root# {} < PASSWORD\n{}", set.join(" "), machine.feed(set, machine.password().as_bytes()).success());
+    let added = show(&machine, "authflow factor add totp --user alice --name phone --no-confirm");
+    let mut alices_phone = Authenticator::new(secret_in(&added));
     show(&machine, "authflow factor list --user alice");
-    say("A new authenticator is shown as a QR code, for a phone to scan (of one that is thrown away again)");
-    show(
-        &machine,
-        "authflow factor add totp --user bob --name spare --no-confirm && authflow factor remove spare --user bob --yes",
-    );
 
     if std::env::var("INTERACTIVE").is_ok_and(|value| value == "1") {
         return leave_running(&machine, &alices_phone);
@@ -125,8 +123,15 @@ fn id_of(machine: &Machine, user: &str) -> String {
     sessions[0]["id"].as_str().unwrap_or_default().to_owned()
 }
 
-fn show(machine: &Machine, line: &str) {
-    println!("root# {line}\n{}", machine.shell(line).success());
+/// What a phone reads off the QR code.
+fn secret_in(shown: &str) -> &str {
+    shown.lines().find_map(|line| line.strip_prefix("Secret: ")).unwrap_or_default()
+}
+
+fn show(machine: &Machine, line: &str) -> String {
+    let printed = machine.shell(line).success();
+    println!("root# {line}\n{printed}");
+    printed
 }
 
 fn say(text: &str) {
