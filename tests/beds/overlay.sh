@@ -27,6 +27,8 @@ mkdir "$ROOT"/run/{dbus,sshd,lock}
 install -m 664 -g utmp /dev/null "$ROOT/run/utmp"
 [ -L "$ROOT/var/run" ] || { rm -rf "$ROOT/var/run"; ln -s /run "$ROOT/var/run"; }    # some container images lack the link
 mount -t tmpfs -o mode=1777 tmp "$ROOT/tmp"
+# BED_BIND="/host/folder:/inside" shows a folder of the host's inside, writable: for what must lie on a real disk.
+if [ -n "${BED_BIND:-}" ]; then mkdir -p "$ROOT/${BED_BIND#*:}"; mount --bind "${BED_BIND%%:*}" "$ROOT/${BED_BIND#*:}"; fi
 ip link set lo up
 hostname bed
 
