@@ -90,6 +90,17 @@ impl FileError {
 /// # Errors
 /// Missing, not trusted, too large, not text, or what the kernel says.
 pub fn read_trusted(path: &Path, trust: Trust) -> Result<String, FileError> {
+    String::from_utf8(read_trusted_bytes(path, trust)?).map_err(|invalid| {
+        invalid.into_bytes().zeroize();
+        FileError::NotText(path.to_owned())
+    })
+}
+
+/// The same, of any bytes.
+///
+/// # Errors
+/// As [`read_trusted`].
+pub fn read_trusted_bytes(path: &Path, trust: Trust) -> Result<Vec<u8>, FileError> {
     if let Some(folder) = path.parent() {
         let meta = fs::symlink_metadata(folder).map_err(|error| FileError::io("look at", folder, error))?;
         check(folder, &meta, trust, meta.is_dir(), "a folder")?;
@@ -101,11 +112,7 @@ pub fn read_trusted(path: &Path, trust: Trust) -> Result<String, FileError> {
     if meta.len() > LARGEST {
         return Err(FileError::TooLarge(path.to_owned()));
     }
-    let bytes = read_as_long_as(&mut file, meta.len()).map_err(|error| FileError::io("read", path, error))?;
-    String::from_utf8(bytes).map_err(|invalid| {
-        invalid.into_bytes().zeroize();
-        FileError::NotText(path.to_owned())
-    })
+    read_as_long_as(&mut file, meta.len()).map_err(|error| FileError::io("read", path, error))
 }
 
 /// Reads into one buffer that never grows, since growing would leave pieces of a secret behind in the heap.

@@ -31,4 +31,5 @@ pub mod process;
 pub mod random;
 pub mod records;
 pub mod shadow;
+pub mod slots;
 mod undisturbed;

@@ -14,6 +14,7 @@ use crate::{
     file::{self, FileError, Trust},
     lock::{self, Lock, LockError},
     paths::Paths,
+    slots::{Slots, SlotsError},
 };
 
 /// Why a record cannot be used. Each denies: an unreadable record is never "not enrolled".
@@ -41,12 +42,24 @@ pub enum RecordError {
         /// What is wrong with it.
         why: BadState,
     },
+    /// The state's file holds no whole text.
+    #[error("{}: the state is cut short, or not written by authflow", .0.display())]
+    BrokenState(PathBuf),
     /// Other logins of the user held the lock for too long.
     #[error("busy: other logins of the same user hold the lock")]
     Busy,
     /// Configuration management owns the record.
     #[error("{} is managed: it is never written here", .0.display())]
     Managed(PathBuf),
+}
+
+impl From<SlotsError> for RecordError {
+    fn from(error: SlotsError) -> Self {
+        match error {
+            SlotsError::File(error) => Self::File(error),
+            SlotsError::Broken(path) => Self::BrokenState(path),
+        }
+    }
 }
 
 impl From<LockError> for RecordError {
@@ -122,7 +135,7 @@ impl Records {
     /// # Errors
     /// They cannot be read. A user who never tried has empty ones.
     pub fn state(&self, user: &str) -> Result<State, RecordError> {
-        self.read_state(&name::file_name(user)?)
+        Ok(self.read_state(&name::file_name(user)?)?.0)
     }
 
     /// Whether an administrator disabled the user.
@@ -147,8 +160,9 @@ impl Records {
     pub fn settle(&self, slot: Slot<'_>, judge: impl FnOnce(&State) -> Judgement) -> Result<Verdict, RecordError> {
         let file_name = slot.file_name()?;
         let _lock = self.lock(&file_name)?;
-        let Judgement { next, verdict } = judge(&self.read_state(&file_name)?);
-        self.write_state(&file_name, &next)?;
+        let (state, slots) = self.read_state(&file_name)?;
+        let Judgement { next, verdict } = judge(&state);
+        slots.write(&next.to_text())?;
         Ok(verdict.commit(Written::after_durable_write()))
     }
 
@@ -187,11 +201,11 @@ impl Records {
     pub fn update_state<T>(&self, user: &str, change: impl FnOnce(&mut State) -> T) -> Result<T, RecordError> {
         let file_name = name::file_name(user)?;
         let _lock = self.lock(&file_name)?;
-        let mut state = self.read_state(&file_name)?;
+        let (mut state, slots) = self.read_state(&file_name)?;
         let before = state.clone();
         let told = change(&mut state);
         if state != before {
-            self.write_state(&file_name, &state)?;
+            slots.write(&state.to_text())?;
         }
         Ok(told)
     }
@@ -209,17 +223,11 @@ impl Records {
         Ok(())
     }
 
-    fn read_state(&self, file_name: &str) -> Result<State, RecordError> {
+    fn read_state(&self, file_name: &str) -> Result<(State, Slots), RecordError> {
         let path = self.paths.state().join(file_name);
-        match file::read_trusted(&path, self.trust) {
-            Ok(text) => State::parse(&text).map_err(|why| RecordError::State { path, why }),
-            Err(error) if error.is_missing() => Ok(State::default()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn write_state(&self, file_name: &str, state: &State) -> Result<(), RecordError> {
-        Ok(file::write_durably(&self.paths.state(), file_name, state.to_text().as_bytes(), 0o600)?)
+        let slots = Slots::read(&path, self.trust)?;
+        let state = slots.text().map(State::parse).transpose().map_err(|why| RecordError::State { path, why })?;
+        Ok((state.unwrap_or_default(), slots))
     }
 
     fn read(
@@ -289,9 +297,9 @@ mod tests {
         fs::write(&path, &text[..text.len() / 2]).unwrap();
         assert!(matches!(records.authenticators("alice"), Err(RecordError::Record { .. })));
         fs::write(records.paths.state().join("alice"), "").unwrap();
-        assert!(matches!(records.state("alice"), Err(RecordError::State { .. })));
+        assert!(matches!(records.state("alice"), Err(RecordError::BrokenState(_))));
         let unlocked = records.update_state("alice", |state| state.throttle.unlock());
-        assert!(matches!(unlocked, Err(RecordError::State { .. })), "nor is it repaired in silence");
+        assert!(matches!(unlocked, Err(RecordError::BrokenState(_))), "nor is it repaired in silence");
     }
 
     #[test]
