@@ -93,6 +93,7 @@ impl From<RecordError> for Error {
             | RecordError::File(_)
             | RecordError::Record { .. }
             | RecordError::State { .. }
+            | RecordError::BrokenState(_)
             | RecordError::Busy => Self::failed("the user's record", &error),
         }
     }

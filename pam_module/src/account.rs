@@ -21,13 +21,14 @@ use crate::{
 /// # Errors
 /// The account may not be used, too little was proved, or it cannot be told.
 pub fn account<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<Answer, Error> {
-    let Some(mut login) = Login::of_governed(pam, options, place)? else { return Ok(Answer::NotOurs) };
+    let Some(mut login) = Login::go_on(pam, options, place)?.if_governed() else { return Ok(Answer::NotOurs) };
     let mut notes = login.pam.notes();
     let user = login.user()?;
     notes.pin(&user)?;
+    let flow_was_judged_by_it = notes.config.replace(login.known_config()).is_some_and(|known| known.is(&login.config));
     let account = account_of(&user)?;
     check_standing(&mut login, &account)?;
-    let answer = examine(&login, &account, &notes)?;
+    let answer = examine(&login, &account, &notes, flow_was_judged_by_it)?;
     make_usable(&mut login, notes)?;
     Ok(answer)
 }
@@ -41,7 +42,12 @@ fn check_standing<H: Handle>(login: &mut Login<'_, H>, account: &Account) -> Res
     if entry.is_some_and(|entry| entry.is_expired(SystemClock.now().wall)) { Err(Error::Expired) } else { Ok(()) }
 }
 
-fn examine<H: Handle>(login: &Login<'_, H>, account: &Account, notes: &Notes) -> Result<Answer, Error> {
+fn examine<H: Handle>(
+    login: &Login<'_, H>,
+    account: &Account,
+    notes: &Notes,
+    flow_was_judged_by_it: bool,
+) -> Result<Answer, Error> {
     let rule = login.rule_for(account)?;
     if !guard::applies(login, notes.flow.has_run(), rule) {
         return Ok(Answer::NoObjection);
@@ -50,6 +56,10 @@ fn examine<H: Handle>(login: &Login<'_, H>, account: &Account, notes: &Notes) ->
     let proved = notes.flow.factors().union(&login.proved_by_sshd());
     if !notes.flow.has_run() && is_left_to_the_stack(&rule.methods, &proved) {
         return Ok(Answer::NotOurs);
+    }
+    if flow_was_judged_by_it && matches!(&notes.flow, FlowNote::Granted(receipt) if receipt.rule == rule.name) {
+        // The flow has proved a method of this very rule, a moment ago.
+        return Ok(Answer::Yes);
     }
     guard::look(login, Look::AtAccount, (account, rule), &proved)?;
     Ok(Answer::Yes)

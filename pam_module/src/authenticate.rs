@@ -40,7 +40,7 @@ pub fn authenticate<H: Handle>(pam: &mut H, options: &Options, place: &Place) ->
 }
 
 fn attempt<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<Answer, Error> {
-    let Some(mut login) = Login::of_governed(pam, options, place)? else { return Ok(Answer::NotOurs) };
+    let Some(mut login) = Login::load(pam, options, place)?.if_governed() else { return Ok(Answer::NotOurs) };
     let user = login.pam.user()?;
     forget_older(&mut login, &user)?;
     let attempt = Attempt {
@@ -56,7 +56,7 @@ fn attempt<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<A
     let given = questions.into_given();
     match decision {
         Decision::NotGoverned => {
-            login.pam.keep(Notes { user: Some(user.as_str().to_owned()), ..Notes::default() })?;
+            note(&mut login, &user, FlowNote::None)?;
             Ok(Answer::NotOurs)
         }
         Decision::Verdict(Verdict::Denied(denial)) => Err(denial.into()),
@@ -70,8 +70,7 @@ fn attempt<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<A
 
 /// Notes that a flow runs, and removes the receipt of an earlier one, whatever becomes of this one.
 fn forget_older<H: Handle>(login: &mut Login<'_, H>, user: &UserName) -> Result<(), Error> {
-    let user = Some(user.as_str().to_owned());
-    login.pam.keep(Notes { user, flow: FlowNote::Denied, session: None })?;
+    note(login, user, FlowNote::Denied)?;
     if login.is_sshd() {
         let reader = ProcessId::parent_of_current().map_err(Error::Process)?;
         Shelf(&login.place.paths.flows()).remove(reader)?;
@@ -94,8 +93,13 @@ fn grant<H: Handle>(login: &mut Login<'_, H>, user: &UserName, receipt: &Receipt
         .with("factors", receipt.factors())
         .with("rule", receipt.rule());
     login.pam.log(Priority::Info, &line);
-    let user = Some(user.as_str().to_owned());
-    Ok(login.pam.keep(Notes { user, flow: FlowNote::Granted(Box::new(carried)), session: None })?)
+    note(login, user, FlowNote::Granted(Box::new(carried)))
+}
+
+/// Notes afresh what this login has come to, for the later phases.
+fn note<H: Handle>(login: &mut Login<'_, H>, user: &UserName, flow: FlowNote) -> Result<(), Error> {
+    let config = Some(login.known_config());
+    Ok(login.pam.keep(Notes { user: Some(user.as_str().to_owned()), flow, session: None, config })?)
 }
 
 /// Leaves the password, and never a code, to the modules behind us: keyrings open with it.

@@ -120,7 +120,11 @@ impl Error {
 const fn is_broken(why: &RecordError) -> bool {
     match why {
         RecordError::Busy | RecordError::Name(_) => false,
-        RecordError::File(_) | RecordError::Record { .. } | RecordError::State { .. } | RecordError::Managed(_) => true,
+        RecordError::File(_)
+        | RecordError::Record { .. }
+        | RecordError::State { .. }
+        | RecordError::BrokenState(_)
+        | RecordError::Managed(_) => true,
     }
 }
 

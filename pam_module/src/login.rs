@@ -1,5 +1,7 @@
 //! What the phases have in common: the login as PAM and sshd describe it, and the configuration that it is judged by.
 
+use std::sync::Arc;
+
 use authflow_core::{
     config::Config,
     factor::Factors,
@@ -20,6 +22,7 @@ use crate::{
     error::Error,
     handle::{Facts, Handle},
     log::{Line, Priority},
+    notes::KnownConfig,
     ssh,
 };
 
@@ -45,7 +48,7 @@ pub struct Login<'p, H> {
     /// What the application said.
     pub facts: Facts,
     /// The configuration.
-    pub config: Config,
+    pub config: Arc<Config>,
     /// Where our files are.
     pub place: Place,
 }
@@ -56,26 +59,38 @@ impl<'p, H: Handle> Login<'p, H> {
     /// # Errors
     /// There is none that can be used.
     pub fn load(pam: &'p mut H, options: &Options, place: &Place) -> Result<Self, Error> {
-        let mut place = place.clone();
-        if let Some(config) = &options.config {
-            place.paths = place.paths.with_config(config);
-        }
+        let place = place_of(options, place);
         let loaded = config::load_trusting(&place.paths, place.trust)?;
         match &loaded.from {
             From::Live => {}
             From::LastGood { why } => pam.log(Priority::Error, &Line::new("last-good-config").with("reason", why)),
         }
         let facts = pam.facts();
-        Ok(Self { pam, facts, config: loaded.config, place })
+        Ok(Self { pam, facts, config: Arc::new(loaded.config), place })
     }
 
-    /// The same, where a rule is about this service. Decided before the user is looked at, so it is the same for all names.
+    /// Goes on with the configuration that an earlier phase on this handle has read, so that one login is judged by one; reads it where
+    /// this phase is the first.
     ///
     /// # Errors
-    /// There is no configuration that can be used.
-    pub fn of_governed(pam: &'p mut H, options: &Options, place: &Place) -> Result<Option<Self>, Error> {
-        let login = Self::load(pam, options, place)?;
-        Ok(if login.config.governs(&login.facts.service) { Some(login) } else { None })
+    /// There is none that can be used.
+    pub fn go_on(pam: &'p mut H, options: &Options, place: &Place) -> Result<Self, Error> {
+        let place = place_of(options, place);
+        let known = pam.notes().config.filter(|known| known.path == *place.paths.config());
+        let Some(KnownConfig { config, .. }) = known else { return Self::load(pam, options, &place) };
+        let facts = pam.facts();
+        Ok(Self { pam, facts, config, place })
+    }
+
+    /// The login, where a rule is about its service. Decided before the user is looked at, so it is the same for all names.
+    #[must_use]
+    pub fn if_governed(self) -> Option<Self> {
+        if self.config.governs(&self.facts.service) { Some(self) } else { None }
+    }
+
+    /// The configuration, for the phases to come.
+    pub fn known_config(&self) -> KnownConfig {
+        KnownConfig { path: self.place.paths.config().to_owned(), config: Arc::clone(&self.config) }
     }
 
     /// Whether the service is sshd's.
@@ -123,6 +138,14 @@ impl<'p, H: Handle> Login<'p, H> {
     pub fn desk(&self) -> Desk<'_> {
         Desk::new(&self.config, self.records(), &SystemClock)
     }
+}
+
+fn place_of(options: &Options, place: &Place) -> Place {
+    let paths = match &options.config {
+        Some(config) => place.paths.clone().with_config(config),
+        None => place.paths.clone(),
+    };
+    Place { paths, trust: place.trust }
 }
 
 /// The account of that name.

@@ -1,7 +1,9 @@
 //! What one phase leaves for the next on the same PAM handle. It does not reach another process, and dropping it does nothing: a child
 //! that the application forked drops its own copy.
 
-use authflow_core::factor::Factors;
+use std::{path::PathBuf, sync::Arc};
+
+use authflow_core::{config::Config, factor::Factors};
 
 use crate::{error::Error, receipt::Carried};
 
@@ -14,6 +16,17 @@ pub struct Notes {
     pub flow: FlowNote,
     /// The session that is open.
     pub session: Option<OpenSession>,
+    /// The configuration that the login is judged by, from its first phase to its last.
+    pub config: Option<KnownConfig>,
+}
+
+/// A configuration, and the file that it was read from: another PAM line may name another.
+#[derive(Clone, Debug)]
+pub struct KnownConfig {
+    /// The file.
+    pub path: PathBuf,
+    /// What stood in it.
+    pub config: Arc<Config>,
 }
 
 /// A session that is open on a PAM handle.
@@ -23,6 +36,14 @@ pub struct OpenSession {
     pub id: String,
     /// Whom it runs as.
     pub target: String,
+}
+
+impl KnownConfig {
+    /// Whether it is that very value, and not one read again.
+    #[must_use]
+    pub fn is(&self, config: &Arc<Config>) -> bool {
+        Arc::ptr_eq(&self.config, config)
+    }
 }
 
 impl Notes {

@@ -43,7 +43,7 @@ const VARIABLE: &str = "AUTHFLOW_SESSION";
 /// # Errors
 /// Too little was proved, a policy refuses, or no session could be made.
 pub fn open<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<Answer, Error> {
-    let Some(mut login) = Login::of_governed(pam, options, place)? else { return Ok(Answer::NotOurs) };
+    let Some(mut login) = Login::go_on(pam, options, place)?.if_governed() else { return Ok(Answer::NotOurs) };
     let Some(class) = class_of(&login.config, &login.facts.service) else { return Ok(Answer::NotOurs) };
     let mut notes = login.pam.notes();
     let target = login.user()?;
