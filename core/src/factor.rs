@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// One thing that can be proved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Factor {
     /// Something known: the password.
     Password,
@@ -18,6 +18,10 @@ pub enum Factor {
     Session,
     /// Other modules of the PAM stack decide.
     Stack,
+    /// A detail of a key: an authority signed it. Shown, and never asked for.
+    Certificate,
+    /// A detail of a key: it lies in hardware of its own (`sk-` keys of OpenSSH). Shown, and never asked for.
+    SecurityKey,
 }
 
 /// The kind of a factor; two proofs of one kind are still one kind (NIST SP 800-63B-4 §2.2).
@@ -29,7 +33,8 @@ enum Kind {
 
 impl Factor {
     /// Every factor, in the order in which lists of them are shown.
-    pub const ALL: [Self; 5] = [Self::Password, Self::Totp, Self::Publickey, Self::Session, Self::Stack];
+    pub const ALL: [Self; 7] =
+        [Self::Password, Self::Totp, Self::Publickey, Self::Session, Self::Stack, Self::Certificate, Self::SecurityKey];
 
     /// The word that stands for this factor in configuration, logs and on the bus.
     #[must_use]
@@ -40,6 +45,17 @@ impl Factor {
             Self::Publickey => "publickey",
             Self::Session => "session",
             Self::Stack => "stack",
+            Self::Certificate => "certificate",
+            Self::SecurityKey => "security-key",
+        }
+    }
+
+    /// Whether it only says more about another factor. A detail is never enough for anything, and makes no level.
+    #[must_use]
+    pub const fn is_detail(self) -> bool {
+        match self {
+            Self::Certificate | Self::SecurityKey => true,
+            Self::Password | Self::Totp | Self::Publickey | Self::Session | Self::Stack => false,
         }
     }
 
@@ -47,7 +63,7 @@ impl Factor {
         match self {
             Self::Password => Some(Kind::Know),
             Self::Totp | Self::Publickey => Some(Kind::Have),
-            Self::Session | Self::Stack => None,
+            Self::Session | Self::Stack | Self::Certificate | Self::SecurityKey => None,
         }
     }
 }
@@ -160,6 +176,13 @@ mod tests {
         assert_eq!(key_and_code.aal(), 1);
         assert_eq!(key_and_code.with(Factor::Password).aal(), 2);
         assert_eq!(Factors::none().with(Factor::Stack).aal(), 0);
+    }
+
+    #[test]
+    fn what_kind_of_key_it_was_makes_no_level() {
+        let details: Factors = Factor::ALL.into_iter().filter(|factor| factor.is_detail()).collect();
+        assert_eq!((details.to_string().as_str(), details.aal()), ("certificate+security-key", 0));
+        assert_eq!(details.with(Factor::Publickey).aal(), 1);
     }
 
     #[test]

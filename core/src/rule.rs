@@ -25,6 +25,9 @@ pub enum NoMethod {
     /// `stack` hands the decision to other modules, so nothing can be asked beside it.
     #[error("\"stack\" stands alone in a method: other modules of the PAM stack decide there")]
     StackInCompany,
+    /// A word that says more about a factor, and is none by itself.
+    #[error("{0} only says which kind of key it was: write \"publickey\"")]
+    Detail(Factor),
     /// A factor that this version cannot verify yet.
     #[error("the factor {0} is not supported by this version")]
     Unsupported(Factor),
@@ -34,12 +37,15 @@ impl Method {
     /// A method of these factors.
     ///
     /// # Errors
-    /// No factors, one twice, `stack` beside others, or one that is not supported.
+    /// No factors, one twice, a mere detail of one, `stack` beside others, or one that is not supported.
     pub fn new(factors: &[Factor]) -> Result<Self, NoMethod> {
         let mut set = Factors::none();
         for &factor in factors {
             if set.contains(factor) {
                 return Err(NoMethod::Twice(factor));
+            }
+            if factor.is_detail() {
+                return Err(NoMethod::Detail(factor));
             }
             if factor == Factor::Session {
                 return Err(NoMethod::Unsupported(factor));
@@ -271,6 +277,7 @@ mod tests {
         assert_eq!(Method::new(&[]), Err(NoMethod::Empty));
         assert_eq!(Method::new(&[Factor::Stack, Factor::Totp]), Err(NoMethod::StackInCompany));
         assert_eq!(Method::new(&[Factor::Totp, Factor::Totp]), Err(NoMethod::Twice(Factor::Totp)));
+        assert_eq!(Method::new(&[Factor::SecurityKey]), Err(NoMethod::Detail(Factor::SecurityKey)));
         assert_eq!(Method::new(&[Factor::Session]), Err(NoMethod::Unsupported(Factor::Session)));
     }
 }
