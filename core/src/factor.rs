@@ -22,6 +22,10 @@ pub enum Factor {
     Certificate,
     /// A detail of a key: it lies in hardware of its own (`sk-` keys of OpenSSH). Shown, and never asked for.
     SecurityKey,
+    /// Said beside `totp`: a recovery code stood in for it.
+    Recovery,
+    /// Said beside `totp`: an administrator's bypass code stood in for it.
+    Bypass,
 }
 
 /// The kind of a factor; two proofs of one kind are still one kind (NIST SP 800-63B-4 §2.2).
@@ -33,8 +37,17 @@ enum Kind {
 
 impl Factor {
     /// Every factor, in the order in which lists of them are shown.
-    pub const ALL: [Self; 7] =
-        [Self::Password, Self::Totp, Self::Publickey, Self::Session, Self::Stack, Self::Certificate, Self::SecurityKey];
+    pub const ALL: [Self; 9] = [
+        Self::Password,
+        Self::Totp,
+        Self::Publickey,
+        Self::Session,
+        Self::Stack,
+        Self::Certificate,
+        Self::SecurityKey,
+        Self::Recovery,
+        Self::Bypass,
+    ];
 
     /// The word that stands for this factor in configuration, logs and on the bus.
     #[must_use]
@@ -47,15 +60,8 @@ impl Factor {
             Self::Stack => "stack",
             Self::Certificate => "certificate",
             Self::SecurityKey => "security-key",
-        }
-    }
-
-    /// Whether it only says more about another factor. A detail is never enough for anything, and makes no level.
-    #[must_use]
-    pub const fn is_detail(self) -> bool {
-        match self {
-            Self::Certificate | Self::SecurityKey => true,
-            Self::Password | Self::Totp | Self::Publickey | Self::Session | Self::Stack => false,
+            Self::Recovery => "recovery",
+            Self::Bypass => "bypass",
         }
     }
 
@@ -63,8 +69,14 @@ impl Factor {
         match self {
             Self::Password => Some(Kind::Know),
             Self::Totp | Self::Publickey => Some(Kind::Have),
-            Self::Session | Self::Stack | Self::Certificate | Self::SecurityKey => None,
+            Self::Session | Self::Stack | Self::Certificate | Self::SecurityKey | Self::Recovery | Self::Bypass => None,
         }
+    }
+
+    /// Whether it only says how another factor was proved, and so cannot be asked for.
+    #[must_use]
+    pub const fn is_detail(self) -> bool {
+        matches!(self, Self::Certificate | Self::SecurityKey | Self::Recovery | Self::Bypass)
     }
 }
 
@@ -179,9 +191,9 @@ mod tests {
     }
 
     #[test]
-    fn what_kind_of_key_it_was_makes_no_level() {
+    fn a_detail_makes_no_level() {
         let details: Factors = Factor::ALL.into_iter().filter(|factor| factor.is_detail()).collect();
-        assert_eq!((details.to_string().as_str(), details.aal()), ("certificate+security-key", 0));
+        assert_eq!((details.to_string().as_str(), details.aal()), ("certificate+security-key+recovery+bypass", 0));
         assert_eq!(details.with(Factor::Publickey).aal(), 1);
     }
 

@@ -26,7 +26,7 @@ pub enum NoMethod {
     #[error("\"stack\" stands alone in a method: other modules of the PAM stack decide there")]
     StackInCompany,
     /// A word that says more about a factor, and is none by itself.
-    #[error("{0} only says which kind of key it was: write \"publickey\"")]
+    #[error("{0} only says how another factor was proved: write that one")]
     Detail(Factor),
     /// A factor that this version cannot verify yet.
     #[error("the factor {0} is not supported by this version")]
@@ -182,6 +182,8 @@ pub struct Rule {
     pub methods: Vec<Method>,
     /// How the account phase treats logins without a flow.
     pub account: AccountMode,
+    /// Whether recovery and bypass codes stand in for `totp`.
+    pub recovery: bool,
     /// What it grants.
     pub session: SessionPolicy,
 }
@@ -235,6 +237,7 @@ mod tests {
             from: vec![],
             methods: vec![Method::new(&[Factor::Password]).unwrap()],
             account: AccountMode::Auto,
+            recovery: true,
             session: SessionPolicy::default(),
         }
     }
