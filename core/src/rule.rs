@@ -1,6 +1,9 @@
 //! Rules: which methods a service, user, group or remote network needs. First match wins.
 
-use std::{fmt, net::IpAddr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+};
 
 use ipnet::IpNet;
 
@@ -103,12 +106,16 @@ impl Remote {
     pub fn from_rhost(rhost: Option<&str>) -> Self {
         match rhost {
             None | Some("") => Self::Local,
-            Some(text) => {
-                // A link-local address carries its interface behind a `%`.
-                let address = text.split_once('%').map_or(text, |(address, _interface)| address);
-                address.parse::<IpAddr>().map_or(Self::Unknown, |address| Self::Address(address.to_canonical()))
-            }
+            Some(text) => address(text).map_or(Self::Unknown, |address| Self::Address(address.to_canonical())),
         }
+    }
+}
+
+/// The address that `text` is. A link-local one carries its interface behind a `%`, and no other does.
+fn address(text: &str) -> Option<IpAddr> {
+    match text.split_once('%') {
+        None => text.parse().ok(),
+        Some((address, _interface)) => address.parse().ok().filter(Ipv6Addr::is_unicast_link_local).map(IpAddr::V6),
     }
 }
 
@@ -174,7 +181,7 @@ pub struct Rule {
     pub services: Vec<String>,
     /// User names; empty for all.
     pub users: Vec<String>,
-    /// Group names, of which one must be the user's; empty for all.
+    /// Groups by name or gid, of which one must be the user's; empty for all.
     pub groups: Vec<String>,
     /// Networks, of which one must hold the remote address; empty for all.
     pub from: Vec<Network>,
@@ -195,7 +202,8 @@ pub struct Request<'a> {
     pub service: &'a str,
     /// The user name as given.
     pub user: &'a str,
-    /// The names of the user's groups; empty for an unknown user.
+    /// Those of the groups that rules name which the user is in, as the rules write them. It is gids that were compared: two
+    /// groups may share a name where several name services answer. Empty for an unknown user.
     pub groups: &'a [String],
     /// Where from.
     pub remote: Remote,
@@ -273,6 +281,9 @@ mod tests {
     #[test]
     fn a_link_local_address_is_read_without_its_interface() {
         assert_eq!(Remote::from_rhost(Some("fe80::1%eth0")), Remote::Address("fe80::1".parse().unwrap()));
+        for odd in ["10.20.3.4%eth0", "::ffff:10.20.3.4%eth0", "2001:db8::1%eth0", "%eth0"] {
+            assert_eq!(Remote::from_rhost(Some(odd)), Remote::Unknown, "{odd}");
+        }
     }
 
     #[test]
