@@ -111,10 +111,15 @@ fn a_key_forged_in_the_pam_environment_counts_only_in_a_wrong_order() {
     machine.write("/etc/pam.d/sshd", &opened.replace("@include common-auth\n", ""));
     assert!(!runs(&machine, "alice", &[], &[]));
     machine.logged(&["user=alice", "phase=open-session", "what was proved is not enough: none"]);
-    // What the order is for: before our line, the user's words would be sshd's.
-    let forged = "session required pam_env.so user_readenv=1\n";
-    machine.write("/etc/pam.d/sshd", &format!("{forged}{}", machine.read("/etc/pam.d/sshd")));
-    assert!(runs(&machine, "alice", &[], &[]));
+    let check = || machine.run(["authflow", "config", "check"]).success();
+    assert!(!check().contains("pam_env.so"), "{}", check());
+    // What the order is for: before our line, the user's words would be sshd's. The auth stack counts: credentials are set before.
+    let shipped = machine.read("/etc/pam.d/sshd");
+    for phase in ["session", "auth"] {
+        machine.write("/etc/pam.d/sshd", &format!("{phase} optional pam_env.so user_readenv=1\n{shipped}"));
+        assert!(runs(&machine, "alice", &[], &[]), "{phase}");
+        assert!(check().contains("sshd:1: pam_env.so reads the user's own file"), "{}", check());
+    }
 }
 
 #[test]
