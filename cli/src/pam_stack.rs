@@ -18,11 +18,6 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// Whether the line is of that phase and calls that module.
-    pub(crate) fn is(&self, phase: &str, module: &str) -> bool {
-        self.phase == phase && self.module == module
-    }
-
     /// Whether the module is told exactly this.
     pub(crate) fn says(&self, argument: &str) -> bool {
         self.arguments.iter().any(|word| word == argument)

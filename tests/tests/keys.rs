@@ -113,12 +113,13 @@ fn a_key_forged_in_the_pam_environment_counts_only_in_a_wrong_order() {
     machine.logged(&["user=alice", "phase=open-session", "what was proved is not enough: none"]);
     let check = || machine.run(["authflow", "config", "check"]).success();
     assert!(!check().contains("pam_env.so"), "{}", check());
-    // What the order is for: before our line, the user's words would be sshd's. The auth stack counts: credentials are set before.
+    // What the order is for: before our line, the user's words would be sshd's. In the auth stack they are not: sshd says its own
+    // again just before the session stack.
     let shipped = machine.read("/etc/pam.d/sshd");
-    for phase in ["session", "auth"] {
+    for (phase, is_in) in [("session", true), ("auth", false)] {
         machine.write("/etc/pam.d/sshd", &format!("{phase} optional pam_env.so user_readenv=1\n{shipped}"));
-        assert!(runs(&machine, "alice", &[], &[]), "{phase}");
-        assert!(check().contains("sshd:1: pam_env.so reads the user's own file"), "{}", check());
+        assert_eq!(runs(&machine, "alice", &[], &[]), is_in, "{phase}");
+        assert_eq!(check().contains("sshd:1: pam_env.so reads the user's own file"), is_in, "{}", check());
     }
 }
 

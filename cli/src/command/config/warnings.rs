@@ -33,22 +33,18 @@ fn groups(config: &Config) -> Vec<String> {
 }
 
 /// Whether a user could forge what sshd tells about a key: pam_env, told to read the user's own file, writes into the environment that
-/// sshd's words stand in. In the auth stack it does so when credentials are set, which is before any session line.
+/// sshd's words stand in. Only what runs between sshd's words and our session line matters.
 fn forgeable(lines: &[pam_stack::Line]) -> Option<String> {
-    let ours = lines.iter().position(|line| line.is("session", OURS));
-    let reads_users_file = |line: &pam_stack::Line| line.module == "pam_env.so" && line.says("user_readenv=1");
-    let before = |(place, line): &(usize, &pam_stack::Line)| match line.phase.as_str() {
-        "auth" => true,
-        "session" => ours.is_none_or(|ours| *place < ours),
-        _ => false,
-    };
-    let (_, line) = lines.iter().enumerate().filter(before).find(|(_, line)| reads_users_file(line))?;
-    ours.map(|_| {
+    let mut session = lines.iter().filter(|line| line.phase == "session");
+    let is_ours_or_forging =
+        |line: &&pam_stack::Line| line.module == OURS || (line.module == "pam_env.so" && line.says("user_readenv=1"));
+    let first = session.find(is_ours_or_forging).filter(|line| line.module != OURS)?;
+    session.any(|line| line.module == OURS).then(|| {
         format!(
             "{}:{}: pam_env.so reads the user's own file before {OURS} opens the session, so a user can forge what sshd tells \
              about keys; put the line behind {OURS}'s session line, or leave out user_readenv=1",
-            line.file.display(),
-            line.number
+            first.file.display(),
+            first.number
         )
     })
 }
@@ -69,7 +65,7 @@ mod tests {
         const FORGED: &str = "session required pam_env.so user_readenv=1 envfile=/etc/default/locale\n";
         assert!(warned(&format!("{FORGED}{OURS}")));
         assert!(!warned(&format!("{OURS}{FORGED}")), "Debian's order with our line in its place");
-        assert!(warned(&format!("auth required pam_env.so user_readenv=1\n{OURS}")));
+        assert!(!warned(&format!("auth required pam_env.so user_readenv=1\n{OURS}")));
         assert!(!warned(&format!("session required pam_env.so user_readenv=0\nsession required pam_env.so\n{OURS}")));
         assert!(!warned(FORGED), "without us there is nothing to forge");
     }
