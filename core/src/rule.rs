@@ -225,11 +225,42 @@ impl Rule {
     /// Whether this rule decides that request: lists are "or", different keys "and".
     #[must_use]
     pub fn matches(&self, request: &Request<'_>) -> bool {
-        self.governs(request.service)
-            && (self.users.is_empty() || self.users.iter().any(|user| user == request.user))
-            && (self.groups.is_empty() || self.groups.iter().any(|group| request.groups.contains(group)))
-            && (self.from.is_empty() || self.from.iter().any(|network| network.holds(request.remote)))
+        self.mismatch(request).is_none()
     }
+
+    /// The first key by which this rule is not about that request. `None` if it decides it.
+    #[must_use]
+    pub fn mismatch(&self, request: &Request<'_>) -> Option<Mismatch> {
+        let is_of = |list: &[String], is_one: &dyn Fn(&String) -> bool| list.is_empty() || list.iter().any(is_one);
+        if !self.governs(request.service) {
+            Some(Mismatch::Service)
+        } else if !is_of(&self.users, &|user| user == request.user) {
+            Some(Mismatch::User)
+        } else if !is_of(&self.groups, &|group| request.groups.contains(group)) {
+            Some(Mismatch::Group)
+        } else if !self.from.is_empty() && !self.from.iter().any(|network| network.holds(request.remote)) {
+            Some(Mismatch::Network)
+        } else {
+            None
+        }
+    }
+}
+
+/// Why a rule is not about a request.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Mismatch {
+    /// It is for other services.
+    #[error("it is for other services")]
+    Service,
+    /// It is for other users.
+    #[error("it is for other users")]
+    User,
+    /// The user is in none of its groups.
+    #[error("the user is in none of its groups")]
+    Group,
+    /// None of its networks holds the address.
+    #[error("none of its networks holds that address")]
+    Network,
 }
 
 #[cfg(test)]
@@ -260,9 +291,9 @@ mod tests {
         let of_staff = Request { groups: &groups, ..request(Remote::Local) };
         let rule = Rule { users: vec!["bob".into(), "alice".into()], groups: vec!["staff".into()], ..rule() };
         assert!(rule.matches(&of_staff));
-        assert!(!rule.matches(&request(Remote::Local)), "the group is missing");
-        assert!(!rule.matches(&Request { service: "login", ..of_staff }));
-        assert!(!rule.matches(&Request { user: "carol", ..of_staff }));
+        assert_eq!(rule.mismatch(&request(Remote::Local)), Some(Mismatch::Group));
+        assert_eq!(rule.mismatch(&Request { service: "login", ..of_staff }), Some(Mismatch::Service));
+        assert_eq!(rule.mismatch(&Request { user: "carol", ..of_staff }), Some(Mismatch::User));
     }
 
     #[test]
