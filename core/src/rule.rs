@@ -1,6 +1,6 @@
 //! Rules: which methods a service, user, group or remote network needs. First match wins.
 
-use std::{fmt, net::IpAddr};
+use std::{fmt, net::IpAddr, time::Duration};
 
 use ipnet::IpNet;
 
@@ -25,24 +25,18 @@ pub enum NoMethod {
     /// `stack` hands the decision to other modules, so nothing can be asked beside it.
     #[error("\"stack\" stands alone in a method: other modules of the PAM stack decide there")]
     StackInCompany,
-    /// A factor that this version cannot verify yet.
-    #[error("the factor {0} is not supported by this version")]
-    Unsupported(Factor),
 }
 
 impl Method {
     /// A method of these factors.
     ///
     /// # Errors
-    /// No factors, one twice, `stack` beside others, or one that is not supported.
+    /// No factors, one twice, or `stack` beside others.
     pub fn new(factors: &[Factor]) -> Result<Self, NoMethod> {
         let mut set = Factors::none();
         for &factor in factors {
             if set.contains(factor) {
                 return Err(NoMethod::Twice(factor));
-            }
-            if factor == Factor::Session {
-                return Err(NoMethod::Unsupported(factor));
             }
             set.insert(factor);
         }
@@ -159,6 +153,15 @@ pub struct SessionPolicy {
     pub when_unavailable: WhenUnavailable,
 }
 
+/// What the factor `session` asks of the session that the caller is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FromSession {
+    /// The factors that its owner must have proved there. Never empty.
+    pub proved: Factors,
+    /// How long ago at most.
+    pub within: Duration,
+}
+
 /// A named rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
@@ -174,6 +177,8 @@ pub struct Rule {
     pub from: Vec<Network>,
     /// What is enough, best first. Never empty.
     pub methods: Vec<Method>,
+    /// What the factor `session` asks. There where a method takes that factor, and only there.
+    pub from_session: Option<FromSession>,
     /// How the account phase treats logins without a flow.
     pub account: AccountMode,
     /// What it grants.
@@ -228,6 +233,7 @@ mod tests {
             groups: vec![],
             from: vec![],
             methods: vec![Method::new(&[Factor::Password]).unwrap()],
+            from_session: None,
             account: AccountMode::Auto,
             session: SessionPolicy::default(),
         }
@@ -271,6 +277,5 @@ mod tests {
         assert_eq!(Method::new(&[]), Err(NoMethod::Empty));
         assert_eq!(Method::new(&[Factor::Stack, Factor::Totp]), Err(NoMethod::StackInCompany));
         assert_eq!(Method::new(&[Factor::Totp, Factor::Totp]), Err(NoMethod::Twice(Factor::Totp)));
-        assert_eq!(Method::new(&[Factor::Session]), Err(NoMethod::Unsupported(Factor::Session)));
     }
 }

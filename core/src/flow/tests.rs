@@ -33,6 +33,7 @@ fn rule(methods: &[&[Factor]]) -> Rule {
         groups: vec![],
         from: vec![],
         methods: methods.iter().map(|factors| Method::new(factors).unwrap()).collect(),
+        from_session: None,
         account: AccountMode::Auto,
         session: SessionPolicy::default(),
     }

@@ -60,6 +60,7 @@ fn answered() -> Answered {
         groups: vec![],
         from: vec![],
         methods: vec![Method::new(&[Factor::Totp]).unwrap()],
+        from_session: None,
         account: AccountMode::Auto,
         session: SessionPolicy::default(),
     };
