@@ -175,7 +175,10 @@ impl Answered {
         let verdict = match judged {
             Ok((uid, proof)) => {
                 let previous = next.throttle.last_success().map(|(at, source)| (at, source.clone()));
-                next.throttle.succeeded(&caller, now);
+                // A session that vouches is no answer: it must not wipe out the failures of whoever guesses inside it.
+                if !proof.factors.clone().without(Factor::Session).is_empty() {
+                    next.throttle.succeeded(&caller, now);
+                }
                 if let Some((name, step)) = proof.step {
                     next.last_steps.insert(name, step);
                 }
@@ -226,6 +229,10 @@ impl Answered {
         }
         let method = choose(&self.rule.methods, &holder.has, &self.proved).ok_or(Denial::NotEnrolled)?;
         let mut factors = self.proved.clone();
+        if !method.factors().contains(Factor::Session) {
+            // Nothing rested on it: the whole method was proved.
+            factors = factors.without(Factor::Session);
+        }
         if method.factors().contains(Factor::Password) && !factors.contains(Factor::Password) {
             if password != HashOutcome::Matched {
                 return Err(Denial::WrongPassword);
