@@ -100,6 +100,7 @@ mod tests {
             methods: methods.iter().map(|factors| Method::new(factors).unwrap()).collect(),
             from_session: None,
             account: AccountMode::Auto,
+            recovery: true,
             session: SessionPolicy::default(),
         }
     }

@@ -25,18 +25,24 @@ pub enum NoMethod {
     /// `stack` hands the decision to other modules, so nothing can be asked beside it.
     #[error("\"stack\" stands alone in a method: other modules of the PAM stack decide there")]
     StackInCompany,
+    /// A factor that this version cannot verify yet.
+    #[error("the factor {0} is not supported by this version")]
+    Unsupported(Factor),
 }
 
 impl Method {
     /// A method of these factors.
     ///
     /// # Errors
-    /// No factors, one twice, or `stack` beside others.
+    /// No factors, one twice, `stack` beside others, or one that is not supported.
     pub fn new(factors: &[Factor]) -> Result<Self, NoMethod> {
         let mut set = Factors::none();
         for &factor in factors {
             if set.contains(factor) {
                 return Err(NoMethod::Twice(factor));
+            }
+            if factor.is_detail() {
+                return Err(NoMethod::Unsupported(factor));
             }
             set.insert(factor);
         }
@@ -181,6 +187,8 @@ pub struct Rule {
     pub from_session: Option<FromSession>,
     /// How the account phase treats logins without a flow.
     pub account: AccountMode,
+    /// Whether recovery and bypass codes stand in for `totp`.
+    pub recovery: bool,
     /// What it grants.
     pub session: SessionPolicy,
 }
@@ -235,6 +243,7 @@ mod tests {
             methods: vec![Method::new(&[Factor::Password]).unwrap()],
             from_session: None,
             account: AccountMode::Auto,
+            recovery: true,
             session: SessionPolicy::default(),
         }
     }

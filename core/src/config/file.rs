@@ -92,6 +92,7 @@ struct RuleTable {
     methods: Vec<Method>,
     from_session: Option<Spanned<FromSession>>,
     account: Option<Word<AccountMode>>,
+    recovery: Option<bool>,
     session: Option<Session>,
 }
 
@@ -210,6 +211,7 @@ impl RuleTable {
             methods: self.methods,
             from_session: self.from_session.map(Spanned::into_inner),
             account: self.account.map(|word| word.0).unwrap_or_default(),
+            recovery: self.recovery.unwrap_or(true),
             session: self.session.unwrap_or_default().over(defaults),
         }
     }

@@ -129,13 +129,20 @@ impl<'de> Deserialize<'de> for Method {
     }
 }
 
+const fn is_provable(factor: Factor) -> bool {
+    match factor {
+        Factor::Password | Factor::Totp | Factor::Publickey => true,
+        Factor::Session | Factor::Stack | Factor::Recovery | Factor::Bypass => false,
+    }
+}
+
 /// Factors of which a session can say that its owner has proved them.
 struct Provable(Factors);
 
 impl<'de> Deserialize<'de> for Provable {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let factors = Vec::<Factor>::deserialize(deserializer)?;
-        if let Some(other) = factors.iter().find(|factor| matches!(factor, Factor::Session | Factor::Stack)) {
+        if let Some(other) = factors.iter().find(|factor| !is_provable(**factor)) {
             return Err(D::Error::custom(format!(
                 "{other} is nothing that a session has proved: expected password, totp or publickey"
             )));

@@ -62,6 +62,7 @@ fn answered() -> Answered {
         methods: vec![Method::new(&[Factor::Totp]).unwrap()],
         from_session: None,
         account: AccountMode::Auto,
+        recovery: true,
         session: SessionPolicy::default(),
     };
     let subject =
