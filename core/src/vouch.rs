@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use crate::{
-    factor::Factors,
-    rule::{FromSession, Remote},
+    factor::{Factor, Factors},
+    rule::{Remote, Rule},
     session::{Class, Session, SessionId, State},
     time::BootTime,
 };
@@ -58,9 +58,33 @@ pub struct Asker {
     pub remote: Remote,
 }
 
+impl Asker {
+    /// Whether any session could vouch: for whoever runs the process, here.
+    ///
+    /// # Errors
+    /// Why none could.
+    pub const fn check(&self) -> Result<(), NotVouched> {
+        let &Self { user, real_uid, audit_id, remote } = self;
+        match remote {
+            Remote::Local => {}
+            Remote::Address(_) | Remote::Unknown => return Err(NotVouched::Remote),
+        }
+        if user == 0 || real_uid == 0 {
+            return Err(NotVouched::Root);
+        }
+        if real_uid != user {
+            return Err(NotVouched::OtherUser { user, real_uid });
+        }
+        if audit_id.is_none() { Err(NotVouched::NoAuditId) } else { Ok(()) }
+    }
+}
+
 /// Why a session does not vouch. The full method is asked then; only the debug log tells why.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum NotVouched {
+    /// No method of the rule takes the factor `session`.
+    #[error("the rule takes no session's word")]
+    NotAsked,
     /// The user comes from elsewhere, and has no session here yet.
     #[error("the user comes from elsewhere")]
     Remote,
@@ -84,7 +108,10 @@ pub enum NotVouched {
     /// It is at its end, or its leader is gone.
     #[error("the session is at its end")]
     Ending,
-    /// The kernel has the process in another session, or in none.
+    /// The kernel has the process in no session.
+    #[error("the kernel has the process in no audit session")]
+    NoAuditId,
+    /// The kernel has the process in another session.
     #[error("the kernel has the process in audit session {asker:?}, not in {session:?}")]
     AuditId {
         /// The process's.
@@ -100,6 +127,9 @@ pub enum NotVouched {
         /// What the rule asks for.
         wanted: Factors,
     },
+    /// A recovery or bypass code stood in for an authenticator, which the rule does not take.
+    #[error("a recovery or bypass code stood in for what the session proved")]
+    StandIn,
     /// It did so too long ago.
     #[error("the session last proved it {} s ago, at most {} s are allowed", age.as_secs(), within.as_secs())]
     Age {
@@ -110,12 +140,19 @@ pub enum NotVouched {
     },
 }
 
-/// Whether `session`, in which the process of `asker` is, vouches as the rule wants it.
+/// Whether `session`, in which the process of `asker` is, vouches as `rule` wants it.
 ///
 /// # Errors
 /// Why it does not.
-pub fn vouch(wanted: &FromSession, asker: &Asker, session: &OwnSession) -> Result<(), NotVouched> {
-    is_askers(asker, session)?;
+pub fn vouch(rule: &Rule, asker: &Asker, session: &OwnSession) -> Result<(), NotVouched> {
+    let wanted = rule.from_session.as_ref().ok_or(NotVouched::NotAsked)?;
+    asker.check()?;
+    if session.uid != asker.user {
+        return Err(NotVouched::OthersSession(session.uid));
+    }
+    if session.audit_id != asker.audit_id {
+        return Err(NotVouched::AuditId { asker: asker.audit_id, session: session.audit_id });
+    }
     match session.class {
         Class::User => {}
         // su and sudo prove what they prove for one command or shell; the login around them may be another's.
@@ -128,30 +165,12 @@ pub fn vouch(wanted: &FromSession, asker: &Asker, session: &OwnSession) -> Resul
     if !factors.iter().all(|factor| proved.contains(factor)) {
         return Err(NotVouched::Factors { proved: proved.clone(), wanted: factors.clone() });
     }
+    let has_stand_in = proved.contains(Factor::Recovery) || proved.contains(Factor::Bypass);
+    if has_stand_in && !rule.recovery {
+        return Err(NotVouched::StandIn);
+    }
     if session.age > wanted.within {
         return Err(NotVouched::Age { age: session.age, within: wanted.within });
-    }
-    Ok(())
-}
-
-/// Whether the session is that of the user who is to be authenticated, of whoever runs the process, and of the process.
-fn is_askers(asker: &Asker, session: &OwnSession) -> Result<(), NotVouched> {
-    let &Asker { user, real_uid, audit_id, remote } = asker;
-    match remote {
-        Remote::Local => {}
-        Remote::Address(_) | Remote::Unknown => return Err(NotVouched::Remote),
-    }
-    if user == 0 || real_uid == 0 {
-        return Err(NotVouched::Root);
-    }
-    if real_uid != user {
-        return Err(NotVouched::OtherUser { user, real_uid });
-    }
-    if session.uid != user {
-        return Err(NotVouched::OthersSession(session.uid));
-    }
-    if audit_id.is_none() || audit_id != session.audit_id {
-        return Err(NotVouched::AuditId { asker: audit_id, session: session.audit_id });
     }
     Ok(())
 }
@@ -161,10 +180,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::factor::Factor;
+    use crate::config::{Config, Text};
 
-    fn totp_within_five_minutes() -> FromSession {
-        FromSession { proved: Factors::none().with(Factor::Totp), within: Duration::from_secs(300) }
+    fn totp_within_five_minutes() -> Rule {
+        let text = "[[rule]]\nname = 'sudo'\nservice = ['sudo']\nmethods = [['session'], ['password', 'totp']]\n\
+                    from_session = { proved = ['totp'], within = '5m' }\n";
+        Config::parse(Text { name: "authflow.toml", text }, &[]).unwrap().rules.remove(0)
     }
 
     const ALICE: Asker = Asker { user: 1000, real_uid: 1000, audit_id: Some(7), remote: Remote::Local };
@@ -215,7 +236,11 @@ mod tests {
 
     #[test]
     fn the_kernel_must_have_the_process_in_that_very_session() {
-        for (asker, own) in [(Some(8), Some(7)), (None, Some(7)), (Some(7), None), (None, None)] {
+        for audit_id in [Some(7), None] {
+            let session = OwnSession { audit_id, ..session() };
+            assert_eq!(refusal(Asker { audit_id: None, ..ALICE }, &session), NotVouched::NoAuditId);
+        }
+        for (asker, own) in [(Some(8), Some(7)), (Some(7), None)] {
             let refused = refusal(Asker { audit_id: asker, ..ALICE }, &OwnSession { audit_id: own, ..session() });
             assert_eq!(refused, NotVouched::AuditId { asker, session: own });
         }
@@ -236,6 +261,21 @@ mod tests {
         let vouched_for = Factors::none().with(Factor::Session).with(Factor::Password);
         let refused = refusal(ALICE, &OwnSession { proved: vouched_for.clone(), ..session() });
         assert_eq!(refused, NotVouched::Factors { proved: vouched_for, wanted: Factors::none().with(Factor::Totp) });
+    }
+
+    #[test]
+    fn a_recovery_code_vouches_where_the_rule_would_take_one() {
+        let proved: Factors = [Factor::Password, Factor::Totp, Factor::Recovery].into_iter().collect();
+        let session = OwnSession { proved, ..session() };
+        assert_eq!(vouch(&totp_within_five_minutes(), &ALICE, &session), Ok(()));
+        let strict = Rule { recovery: false, ..totp_within_five_minutes() };
+        assert_eq!(vouch(&strict, &ALICE, &session), Err(NotVouched::StandIn));
+    }
+
+    #[test]
+    fn a_rule_that_takes_no_session_is_vouched_for_by_none() {
+        let rule = Rule { from_session: None, ..totp_within_five_minutes() };
+        assert_eq!(vouch(&rule, &ALICE, &session()), Err(NotVouched::NotAsked));
     }
 
     proptest! {
