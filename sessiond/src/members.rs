@@ -217,6 +217,7 @@ mod tests {
             boot_id: String::new(),
             opened: Now::default(),
             authenticated: Now::default(),
+            proved: Factors::none(),
             last_active: Now::default(),
             looked: BootTime::default(),
             basis: Basis::Tty,

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Action, Basis, Class, Closing, EndReason, Ended, Leader, Manner, Opening, Seen, Session, SessionId, State, Step,
+    Action, Basis, Class, Closing, EndReason, Ended, Leader, Manner, NotRenewed, Opening, Renewal, Seen, Session,
+    SessionId, State, Step,
     limits::{deadlines, next_look},
 };
 use crate::{
@@ -214,6 +215,16 @@ impl Registry {
         Ok(vec![Action::Persist(id)])
     }
 
+    /// Restarts both limits of a session whose owner has authenticated again inside it.
+    ///
+    /// # Errors
+    /// There is no such session, it is at its end, or the authentication is not one that renews it.
+    pub fn renew(&mut self, id: SessionId, renewal: &Renewal) -> Result<Vec<Action>, NotRenewed> {
+        renewal.apply(self.sessions.get_mut(&id).ok_or(NotRenewed::NoSuchSession)?)?;
+        self.reschedule(id);
+        Ok(vec![Action::Persist(id)])
+    }
+
     /// Decides about one session that was looked at. Always moves its deadline past `now`.
     #[must_use]
     pub fn review(&mut self, id: SessionId, seen: Seen, now: Now) -> Vec<Action> {
@@ -396,6 +407,7 @@ fn born(birth: Birth, now: Now) -> Session {
         boot_id: birth.boot_id,
         opened,
         authenticated: authenticated(&birth.opening, opened),
+        proved: birth.opening.factors.clone(),
         last_active: opened,
         looked: opened.boot,
         basis: Basis::default(),
