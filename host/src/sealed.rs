@@ -95,7 +95,8 @@ mod tests {
         for text in ["", "correct horse", &"x".repeat(LONGEST)] {
             let sealed = seal(&Secret::from(text)).unwrap();
             let mut kept = File::from(sealed.try_clone().unwrap());
-            assert!(kept.write_all(b"other").is_err() && kept.set_len(0).is_err() && kept.set_len(9999).is_err());
+            assert!(kept.write_all(b"other").is_err() && kept.set_len(9999).is_err());
+            assert!(text.is_empty() || kept.set_len(0).is_err());
             assert!(unseal(sealed).unwrap().matches(&Secret::from(text)));
         }
         assert!(seal(&Secret::new(vec![b'x'; LONGEST + 1])).is_err());
