@@ -52,10 +52,12 @@ struct User<C> {
 enum Stage<C> {
     /// No flow.
     Idle,
-    /// One is being looked up or judged, on a thread of its own.
-    Working,
+    /// The rule of one is being looked up, on a thread of its own.
+    Beginning,
     /// One waits for its answers.
     Asked { flow: String, process: ProcessId, until: BootTime, case: C },
+    /// The answers to one are being judged, on a thread of its own.
+    Judging,
 }
 
 impl<C> Default for UnderWay<C> {
@@ -74,21 +76,21 @@ impl<C> UnderWay<C> {
         self.forget(now);
         let user = self.users.entry(uid).or_insert_with(|| User { begun: VecDeque::new(), stage: Stage::Idle });
         match user.stage {
-            Stage::Working => return Err(NotBegun::Busy),
+            Stage::Beginning | Stage::Judging => return Err(NotBegun::Busy),
             Stage::Idle | Stage::Asked { .. } => {}
         }
         if user.begun.len() >= MOST {
             return Err(NotBegun::TooMany);
         }
         user.begun.push_back(now);
-        user.stage = Stage::Working;
+        user.stage = Stage::Beginning;
         Ok(())
     }
 
     /// The owner is being asked; the answers are waited for.
     pub(super) fn ask(&mut self, owner: Owner, flow: String, case: C, now: BootTime) {
         if let Some(user) = self.users.get_mut(&owner.uid)
-            && matches!(user.stage, Stage::Working)
+            && matches!(user.stage, Stage::Beginning)
         {
             user.stage = Stage::Asked { flow, process: owner.process, until: now.saturating_add(LIFE), case };
         }
@@ -102,21 +104,21 @@ impl<C> UnderWay<C> {
             Stage::Asked { flow: asked, process, until, .. } => {
                 asked == flow && *process == owner.process && now < *until
             }
-            Stage::Idle | Stage::Working => false,
+            Stage::Idle | Stage::Beginning | Stage::Judging => false,
         };
         if !is_meant {
             return None;
         }
-        match std::mem::replace(&mut user.stage, Stage::Working) {
+        match std::mem::replace(&mut user.stage, Stage::Judging) {
             Stage::Asked { case, .. } => Some(case),
-            Stage::Idle | Stage::Working => None,
+            Stage::Idle | Stage::Beginning | Stage::Judging => None,
         }
     }
 
     /// The work is over, whatever came of it. A flow that waits for answers goes on waiting.
     pub(super) fn end(&mut self, uid: u32) {
         if let Some(user) = self.users.get_mut(&uid)
-            && matches!(user.stage, Stage::Working)
+            && matches!(user.stage, Stage::Beginning | Stage::Judging)
         {
             user.stage = Stage::Idle;
         }
