@@ -124,6 +124,8 @@ impl Daemon {
             bus::Error::TooManySessions(why)
             | bus::Error::RateLimited(why)
             | bus::Error::InvalidArgument(why)
+            | bus::Error::NoSuchFlow(why)
+            | bus::Error::Denied(why)
             | bus::Error::Degraded(why)
             | bus::Error::NotSupported(why) => Error::Daemon(why),
             bus::Error::ZBus(zbus::Error::FDO(refusal)) => self.refusal(*refusal),

@@ -2,7 +2,7 @@
 
 use pam::constants::PamResultCode;
 
-use crate::{daemon::DaemonError, error::Error, phase::Phase};
+use crate::{daemon::DaemonError, error::Error, flow::FlowError, phase::Phase};
 
 /// What a phase answers when nothing is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +66,8 @@ const fn kind(error: &Error) -> Kind {
         | Error::NoRule
         | Error::NotProved { .. }
         | Error::Receipt(_)
+        | Error::NotOneself
+        | Error::Flow(FlowError::Denied | FlowError::Gone | FlowError::NotNow(_))
         | Error::Daemon(DaemonError::TooManySessions(_)) => Kind::Refused,
         Error::Disabled | Error::Expired => Kind::Ended,
         Error::Desk(_) | Error::Record(_) if !error.is_breakage() => Kind::Refused,
@@ -77,6 +79,7 @@ const fn kind(error: &Error) -> Kind {
         | Error::Process(_)
         | Error::Shadow(_)
         | Error::Folder(_)
-        | Error::Daemon(DaemonError::TimedOut(_) | DaemonError::Failed(_)) => Kind::Broken,
+        | Error::Daemon(DaemonError::TimedOut(_) | DaemonError::Failed(_))
+        | Error::Flow(FlowError::Daemon(_)) => Kind::Broken,
     }
 }
