@@ -3,7 +3,7 @@
 set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive
 PACKAGES=(gcc libc6-dev pkg-config libpam0g-dev libcrypt-dev libsqlite3-dev
-  openssh-server openssh-client sudo login util-linux iproute2 dbus dbus-daemon oathtool pamtester procps
+  openssh-server openssh-client sudo login util-linux iproute2 dbus dbus-daemon oathtool pamtester procps vlock
   mmdebstrap systemd systemd-container)
 missing=()
 for package in "${PACKAGES[@]}"; do
