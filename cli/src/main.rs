@@ -15,12 +15,14 @@
 //! - `error`: every error, and its exit code
 #![forbid(unsafe_code)]
 
+mod codes;
 mod command;
 mod context;
 mod daemon;
 mod error;
 mod hashing;
 mod history;
+mod journal;
 mod otpauth;
 mod output;
 mod qr;
