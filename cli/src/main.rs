@@ -20,6 +20,7 @@ mod command;
 mod context;
 mod daemon;
 mod error;
+mod flow;
 mod hashing;
 mod history;
 mod journal;
