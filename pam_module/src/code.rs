@@ -3,7 +3,7 @@
 use authflow_host::desk::DeskError;
 use pam::constants::PamResultCode;
 
-use crate::{daemon::DaemonError, error::Error, phase::Phase};
+use crate::{daemon::DaemonError, error::Error, flow::FlowError, phase::Phase};
 
 /// What a phase answers when nothing is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,8 @@ const fn kind(error: &Error) -> Kind {
         | Error::NoRule
         | Error::NotProved { .. }
         | Error::Receipt(_)
+        | Error::NotOneself
+        | Error::Flow(FlowError::Denied | FlowError::Gone | FlowError::NotNow(_))
         | Error::Daemon(DaemonError::TooManySessions(_)) => Kind::Refused,
         Error::Disabled | Error::Expired => Kind::Ended,
         Error::Desk(DeskError::Account(_)) => Kind::Broken,
@@ -79,6 +81,7 @@ const fn kind(error: &Error) -> Kind {
         | Error::Process(_)
         | Error::Shadow(_)
         | Error::Folder(_)
-        | Error::Daemon(DaemonError::TimedOut(_) | DaemonError::Failed(_)) => Kind::Broken,
+        | Error::Daemon(DaemonError::TimedOut(_) | DaemonError::Failed(_))
+        | Error::Flow(FlowError::Daemon(_)) => Kind::Broken,
     }
 }
