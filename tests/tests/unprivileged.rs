@@ -264,8 +264,7 @@ fn vlock(machine: &Machine) -> Person {
 
 fn machine(more: &str) -> Option<Machine> {
     let plan = door::plan(&format!("{more}{}", door::RULE))?.user("bob");
-    let stack = "auth required pam_authflow.so\naccount required pam_authflow.so\n";
-    let machine = plan.pam("vlock", stack).start();
+    let machine = plan.shipped_pam("vlock").start();
     furnish(&machine);
     Some(machine)
 }
