@@ -6,6 +6,7 @@
 //!
 //! - [`opening`]: what `OpenSession` takes
 //! - [`session`]: what a session shows
+//! - [`vouch`]: what the caller's own session says for step-up
 //! - [`error`]: how a call fails
 //! - `proxy`: the interfaces for clients (feature `proxy`)
 #![forbid(unsafe_code)]
@@ -16,6 +17,7 @@ pub mod opening;
 #[cfg(feature = "proxy")]
 pub mod proxy;
 pub mod session;
+pub mod vouch;
 
 pub use error::Error;
 pub use session::SessionInfo;

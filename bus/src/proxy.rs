@@ -26,6 +26,9 @@ pub trait Manager {
     /// The object of a session; `"self"` is the caller's own.
     fn get_session(&self, id: &str) -> Result<OwnedObjectPath, Error>;
 
+    /// What the caller's own session can vouch for.
+    fn vouch(&self) -> Result<HashMap<String, OwnedVariant>, Error>;
+
     /// The object of the session that a process is in.
     #[zbus(name = "GetSessionByPIDFD")]
     fn get_session_by_pidfd(&self, process: zbus::Fd<'_>) -> Result<OwnedObjectPath, Error>;

@@ -1,12 +1,12 @@
 //! The exchange with the daemon: one connection, one call, one reply, all of it under one time-out. Nothing outlives it, neither a
 //! thread nor a descriptor.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use authflow_bus as bus;
-use authflow_core::session::Opening;
+use authflow_core::{session::Opening, vouch::OwnSession};
 use serde::Serialize;
-use zbus::{Message, OwnedObjectPath, connection, zvariant::DynamicType};
+use zbus::{Message, OwnedObjectPath, OwnedVariant, connection, zvariant::DynamicType};
 
 /// Where the daemon is, and how long it may take.
 #[derive(Clone, Debug)]
@@ -62,6 +62,16 @@ impl Daemon {
 
     const fn manager(&self, method: &'static str) -> Call {
         Call { interface: bus::MANAGER_INTERFACE, method, limit: self.limit }
+    }
+
+    /// The session that this process is in.
+    ///
+    /// # Errors
+    /// It is in none, or the daemon cannot be asked.
+    pub fn own_session(&self) -> Result<OwnSession, DaemonError> {
+        let reply = self.exchange(self.manager("Vouch"), &())?;
+        let session: HashMap<String, OwnedVariant> = reply.body().deserialize().map_err(failed)?;
+        bus::vouch::from_dict(&session).map_err(failed)
     }
 
     /// `method_timeout` of the connection would not cover connecting and authenticating, where a hung bus hangs.

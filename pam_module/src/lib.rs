@@ -8,6 +8,7 @@
 //! - [`phase`]: what the entry points have in common: read the line, run, log, answer
 //! - [`authenticate`], [`account`], [`session`]: the phases
 //! - [`login`]: a login as PAM describes it, and the configuration that it is judged by
+//! - [`step_up`]: whether the session that the caller is in vouches for its owner
 //! - [`guard`]: where enough must have been proved
 //! - [`notes`], [`receipt`]: what one phase leaves for the next, on the handle and across sshd's processes
 //! - [`tracking`], [`daemon`]: has the session tracked, by the daemon or until that is back
@@ -41,6 +42,7 @@ pub mod phase;
 pub mod receipt;
 pub mod session;
 pub mod ssh;
+pub mod step_up;
 #[cfg(test)]
 mod tests;
 pub mod tracking;

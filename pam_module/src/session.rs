@@ -210,6 +210,7 @@ fn opening<H: Handle>(
         limits: grant.policy.limits.clone(),
         authenticated_at: grant.receipt.as_ref().map(|receipt| receipt.granted_at),
         flow: grant.receipt.as_ref().map(|receipt| receipt.flow.clone()),
+        vouched_by: grant.receipt.as_ref().and_then(|receipt| receipt.vouched_by),
     }
 }
 

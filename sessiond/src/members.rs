@@ -212,6 +212,7 @@ mod tests {
                 limits: Limits::default(),
                 authenticated_at: None,
                 flow: None,
+                vouched_by: None,
             },
             leader: Leader { pid: leader, start_time: 1 },
             boot_id: String::new(),

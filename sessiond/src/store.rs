@@ -256,6 +256,7 @@ pub(crate) mod tests {
                 limits: Limits { idle: None, ..Limits::default() },
                 authenticated_at: None,
                 flow: None,
+                vouched_by: None,
             },
             leader: Leader { pid: 7, start_time: 42 },
             boot_id: "b".into(),

@@ -45,6 +45,9 @@ pub enum NotOpened {
     /// There is one of that id.
     #[error("the id is taken")]
     IdTaken,
+    /// The session that vouched for its user is over, or is not the one around it.
+    #[error("the session that vouched for the user is not the one around it, or is at its end")]
+    NotVouched,
 }
 
 /// Why an idle deadline is not pushed.
@@ -126,6 +129,9 @@ impl Registry {
         }
         if self.led_by(birth.leader).is_some() {
             return Err(NotOpened::LeaderTaken);
+        }
+        if birth.opening.vouched_by.is_some() && !self.is_vouched_for(&birth) {
+            return Err(NotOpened::NotVouched);
         }
         let mut actions = self.make_room(&birth.opening, now)?;
         let id = birth.id;
@@ -337,6 +343,13 @@ impl Registry {
 
     fn nested_in(&self, id: SessionId) -> Vec<SessionId> {
         self.sessions.values().filter(|session| session.parent == Some(id)).map(|session| session.id).collect()
+    }
+
+    /// Whether the session that vouched is the one around the new one, its owner's, and lives.
+    fn is_vouched_for(&self, birth: &Birth) -> bool {
+        let around = birth.parent.filter(|parent| birth.opening.vouched_by == Some(*parent));
+        let around = around.and_then(|parent| self.sessions.get(&parent));
+        around.is_some_and(|around| around.state == State::Active && around.opening.uid == birth.opening.uid)
     }
 
     /// Makes room for a login of that user, or says that there is none.

@@ -1,5 +1,7 @@
 //! The life of a session, first as people would tell it, then under every order of events.
 
+mod step_up;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use proptest::prelude::*;
@@ -55,6 +57,7 @@ fn birth(n: u8) -> Birth {
             limits: limits(),
             authenticated_at: None,
             flow: None,
+            vouched_by: None,
         },
         leader: Leader { pid: u32::from(n), start_time: 7 },
         boot_id: BOOT.into(),
@@ -237,81 +240,6 @@ fn a_user_extends_as_often_as_the_rule_grants_and_root_always() {
     let _ = registry.revoke(id(1), "root", None, at(301)).unwrap();
     assert_eq!(registry.extend(id(1), false, at(302)), Err(NotExtended::Ending));
     assert_eq!(registry.extend(id(9), false, at(302)), Err(NotExtended::NoSuchSession));
-}
-
-fn renewal(factors: &[Factor], seconds: u64) -> Renewal {
-    Renewal { uid: 1000, factors: factors.iter().copied().collect(), at: at(seconds) }
-}
-
-#[test]
-fn who_authenticates_again_inside_a_session_restarts_both_limits() {
-    let mut registry = registry([birth(1)]);
-    let _warned = registry.review(id(1), QUIET, at(IDLE - WARN));
-    let renewed = registry.renew(id(1), &renewal(&[Factor::Password, Factor::Totp], 800)).unwrap();
-    assert_eq!(renewed, [Action::Persist(id(1))]);
-    let session = registry.find(id(1)).unwrap();
-    assert_eq!((session.authenticated, session.opened), (at(800), at(0)));
-    assert_eq!(session.proved.to_string(), "password+totp");
-    let Deadlines { idle, lifetime } = deadlines(session);
-    assert_eq!((idle, lifetime), (Some(at(800 + IDLE).boot), Some(at(800 + LIFETIME).boot)));
-    assert_eq!(registry.next_deadline(), Some(at(800 + IDLE - WARN).boot), "and is warned of anew");
-}
-
-#[test]
-fn a_session_is_renewed_by_its_owners_whole_proof_alone() {
-    let mut registry = registry([birth(1), birth(2)]);
-    let whole = renewal(&[Factor::Password, Factor::Totp], 10);
-    for (refused, why) in [
-        (renewal(&[Factor::Password], 10), NotRenewed::TooLittle),
-        (renewal(&[], 10), NotRenewed::TooLittle),
-        (renewal(&[Factor::Password, Factor::Totp, Factor::Session], 10), NotRenewed::TooLittle),
-        (Renewal { uid: 0, ..whole.clone() }, NotRenewed::OtherUser),
-        (renewal(&[Factor::Password, Factor::Totp], 0), NotRenewed::Older),
-    ] {
-        let before = registry.find(id(1)).cloned();
-        assert_eq!(registry.renew(id(1), &refused), Err(why), "{refused:?}");
-        assert_eq!(registry.find(id(1)), before.as_ref());
-    }
-    assert_eq!(registry.renew(id(9), &whole), Err(NotRenewed::NoSuchSession));
-    let _ending = registry.revoke(id(1), "root", None, at(5)).unwrap();
-    assert_eq!(registry.renew(id(1), &whole), Err(NotRenewed::Ending), "what ends goes on ending");
-    let _orphaned = registry.leader_exited(id(2), true, at(5));
-    assert_eq!(registry.renew(id(2), &whole), Err(NotRenewed::Ending), "nobody logs in to what has no leader");
-}
-
-#[test]
-fn a_session_of_two_proofs_of_one_kind_is_not_renewed_by_one() {
-    let mut key_and_code = birth(1);
-    key_and_code.opening.factors = [Factor::Publickey, Factor::Totp].into_iter().collect();
-    key_and_code.opening.aal = 1;
-    let mut registry = registry([key_and_code]);
-    assert_eq!(registry.renew(id(1), &renewal(&[Factor::Password], 10)), Err(NotRenewed::TooLittle));
-    let by_recovery_code = [Factor::Totp, Factor::Recovery];
-    assert_eq!(registry.renew(id(1), &renewal(&by_recovery_code, 10)), Err(NotRenewed::TooLittle));
-    assert!(registry.renew(id(1), &renewal(&[Factor::Password, Factor::Totp], 10)).is_ok());
-}
-
-#[test]
-fn a_session_that_the_stack_let_in_is_not_renewed_by_nothing() {
-    let mut stack = birth(1);
-    stack.opening.aal = 0;
-    let mut registry = registry([stack]);
-    assert_eq!(registry.renew(id(1), &renewal(&[Factor::Stack], 10)), Err(NotRenewed::TooLittle));
-    assert!(registry.renew(id(1), &renewal(&[Factor::Password], 10)).is_ok());
-}
-
-#[test]
-fn a_flow_inside_a_session_is_worth_something_to_it_and_a_cached_ticket_is_not() {
-    let inside = |flow: Option<&str>| {
-        let mut sudo = nested(2, 1);
-        sudo.opening.factors = [Factor::Password].into_iter().collect();
-        sudo.opening.flow = flow.map(str::to_owned);
-        let registry = registry([birth(1), sudo]);
-        Renewal::around(registry.find(id(2)).unwrap())
-    };
-    assert_eq!(inside(Some("f")), Some((id(1), renewal(&[Factor::Password], 0))));
-    assert_eq!(inside(None), None);
-    assert_eq!(Renewal::around(registry([birth(1)]).find(id(1)).unwrap()), None);
 }
 
 #[test]
