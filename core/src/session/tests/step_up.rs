@@ -43,6 +43,18 @@ fn a_session_is_renewed_by_its_owners_whole_proof_alone() {
 }
 
 #[test]
+fn a_session_of_two_proofs_of_one_kind_is_not_renewed_by_one() {
+    let mut key_and_code = birth(1);
+    key_and_code.opening.factors = [Factor::Publickey, Factor::Totp].into_iter().collect();
+    key_and_code.opening.aal = 1;
+    let mut registry = registry([key_and_code]);
+    assert_eq!(registry.renew(id(1), &renewal(&[Factor::Password], 10)), Err(NotRenewed::TooLittle));
+    let by_recovery_code = [Factor::Totp, Factor::Recovery];
+    assert_eq!(registry.renew(id(1), &renewal(&by_recovery_code, 10)), Err(NotRenewed::TooLittle));
+    assert!(registry.renew(id(1), &renewal(&[Factor::Password, Factor::Totp], 10)).is_ok());
+}
+
+#[test]
 fn a_session_that_the_stack_let_in_is_not_renewed_by_nothing() {
     let mut stack = birth(1);
     stack.opening.aal = 0;
