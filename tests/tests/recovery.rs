@@ -127,3 +127,23 @@ fn a_bypass_without_end_or_reason_is_not_issued() {
         assert_eq!(machine.run(argv).status.code(), Some(2), "{more:?}");
     }
 }
+
+#[test]
+fn live_sessions_are_told_of_a_code_tried_twice_and_of_a_new_factor() {
+    let Some(machine) = machine() else { return };
+    let mut phone = machine.enroll("alice");
+    let code = phone.code();
+    let mut alice = machine.log_in_by("alice", &code);
+    let mut bob = {
+        let mut bobs = machine.enroll("bob");
+        machine.log_in("bob", &mut bobs)
+    };
+    machine.is_refused("alice", machine.password(), &code);
+    alice.expect("authflow: a code was tried a second time from 127.0.0.1");
+    let add = ["authflow", "factor", "add", "totp", "--user", "alice", "--name", "tablet", "--no-confirm"];
+    let _ = machine.run(add).success();
+    alice.expect("the authenticator \"tablet\" was added");
+    bob.type_line("echo still here");
+    bob.expect("still here\r\n");
+    assert!(!bob.screen().contains("tablet"), "{}", bob.screen());
+}
