@@ -62,6 +62,9 @@ pub(crate) enum Error {
     /// A check found defects, and has already said which.
     #[error("defects were found")]
     Defects,
+    /// A login that was tested does not get in; why has been said.
+    #[error("this login is refused")]
+    WouldBeDenied,
     /// Input or output failed.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -92,7 +95,13 @@ impl Error {
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Io(_) if self.is_gone_reader() => 0,
-            Self::Defects | Self::Daemon(_) | Self::Declined | Self::TooWeak(_) | Self::Failed(_) | Self::Io(_) => 1,
+            Self::Defects
+            | Self::WouldBeDenied
+            | Self::Daemon(_)
+            | Self::Declined
+            | Self::TooWeak(_)
+            | Self::Failed(_)
+            | Self::Io(_) => 1,
             Self::Usage(_) | Self::Time(_) | Self::Ambiguous { .. } | Self::NoTerminal(_) => 2,
             Self::NoSession(_) | Self::InNoSession | Self::NoUser(_) => 3,
             Self::NeedsRoot(_) | Self::NotAllowed(_) => 4,

@@ -10,19 +10,23 @@
 //! - `terminal`: hidden prompts, questions
 //! - `qr`, `otpauth`: enrolling an authenticator app
 //! - `subject`, `hashing`: a user's records, and what is written to them
+//! - `pam_stack`: the PAM stacks of this machine, for reading
 //! - `strength`: how long a password must be
 //! - `output`: tables, JSON, times
 //! - `error`: every error, and its exit code
 #![forbid(unsafe_code)]
 
+mod codes;
 mod command;
 mod context;
 mod daemon;
 mod error;
 mod hashing;
 mod history;
+mod journal;
 mod otpauth;
 mod output;
+mod pam_stack;
 mod qr;
 mod session;
 mod strength;

@@ -120,8 +120,8 @@ impl<'a> Desk<'a> {
     pub fn run(&self, attempt: &Attempt<'_>, conversation: &mut dyn Conversation) -> Result<Decision, DeskError> {
         let Some(stand_in) = self.config.stand_in_for(attempt.service) else { return Ok(Decision::NotGoverned) };
         let account = accounts::by_name(attempt.user)?;
-        let wanted = account.as_ref().filter(|_| self.config.asks_for_groups(attempt.service));
-        let groups = wanted.map(Account::groups).transpose()?.unwrap_or_default();
+        let named = self.config.groups_named_for(attempt.service);
+        let groups = account.as_ref().map(|account| account.groups_among(named)).transpose()?.unwrap_or_default();
         let Attempt { service, remote, .. } = *attempt;
         let user = own_name(account.as_ref(), attempt.user);
         let matched = self.config.rule_for(&Request { service, user, groups: &groups, remote });

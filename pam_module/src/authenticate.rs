@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use authflow_core::{
     factor::Factor,
-    flow::{Manner, Receipt, Verdict, password_in},
-    time::Clock,
+    flow::{Denial, Manner, Receipt, Verdict, password_in},
+    rule::Remote,
+    time::{Clock, WallTime},
 };
 use authflow_host::{
+    accounts,
     clock::SystemClock,
     desk::{Attempt, Decision, Desk},
     process::{self, ProcessId},
@@ -22,6 +24,7 @@ use crate::{
     log::{Line, Priority},
     login::{Login, Place},
     notes::{FlowNote, Notes},
+    notice,
     receipt::{BadReceipt, Carried, Shelf},
     step_up::{self, Voucher},
 };
@@ -63,13 +66,29 @@ fn attempt<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<A
             note(&mut login, &user, FlowNote::None)?;
             Ok(Answer::NotOurs)
         }
-        Decision::Verdict(Verdict::Denied(denial)) => Err(denial.into()),
+        Decision::Verdict(Verdict::Denied(denial)) => {
+            if let Denial::Locked(until) = denial {
+                tell_own_wait(&mut login, &user, until)?;
+            }
+            Err(denial.into())
+        }
         Decision::Verdict(Verdict::Granted(receipt)) => {
             grant(&mut login, &user, &receipt, voucher)?;
             leave_password(&mut login, &receipt, given)?;
             Ok(Answer::Yes)
         }
     }
+}
+
+/// Tells how long a lock lasts to whom it gives nothing away: the account's own user on this machine, as at sudo. Anybody else would learn
+/// from it whether there is such an account.
+fn tell_own_wait<H: Handle>(login: &mut Login<'_, H>, user: &UserName, until: WallTime) -> Result<(), Error> {
+    let caller = nix::unistd::getuid().as_raw();
+    let is_own = || Ok::<_, Error>(accounts::by_name(user.as_str())?.is_some_and(|account| account.uid == caller));
+    if login.remote() == Remote::Local && caller != 0 && is_own()? {
+        login.pam.tell_refusal(&notice::wait(until, SystemClock.now().wall));
+    }
+    Ok(())
 }
 
 /// Notes that a flow runs, and removes the receipt of an earlier one, whatever becomes of this one.

@@ -1,5 +1,6 @@
 //! The only place where an outcome becomes a PAM code.
 
+use authflow_host::desk::DeskError;
 use pam::constants::PamResultCode;
 
 use crate::{daemon::DaemonError, error::Error, phase::Phase};
@@ -68,6 +69,7 @@ const fn kind(error: &Error) -> Kind {
         | Error::Receipt(_)
         | Error::Daemon(DaemonError::TooManySessions(_)) => Kind::Refused,
         Error::Disabled | Error::Expired => Kind::Ended,
+        Error::Desk(DeskError::Account(_)) => Kind::Broken,
         Error::Desk(_) | Error::Record(_) if !error.is_breakage() => Kind::Refused,
         Error::Options(_)
         | Error::Config(_)

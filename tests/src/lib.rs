@@ -4,8 +4,10 @@
 //! # Layout
 //!
 //! - `machine`: the machine as a value, and the machine that runs
+//! - `login`: somebody who logs in by password and code
 //! - `person`: somebody at a terminal
 //! - `authenticator`: the app that shows codes (`oathtool`)
+//! - `security_key`: a key in hardware, without the hardware
 //! - `program`: a command inside, waited for or in the background
 //! - `bed`: the namespaces (`beds/overlay.sh`, `beds/booted.sh`)
 //! - `syslog`: what is logged inside
@@ -17,10 +19,12 @@
 mod authenticator;
 mod bed;
 mod gate;
+mod login;
 mod machine;
 mod person;
 mod products;
 mod program;
+mod security_key;
 mod syslog;
 pub mod wait;
 
@@ -28,3 +32,4 @@ pub use authenticator::Authenticator;
 pub use machine::{Machine, Plan};
 pub use person::Person;
 pub use program::{Output, Program};
+pub use security_key::SecurityKey;

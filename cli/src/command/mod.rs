@@ -10,6 +10,7 @@ mod revoke;
 mod sessions;
 mod show;
 mod status;
+mod test;
 mod user;
 
 use std::path::PathBuf;
@@ -59,6 +60,8 @@ enum Command {
     /// Users: lift a lock
     #[command(subcommand)]
     User(user::User),
+    /// What a login would come to: its rule, its questions, and whether the answers could be enough
+    Test(test::Test),
     /// The configuration: show, check, apply
     #[command(subcommand)]
     Config(config::Config),
@@ -79,6 +82,7 @@ impl Arguments {
             Command::Factor(command) => command.run(&context),
             Command::Passwd(command) => command.run(&context),
             Command::User(command) => command.run(&context),
+            Command::Test(command) => command.run(&context),
             Command::Config(command) => command.run(&context),
         }
     }

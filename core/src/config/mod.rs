@@ -143,10 +143,9 @@ impl Config {
         self.rules.iter().any(|rule| rule.governs(service))
     }
 
-    /// Whether a rule about that service names groups: only then are the user's worth a look-up.
-    #[must_use]
-    pub fn asks_for_groups(&self, service: &str) -> bool {
-        self.rules.iter().any(|rule| rule.governs(service) && !rule.groups.is_empty())
+    /// The groups that rules about that service name: only whether the user is in one of these is worth a look-up.
+    pub fn groups_named_for<'a>(&'a self, service: &'a str) -> impl Iterator<Item = &'a str> {
+        self.rules.iter().filter(|rule| rule.governs(service)).flat_map(|rule| &rule.groups).map(String::as_str)
     }
 
     /// The rule that decides that request: the first that matches. In a governed service, none means deny.

@@ -3,6 +3,7 @@
 
 use std::{str::FromStr, time::Duration};
 
+use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Deserializer, de::Error};
 
 use crate::{
@@ -132,7 +133,12 @@ impl<'de> Deserialize<'de> for Method {
 const fn is_provable(factor: Factor) -> bool {
     match factor {
         Factor::Password | Factor::Totp | Factor::Publickey => true,
-        Factor::Session | Factor::Stack | Factor::Recovery | Factor::Bypass => false,
+        Factor::Session
+        | Factor::Stack
+        | Factor::Recovery
+        | Factor::Bypass
+        | Factor::Certificate
+        | Factor::SecurityKey => false,
     }
 }
 
@@ -199,10 +205,43 @@ impl FromStr for Network {
             "unknown" => Ok(Self::Unknown),
             "local" => Ok(Self::Local),
             _ => word
-                .parse::<ipnet::IpNet>()
-                .or_else(|_no_prefix| word.parse::<std::net::IpAddr>().map(ipnet::IpNet::from))
-                .map(Self::Net)
+                .parse::<IpNet>()
+                .or_else(|_no_prefix| word.parse::<std::net::IpAddr>().map(IpNet::from))
+                .map(|net| Self::Net(plain(net)))
                 .map_err(|_no_address| BadNetwork(word.to_owned())),
+        }
+    }
+}
+
+/// A network of IPv4 addresses in IPv6 clothing as what it is: remote addresses are compared unclothed.
+fn plain(net: IpNet) -> IpNet {
+    match net {
+        IpNet::V6(mapped) => {
+            let unclothed = mapped.addr().to_ipv4_mapped().zip(mapped.prefix_len().checked_sub(96));
+            unclothed.and_then(|(address, length)| Ipv4Net::new(address, length).ok()).map_or(net, IpNet::V4)
+        }
+        IpNet::V4(_) => net,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_is_read_as_what_remote_addresses_are_compared_with() {
+        for (word, expected) in [
+            ("10.20.0.0/16", "10.20.0.0/16"),
+            ("10.20.3.4", "10.20.3.4/32"),
+            ("::ffff:10.20.0.0/112", "10.20.0.0/16"),
+            ("::ffff:10.20.3.4", "10.20.3.4/32"),
+            ("::ffff:10.20.0.0/64", "::ffff:10.20.0.0/64"),
+            ("2001:db8::/32", "2001:db8::/32"),
+        ] {
+            assert!(matches!(word.parse(), Ok(Network::Net(net)) if net == expected.parse().unwrap()), "{word}");
+        }
+        for bad in ["", "host", "10.20.0.0/33", "10.20/16", "fe80::1%eth0", "10.20.0.0/16 "] {
+            assert!(bad.parse::<Network>().is_err(), "{bad:?}");
         }
     }
 }

@@ -6,7 +6,7 @@ use authflow_core::config::Config;
 use authflow_host::config::{self, Unusable};
 use serde::Serialize;
 
-use super::sudoers;
+use super::warnings;
 use crate::{
     context::Context,
     error::Error,
@@ -41,17 +41,12 @@ impl Check {
             None => config::read_live(&context.paths, context.trust()).and_then(|files| Ok(files.parse()?)),
         };
         let report = match checked {
-            Ok(config) => Report { ok: true, warnings: warnings(&config, context), ..Report::default() },
+            Ok(config) => Report { ok: true, warnings: warnings::of(context, &config), ..Report::default() },
             Err(unusable) => Report { errors: vec![defect(unusable)], ..Report::default() },
         };
         context.output.either(&report, || text(&report, context.output))?;
         if report.ok { Ok(()) } else { Err(Error::Defects) }
     }
-}
-
-fn warnings(config: &Config, context: &Context) -> Vec<String> {
-    let of_the_config = config.warnings().into_iter().map(|warning| warning.to_string());
-    of_the_config.chain(sudoers::warnings(config, context.paths.root())).collect()
 }
 
 fn check_file(context: &Context, file: &Path) -> Result<Result<Config, Unusable>, Error> {

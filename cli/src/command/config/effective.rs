@@ -35,6 +35,7 @@ pub(super) struct RuleSettings {
 pub(super) enum Value {
     Text(String),
     Number(u64),
+    Flag(bool),
     Duration(Duration),
     /// No limit.
     None,
@@ -157,6 +158,9 @@ fn rule_values(rule: &Rule, config: &Config) -> Vec<(&'static str, Value)> {
         AccountMode::Auto => {}
         AccountMode::Enforce => values.push(("account", Value::Text("enforce".to_owned()))),
     }
+    if !rule.recovery {
+        values.push(("recovery", Value::Flag(rule.recovery)));
+    }
     let defaults = session(&config.session);
     values.extend(session(&rule.session).into_iter().filter(|value| !defaults.contains(value)));
     values
@@ -170,6 +174,7 @@ impl std::fmt::Display for Value {
         match self {
             Self::Text(word) => f.write_str(&text(word)),
             Self::Number(number) => number.fmt(f),
+            Self::Flag(flag) => flag.fmt(f),
             Self::Duration(length) => write!(f, "\"{}\"", span(*length)),
             Self::None => f.write_str("\"none\""),
             Self::List(items) => f.write_str(&list(items)),
@@ -185,6 +190,7 @@ impl Serialize for Value {
         match self {
             Self::Text(text) => serializer.serialize_str(text),
             Self::Number(number) => serializer.serialize_u64(*number),
+            Self::Flag(flag) => serializer.serialize_bool(*flag),
             Self::Duration(length) if length.subsec_nanos() == 0 => serializer.serialize_u64(length.as_secs()),
             Self::Duration(length) => serializer.serialize_f64(length.as_secs_f64()),
             Self::None => serializer.serialize_none(),
