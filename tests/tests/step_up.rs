@@ -88,8 +88,10 @@ fn what_sudo_proved_vouches_for_the_next_sudo() {
     let renewed = session_of(&machine, "alice");
     assert_eq!(vouched(&mut alice, "sudo -S id -un"), "root code=0");
     assert_eq!(session_of(&machine, "alice")["authenticated_at"], renewed["authenticated_at"]);
-    // A password proves no code, and must not make the old one look fresh; here it is less than the session's level.
+    // A password does not make it forget that.
     assert_eq!(unasked(&mut alice, &format!("echo '{}' | su alice -c true", machine.password())), "Password: code=0");
+    machine.logged(&["event=renewed", "factors=password\n"].map(str::trim));
+    assert_eq!(vouched(&mut alice, "sudo -S id -un"), "root code=0");
 }
 
 #[test]

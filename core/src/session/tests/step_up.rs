@@ -14,7 +14,7 @@ fn who_authenticates_again_inside_a_session_restarts_both_limits() {
     assert_eq!(renewed, [Action::Persist(id(1))]);
     let session = registry.find(id(1)).unwrap();
     assert_eq!((session.authenticated, session.opened), (at(800), at(0)));
-    assert_eq!(session.proved.to_string(), "password+totp");
+    assert_eq!(session.proved, BTreeMap::from([(Factor::Password, at(800).boot), (Factor::Totp, at(800).boot)]));
     let Deadlines { idle, lifetime } = deadlines(session);
     assert_eq!((idle, lifetime), (Some(at(800 + IDLE).boot), Some(at(800 + LIFETIME).boot)));
     assert_eq!(registry.next_deadline(), Some(at(800 + IDLE - WARN).boot), "and is warned of anew");
@@ -40,6 +40,17 @@ fn a_session_is_renewed_by_its_owners_whole_proof_alone() {
     assert_eq!(registry.renew(id(1), &whole), Err(NotRenewed::Ending), "what ends goes on ending");
     let _orphaned = registry.leader_exited(id(2), true, at(5));
     assert_eq!(registry.renew(id(2), &whole), Err(NotRenewed::Ending), "nobody logs in to what has no leader");
+}
+
+#[test]
+fn a_password_makes_no_old_code_fresh_and_forgets_no_new_one() {
+    let mut login = birth(1);
+    login.opening.aal = 1;
+    login.opening.factors = [Factor::Publickey, Factor::Totp].into_iter().collect();
+    let mut registry = registry([login]);
+    let _renewed = registry.renew(id(1), &renewal(&[Factor::Password], 10)).unwrap();
+    let proved = [(Factor::Password, at(10)), (Factor::Totp, at(0)), (Factor::Publickey, at(0))];
+    assert_eq!(registry.find(id(1)).unwrap().proved, proved.map(|(factor, at)| (factor, at.boot)).into());
 }
 
 #[test]
