@@ -1,7 +1,7 @@
 //! A user's authenticators, and the text they are kept in: one TOML file a user, readable by root alone. Errors about it never
 //! repeat what stands in it, since it holds secrets and errors reach logs.
 
-use std::time::UNIX_EPOCH;
+use std::{collections::BTreeSet, time::UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
@@ -10,6 +10,7 @@ use crate::{
     factor::{Factor, Factors},
     password::{BadHash, PasswordHash},
     secret::Secret,
+    stand_in::{CodeDigest, RecoverySet},
     time::WallTime,
     totp::{self, BadKey, Hash, TotpKey},
 };
@@ -22,11 +23,16 @@ const END: &str = "# end of record\n";
 /// Most authenticators a user may have: each is a chance for a guess.
 pub const MOST_TOTP_KEYS: usize = 8;
 
+/// Most recovery codes a user may have, for the same reason.
+pub const MOST_RECOVERY_CODES: usize = 20;
+
 /// What a user can prove with.
 #[derive(Clone, Debug, Default)]
 pub struct Authenticators {
     /// The password, if authflow has one of its own.
     pub password: Option<Password>,
+    /// The recovery codes, used ones among them: which were used is the state's to know.
+    pub recovery: Option<RecoverySet>,
     totp: Vec<TotpKey>,
 }
 
@@ -77,6 +83,9 @@ pub enum BadRecord {
     /// Too many of them.
     #[error("more than {MOST_TOTP_KEYS} authenticators")]
     TooMany,
+    /// Too many recovery codes.
+    #[error("[recovery] codes: more than {MOST_RECOVERY_CODES}")]
+    TooManyCodes,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -84,6 +93,7 @@ pub enum BadRecord {
 struct File {
     version: u32,
     password: Option<PasswordEntry>,
+    recovery: Option<RecoveryEntry>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     totp: Vec<TotpEntry>,
 }
@@ -93,6 +103,13 @@ struct File {
 struct PasswordEntry {
     hash: String,
     changed: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RecoveryEntry {
+    made: Option<String>,
+    codes: BTreeSet<CodeDigest>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -136,7 +153,8 @@ impl Authenticators {
             return Err(BadRecord::Version(file.version));
         }
         let password = file.password.map(read_password).transpose()?;
-        let mut record = Self { password, totp: Vec::new() };
+        let recovery = file.recovery.map(read_recovery).transpose()?;
+        let mut record = Self { password, recovery, totp: Vec::new() };
         for (place, entry) in file.totp.iter().enumerate() {
             record.add_totp(read_totp(place + 1, entry)?)?;
         }
@@ -152,6 +170,10 @@ impl Authenticators {
                 hash: password.hash.to_string(),
                 changed: Some(password.changed.to_string()),
             }),
+            recovery: self
+                .recovery
+                .as_ref()
+                .map(|set| RecoveryEntry { made: Some(set.made.to_string()), codes: set.codes.clone() }),
             totp: self
                 .totp
                 .iter()
@@ -212,6 +234,13 @@ fn read_password(entry: PasswordEntry) -> Result<Password, BadRecord> {
     Ok(Password { hash: PasswordHash::parse(&entry.hash)?, changed })
 }
 
+fn read_recovery(entry: RecoveryEntry) -> Result<RecoverySet, BadRecord> {
+    if entry.codes.len() > MOST_RECOVERY_CODES {
+        return Err(BadRecord::TooManyCodes);
+    }
+    Ok(RecoverySet { made: read_time(entry.made.as_deref(), "[recovery] made")?, codes: entry.codes })
+}
+
 fn read_totp(number: usize, entry: &TotpEntry) -> Result<TotpKey, BadRecord> {
     let refused = |why| BadRecord::Totp { number, why };
     let hash = Hash::from_word(&entry.algorithm).ok_or(BadRecord::Algorithm(number))?;
@@ -253,6 +282,8 @@ mod tests {
         let mut record = Authenticators::default();
         let secret = totp::secret_from_base32(SECRET).unwrap();
         record.add_totp(TotpKey::new("phone", secret, WallTime::from_micros(1_000_000)).unwrap()).unwrap();
+        let code = CodeDigest::of(&Secret::from("0123-4567-89ab-cdef")).unwrap();
+        record.recovery = Some(RecoverySet { made: WallTime::from_micros(2_000_000), codes: [code].into() });
         record
     }
 

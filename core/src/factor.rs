@@ -18,6 +18,10 @@ pub enum Factor {
     Session,
     /// Other modules of the PAM stack decide.
     Stack,
+    /// Said beside `totp`: a recovery code stood in for it.
+    Recovery,
+    /// Said beside `totp`: an administrator's bypass code stood in for it.
+    Bypass,
 }
 
 /// The kind of a factor; two proofs of one kind are still one kind (NIST SP 800-63B-4 §2.2).
@@ -29,7 +33,8 @@ enum Kind {
 
 impl Factor {
     /// Every factor, in the order in which lists of them are shown.
-    pub const ALL: [Self; 5] = [Self::Password, Self::Totp, Self::Publickey, Self::Session, Self::Stack];
+    pub const ALL: [Self; 7] =
+        [Self::Password, Self::Totp, Self::Publickey, Self::Session, Self::Stack, Self::Recovery, Self::Bypass];
 
     /// The word that stands for this factor in configuration, logs and on the bus.
     #[must_use]
@@ -40,6 +45,8 @@ impl Factor {
             Self::Publickey => "publickey",
             Self::Session => "session",
             Self::Stack => "stack",
+            Self::Recovery => "recovery",
+            Self::Bypass => "bypass",
         }
     }
 
@@ -47,8 +54,14 @@ impl Factor {
         match self {
             Self::Password => Some(Kind::Know),
             Self::Totp | Self::Publickey => Some(Kind::Have),
-            Self::Session | Self::Stack => None,
+            Self::Session | Self::Stack | Self::Recovery | Self::Bypass => None,
         }
+    }
+
+    /// Whether it only says how another factor was proved, and so cannot be asked for.
+    #[must_use]
+    pub const fn is_detail(self) -> bool {
+        matches!(self, Self::Recovery | Self::Bypass)
     }
 }
 

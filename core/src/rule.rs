@@ -41,7 +41,7 @@ impl Method {
             if set.contains(factor) {
                 return Err(NoMethod::Twice(factor));
             }
-            if factor == Factor::Session {
+            if factor == Factor::Session || factor.is_detail() {
                 return Err(NoMethod::Unsupported(factor));
             }
             set.insert(factor);
@@ -176,6 +176,8 @@ pub struct Rule {
     pub methods: Vec<Method>,
     /// How the account phase treats logins without a flow.
     pub account: AccountMode,
+    /// Whether recovery and bypass codes stand in for `totp`.
+    pub recovery: bool,
     /// What it grants.
     pub session: SessionPolicy,
 }
@@ -229,6 +231,7 @@ mod tests {
             from: vec![],
             methods: vec![Method::new(&[Factor::Password]).unwrap()],
             account: AccountMode::Auto,
+            recovery: true,
             session: SessionPolicy::default(),
         }
     }

@@ -1,11 +1,13 @@
-//! What changes at every attempt at one user: the steps that were used up, and the throttle's counters. As text, one TOML file
-//! a user, so that an administrator can read it.
+//! What changes at every attempt at one user: the steps and codes that were used up, the throttle's counters, and what the user has to
+//! be told. As text, one TOML file a user, so that an administrator can read it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    news::{Event, Item, News},
+    stand_in::{Bypass, CodeDigest},
     throttle::{Source, Tally, Throttle},
     time::WallTime,
 };
@@ -17,8 +19,33 @@ const VERSION: u32 = 1;
 pub struct State {
     /// The last step that passed, by the authenticator's name. Only a newer one passes (RFC 6238 §5.2).
     pub last_steps: BTreeMap<String, u64>,
+    /// The recovery codes that passed. Only another passes.
+    pub spent_codes: BTreeSet<CodeDigest>,
+    /// The bypass code, until it passes or is withdrawn.
+    pub bypass: Option<Bypass>,
     /// Failures and waits.
     pub throttle: Throttle,
+    /// Failed attempts since the last success, for the user to see.
+    pub failures: Failures,
+    /// What the user has not been told yet.
+    pub news: News,
+}
+
+/// Failed attempts since the user last succeeded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Failures {
+    /// How many.
+    pub count: u32,
+    /// When the last was, and from where.
+    pub last: Option<(WallTime, Source)>,
+}
+
+impl Failures {
+    /// Counts one more.
+    pub fn add(&mut self, at: WallTime, from: Source) {
+        self.count = self.count.saturating_add(1);
+        self.last = Some((at, from));
+    }
 }
 
 /// Why a state is not used. There is no silent reset: a lost step would let a code in twice.
@@ -40,10 +67,42 @@ pub enum BadState {
 struct File {
     version: u32,
     consecutive_failures: u32,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    spent_codes: BTreeSet<CodeDigest>,
+    failures: Option<FailuresEntry>,
+    bypass: Option<BypassEntry>,
     #[serde(default)]
     last_steps: BTreeMap<String, u64>,
     #[serde(default)]
     source: BTreeMap<String, Entry>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    news: Vec<NewsEntry>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FailuresEntry {
+    count: u32,
+    last: u64,
+    from: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BypassEntry {
+    code: CodeDigest,
+    issued: u64,
+    until: u64,
+    reason: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewsEntry {
+    at: u64,
+    event: Event,
+    from: Option<String>,
+    detail: String,
 }
 
 /// Times are microseconds since 1970.
@@ -69,10 +128,23 @@ impl State {
         }
         let mut sources = BTreeMap::new();
         for (name, entry) in file.source {
-            let source = name.parse::<Source>().map_err(|_no_source| BadState::Source(name))?;
-            sources.insert(source, entry.into());
+            sources.insert(read_source(name)?, entry.into());
         }
-        Ok(Self { last_steps: file.last_steps, throttle: Throttle { sources, consecutive: file.consecutive_failures } })
+        let failures = match file.failures {
+            Some(FailuresEntry { count, last, from }) => {
+                Failures { count, last: Some((WallTime::from_micros(last), read_source(from)?)) }
+            }
+            None => Failures::default(),
+        };
+        let news = file.news.into_iter().map(NewsEntry::read).collect::<Result<_, _>>()?;
+        Ok(Self {
+            last_steps: file.last_steps,
+            spent_codes: file.spent_codes,
+            bypass: file.bypass.map(Bypass::from),
+            throttle: Throttle { sources, consecutive: file.consecutive_failures },
+            failures,
+            news,
+        })
     }
 
     /// The text that [`State::parse`] reads.
@@ -81,11 +153,51 @@ impl State {
         let file = File {
             version: VERSION,
             consecutive_failures: self.throttle.consecutive,
+            spent_codes: self.spent_codes.clone(),
+            failures: self.failures.last.as_ref().map(|(at, source)| FailuresEntry {
+                count: self.failures.count,
+                last: at.as_micros(),
+                from: source.to_string(),
+            }),
+            bypass: self.bypass.as_ref().map(BypassEntry::from),
             last_steps: self.last_steps.clone(),
             source: self.throttle.sources.iter().map(|(source, tally)| (source.to_string(), (*tally).into())).collect(),
+            news: self.news.items().iter().map(NewsEntry::from).collect(),
         };
         // Every value has a TOML form, so this cannot fail; an empty text would not parse and thus deny.
         toml::to_string(&file).unwrap_or_default()
+    }
+}
+
+fn read_source(name: String) -> Result<Source, BadState> {
+    name.parse().map_err(|_no_source| BadState::Source(name))
+}
+
+impl NewsEntry {
+    fn read(self) -> Result<Item, BadState> {
+        let from = self.from.map(read_source).transpose()?;
+        Ok(Item { at: WallTime::from_micros(self.at), event: self.event, from, detail: self.detail })
+    }
+}
+
+impl From<&Item> for NewsEntry {
+    fn from(item: &Item) -> Self {
+        let from = item.from.as_ref().map(ToString::to_string);
+        Self { at: item.at.as_micros(), event: item.event, from, detail: item.detail.clone() }
+    }
+}
+
+impl From<BypassEntry> for Bypass {
+    fn from(entry: BypassEntry) -> Self {
+        let (issued, until) = (WallTime::from_micros(entry.issued), WallTime::from_micros(entry.until));
+        Self { code: entry.code, issued, until, reason: entry.reason }
+    }
+}
+
+impl From<&Bypass> for BypassEntry {
+    fn from(bypass: &Bypass) -> Self {
+        let Bypass { code, issued, until, reason } = bypass;
+        Self { code: *code, issued: issued.as_micros(), until: until.as_micros(), reason: reason.clone() }
     }
 }
 
@@ -118,6 +230,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::{
+        secret::Secret,
+        stand_in::{CODE_BYTES, code_from},
+    };
+
+    fn digest(random: &[u8; CODE_BYTES]) -> CodeDigest {
+        CodeDigest::of(&Secret::from(code_from(random).as_str())).unwrap()
+    }
 
     // TOML's integers are signed, so times and steps stay below 2^63.
     fn state() -> impl Strategy<Value = State> {
@@ -136,9 +256,30 @@ mod tests {
             any::<u32>().prop_map(|bits| Source::Network(std::net::IpAddr::V4(bits.into())))
         ];
         let steps = prop::collection::btree_map(".{1,12}", 0..u64::MAX / 2, 0..3);
-        (steps, prop::collection::btree_map(source, tally, 0..4), any::<u32>()).prop_map(
-            |(last_steps, sources, consecutive)| State { last_steps, throttle: Throttle { sources, consecutive } },
-        )
+        let code = any::<[u8; CODE_BYTES]>().prop_map(|random| digest(&random));
+        let moment = (0..u64::MAX / 2).prop_map(WallTime::from_micros);
+        let bypass = (code.clone(), moment.clone(), moment.clone(), ".{0,20}")
+            .prop_map(|(code, issued, until, reason)| Bypass { code, issued, until, reason });
+        let failures =
+            (any::<u32>(), moment.clone()).prop_map(|(count, at)| Failures { count, last: Some((at, Source::Local)) });
+        let item = (moment, prop::bool::ANY, ".{0,20}").prop_map(|(at, is_local, detail)| Item {
+            at,
+            event: if is_local { Event::FactorAdded } else { Event::CodeReused },
+            from: is_local.then_some(Source::Local),
+            detail,
+        });
+        let throttle = (prop::collection::btree_map(source, tally, 0..4), any::<u32>())
+            .prop_map(|(sources, consecutive)| Throttle { sources, consecutive });
+        let codes = prop::collection::btree_set(code, 0..3);
+        let rest = (prop::option::of(bypass), prop::option::of(failures), prop::collection::vec(item, 0..3));
+        (steps, codes, throttle, rest).prop_map(|(last_steps, spent_codes, throttle, (bypass, failures, news))| State {
+            last_steps,
+            spent_codes,
+            bypass,
+            throttle,
+            failures: failures.unwrap_or_default(),
+            news: news.into_iter().collect(),
+        })
     }
 
     proptest! {

@@ -187,6 +187,12 @@ impl Throttle {
         }
     }
 
+    /// Whether the user has succeeded from that source.
+    #[must_use]
+    pub fn knows(&self, source: &Source) -> bool {
+        self.sources.get(source).is_some_and(|tally| tally.succeeded.is_some())
+    }
+
     /// The last success from anywhere.
     #[must_use]
     pub fn last_success(&self) -> Option<(WallTime, &Source)> {

@@ -90,6 +90,7 @@ struct RuleTable {
     from: Vec<Word<Network>>,
     methods: Vec<Method>,
     account: Option<Word<AccountMode>>,
+    recovery: Option<bool>,
     session: Option<Session>,
 }
 
@@ -190,6 +191,7 @@ impl RuleTable {
             from: self.from.into_iter().map(|word| word.0).collect(),
             methods: self.methods,
             account: self.account.map(|word| word.0).unwrap_or_default(),
+            recovery: self.recovery.unwrap_or(true),
             session: self.session.unwrap_or_default().over(defaults),
         }
     }

@@ -1,7 +1,7 @@
 //! All answers, before anything is decided about them.
 
 use super::{FlowId, Prompt, Subject};
-use crate::{account::Authenticators, factor::Factors, rule::Rule, secret::Secret};
+use crate::{account::Authenticators, factor::Factors, rule::Rule, secret::Secret, stand_in};
 
 /// What came of hashing the given password. Made outside any lock, since it is what takes the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,15 +85,19 @@ pub fn password_in(both: &Secret, keys: &Authenticators) -> Secret {
     split(both, keys).0
 }
 
-/// Splits the one field into password and code: as many digits from the end as the user's codes have. What does not end so is all
-/// password.
+/// Splits the one field into password and code: a recovery or bypass code as it was printed, or as many digits from the end as the
+/// user's codes have. What does not end so is all password.
 fn split(both: &Secret, keys: &Authenticators) -> (Secret, Option<Secret>) {
     let digits = keys.totp().first().map_or(6, |key| usize::from(key.digits()));
+    let is_code = |end: &[u8]| end.iter().all(u8::is_ascii_digit);
+    cut(both, stand_in::WRITTEN_LENGTH, stand_in::is_written_code)
+        .or_else(|| cut(both, digits, is_code))
+        .map_or_else(|| (both.clone(), None), |(password, code)| (password, Some(code)))
+}
+
+/// The field in two, if its last `length` bytes are a code.
+fn cut(both: &Secret, length: usize, is_code: impl FnOnce(&[u8]) -> bool) -> Option<(Secret, Secret)> {
     let bytes = both.expose();
-    match bytes.len().checked_sub(digits).and_then(|middle| bytes.split_at_checked(middle)) {
-        Some((password, code)) if code.iter().all(u8::is_ascii_digit) => {
-            (Secret::new(password.to_vec()), Some(Secret::new(code.to_vec())))
-        }
-        _ => (both.clone(), None),
-    }
+    let (password, code) = bytes.split_at_checked(bytes.len().checked_sub(length)?)?;
+    is_code(code).then(|| (Secret::new(password.to_vec()), Secret::new(code.to_vec())))
 }

@@ -7,8 +7,11 @@ use super::{Answered, HashOutcome, Receipt, choose};
 use crate::{
     account::Authenticators,
     factor::{Factor, Factors},
+    news::{Event, Item},
+    secret::Secret,
+    stand_in::{CodeDigest, StandIn},
     state::State,
-    throttle::{Caller, Gate, ThrottlePolicy},
+    throttle::{Caller, Gate, Source, ThrottlePolicy},
     time::WallTime,
 };
 
@@ -148,10 +151,20 @@ impl Denial {
     }
 }
 
-/// What a granted flow proved, and the step that it uses up.
+/// What a granted flow proved, and what it uses up.
 struct Proof {
     factors: Factors,
-    step: Option<(String, u64)>,
+    spent: Option<Spent>,
+}
+
+/// What passes once.
+enum Spent {
+    /// That authenticator's codes up to this step.
+    Step(String, u64),
+    /// That recovery code.
+    Recovery(CodeDigest),
+    /// The bypass code.
+    Bypass,
 }
 
 impl Answered {
@@ -175,10 +188,9 @@ impl Answered {
         let verdict = match judged {
             Ok((uid, proof)) => {
                 let previous = next.throttle.last_success().map(|(at, source)| (at, source.clone()));
+                let is_new_source = previous.is_some() && !next.throttle.knows(&caller.source);
                 next.throttle.succeeded(&caller, now);
-                if let Some((name, step)) = proof.step {
-                    next.last_steps.insert(name, step);
-                }
+                let stand_in = proof.spent.and_then(|spent| spent.use_up(&mut next, holder, (&caller.source, now)));
                 Verdict::Granted(Box::new(Receipt {
                     flow: self.id,
                     user: self.subject.user,
@@ -190,11 +202,19 @@ impl Answered {
                     rule: self.rule.name,
                     session: self.rule.session,
                     previous,
+                    failures: std::mem::take(&mut next.failures),
+                    is_new_source,
+                    stand_in,
                 }))
             }
             Err(denial) => {
                 if denial.counts() {
                     next.throttle.failed(&terms.throttle, &caller, now);
+                    next.failures.add(now, caller.source.clone());
+                }
+                if denial == Denial::CodeUsed {
+                    let (event, from) = (Event::CodeReused, Some(caller.source));
+                    next.news.push(Item { at: now, event, from, detail: String::new() });
                 }
                 Verdict::Denied(denial)
             }
@@ -224,7 +244,10 @@ impl Answered {
             Standing::Disabled => return Err(Denial::Disabled),
             Standing::Unruled => return Err(Denial::NoRule),
         }
-        let method = choose(&self.rule.methods, &holder.has, &self.proved).ok_or(Denial::NotEnrolled)?;
+        let code = self.code(&holder.keys);
+        let stand_in = code.as_ref().and_then(|code| self.stand_in(code, &holder.keys, state, now));
+        let within_reach = if stand_in.is_some() { holder.has.clone().with(Factor::Totp) } else { holder.has.clone() };
+        let method = choose(&self.rule.methods, &within_reach, &self.proved).ok_or(Denial::NotEnrolled)?;
         let mut factors = self.proved.clone();
         if method.factors().contains(Factor::Password) && !factors.contains(Factor::Password) {
             if password != HashOutcome::Matched {
@@ -232,35 +255,91 @@ impl Answered {
             }
             factors.insert(Factor::Password);
         }
-        let code = self.code(&holder.keys);
-        let mut step = None;
+        let mut spent = None;
         if method.factors().contains(Factor::Totp) {
-            step = Some(self.spend(code.as_ref().ok_or(Denial::NoCode)?, &holder.keys, state, (terms, now))?);
+            let code = code.as_ref().ok_or(Denial::NoCode)?;
+            let proof = match stand_in {
+                Some(stand_in) => stand_in?,
+                None => self.spend(code, &holder.keys, state, (terms, now))?,
+            };
             factors.insert(Factor::Totp);
+            match proof {
+                Spent::Step(..) => {}
+                Spent::Recovery(_) => factors.insert(Factor::Recovery),
+                Spent::Bypass => factors.insert(Factor::Bypass),
+            }
+            spent = Some(proof);
         } else if code.is_some() {
             // Whoever gives a code believes to have an authenticator; one that is not known here proves nothing.
             return Err(Denial::WrongCode);
         }
-        if method.is_satisfied_by(&factors) { Ok(Proof { factors, step }) } else { Err(Denial::NotEnrolled) }
+        if method.is_satisfied_by(&factors) { Ok(Proof { factors, spent }) } else { Err(Denial::NotEnrolled) }
+    }
+
+    /// What stands in for a code of the authenticator, if what was typed is that. A recovery code that was used is told apart, for the log.
+    fn stand_in(
+        &self,
+        code: &Secret,
+        keys: &Authenticators,
+        state: &State,
+        now: WallTime,
+    ) -> Option<Result<Spent, Denial>> {
+        let digest = CodeDigest::of(code).filter(|_| self.rule.recovery)?;
+        if state.bypass.as_ref().is_some_and(|bypass| bypass.code == digest && bypass.is_good(now)) {
+            return Some(Ok(Spent::Bypass));
+        }
+        let is_ours = keys.recovery.as_ref().is_some_and(|set| set.codes.contains(&digest));
+        is_ours.then(|| {
+            if state.spent_codes.contains(&digest) { Err(Denial::CodeUsed) } else { Ok(Spent::Recovery(digest)) }
+        })
     }
 
     /// The authenticator and step that a code belongs to, if that step is still unused.
     fn spend(
         &self,
-        code: &crate::secret::Secret,
+        code: &Secret,
         keys: &Authenticators,
         state: &State,
         (terms, now): (&Terms, WallTime),
-    ) -> Result<(String, u64), Denial> {
+    ) -> Result<Spent, Denial> {
         let mut denial = Denial::WrongCode;
         for key in keys.totp() {
             let Some(step) = key.step_of(code, terms.skew, now) else { continue };
             let is_newer = state.last_steps.get(key.name()).is_none_or(|last| step > *last);
             if is_newer {
-                return Ok((key.name().to_owned(), step));
+                return Ok(Spent::Step(key.name().to_owned(), step));
             }
             denial = Denial::CodeUsed;
         }
         Err(denial)
+    }
+}
+
+impl Spent {
+    /// Uses it up, and notes for the user what stood in for the authenticator.
+    fn use_up(self, next: &mut State, holder: &Holder, (from, now): (&Source, WallTime)) -> Option<StandIn> {
+        let mut tell = |event, detail: String| {
+            next.news.push(Item { at: now, event, from: Some(from.clone()), detail });
+        };
+        match self {
+            Self::Step(name, step) => {
+                next.last_steps.insert(name, step);
+                None
+            }
+            Self::Recovery(digest) => {
+                let set = holder.keys.recovery.as_ref();
+                // What was used of an older set is of no more interest.
+                next.spent_codes.retain(|spent| set.is_some_and(|set| set.codes.contains(spent)));
+                next.spent_codes.insert(digest);
+                let left = set.map_or(0, |set| set.left(&next.spent_codes));
+                tell(Event::RecoveryCodeUsed, left.to_string());
+                Some(StandIn::Recovery { left })
+            }
+            Self::Bypass => {
+                next.bypass = None;
+                tell(Event::BypassUsed, String::new());
+                Some(StandIn::Bypass)
+            }
+        }
     }
 }

@@ -5,6 +5,8 @@ use std::{fmt, time::Duration};
 use crate::{
     factor::Factors,
     rule::{Remote, SessionPolicy},
+    stand_in::StandIn,
+    state::Failures,
     throttle::Source,
     time::WallTime,
 };
@@ -50,6 +52,9 @@ pub struct Receipt {
     pub(super) rule: String,
     pub(super) session: SessionPolicy,
     pub(super) previous: Option<(WallTime, Source)>,
+    pub(super) failures: Failures,
+    pub(super) is_new_source: bool,
+    pub(super) stand_in: Option<StandIn>,
 }
 
 impl Receipt {
@@ -111,5 +116,23 @@ impl Receipt {
     #[must_use]
     pub const fn previous(&self) -> Option<&(WallTime, Source)> {
         self.previous.as_ref()
+    }
+
+    /// The failed attempts between that success and this.
+    #[must_use]
+    pub const fn failures(&self) -> &Failures {
+        &self.failures
+    }
+
+    /// Whether the user succeeded before, and never from here.
+    #[must_use]
+    pub const fn is_new_source(&self) -> bool {
+        self.is_new_source
+    }
+
+    /// What stood in for a code of the authenticator.
+    #[must_use]
+    pub const fn stand_in(&self) -> Option<&StandIn> {
+        self.stand_in.as_ref()
     }
 }

@@ -61,6 +61,7 @@ fn answered() -> Answered {
         from: vec![],
         methods: vec![Method::new(&[Factor::Totp]).unwrap()],
         account: AccountMode::Auto,
+        recovery: true,
         session: SessionPolicy::default(),
     };
     let subject =
