@@ -180,8 +180,7 @@ impl Machine {
         let key = TotpKey::new("phone", Secret::new(vec![7; 20]), WallTime::default()).unwrap();
         let records = Records::trusting(self.place.paths.clone(), self.place.trust);
         let change = |record: &mut authflow_core::account::Authenticators| {
-            record.password =
-                Some(authflow_core::account::Password { hash: hash.unwrap(), changed: SystemClock.now().wall });
+            record.password = Some(authflow_core::account::Password::chosen(hash.unwrap(), SystemClock.now().wall));
             record.add_totp(key).unwrap();
             Ok::<_, RecordError>(())
         };

@@ -67,6 +67,7 @@ mod tests {
             from: vec![],
             methods: methods.iter().map(|factors| Method::new(factors).unwrap()).collect(),
             account: AccountMode::Auto,
+            recovery: true,
             session: SessionPolicy::default(),
         }
     }

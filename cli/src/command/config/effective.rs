@@ -35,6 +35,7 @@ pub(super) struct RuleSettings {
 pub(super) enum Value {
     Text(String),
     Number(u64),
+    Flag(bool),
     Duration(Duration),
     /// No limit.
     None,
@@ -92,6 +93,7 @@ fn values(config: &Config) -> Vec<(&'static str, Value)> {
         ("password.memory", Value::Text(format!("{}KiB", config.password.cost.memory_kib()))),
         ("password.iterations", Value::Number(config.password.cost.iterations().into())),
         ("password.source", Value::List(sources.collect())),
+        ("password.adopt", Value::Flag(config.password.adopt)),
         ("totp.skew", Value::Number(config.totp.skew.into())),
         ("totp.issuer", Value::Text(config.totp.issuer.clone())),
         ("throttle.attempts", Value::Number(config.throttle.attempts.into())),
@@ -166,6 +168,7 @@ impl std::fmt::Display for Value {
         match self {
             Self::Text(word) => f.write_str(&text(word)),
             Self::Number(number) => number.fmt(f),
+            Self::Flag(flag) => flag.fmt(f),
             Self::Duration(length) => write!(f, "\"{}\"", span(*length)),
             Self::None => f.write_str("\"none\""),
             Self::List(items) => f.write_str(&list(items)),
@@ -181,6 +184,7 @@ impl Serialize for Value {
         match self {
             Self::Text(text) => serializer.serialize_str(text),
             Self::Number(number) => serializer.serialize_u64(*number),
+            Self::Flag(flag) => serializer.serialize_bool(*flag),
             Self::Duration(length) if length.subsec_nanos() == 0 => serializer.serialize_u64(length.as_secs()),
             Self::Duration(length) => serializer.serialize_f64(length.as_secs_f64()),
             Self::None => serializer.serialize_none(),
