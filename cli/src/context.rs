@@ -121,19 +121,25 @@ impl Context {
         self.require_root("in this version only root can see and change authenticators")?;
         let records = Records::trusting(self.paths.clone(), self.trust());
         match (user, self.image) {
-            (Some(user), true) => Ok(Subject::new(user.to_owned(), Vec::new(), records)),
+            (Some(user), true) => Ok(Subject::named(user.to_owned(), records)),
             (None, true) => Err(Error::Usage("--root needs --user: an image has no caller".to_owned())),
             (Some(user), false) => {
                 let account = self.account(user)?;
                 subject_of(account, records)
             }
-            (None, false) => {
-                let uid = nix::unistd::getuid().as_raw();
-                let found = accounts::by_uid(uid).map_err(|error| Error::failed("the user data base", &error))?;
-                let account = found.ok_or_else(|| Error::NoUser(format!("uid {uid}")))?;
-                subject_of(account, records)
-            }
+            (None, false) => subject_of(self.caller_account()?, records),
         }
+    }
+
+    /// The name of the account that calls.
+    pub(crate) fn caller_name(&self) -> Result<String, Error> {
+        Ok(self.caller_account()?.name)
+    }
+
+    fn caller_account(&self) -> Result<Account, Error> {
+        let uid = nix::unistd::getuid().as_raw();
+        let found = accounts::by_uid(uid).map_err(|error| Error::failed("the user data base", &error))?;
+        found.ok_or_else(|| Error::NoUser(format!("uid {uid}")))
     }
 
     /// Asks the person at the terminal; anything but a yes changes nothing.
@@ -146,5 +152,5 @@ impl Context {
 
 fn subject_of(account: Account, records: Records) -> Result<Subject, Error> {
     let groups = account.groups().map_err(|error| Error::failed("the user data base", &error))?;
-    Ok(Subject::new(account.name, groups, records))
+    Ok(Subject::new(account, groups, records))
 }

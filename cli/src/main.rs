@@ -9,8 +9,7 @@
 //! - `session`: a session, live or closed, as people and programs are shown it
 //! - `terminal`: hidden prompts, questions
 //! - `qr`, `otpauth`: enrolling an authenticator app
-//! - `subject`, `hashing`: a user's records, and what is written to them
-//! - `strength`: how long a password must be
+//! - `subject`, `initial`: a user's records, and initial passwords
 //! - `output`: tables, JSON, times
 //! - `error`: every error, and its exit code
 #![forbid(unsafe_code)]
@@ -19,13 +18,12 @@ mod command;
 mod context;
 mod daemon;
 mod error;
-mod hashing;
 mod history;
+mod initial;
 mod otpauth;
 mod output;
 mod qr;
 mod session;
-mod strength;
 mod subject;
 mod terminal;
 

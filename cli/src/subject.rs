@@ -6,21 +6,30 @@ use authflow_core::{
     state::State,
     totp::TotpKey,
 };
-use authflow_host::records::{RecordError, Records};
+use authflow_host::{
+    accounts::Account,
+    records::{RecordError, Records},
+};
 
 use crate::error::Error;
 
 /// A user and the way to the user's records.
 pub(crate) struct Subject {
     name: String,
+    gecos: String,
     groups: Vec<String>,
     records: Records,
 }
 
 impl Subject {
-    /// The user of that name, who is in these groups.
-    pub(crate) const fn new(name: String, groups: Vec<String>, records: Records) -> Self {
-        Self { name, groups, records }
+    /// A user of an image, of whom only the name is known.
+    pub(crate) const fn named(name: String, records: Records) -> Self {
+        Self { name, gecos: String::new(), groups: Vec::new(), records }
+    }
+
+    /// A user of this machine, who is in these groups.
+    pub(crate) fn new(account: Account, groups: Vec<String>, records: Records) -> Self {
+        Self { name: account.name, gecos: account.gecos, groups, records }
     }
 
     /// The user's name.
@@ -31,6 +40,11 @@ impl Subject {
     /// The user's name, for the report.
     pub(crate) fn into_name(self) -> String {
         self.name
+    }
+
+    /// The user's full name, and what else the account says for people.
+    pub(crate) fn gecos(&self) -> &str {
+        &self.gecos
     }
 
     /// The names of the user's groups.
