@@ -14,12 +14,14 @@
 //! - `error`: every error, and its exit code
 #![forbid(unsafe_code)]
 
+mod codes;
 mod command;
 mod context;
 mod daemon;
 mod error;
 mod history;
 mod initial;
+mod journal;
 mod otpauth;
 mod output;
 mod qr;

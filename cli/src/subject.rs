@@ -3,6 +3,7 @@
 
 use authflow_core::{
     account::{Authenticators, BadRecord},
+    news::Item,
     state::State,
     totp::TotpKey,
 };
@@ -70,6 +71,11 @@ impl Subject {
     /// Changes the user's counters, under the user's lock.
     pub(crate) fn change_state<T>(&self, change: impl FnOnce(&mut State) -> T) -> Result<T, Error> {
         Ok(self.records.update_state(&self.name, change)?)
+    }
+
+    /// Notes what the user is to be told at the next login.
+    pub(crate) fn tell(&self, item: Item) -> Result<(), Error> {
+        self.change_state(|state| state.news.push(item))
     }
 
     /// Adds an authenticator. The step that confirmed it is used up first: were that to fail, the code could log in.

@@ -27,6 +27,8 @@ pub enum Event {
     FactorRemoved,
     /// The password was changed.
     PasswordChanged,
+    /// The password was removed.
+    PasswordRemoved,
 }
 
 /// One thing that happened.
@@ -49,6 +51,11 @@ impl Item {
         let detail = &self.detail;
         let from = self.from.as_ref().map(|source| format!(" from {source}")).unwrap_or_default();
         match self.event {
+            Event::RecoveryCodeUsed if detail == "0" => {
+                format!(
+                    "the last recovery code was used{from}: have your authenticator enrolled anew, and get new codes"
+                )
+            }
             Event::RecoveryCodeUsed => format!("a recovery code was used{from}; {detail} left"),
             Event::RecoveryCodesMade => "new recovery codes were made; the old ones are void".to_owned(),
             Event::BypassIssued => format!("an administrator issued a bypass code: {detail}"),
@@ -60,6 +67,7 @@ impl Item {
             }
             Event::FactorAdded => format!("the authenticator {detail:?} was added"),
             Event::FactorRemoved => format!("the authenticator {detail:?} was removed"),
+            Event::PasswordRemoved => "the password was removed".to_owned(),
             Event::PasswordChanged => "the password was changed".to_owned(),
         }
     }
@@ -83,9 +91,13 @@ impl News {
         &self.0
     }
 
-    /// Takes all, since the user is being told now.
-    pub fn take(&mut self) -> Vec<Item> {
-        std::mem::take(&mut self.0)
+    /// Gives all, since the user is being told now, and forgets what happened before `login`. What this very login did is told at the next
+    /// one as well: it may not have been the user's.
+    pub fn tell(&mut self, login: WallTime) -> Vec<Item> {
+        let told = self.0.clone();
+        // A state keeps microseconds, a receipt more.
+        self.0.retain(|item| item.at.as_micros() >= login.as_micros());
+        told
     }
 }
 
@@ -111,7 +123,8 @@ mod tests {
         };
         let mut news: News = (0..50).map(item).collect();
         assert_eq!((news.items().len(), news.items()[0].at), (MOST, WallTime::from_micros(30)));
-        assert_eq!(news.take().len(), MOST);
+        assert_eq!(news.tell(WallTime::from_micros(49)).len(), MOST);
+        assert_eq!(news.tell(WallTime::from_micros(60)).len(), 1, "what that login did itself");
         assert!(news.items().is_empty());
     }
 }

@@ -34,6 +34,7 @@ pub mod handle;
 pub mod log;
 pub mod login;
 pub mod notes;
+pub mod notice;
 pub mod phase;
 pub mod receipt;
 pub mod session;

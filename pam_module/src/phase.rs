@@ -7,12 +7,12 @@ use crate::{
     args::Options,
     authenticate::authenticate,
     code::{self, Answer},
-    console, conversation,
+    console,
     error::Error,
     handle::{Handle, UserName},
     log::{Line, Priority},
     login::Place,
-    session,
+    notice, session,
 };
 
 /// The entry points that do something.
@@ -90,7 +90,7 @@ fn way_out<H: Handle>(phase: Phase, pam: &mut H, options: &Options, error: &Erro
 fn refuse<H: Handle>(phase: Phase, pam: &mut H, error: &Error) -> PamResultCode {
     pam.log(error.priority(), &line("refused", phase, pam).with("reason", error));
     if phase == Phase::OpenSession && !pam.facts().is_silent {
-        pam.tell_refusal(conversation::refusal(error));
+        pam.tell_refusal(notice::refusal(error));
     }
     code::of_error(phase, error)
 }

@@ -15,6 +15,7 @@ use authflow_core::{
     flow::{RECEIPT_LIFE, Receipt},
     policy::{Limits, WhenUnavailable},
     rule::SessionPolicy,
+    state::Failures,
     time::{BootTime, Now, WallTime},
 };
 use authflow_host::{
@@ -50,6 +51,10 @@ pub struct Carried {
     pub granted_boot: BootTime,
     /// The user's success before this one, and where from.
     pub previous: Option<(WallTime, String)>,
+    /// How many attempts failed since then, and when and from where the last did.
+    pub failures: Option<(u32, WallTime, String)>,
+    /// Whether the user never succeeded from here before.
+    pub is_new_source: bool,
     /// What happens without the daemon.
     pub when_unavailable: WhenUnavailable,
     /// The limits that the rule grants.
@@ -119,6 +124,8 @@ impl Carried {
             granted_at: receipt.granted_at(),
             granted_boot: now.boot,
             previous: receipt.previous().map(|(at, source)| (*at, source.to_string())),
+            failures: failures(receipt.failures()),
+            is_new_source: receipt.is_new_source(),
             when_unavailable: receipt.session().when_unavailable,
             limits: receipt.session().limits.clone(),
         }
@@ -162,6 +169,10 @@ impl Carried {
         }
         toml::from_str(text).map_err(|_what| BadReceipt::Syntax)
     }
+}
+
+fn failures(failures: &Failures) -> Option<(u32, WallTime, String)> {
+    failures.last.as_ref().map(|(at, source)| (failures.count, *at, source.to_string()))
 }
 
 /// Where receipts change processes: a folder that only root can look into.
@@ -254,6 +265,8 @@ mod tests {
             granted_at: WallTime::from_micros(1_795_509_180_000_001),
             granted_boot: BootTime::new(Duration::from_secs(100)),
             previous: Some((WallTime::from_micros(7), "10.0.0.6".into())),
+            failures: Some((2, WallTime::from_micros(8), "local".into())),
+            is_new_source: true,
             when_unavailable: WhenUnavailable::Deny,
             limits: Limits { idle: None, ..Limits::default() },
         }

@@ -5,6 +5,7 @@ use authflow_core::{
     config::Config,
     factor::{Factor, Factors},
     flow::is_left_to_the_stack,
+    news::Item,
     rule::{Remote, SessionPolicy},
     session::{Class, Opening},
     time::Clock,
@@ -18,13 +19,13 @@ use authflow_host::{
 use crate::{
     args::Options,
     code::Answer,
-    conversation::Notice,
     error::Error,
     guard::{self, Look},
     handle::Handle,
     log::{Line, Priority, visible},
     login::{Login, Place, account_of},
     notes::{FlowNote, Notes, OpenSession},
+    notice::Notice,
     receipt::{Carried, Expected, Shelf},
     tracking::{self, Opened},
 };
@@ -223,14 +224,34 @@ fn tell<H: Handle>(login: &mut Login<'_, H>, opening: &Opening, grant: &Grant, o
     let has_reader = login.facts.tty.is_some() && !login.facts.is_silent;
     if opening.class == Class::User && has_reader {
         let previous = grant.receipt.as_ref().and_then(|receipt| receipt.previous.as_ref());
+        let failures = grant.receipt.as_ref().and_then(|receipt| receipt.failures.as_ref());
+        let news = news(login, opening);
         let notice = Notice {
             id: &opened.id,
             aal: opening.aal,
             limits: &opening.limits,
             since: opening.authenticated_at.unwrap_or_else(|| SystemClock.now().wall),
             previous: previous.map(|(at, source)| (*at, source.as_str())),
+            failures: failures.map(|(count, at, source)| (*count, *at, source.as_str())),
+            is_new_source: grant.receipt.as_ref().is_some_and(|receipt| receipt.is_new_source),
+            news: &news,
             is_pending: opened.is_pending,
         };
         login.pam.tell(&notice.to_string());
     }
+}
+
+/// What the user has to be told. It is no reason to refuse a session if that cannot be read or noted as told.
+fn news<H: Handle>(login: &Login<'_, H>, opening: &Opening) -> Vec<Item> {
+    let login_at = opening.authenticated_at.unwrap_or_default();
+    let told = login.records().state(&opening.user).and_then(|state| {
+        if state.news.items().is_empty() {
+            return Ok(Vec::new());
+        }
+        login.records().update_state(&opening.user, |state| state.news.tell(login_at))
+    });
+    told.unwrap_or_else(|error| {
+        login.pam.log(Priority::Error, &Line::new("news-unread").with("user", &opening.user).with("reason", error));
+        Vec::new()
+    })
 }

@@ -71,6 +71,13 @@ fn farewell(daemon: &Daemon, id: SessionId, reason: EndReason, message: Option<&
     tell(&ttys, &format!("authflow: this session ends now: {why}{words}."));
 }
 
+/// Tells a session something on its terminals.
+pub(crate) fn tell_session(daemon: &Daemon, id: SessionId, text: &str) {
+    if let Some(Inspected { ttys, .. }) = daemon.inspect(id) {
+        tell(&ttys, &visible(text));
+    }
+}
+
 /// A line of its own, as wall(1) writes it: a full-screen program is garbled no more than by that.
 fn tell<'a>(ttys: impl IntoIterator<Item = &'a Tty>, text: &str) {
     for tty in ttys {

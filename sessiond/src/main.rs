@@ -19,6 +19,7 @@ mod keeper;
 mod leader;
 mod log;
 mod members;
+mod news;
 mod readable;
 mod ready;
 mod snapshot;
@@ -110,6 +111,7 @@ async fn run(log: Log, paths: Paths) -> Result<(), Failure> {
         bus::serve(&daemon, &address).await.map_err(|why| Failure::Bus { address: address.clone(), why })?;
     daemon.adopt_pending();
     tokio::spawn(execute::run(Arc::clone(&daemon), connection.clone(), actions));
+    tokio::spawn(news::run(Arc::clone(&daemon)));
     daemon.log.write(&Line::info("started").with("sessions", daemon.count()).with("bus", &address));
     ready::tell();
     let mut bus_is_gone = std::pin::pin!(bus::gone(&connection));

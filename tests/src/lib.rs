@@ -4,6 +4,7 @@
 //! # Layout
 //!
 //! - `machine`: the machine as a value, and the machine that runs
+//! - `login`: somebody who logs in by password and code
 //! - `person`: somebody at a terminal
 //! - `authenticator`: the app that shows codes (`oathtool`)
 //! - `program`: a command inside, waited for or in the background
@@ -17,6 +18,7 @@
 mod authenticator;
 mod bed;
 mod gate;
+mod login;
 mod machine;
 mod person;
 mod products;

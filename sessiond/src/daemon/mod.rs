@@ -11,6 +11,7 @@ use std::{
 
 use authflow_bus::SessionInfo;
 use authflow_core::{
+    name,
     session::{Action, Ended, Manner, NotEnded, NotExtended, Registry, Seen, Session, SessionId, State},
     time::{BootTime, Clock},
 };
@@ -34,7 +35,7 @@ use crate::{
 pub(crate) struct Daemon {
     /// The log.
     pub(crate) log: Log,
-    paths: Paths,
+    pub(crate) paths: Paths,
     boot_id: String,
     // A std mutex and not tokio's: it is never held over an await.
     core: Mutex<Core>,
@@ -312,6 +313,16 @@ impl Daemon {
         let owner = |id: SessionId| core.registry.find(id).map(|session| session.opening.uid);
         let is_theirs = |session: &&Session| session.opening.uid == uid && session.parent.and_then(owner) != Some(uid);
         core.registry.iter().filter(is_theirs).map(|session| session.id).collect()
+    }
+
+    /// The logins of the user whose record goes by that file name, with the user's own name. What is nested in them has their terminals.
+    #[must_use]
+    pub(crate) fn logins_by_record(&self, file_name: &str) -> Vec<(SessionId, String)> {
+        let core = self.core();
+        let is_theirs = |user: &str| name::file_name(user).is_ok_and(|name| name == file_name);
+        let sessions =
+            core.registry.iter().filter(|session| session.parent.is_none() && is_theirs(&session.opening.user));
+        sessions.map(|session| (session.id, session.opening.user.clone())).collect()
     }
 
     /// The session that a process is in: the innermost one whose members it is among.

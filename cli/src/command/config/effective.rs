@@ -155,6 +155,9 @@ fn rule_values(rule: &Rule, config: &Config) -> Vec<(&'static str, Value)> {
         AccountMode::Auto => {}
         AccountMode::Enforce => values.push(("account", Value::Text("enforce".to_owned()))),
     }
+    if !rule.recovery {
+        values.push(("recovery", Value::Flag(rule.recovery)));
+    }
     let defaults = session(&config.session);
     values.extend(session(&rule.session).into_iter().filter(|value| !defaults.contains(value)));
     values

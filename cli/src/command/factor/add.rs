@@ -2,6 +2,7 @@
 //! the secret, and that code is used up with it.
 
 use authflow_core::{
+    news::{Event, Item},
     secret::Secret,
     totp::{TotpKey, secret_from_base32, secret_to_base32},
 };
@@ -10,11 +11,13 @@ use clap::Subcommand;
 use serde::Serialize;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::PASSWORD;
+use super::{PASSWORD, recovery_codes};
 use crate::{
+    codes,
+    command::revoke,
     context::Context,
     error::Error,
-    otpauth,
+    journal, otpauth,
     output::{terminal_takes_colour, text::clean},
     qr::{self, Background},
     subject::{self, Subject},
@@ -85,6 +88,10 @@ impl AddTotp {
         if changed {
             let step = if self.no_confirm { None } else { Some(self.confirm(context, (&key, &uri), policy.skew)?) };
             subject.enrol(&key, step)?;
+            note_added(context, &subject, &self.name)?;
+            if !self.no_confirm {
+                self.finish(context, &subject)?;
+            }
         }
         let secret = secret_to_base32(key.secret());
         let unseen = changed && self.no_confirm && !self.secret_stdin;
@@ -127,6 +134,17 @@ impl AddTotp {
         Err(Error::Failed("no code was right: nothing was saved".to_owned()))
     }
 
+    /// What belongs to an enrolment by a person: recovery codes where there are none, and the offer to end sessions that somebody else may
+    /// have opened before there was a second factor.
+    fn finish(&self, context: &Context, subject: &Subject) -> Result<(), Error> {
+        let terminal = Terminal::open()
+            .map_err(|_no_tty| Error::NoTerminal("give --no-confirm to enrol without a code that proves it"))?;
+        if recovery_codes::left(&subject.authenticators()?, &subject.state()?) == 0 {
+            terminal.say(&codes::page(&recovery_codes::make(context, subject)?))?;
+        }
+        revoke::offer_to_end_others(context, &terminal, subject)
+    }
+
     fn page(&self, colour: bool, key: &TotpKey, uri: &str) -> Result<Zeroizing<String>, Error> {
         let default = if colour { Background::Painted } else { Background::Dark };
         let mut code = qr::render(uri, self.qr.unwrap_or(default)).map_err(|error| Error::failed("QR code", &error))?;
@@ -146,6 +164,13 @@ fn is_there_already(subject: &Subject, key: &TotpKey) -> Result<bool, Error> {
         return Ok(true);
     }
     subject::add(&mut keys, key.clone()).map(|()| false)
+}
+
+fn note_added(context: &Context, subject: &Subject, name: &str) -> Result<(), Error> {
+    let (event, detail) = (Event::FactorAdded, name.to_owned());
+    subject.tell(Item { at: context.now(), event, from: None, detail })?;
+    journal::note(context, "factor-added", &[("user", subject.name()), ("name", name)]);
+    Ok(())
 }
 
 fn text(enrolled: &Enrolled<'_>, page: &str) -> String {

@@ -28,7 +28,18 @@ pub(crate) struct List {
 struct Report {
     user: String,
     factors: Vec<Entry>,
+    /// Absent where there is no set.
+    recovery_codes_left: Option<usize>,
+    bypass: Option<BypassEntry>,
     throttle: Throttle,
+}
+
+#[derive(Serialize)]
+struct BypassEntry {
+    good_until: String,
+    reason: String,
+    #[serde(skip)]
+    until: WallTime,
 }
 
 #[derive(Serialize)]
@@ -65,7 +76,14 @@ impl List {
         let subject = context.subject(self.user.as_deref())?;
         let (keys, state, local) = (subject.authenticators()?, subject.state()?, context.local());
         let (factors, throttle) = (entries(&keys, &state, &local), throttle(&state, &local));
-        let report = Report { user: subject.into_name(), factors, throttle };
+        let recovery_codes_left = keys.recovery.as_ref().map(|set| set.left(&state.spent_codes));
+        let good = state.bypass.as_ref().filter(|bypass| bypass.is_good(local.now));
+        let bypass = good.map(|bypass| BypassEntry {
+            good_until: local.rfc3339(bypass.until),
+            reason: bypass.reason.clone(),
+            until: bypass.until,
+        });
+        let report = Report { user: subject.into_name(), factors, recovery_codes_left, bypass, throttle };
         Ok(context.output.either(&report, || text(&report, &local, context.output))?)
     }
 }
@@ -116,6 +134,12 @@ fn text(report: &Report, local: &Local, output: Output) -> String {
             table.row([entry.name.clone(), entry.kind.to_owned(), time(entry.added), time(entry.last_used)]);
         }
         text.push_str(&table.render(output));
+    }
+    if let Some(left) = report.recovery_codes_left {
+        text.push_str(&format!("\nrecovery codes left: {left}\n"));
+    }
+    if let Some(BypassEntry { until, reason, .. }) = &report.bypass {
+        text.push_str(&format!("\na bypass code is good until {}: {}\n", local.ahead(*until), clean(reason)));
     }
     if !report.throttle.sources.is_empty() {
         let mut table = Table::new(&["SOURCE", "FAILURES", "LOCKED UNTIL", "LAST SUCCESS"]);

@@ -2,6 +2,7 @@
 
 mod add;
 mod list;
+mod recovery_codes;
 mod remove;
 
 use clap::Subcommand;
@@ -15,6 +16,8 @@ pub(crate) enum Factor {
     /// Enrol something that the user has
     #[command(subcommand)]
     Add(add::Add),
+    /// Make recovery codes, which void those from before
+    RecoveryCodes(recovery_codes::RecoveryCodes),
     /// Remove an authenticator, or the password
     Remove(remove::Remove),
 }
@@ -24,6 +27,7 @@ impl Factor {
         match self {
             Self::List(command) => command.run(context),
             Self::Add(command) => command.run(context),
+            Self::RecoveryCodes(command) => command.run(context),
             Self::Remove(command) => command.run(context),
         }
     }

@@ -1,10 +1,14 @@
 //! `authflow factor remove NAME`: takes an authenticator or the password away. Removing what is not there changes nothing.
 
-use authflow_core::{account::Authenticators, factor::Factors};
+use authflow_core::{
+    account::Authenticators,
+    factor::Factors,
+    news::{Event, Item},
+};
 use serde::Serialize;
 
 use super::PASSWORD;
-use crate::{context::Context, error::Error, output::text::clean};
+use crate::{context::Context, error::Error, journal, output::text::clean};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Remove {
@@ -36,6 +40,15 @@ impl Remove {
         }
         // Looked for again under the lock: the record may have changed while the question stood.
         let changed = there && subject.update(|keys| Ok(take(keys, &self.name)))?;
+        if changed {
+            let (event, detail) = if self.name == PASSWORD {
+                (Event::PasswordRemoved, String::new())
+            } else {
+                (Event::FactorRemoved, self.name.clone())
+            };
+            subject.tell(Item { at: context.now(), event, from: None, detail })?;
+            journal::note(context, "factor-removed", &[("user", subject.name()), ("name", &self.name)]);
+        }
         let removed = Removed { changed, user: subject.into_name(), name: self.name };
         Ok(context.output.either(&removed, || {
             let (user, name) = (clean(&removed.user), clean(&removed.name));

@@ -1,15 +1,8 @@
 //! `authflow user unlock`: lifts what failures have brought about. Codes that were used up stay so.
 
-use clap::Subcommand;
 use serde::Serialize;
 
 use crate::{context::Context, error::Error, output::text::clean};
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum User {
-    /// Forget a user's failures, and lift every wait they brought
-    Unlock(Unlock),
-}
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Unlock {
@@ -23,16 +16,8 @@ struct Unlocked {
     user: String,
 }
 
-impl User {
-    pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
-        match self {
-            Self::Unlock(command) => command.run(context),
-        }
-    }
-}
-
 impl Unlock {
-    fn run(self, context: &Context) -> Result<(), Error> {
+    pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
         let subject = context.subject(Some(&self.user))?;
         let changed = subject.change_state(|state| {
             let before = state.throttle.clone();

@@ -1,0 +1,85 @@
+//! Tells the live sessions of a user what happens to the account while they are open: a code tried a second time, an authenticator added
+//! (NIST SP 800-63B-4 §3.1.4). Learnt from the user's state as it changes on disk. A call from the login would take longer for some
+//! wrong answers than for others, and a stranger could tell which.
+
+use std::{collections::HashMap, io, mem::MaybeUninit, os::fd::OwnedFd, sync::Arc};
+
+use authflow_core::{
+    news::Item,
+    time::{Clock, WallTime},
+};
+use authflow_host::{clock::SystemClock, file, records::Records};
+use rustix::{
+    fs::inotify::{self, CreateFlags, Reader, WatchFlags},
+    io::Errno,
+};
+use tokio::io::unix::AsyncFd;
+
+use crate::{daemon::Daemon, execute::tell_session, log::Line, readable::readable};
+
+/// Room for what the kernel reports at once.
+const BUFFER: usize = 4096;
+
+/// What was told last, by the state's file name.
+struct Told {
+    since: WallTime,
+    until: HashMap<String, WallTime>,
+}
+
+/// Watches the states for as long as the daemon lives. Without a watch sessions are not told, and the next login is.
+pub(crate) async fn run(daemon: Arc<Daemon>) {
+    match watch(&daemon) {
+        Ok(changes) => follow(&daemon, &changes).await,
+        Err(why) => daemon.log.write(&Line::error("news-unwatched").with("why", why)),
+    }
+}
+
+fn watch(daemon: &Daemon) -> io::Result<AsyncFd<OwnedFd>> {
+    let folder = daemon.paths.state();
+    file::ensure_folder(&folder, 0o700).map_err(io::Error::other)?;
+    let changes = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
+    inotify::add_watch(&changes, &folder, WatchFlags::CLOSE_WRITE | WatchFlags::MOVED_TO | WatchFlags::ONLYDIR)?;
+    readable(changes)
+}
+
+async fn follow(daemon: &Arc<Daemon>, changes: &AsyncFd<OwnedFd>) {
+    let mut told = Told { since: SystemClock.now().wall, until: HashMap::new() };
+    loop {
+        let Ok(mut ready) = changes.readable().await else { return };
+        for name in changed(changes) {
+            tell(daemon, &mut told, &name);
+        }
+        ready.clear_ready();
+    }
+}
+
+/// The names of the files that changed. What the kernel could not keep is lost: those users are told at the next login.
+fn changed(changes: &AsyncFd<OwnedFd>) -> Vec<String> {
+    let mut buffer = [MaybeUninit::uninit(); BUFFER];
+    let mut reader = Reader::new(changes.get_ref(), &mut buffer);
+    let mut names = Vec::new();
+    loop {
+        match reader.next() {
+            Ok(event) => names.extend(event.file_name().and_then(|name| name.to_str().ok()).map(str::to_owned)),
+            Err(Errno::INTR) => {}
+            Err(_nothing_more) => break,
+        }
+    }
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+fn tell(daemon: &Daemon, told: &mut Told, name: &str) {
+    let sessions = daemon.logins_by_record(name);
+    let Some((_, user)) = sessions.first() else { return };
+    let Ok(state) = Records::new(daemon.paths.clone()).state(user) else { return };
+    let until = told.until.entry(name.to_owned()).or_insert(told.since);
+    let fresh: Vec<&Item> = state.news.items().iter().filter(|item| item.at > *until).collect();
+    let Some(latest) = fresh.iter().map(|item| item.at).max() else { return };
+    *until = latest;
+    for item in fresh {
+        daemon.log.write(&Line::info("told").with("user", user).with("news", item.text()));
+        sessions.iter().for_each(|(id, _)| tell_session(daemon, *id, &format!("authflow: {}.", item.text())));
+    }
+}
