@@ -2,13 +2,14 @@
 //! no way for users to change their own.
 
 use authflow_core::{
-    account::{Authenticators, BadRecord},
+    account::{Authenticators, BadRecord, Password},
     news::Item,
     state::State,
     totp::TotpKey,
 };
 use authflow_host::{
     accounts::Account,
+    new_password::{self, SetError},
     records::{RecordError, Records},
 };
 
@@ -71,6 +72,14 @@ impl Subject {
     /// Changes the user's counters, under the user's lock.
     pub(crate) fn change_state<T>(&self, change: impl FnOnce(&mut State) -> T) -> Result<T, Error> {
         Ok(self.records.update_state(&self.name, change)?)
+    }
+
+    /// Sets the password, whatever there is.
+    pub(crate) fn set_password(&self, new: Password) -> Result<(), Error> {
+        new_password::set(&self.records, &self.name, new, None).map_err(|error| match error {
+            SetError::Record(error) => error.into(),
+            SetError::ChangedMeanwhile => Error::failed("cannot set the password", &error),
+        })
     }
 
     /// Notes what the user is to be told at the next login.

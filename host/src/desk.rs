@@ -127,6 +127,21 @@ impl<'a> Desk<'a> {
         self.decide(answered, account.as_ref(), matched.is_some()).map(Decision::Verdict)
     }
 
+    /// Has the user prove the password alone, as before it is changed: at the same cost, and counted as any attempt.
+    ///
+    /// # Errors
+    /// It came to no decision, which denies.
+    pub fn prove_password(
+        &self,
+        attempt: &Attempt<'_>,
+        conversation: &mut dyn Conversation,
+    ) -> Result<Verdict, DeskError> {
+        let account = accounts::by_name(attempt.user)?;
+        let rule = Rule::of_password_alone("password-change");
+        let answered = self.converse(attempt, account.as_ref(), &rule, conversation)?;
+        self.decide(answered, account.as_ref(), true)
+    }
+
     /// What the user can prove when asked: the record's factors, and the password where the system has one that counts.
     ///
     /// # Errors

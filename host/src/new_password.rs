@@ -4,6 +4,7 @@ use authflow_core::{
     account::{Authenticators, Password},
     config::Config,
     factor::Factor,
+    news::{Event, Item},
     password::PasswordHash,
     password_rules::{CommonPasswords, KnownNames, Minimum, PasswordRules},
 };
@@ -74,17 +75,25 @@ pub enum SetError {
     ChangedMeanwhile,
 }
 
-/// Sets the password, if the user's still is the one of `before`; `None` sets it whatever there is.
+/// Sets the password, if the user's still is the one of `before`; `None` sets it whatever there is. The user reads of it at the next
+/// login: it may have been somebody else.
 ///
 /// # Errors
 /// The record cannot be written, or has another password by now.
 pub fn set(records: &Records, user: &str, new: Password, before: Option<&PasswordHash>) -> Result<(), SetError> {
-    records.update(user, |record| {
-        let now = record.password.as_ref().map(|password| &password.hash);
-        if before.is_some() && before != now {
+    let at = new.changed;
+    let replaced = records.update(user, |record| {
+        let there = record.password.as_ref().map(|password| &password.hash);
+        if before.is_some() && before != there {
             return Err(SetError::ChangedMeanwhile);
         }
-        record.password = Some(new);
-        Ok(())
-    })
+        let replaced = record.password.replace(new).is_some();
+        Ok(replaced)
+    })?;
+    if replaced {
+        let item = Item { at, event: Event::PasswordChanged, from: None, detail: String::new() };
+        // It is set; that the news of it is lost must not look as if it were not.
+        let _told_or_not = records.update_state(user, |state| state.news.push(item));
+    }
+    Ok(())
 }

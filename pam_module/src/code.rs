@@ -1,5 +1,6 @@
 //! The only place where an outcome becomes a PAM code.
 
+use authflow_host::{desk::DeskError, records::RecordError};
 use pam::constants::PamResultCode;
 
 use crate::{daemon::DaemonError, error::Error, phase::Phase};
@@ -14,6 +15,8 @@ pub enum Answer {
     NotOurs,
     /// Nothing speaks against it, and others must speak for it.
     NoObjection,
+    /// Yes, once the user has set a new password.
+    NewPasswordNeeded,
 }
 
 /// The code for an answer.
@@ -21,12 +24,19 @@ pub enum Answer {
 pub const fn of_answer(phase: Phase, answer: Answer) -> PamResultCode {
     match (phase, answer) {
         (_, Answer::Yes) => PamResultCode::PAM_SUCCESS,
+        (Phase::Account, Answer::NewPasswordNeeded) => PamResultCode::PAM_NEW_AUTHTOK_REQD,
         (Phase::Authenticate, Answer::NotOurs) => PamResultCode::PAM_USER_UNKNOWN,
         // Nobody may be let in by a module that has asked nothing, wherever it stands in the stack.
-        (Phase::Authenticate, Answer::NoObjection) => PamResultCode::PAM_AUTH_ERR,
-        (Phase::Account | Phase::OpenSession | Phase::CloseSession, Answer::NotOurs | Answer::NoObjection) => {
-            PamResultCode::PAM_IGNORE
-        }
+        (Phase::Authenticate, Answer::NoObjection | Answer::NewPasswordNeeded) => PamResultCode::PAM_AUTH_ERR,
+        (
+            Phase::Account | Phase::OpenSession | Phase::CloseSession | Phase::CheckPassword | Phase::ChangePassword,
+            Answer::NotOurs | Answer::NoObjection,
+        ) => PamResultCode::PAM_IGNORE,
+        // The account phase alone says so; a session or a change that came to it would be a defect.
+        (
+            Phase::OpenSession | Phase::CloseSession | Phase::CheckPassword | Phase::ChangePassword,
+            Answer::NewPasswordNeeded,
+        ) => PamResultCode::PAM_SYSTEM_ERR,
     }
 }
 
@@ -34,15 +44,32 @@ pub const fn of_answer(phase: Phase, answer: Answer) -> PamResultCode {
 /// fails while closing is logged; there is nothing left to refuse.
 #[must_use]
 pub const fn of_error(phase: Phase, error: &Error) -> PamResultCode {
-    match (phase, kind(error)) {
-        (Phase::CloseSession, _) => PamResultCode::PAM_SUCCESS,
-        (Phase::Authenticate, Kind::Refused | Kind::Ended) => PamResultCode::PAM_AUTH_ERR,
-        (Phase::Authenticate | Phase::Account, Kind::Broken) => PamResultCode::PAM_AUTHINFO_UNAVAIL,
-        (Phase::Account, Kind::Ended) => PamResultCode::PAM_ACCT_EXPIRED,
-        (Phase::Account | Phase::OpenSession, Kind::Refused) | (Phase::OpenSession, Kind::Ended) => {
-            PamResultCode::PAM_PERM_DENIED
-        }
-        (Phase::OpenSession, Kind::Broken) => PamResultCode::PAM_SYSTEM_ERR,
+    match phase {
+        Phase::Authenticate => match kind(error) {
+            Kind::Refused | Kind::Ended | Kind::Busy => PamResultCode::PAM_AUTH_ERR,
+            Kind::Managed | Kind::Broken => PamResultCode::PAM_AUTHINFO_UNAVAIL,
+        },
+        Phase::Account => match kind(error) {
+            Kind::Refused | Kind::Busy => PamResultCode::PAM_PERM_DENIED,
+            Kind::Ended => PamResultCode::PAM_ACCT_EXPIRED,
+            Kind::Managed | Kind::Broken => PamResultCode::PAM_AUTHINFO_UNAVAIL,
+        },
+        Phase::OpenSession => match kind(error) {
+            Kind::Refused | Kind::Ended | Kind::Busy => PamResultCode::PAM_PERM_DENIED,
+            Kind::Managed | Kind::Broken => PamResultCode::PAM_SYSTEM_ERR,
+        },
+        Phase::CloseSession => PamResultCode::PAM_SUCCESS,
+        Phase::CheckPassword => match kind(error) {
+            Kind::Refused => PamResultCode::PAM_AUTHTOK_RECOVERY_ERR,
+            Kind::Ended | Kind::Managed => PamResultCode::PAM_PERM_DENIED,
+            Kind::Busy => PamResultCode::PAM_TRY_AGAIN,
+            Kind::Broken => PamResultCode::PAM_AUTHTOK_ERR,
+        },
+        Phase::ChangePassword => match kind(error) {
+            Kind::Refused | Kind::Broken => PamResultCode::PAM_AUTHTOK_ERR,
+            Kind::Ended | Kind::Managed => PamResultCode::PAM_PERM_DENIED,
+            Kind::Busy => PamResultCode::PAM_AUTHTOK_LOCK_BUSY,
+        },
     }
 }
 
@@ -52,6 +79,10 @@ enum Kind {
     Refused,
     /// This account is at its end.
     Ended,
+    /// Other logins of the user hold the lock.
+    Busy,
+    /// Configuration management owns the record.
+    Managed,
     /// We cannot tell, or cannot do it.
     Broken,
 }
@@ -66,14 +97,18 @@ const fn kind(error: &Error) -> Kind {
         | Error::NoRule
         | Error::NotProved { .. }
         | Error::Receipt(_)
+        | Error::NewPassword(_)
         | Error::Daemon(DaemonError::TooManySessions(_)) => Kind::Refused,
         Error::Disabled | Error::Expired => Kind::Ended,
+        Error::Record(RecordError::Busy) | Error::Desk(DeskError::Record(RecordError::Busy)) => Kind::Busy,
+        Error::Record(RecordError::Managed(_)) => Kind::Managed,
         Error::Desk(_) | Error::Record(_) if !error.is_breakage() => Kind::Refused,
         Error::Options(_)
         | Error::Config(_)
         | Error::Account(_)
         | Error::Record(_)
         | Error::Desk(_)
+        | Error::Password(_)
         | Error::Process(_)
         | Error::Shadow(_)
         | Error::Folder(_)

@@ -15,7 +15,7 @@ use crate::{
     command::revoke,
     context::Context,
     error::Error,
-    initial,
+    initial, journal,
     output::{note, text::clean},
     subject::Subject,
     terminal::{Terminal, line_of_stdin},
@@ -81,11 +81,16 @@ impl Passwd {
             note(&format!("not compared with common passwords: {why}"));
         }
         let (cost, now) = (config.password.cost, context.now());
-        if self.initial {
-            self.set_initial(context, subject, (&rules, cost))
+        let result = if self.initial {
+            self.set_initial(context, subject, (&rules, cost))?
         } else {
-            self.set_chosen(subject, &rules, (cost, now))
+            self.set_chosen(subject, &rules, (cost, now))?
+        };
+        if result.changed {
+            let event = if self.initial { "initial-password-set" } else { "password-changed" };
+            journal::note(context, event, &[("user", &result.user)]);
         }
+        Ok(result)
     }
 
     fn set_chosen(
@@ -113,10 +118,7 @@ impl Passwd {
         let now = context.now();
         let expires = now.saturating_add(self.lasts);
         let new = Password::initial(hashing::hash(cost, &password)?, now, expires);
-        subject.update(|keys| {
-            keys.password = Some(new);
-            Ok(())
-        })?;
+        subject.set_password(new)?;
         Ok(Changed {
             changed: true,
             user: subject.into_name(),
@@ -197,11 +199,8 @@ fn set(subject: &Subject, cost: Cost, password: &Secret, now: WallTime) -> Resul
         return Ok(false);
     }
     // Hashed outside of the lock: a login must not wait for it.
-    let new = Password::chosen(hashing::hash(cost, password)?, now);
-    subject.update(|keys| {
-        keys.password = Some(new);
-        Ok(true)
-    })
+    subject.set_password(Password::chosen(hashing::hash(cost, password)?, now))?;
+    Ok(true)
 }
 
 impl From<HashingError> for Error {
