@@ -9,6 +9,7 @@
 //! - `authenticator`: the app that shows codes (`oathtool`)
 //! - `program`: a command inside, waited for or in the background
 //! - `bed`: the namespaces (`beds/overlay.sh`, `beds/booted.sh`)
+//! - `footprint`: an application of our own
 //! - `syslog`: what is logged inside
 //! - `products`: what the build made, put into a machine
 //! - `gate`: whether end-to-end tests run at all
@@ -17,6 +18,7 @@
 
 mod authenticator;
 mod bed;
+mod footprint;
 mod gate;
 mod login;
 mod machine;

@@ -1,7 +1,5 @@
 //! What the module leaves behind in an application that lives on: no thread, no descriptor, no memory.
 
-use std::{path::Path, process::Command};
-
 use authflow_tests::Machine;
 
 const DOOR: &str =
@@ -16,15 +14,7 @@ fn a_thousand_logins_leave_nothing_in_the_application() {
     let Some(plan) = Machine::overlay() else { return };
     let machine = plan.user("alice").pam("door", DOOR).config(RULE).start();
     let _ = machine.enroll("alice");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("beds/footprint.c");
-    let compiled = Command::new("gcc")
-        .args(["-O1", "-Wall", "-Werror", "-o"])
-        .arg(machine.path("/usr/bin/footprint"))
-        .arg(source)
-        .arg("-lpam")
-        .status()
-        .expect("gcc runs");
-    assert!(compiled.success());
+    machine.compile_footprint();
     let printed = machine.run(["footprint", "door", "alice", machine.password(), "1000"]).success();
     let grown = printed.trim().strip_prefix("grown ").unwrap_or_else(|| panic!("something was kept: {printed}"));
     let kib: i64 = grown.parse().expect("a number");
