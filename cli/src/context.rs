@@ -121,13 +121,10 @@ impl Context {
         self.require_root("in this version only root can see and change authenticators")?;
         let records = Records::trusting(self.paths.clone(), self.trust());
         match (user, self.image) {
-            (Some(user), true) => Ok(Subject::named(user.to_owned(), records)),
+            (Some(user), true) => Ok(Subject::of_image(user.to_owned(), records)),
             (None, true) => Err(Error::Usage("--root needs --user: an image has no caller".to_owned())),
-            (Some(user), false) => {
-                let account = self.account(user)?;
-                subject_of(account, records)
-            }
-            (None, false) => subject_of(self.caller_account()?, records),
+            (Some(user), false) => Ok(Subject::new(self.account(user)?, records)),
+            (None, false) => Ok(Subject::new(self.caller_account()?, records)),
         }
     }
 
@@ -148,9 +145,4 @@ impl Context {
             Terminal::open().map_err(|_no_tty| Error::NoTerminal("give --yes to go on without a question"))?;
         if terminal.confirm(&crate::output::text::clean(question))? { Ok(()) } else { Err(Error::Declined) }
     }
-}
-
-fn subject_of(account: Account, records: Records) -> Result<Subject, Error> {
-    let groups = account.groups().map_err(|error| Error::failed("the user data base", &error))?;
-    Ok(Subject::new(account, groups, records))
 }

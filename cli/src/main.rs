@@ -10,6 +10,7 @@
 //! - `terminal`: hidden prompts, questions
 //! - `qr`, `otpauth`: enrolling an authenticator app
 //! - `subject`, `initial`: a user's records, and initial passwords
+//! - `pam_stack`: the PAM stacks of this machine, for reading
 //! - `output`: tables, JSON, times
 //! - `error`: every error, and its exit code
 #![forbid(unsafe_code)]
@@ -19,11 +20,13 @@ mod command;
 mod context;
 mod daemon;
 mod error;
+mod flow;
 mod history;
 mod initial;
 mod journal;
 mod otpauth;
 mod output;
+mod pam_stack;
 mod qr;
 mod session;
 mod subject;

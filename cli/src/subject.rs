@@ -3,6 +3,7 @@
 
 use authflow_core::{
     account::{Authenticators, BadRecord, Password},
+    config::Config,
     news::Item,
     state::State,
     totp::TotpKey,
@@ -18,20 +19,19 @@ use crate::error::Error;
 /// A user and the way to the user's records.
 pub(crate) struct Subject {
     name: String,
-    gecos: String,
-    groups: Vec<String>,
+    account: Option<Account>,
     records: Records,
 }
 
 impl Subject {
-    /// A user of an image, of whom only the name is known.
-    pub(crate) const fn named(name: String, records: Records) -> Self {
-        Self { name, gecos: String::new(), groups: Vec::new(), records }
+    /// A user of this machine.
+    pub(crate) fn new(account: Account, records: Records) -> Self {
+        Self { name: account.name.clone(), account: Some(account), records }
     }
 
-    /// A user of this machine, who is in these groups.
-    pub(crate) fn new(account: Account, groups: Vec<String>, records: Records) -> Self {
-        Self { name: account.name, gecos: account.gecos, groups, records }
+    /// A user whom an image may yet have.
+    pub(crate) const fn of_image(name: String, records: Records) -> Self {
+        Self { name, account: None, records }
     }
 
     /// The user's name.
@@ -46,12 +46,14 @@ impl Subject {
 
     /// The user's full name, and what else the account says for people.
     pub(crate) fn gecos(&self) -> &str {
-        &self.gecos
+        self.account.as_ref().map_or("", |account| &account.gecos)
     }
 
-    /// The names of the user's groups.
-    pub(crate) fn groups(&self) -> &[String] {
-        &self.groups
+    /// Those of the groups that rules name which the user is in.
+    pub(crate) fn groups(&self, config: &Config) -> Result<Vec<String>, Error> {
+        let Some(account) = &self.account else { return Ok(Vec::new()) };
+        let named = config.rules.iter().flat_map(|rule| &rule.groups).map(String::as_str);
+        account.groups_among(named).map_err(|error| Error::failed("the user data base", &error))
     }
 
     /// What the user can prove with; nothing if there is no record.

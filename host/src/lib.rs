@@ -14,6 +14,7 @@
 //! - [`new_password`]: what a new one must be here, and setting it
 //! - [`config`]: the configuration, or the last good one
 //! - [`records`], [`lock`]: user records, and the one way to settle a judgement
+//! - [`sealed`]: a secret on its way to another process
 //! - `undisturbed`: nobody stops the process that holds a lock
 //! - [`desk`]: the one driver of a flow
 //! - [`pending`]: logins that the daemon has yet to adopt
@@ -35,6 +36,7 @@ pub mod pending;
 pub mod process;
 pub mod random;
 pub mod records;
+pub mod sealed;
 pub mod shadow;
 pub mod slots;
 mod undisturbed;

@@ -56,12 +56,12 @@ pub fn rules(
     (PasswordRules { minimum, names, common }, list)
 }
 
-/// The user's groups, where a rule names any.
+/// Those of the groups that rules name which the user is in.
 ///
 /// # Errors
 /// The data base could not be asked.
 pub fn groups_that_count(config: &Config, account: &Account) -> Result<Vec<String>, AccountError> {
-    if config.rules.iter().any(|rule| !rule.groups.is_empty()) { account.groups() } else { Ok(Vec::new()) }
+    account.groups_among(config.rules.iter().flat_map(|rule| &rule.groups).map(String::as_str))
 }
 
 /// Why a new password was not set.

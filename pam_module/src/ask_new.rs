@@ -131,6 +131,8 @@ pub fn refusal(error: &Error) -> String {
         | Error::Expired
         | Error::NotProved { .. }
         | Error::Receipt(_)
+        | Error::Flow(_)
+        | Error::NotOneself
         | Error::Daemon(_)
         | Error::Process(_)
         | Error::Shadow(_)

@@ -3,7 +3,7 @@
 use authflow_host::{desk::DeskError, records::RecordError};
 use pam::constants::PamResultCode;
 
-use crate::{daemon::DaemonError, error::Error, phase::Phase};
+use crate::{daemon::DaemonError, error::Error, flow::FlowError, phase::Phase};
 
 /// What a phase answers when nothing is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,10 +98,13 @@ const fn kind(error: &Error) -> Kind {
         | Error::NotProved { .. }
         | Error::Receipt(_)
         | Error::NewPassword(_)
+        | Error::NotOneself
+        | Error::Flow(FlowError::Denied | FlowError::Gone | FlowError::NotNow(_))
         | Error::Daemon(DaemonError::TooManySessions(_)) => Kind::Refused,
         Error::Disabled | Error::Expired => Kind::Ended,
         Error::Record(RecordError::Busy) | Error::Desk(DeskError::Record(RecordError::Busy)) => Kind::Busy,
         Error::Record(RecordError::Managed(_)) => Kind::Managed,
+        Error::Desk(DeskError::Account(_)) => Kind::Broken,
         Error::Desk(_) | Error::Record(_) if !error.is_breakage() => Kind::Refused,
         Error::Options(_)
         | Error::Config(_)
@@ -112,6 +115,7 @@ const fn kind(error: &Error) -> Kind {
         | Error::Process(_)
         | Error::Shadow(_)
         | Error::Folder(_)
-        | Error::Daemon(DaemonError::TimedOut(_) | DaemonError::Failed(_)) => Kind::Broken,
+        | Error::Daemon(DaemonError::TimedOut(_) | DaemonError::Failed(_))
+        | Error::Flow(FlowError::Daemon(_)) => Kind::Broken,
     }
 }

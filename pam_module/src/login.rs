@@ -125,7 +125,7 @@ impl<'p, H: Handle> Login<'p, H> {
     /// A rule names groups, and the user's cannot be looked up.
     pub fn rule_for(&self, account: &Account) -> Result<Option<&Rule>, Error> {
         let (service, user) = (self.facts.service.as_str(), account.name.as_str());
-        let groups = if self.config.asks_for_groups(service) { account.groups()? } else { Vec::new() };
+        let groups = account.groups_among(self.config.groups_named_for(service))?;
         Ok(self.config.rule_for(&Request { service, user, groups: &groups, remote: self.remote() }))
     }
 

@@ -7,6 +7,7 @@
 //! - `login`: somebody who logs in by password and code
 //! - `person`: somebody at a terminal
 //! - `authenticator`: the app that shows codes (`oathtool`)
+//! - `security_key`: a key in hardware, without the hardware
 //! - `program`: a command inside, waited for or in the background
 //! - `bed`: the namespaces (`beds/overlay.sh`, `beds/booted.sh`)
 //! - `footprint`: an application of our own
@@ -25,6 +26,7 @@ mod machine;
 mod person;
 mod products;
 mod program;
+mod security_key;
 mod syslog;
 pub mod wait;
 
@@ -32,3 +34,4 @@ pub use authenticator::Authenticator;
 pub use machine::{Machine, Plan};
 pub use person::Person;
 pub use program::{Output, Program};
+pub use security_key::SecurityKey;

@@ -74,7 +74,8 @@ impl Passwd {
     fn set(&self, context: &Context) -> Result<Changed, Error> {
         let subject = context.subject(self.user.as_deref())?;
         let config = context.config()?;
-        let holder = Holder { name: subject.name(), gecos: subject.gecos(), groups: subject.groups() };
+        let groups = subject.groups(&config)?;
+        let holder = Holder { name: subject.name(), gecos: subject.gecos(), groups: &groups };
         let place = (&context.paths, context.trust());
         let (rules, list) = new_password::rules(&config, holder, &subject.authenticators()?, place);
         if let List::Unusable(why) = list {

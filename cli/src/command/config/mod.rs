@@ -4,6 +4,7 @@ mod apply;
 mod check;
 mod effective;
 mod show;
+mod warnings;
 
 use clap::Subcommand;
 
