@@ -175,6 +175,9 @@ fn the_throttle_is_one_with_that_of_other_ways_in() {
     let code = phone.code();
     assert!(!unlocks(&machine, "alice", "alice", &[machine.password(), &code]));
     machine.logged(&["flow-denied", "user=alice", "locked for this source until"]);
+    let mut locked = locker(&machine, "alice", "alice");
+    assert!(!locked.answer_all(&answers(&[machine.password(), &code])).success());
+    assert!(locked.screen().contains("too many failed attempts; try again in"), "{}", locked.screen());
     assert!(!door::opens(&machine, "alice", machine.password(), &code));
     let _ = machine.run(["authflow", "user", "unlock", "alice"]).success();
     assert!(unlocks(&machine, "alice", "alice", &[machine.password(), &code]));
