@@ -198,7 +198,7 @@ fn an_expired_account_and_a_disabled_one_stay_locked() {
 
 #[test]
 fn many_users_at_once_are_all_judged_and_the_daemon_answers_others_meanwhile() {
-    let Some(plan) = door::plan(&format!("[password]\nmemory = \"64MiB\"\niterations = 4\n{}", door::RULE)) else {
+    let Some(plan) = door::plan(&format!("[password]\nsource = [\"authflow\"]\n{}", door::RULE)) else {
         return;
     };
     let users: Vec<_> = (0..10).map(|number| format!("user{number}")).collect();
