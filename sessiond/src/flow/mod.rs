@@ -67,8 +67,8 @@ impl Flows {
     /// # Errors
     /// The user began too many, nothing is asked there, or it cannot be found out.
     pub(crate) async fn begin(&self, owner: Owner, service: Option<&str>, manner: Manner) -> Result<Begun, Error> {
-        let place = self.place(owner, service)?;
         let work = self.begin_work(owner.uid)?;
+        let place = self.place(owner, service)?;
         let (paths, wanted) = (self.paths.clone(), Wanted { uid: owner.uid, place, manner });
         let found = self.beside(move || work::look_up(&paths, wanted)).await?;
         let case = found.map_err(|failure| self.not_begun(owner, &failure))?;
