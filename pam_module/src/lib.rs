@@ -11,7 +11,7 @@
 //! - [`step_up`]: whether the session that the caller is in vouches for its owner
 //! - [`guard`]: where enough must have been proved
 //! - [`notes`], [`receipt`]: what one phase leaves for the next, on the handle and across sshd's processes
-//! - [`tracking`], [`daemon`]: has the session tracked, by the daemon or until that is back
+//! - [`tracking`], [`daemon`], `call`: has the session tracked, by the daemon or until that is back
 //! - [`unprivileged`], [`flow`]: the phases in a process that is not root, by a flow that the daemon runs
 //! - [`conversation`]: every text that a user is shown
 //! - [`ask_new`]: the conversation of a password change
@@ -25,6 +25,7 @@ pub mod account;
 pub mod args;
 pub mod ask_new;
 pub mod authenticate;
+mod call;
 pub mod code;
 pub mod console;
 pub mod conversation;
