@@ -8,7 +8,6 @@
 //! - `history`: the daemon's store, for reading
 //! - `session`: a session, live or closed, as people and programs are shown it
 //! - `terminal`: hidden prompts, questions
-//! - `qr`, `otpauth`: enrolling an authenticator app
 //! - `subject`, `hashing`: a user's records, and what is written to them
 //! - `strength`: how long a password must be
 //! - `output`: tables, JSON, times
@@ -23,9 +22,7 @@ mod error;
 mod hashing;
 mod history;
 mod journal;
-mod otpauth;
 mod output;
-mod qr;
 mod session;
 mod strength;
 mod subject;
