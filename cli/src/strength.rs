@@ -100,6 +100,7 @@ mod tests {
             methods: methods.iter().map(|factors| Method::new(factors).unwrap()).collect(),
             account: AccountMode::Auto,
             recovery: true,
+            enroll: None,
             session: SessionPolicy::default(),
         }
     }

@@ -5,6 +5,7 @@ use std::{fmt, net::IpAddr};
 use ipnet::IpNet;
 
 use crate::{
+    enrolment::Enroll,
     factor::{Factor, Factors},
     policy::{Limits, WhenUnavailable},
 };
@@ -178,6 +179,8 @@ pub struct Rule {
     pub account: AccountMode,
     /// Whether recovery and bypass codes stand in for `totp`.
     pub recovery: bool,
+    /// What a login is like for a user without an authenticator for `totp`. `None`: it is denied.
+    pub enroll: Option<Enroll>,
     /// What it grants.
     pub session: SessionPolicy,
 }
@@ -232,6 +235,7 @@ mod tests {
             methods: vec![Method::new(&[Factor::Password]).unwrap()],
             account: AccountMode::Auto,
             recovery: true,
+            enroll: None,
             session: SessionPolicy::default(),
         }
     }

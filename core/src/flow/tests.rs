@@ -37,6 +37,7 @@ fn rule(methods: &[&[Factor]]) -> Rule {
         methods: methods.iter().map(|factors| Method::new(factors).unwrap()).collect(),
         account: AccountMode::Auto,
         recovery: true,
+        enroll: None,
         session: SessionPolicy::default(),
     }
 }

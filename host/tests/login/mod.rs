@@ -62,6 +62,7 @@ fn answered() -> Answered {
         methods: vec![Method::new(&[Factor::Totp]).unwrap()],
         account: AccountMode::Auto,
         recovery: true,
+        enroll: None,
         session: SessionPolicy::default(),
     };
     let subject =
