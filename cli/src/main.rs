@@ -14,7 +14,6 @@
 //! - `error`: every error, and its exit code
 #![forbid(unsafe_code)]
 
-mod codes;
 mod command;
 mod context;
 mod daemon;

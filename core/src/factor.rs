@@ -120,6 +120,13 @@ impl Factors {
         self
     }
 
+    /// This set without `factor`.
+    #[must_use]
+    pub fn without(mut self, factor: Factor) -> Self {
+        self.0.remove(&factor);
+        self
+    }
+
     /// What is in either set.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {

@@ -8,10 +8,11 @@ use authflow_core::{
     config::{Config, Source},
     factor::{Factor, Factors},
     flow::{
-        Answered, Flow, FlowId, HashOutcome, Holder, Manner, Prompt, Standing, Step, Subject, Terms, Verdict,
-        is_left_to_the_stack,
+        Answered, Denial, Enrollable, Enrolling, Finding, Flow, FlowId, HashOutcome, Holder, Manner, Prompt, Standing,
+        Step, Subject, Terms, Verdict, is_left_to_the_stack,
     },
     password::{BadHash, PasswordHash},
+    qr::Background,
     rule::{Remote, Request, Rule},
     secret::Secret,
     time::Clock,
@@ -20,6 +21,7 @@ use authflow_core::{
 use crate::{
     accounts::{self, Account, AccountError},
     crypt,
+    enrolment::{self, Setting},
     hash_memory::HashMemory,
     random,
     records::{RecordError, Records, Slot},
@@ -33,6 +35,23 @@ pub trait Conversation {
     /// # Errors
     /// The user, or the application, has ended the conversation.
     fn ask(&mut self, prompt: Prompt) -> Result<Secret, Refused>;
+
+    /// The screen that a person sits at, if there is one. Only there an authenticator can be enrolled.
+    fn screen(&mut self) -> Option<&mut dyn Screen> {
+        None
+    }
+}
+
+/// A screen of text that a person looks at.
+pub trait Screen {
+    /// What it looks like.
+    fn background(&self) -> Background;
+
+    /// Shows a page that ends with a question, and gives the answer.
+    ///
+    /// # Errors
+    /// The user, or the application, has ended the conversation.
+    fn ask(&mut self, page: &str) -> Result<Secret, Refused>;
 }
 
 /// The conversation ended before all was asked.
@@ -130,7 +149,7 @@ impl<'a> Desk<'a> {
             return Ok(Decision::NotGoverned);
         }
         let answered = self.converse(attempt, account.as_ref(), rule, conversation)?;
-        self.decide(answered, account.as_ref(), matched.is_some()).map(Decision::Verdict)
+        self.decide(answered, (account.as_ref(), matched.is_some()), conversation).map(Decision::Verdict)
     }
 
     /// What the user can prove when asked: the record's factors, and the password where the system has one that counts.
@@ -180,15 +199,26 @@ impl<'a> Desk<'a> {
         }
     }
 
-    fn decide(&self, answered: Answered, account: Option<&Account>, is_ruled: bool) -> Result<Verdict, DeskError> {
-        let holder = self.holder(account, is_ruled)?;
+    fn decide(
+        &self,
+        answered: Answered,
+        (account, is_ruled): (Option<&Account>, bool),
+        conversation: &mut dyn Conversation,
+    ) -> Result<Verdict, DeskError> {
+        let screen = conversation.screen();
+        let holder = self.holder((account, is_ruled), screen.is_some())?;
         let password = answered.password(&holder.keys).unwrap_or_default();
         let Hashed { outcome, outdated } = self.hash(&password, &holder, account)?;
         let given = answered.subject().user.clone();
         let slot = account.map_or(Slot::Decoy(&given), |account| Slot::User(&account.name));
-        let terms = Terms { throttle: self.config.throttle, skew: self.config.totp.skew };
+        let terms = self.terms();
         let judge = |state: &_| answered.judge(outcome, &holder, state, (&terms, self.clock.now().wall));
-        let verdict = self.records.settle(slot, judge)?;
+        let verdict = match (self.records.settle(slot, judge)?, account, screen) {
+            (Finding::Verdict(verdict), _, _) => verdict,
+            (Finding::Enrol(enrolling), Some(account), Some(screen)) => self.enrol(*enrolling, account, screen)?,
+            (Finding::Enrol(_), None, _) => Verdict::Denied(Denial::UnknownUser),
+            (Finding::Enrol(_), _, None) => Verdict::Denied(Denial::NoScreen),
+        };
         if let (Verdict::Granted(_), Some(account), Some(old)) = (&verdict, account, outdated) {
             // It is decided; a record that cannot be written now is renewed by a later login.
             let _renewed_or_not = self.renew(account, &password, &old);
@@ -196,9 +226,28 @@ impl<'a> Desk<'a> {
         Ok(verdict)
     }
 
-    fn holder(&self, account: Option<&Account>, is_ruled: bool) -> Result<Holder, DeskError> {
+    /// Has an authenticator enrolled, and judges once more by what is true after that.
+    fn enrol(&self, enrolling: Enrolling, account: &Account, screen: &mut dyn Screen) -> Result<Verdict, DeskError> {
+        let Config { totp, .. } = self.config;
+        let setting = Setting { issuer: &totp.issuer, user: &account.name, skew: totp.skew, clock: self.clock };
+        let concluded = match enrolment::ask(enrolling, &setting, screen)? {
+            Ok(concluded) => concluded,
+            Err(denial) => return Ok(Verdict::Denied(denial)),
+        };
+        self.records.try_settle(Slot::User(&account.name), |state| {
+            let holder = self.holder((Some(account), true), true)?;
+            Ok(concluded.judge(&holder, state, (&self.terms(), self.clock.now().wall)))
+        })
+    }
+
+    const fn terms(&self) -> Terms {
+        Terms { throttle: self.config.throttle, skew: self.config.totp.skew }
+    }
+
+    fn holder(&self, (account, is_ruled): (Option<&Account>, bool), has_screen: bool) -> Result<Holder, DeskError> {
         let Some(account) = account else {
-            return Ok(Holder { standing: Standing::Unknown, keys: <_>::default(), has: Factors::none() });
+            let (standing, enrollable) = (Standing::Unknown, Enrollable::NoScreen);
+            return Ok(Holder { standing, keys: <_>::default(), has: Factors::none(), enrollable });
         };
         let standing = if self.records.is_disabled(&account.name)? {
             Standing::Disabled
@@ -209,7 +258,14 @@ impl<'a> Desk<'a> {
         };
         let keys = self.records.authenticators(&account.name)?.unwrap_or_default();
         let has = self.has_with(account, &keys)?;
-        Ok(Holder { standing, keys, has })
+        let enrollable = if !has_screen {
+            Enrollable::NoScreen
+        } else if self.records.is_managed(&account.name)? {
+            Enrollable::Managed
+        } else {
+            Enrollable::Yes
+        };
+        Ok(Holder { standing, keys, has, enrollable })
     }
 
     /// Compares the password with the hash of the first source that has one. Everybody costs the same: one Argon2 computation, and where the

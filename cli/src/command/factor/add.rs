@@ -8,14 +8,13 @@ use authflow_core::{
     secret::Secret,
     totp::{TotpKey, secret_from_base32, secret_to_base32},
 };
-use authflow_host::random;
+use authflow_host::{codes, random};
 use clap::Subcommand;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::{PASSWORD, recovery_codes};
 use crate::{
-    codes,
     command::revoke,
     context::Context,
     error::Error,
