@@ -5,6 +5,8 @@
 
 mod answers;
 mod enrolling;
+#[cfg(test)]
+mod enrolling_tests;
 pub mod guard;
 mod judge;
 mod method;
