@@ -7,6 +7,7 @@
 //! - `login`: somebody who logs in by password and code
 //! - `person`: somebody at a terminal
 //! - `authenticator`: the app that shows codes (`oathtool`)
+//! - `camera`: what reads a QR code off a screen
 //! - `program`: a command inside, waited for or in the background
 //! - `bed`: the namespaces (`beds/overlay.sh`, `beds/booted.sh`)
 //! - `syslog`: what is logged inside
@@ -17,6 +18,7 @@
 
 mod authenticator;
 mod bed;
+pub mod camera;
 mod gate;
 mod login;
 mod machine;
