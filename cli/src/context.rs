@@ -121,17 +121,14 @@ impl Context {
         self.require_root("in this version only root can see and change authenticators")?;
         let records = Records::trusting(self.paths.clone(), self.trust());
         match (user, self.image) {
-            (Some(user), true) => Ok(Subject::new(user.to_owned(), Vec::new(), records)),
+            (Some(user), true) => Ok(Subject::of_image(user.to_owned(), records)),
             (None, true) => Err(Error::Usage("--root needs --user: an image has no caller".to_owned())),
-            (Some(user), false) => {
-                let account = self.account(user)?;
-                subject_of(account, records)
-            }
+            (Some(user), false) => Ok(Subject::new(self.account(user)?, records)),
             (None, false) => {
                 let uid = nix::unistd::getuid().as_raw();
                 let found = accounts::by_uid(uid).map_err(|error| Error::failed("the user data base", &error))?;
                 let account = found.ok_or_else(|| Error::NoUser(format!("uid {uid}")))?;
-                subject_of(account, records)
+                Ok(Subject::new(account, records))
             }
         }
     }
@@ -142,9 +139,4 @@ impl Context {
             Terminal::open().map_err(|_no_tty| Error::NoTerminal("give --yes to go on without a question"))?;
         if terminal.confirm(&crate::output::text::clean(question))? { Ok(()) } else { Err(Error::Declined) }
     }
-}
-
-fn subject_of(account: Account, records: Records) -> Result<Subject, Error> {
-    let groups = account.groups().map_err(|error| Error::failed("the user data base", &error))?;
-    Ok(Subject::new(account.name, groups, records))
 }

@@ -9,6 +9,7 @@
 //! - `session`: a session, live or closed, as people and programs are shown it
 //! - `terminal`: hidden prompts, questions
 //! - `subject`, `hashing`: a user's records, and what is written to them
+//! - `pam_stack`: the PAM stacks of this machine, for reading
 //! - `strength`: how long a password must be
 //! - `output`: tables, JSON, times
 //! - `error`: every error, and its exit code
@@ -18,10 +19,12 @@ mod command;
 mod context;
 mod daemon;
 mod error;
+mod flow;
 mod hashing;
 mod history;
 mod journal;
 mod output;
+mod pam_stack;
 mod session;
 mod strength;
 mod subject;

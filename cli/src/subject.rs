@@ -3,25 +3,34 @@
 
 use authflow_core::{
     account::{Authenticators, BadRecord},
+    config::Config,
     news::Item,
     state::State,
     totp::TotpKey,
 };
-use authflow_host::records::{RecordError, Records};
+use authflow_host::{
+    accounts::Account,
+    records::{RecordError, Records},
+};
 
 use crate::error::Error;
 
 /// A user and the way to the user's records.
 pub(crate) struct Subject {
     name: String,
-    groups: Vec<String>,
+    account: Option<Account>,
     records: Records,
 }
 
 impl Subject {
-    /// The user of that name, who is in these groups.
-    pub(crate) const fn new(name: String, groups: Vec<String>, records: Records) -> Self {
-        Self { name, groups, records }
+    /// A user of this machine.
+    pub(crate) fn new(account: Account, records: Records) -> Self {
+        Self { name: account.name.clone(), account: Some(account), records }
+    }
+
+    /// A user whom an image may yet have.
+    pub(crate) const fn of_image(name: String, records: Records) -> Self {
+        Self { name, account: None, records }
     }
 
     /// The user's name.
@@ -34,9 +43,11 @@ impl Subject {
         self.name
     }
 
-    /// The names of the user's groups.
-    pub(crate) fn groups(&self) -> &[String] {
-        &self.groups
+    /// Those of the groups that rules name which the user is in.
+    pub(crate) fn groups(&self, config: &Config) -> Result<Vec<String>, Error> {
+        let Some(account) = &self.account else { return Ok(Vec::new()) };
+        let named = config.rules.iter().flat_map(|rule| &rule.groups).map(String::as_str);
+        account.groups_among(named).map_err(|error| Error::failed("the user data base", &error))
     }
 
     /// What the user can prove with; nothing if there is no record.

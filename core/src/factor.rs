@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// One thing that can be proved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Factor {
     /// Something known: the password.
     Password,
@@ -18,6 +18,10 @@ pub enum Factor {
     Session,
     /// Other modules of the PAM stack decide.
     Stack,
+    /// A detail of a key: an authority signed it. Shown, and never asked for.
+    Certificate,
+    /// A detail of a key: it lies in hardware of its own (`sk-` keys of OpenSSH). Shown, and never asked for.
+    SecurityKey,
     /// Said beside `totp`: a recovery code stood in for it.
     Recovery,
     /// Said beside `totp`: an administrator's bypass code stood in for it.
@@ -33,8 +37,17 @@ enum Kind {
 
 impl Factor {
     /// Every factor, in the order in which lists of them are shown.
-    pub const ALL: [Self; 7] =
-        [Self::Password, Self::Totp, Self::Publickey, Self::Session, Self::Stack, Self::Recovery, Self::Bypass];
+    pub const ALL: [Self; 9] = [
+        Self::Password,
+        Self::Totp,
+        Self::Publickey,
+        Self::Session,
+        Self::Stack,
+        Self::Certificate,
+        Self::SecurityKey,
+        Self::Recovery,
+        Self::Bypass,
+    ];
 
     /// The word that stands for this factor in configuration, logs and on the bus.
     #[must_use]
@@ -45,6 +58,8 @@ impl Factor {
             Self::Publickey => "publickey",
             Self::Session => "session",
             Self::Stack => "stack",
+            Self::Certificate => "certificate",
+            Self::SecurityKey => "security-key",
             Self::Recovery => "recovery",
             Self::Bypass => "bypass",
         }
@@ -54,14 +69,14 @@ impl Factor {
         match self {
             Self::Password => Some(Kind::Know),
             Self::Totp | Self::Publickey => Some(Kind::Have),
-            Self::Session | Self::Stack | Self::Recovery | Self::Bypass => None,
+            Self::Session | Self::Stack | Self::Certificate | Self::SecurityKey | Self::Recovery | Self::Bypass => None,
         }
     }
 
     /// Whether it only says how another factor was proved, and so cannot be asked for.
     #[must_use]
     pub const fn is_detail(self) -> bool {
-        matches!(self, Self::Recovery | Self::Bypass)
+        matches!(self, Self::Certificate | Self::SecurityKey | Self::Recovery | Self::Bypass)
     }
 }
 
@@ -146,6 +161,12 @@ impl Factors {
         let have = self.iter().any(|factor| factor.kind() == Some(Kind::Have));
         u8::from(know) + u8::from(have)
     }
+
+    /// How many proofs it takes to make this set. What only says how another factor was proved is none.
+    #[must_use]
+    pub fn proofs(&self) -> usize {
+        self.iter().filter(|factor| factor.kind().is_some()).count()
+    }
 }
 
 impl FromIterator<Factor> for Factors {
@@ -180,6 +201,13 @@ mod tests {
         assert_eq!(key_and_code.aal(), 1);
         assert_eq!(key_and_code.with(Factor::Password).aal(), 2);
         assert_eq!(Factors::none().with(Factor::Stack).aal(), 0);
+    }
+
+    #[test]
+    fn a_detail_makes_no_level() {
+        let details: Factors = Factor::ALL.into_iter().filter(|factor| factor.is_detail()).collect();
+        assert_eq!((details.to_string().as_str(), details.aal()), ("certificate+security-key+recovery+bypass", 0));
+        assert_eq!(details.with(Factor::Publickey).aal(), 1);
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! Rules: which methods a service, user, group or remote network needs. First match wins.
 
-use std::{fmt, net::IpAddr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+    time::Duration,
+};
 
 use ipnet::IpNet;
 
@@ -26,24 +30,24 @@ pub enum NoMethod {
     /// `stack` hands the decision to other modules, so nothing can be asked beside it.
     #[error("\"stack\" stands alone in a method: other modules of the PAM stack decide there")]
     StackInCompany,
-    /// A factor that this version cannot verify yet.
-    #[error("the factor {0} is not supported by this version")]
-    Unsupported(Factor),
+    /// A word that says more about a factor, and is none by itself.
+    #[error("{0} only says how another factor was proved: write that one")]
+    Detail(Factor),
 }
 
 impl Method {
     /// A method of these factors.
     ///
     /// # Errors
-    /// No factors, one twice, `stack` beside others, or one that is not supported.
+    /// No factors, one twice, a mere detail of one, or `stack` beside others.
     pub fn new(factors: &[Factor]) -> Result<Self, NoMethod> {
         let mut set = Factors::none();
         for &factor in factors {
             if set.contains(factor) {
                 return Err(NoMethod::Twice(factor));
             }
-            if factor == Factor::Session || factor.is_detail() {
-                return Err(NoMethod::Unsupported(factor));
+            if factor.is_detail() {
+                return Err(NoMethod::Detail(factor));
             }
             set.insert(factor);
         }
@@ -98,12 +102,16 @@ impl Remote {
     pub fn from_rhost(rhost: Option<&str>) -> Self {
         match rhost {
             None | Some("") => Self::Local,
-            Some(text) => {
-                // A link-local address carries its interface behind a `%`.
-                let address = text.split_once('%').map_or(text, |(address, _interface)| address);
-                address.parse::<IpAddr>().map_or(Self::Unknown, |address| Self::Address(address.to_canonical()))
-            }
+            Some(text) => address(text).map_or(Self::Unknown, |address| Self::Address(address.to_canonical())),
         }
+    }
+}
+
+/// The address that `text` is. A link-local one carries its interface behind a `%`, and no other does.
+fn address(text: &str) -> Option<IpAddr> {
+    match text.split_once('%') {
+        None => text.parse().ok(),
+        Some((address, _interface)) => address.parse().ok().filter(Ipv6Addr::is_unicast_link_local).map(IpAddr::V6),
     }
 }
 
@@ -160,6 +168,15 @@ pub struct SessionPolicy {
     pub when_unavailable: WhenUnavailable,
 }
 
+/// What the factor `session` asks of the session that the caller is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FromSession {
+    /// The factors that its owner must have proved there. Never empty.
+    pub proved: Factors,
+    /// How long ago at most.
+    pub within: Duration,
+}
+
 /// A named rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
@@ -169,12 +186,14 @@ pub struct Rule {
     pub services: Vec<String>,
     /// User names; empty for all.
     pub users: Vec<String>,
-    /// Group names, of which one must be the user's; empty for all.
+    /// Groups by name or gid, of which one must be the user's; empty for all.
     pub groups: Vec<String>,
     /// Networks, of which one must hold the remote address; empty for all.
     pub from: Vec<Network>,
     /// What is enough, best first. Never empty.
     pub methods: Vec<Method>,
+    /// What the factor `session` asks. There where a method takes that factor, and only there.
+    pub from_session: Option<FromSession>,
     /// How the account phase treats logins without a flow.
     pub account: AccountMode,
     /// Whether recovery and bypass codes stand in for `totp`.
@@ -192,7 +211,8 @@ pub struct Request<'a> {
     pub service: &'a str,
     /// The user name as given.
     pub user: &'a str,
-    /// The names of the user's groups; empty for an unknown user.
+    /// Those of the groups that rules name which the user is in, as the rules write them. It is gids that were compared: two
+    /// groups may share a name where several name services answer. Empty for an unknown user.
     pub groups: &'a [String],
     /// Where from.
     pub remote: Remote,
@@ -214,11 +234,42 @@ impl Rule {
     /// Whether this rule decides that request: lists are "or", different keys "and".
     #[must_use]
     pub fn matches(&self, request: &Request<'_>) -> bool {
-        self.governs(request.service)
-            && (self.users.is_empty() || self.users.iter().any(|user| user == request.user))
-            && (self.groups.is_empty() || self.groups.iter().any(|group| request.groups.contains(group)))
-            && (self.from.is_empty() || self.from.iter().any(|network| network.holds(request.remote)))
+        self.mismatch(request).is_none()
     }
+
+    /// The first key by which this rule is not about that request. `None` if it decides it.
+    #[must_use]
+    pub fn mismatch(&self, request: &Request<'_>) -> Option<Mismatch> {
+        let is_of = |list: &[String], is_one: &dyn Fn(&String) -> bool| list.is_empty() || list.iter().any(is_one);
+        if !self.governs(request.service) {
+            Some(Mismatch::Service)
+        } else if !is_of(&self.users, &|user| user == request.user) {
+            Some(Mismatch::User)
+        } else if !is_of(&self.groups, &|group| request.groups.contains(group)) {
+            Some(Mismatch::Group)
+        } else if !self.from.is_empty() && !self.from.iter().any(|network| network.holds(request.remote)) {
+            Some(Mismatch::Network)
+        } else {
+            None
+        }
+    }
+}
+
+/// Why a rule is not about a request.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Mismatch {
+    /// It is for other services.
+    #[error("it is for other services")]
+    Service,
+    /// It is for other users.
+    #[error("it is for other users")]
+    User,
+    /// The user is in none of its groups.
+    #[error("the user is in none of its groups")]
+    Group,
+    /// None of its networks holds the address.
+    #[error("none of its networks holds that address")]
+    Network,
 }
 
 #[cfg(test)]
@@ -233,6 +284,7 @@ mod tests {
             groups: vec![],
             from: vec![],
             methods: vec![Method::new(&[Factor::Password]).unwrap()],
+            from_session: None,
             account: AccountMode::Auto,
             recovery: true,
             enroll: None,
@@ -250,9 +302,9 @@ mod tests {
         let of_staff = Request { groups: &groups, ..request(Remote::Local) };
         let rule = Rule { users: vec!["bob".into(), "alice".into()], groups: vec!["staff".into()], ..rule() };
         assert!(rule.matches(&of_staff));
-        assert!(!rule.matches(&request(Remote::Local)), "the group is missing");
-        assert!(!rule.matches(&Request { service: "login", ..of_staff }));
-        assert!(!rule.matches(&Request { user: "carol", ..of_staff }));
+        assert_eq!(rule.mismatch(&request(Remote::Local)), Some(Mismatch::Group));
+        assert_eq!(rule.mismatch(&Request { service: "login", ..of_staff }), Some(Mismatch::Service));
+        assert_eq!(rule.mismatch(&Request { user: "carol", ..of_staff }), Some(Mismatch::User));
     }
 
     #[test]
@@ -271,6 +323,9 @@ mod tests {
     #[test]
     fn a_link_local_address_is_read_without_its_interface() {
         assert_eq!(Remote::from_rhost(Some("fe80::1%eth0")), Remote::Address("fe80::1".parse().unwrap()));
+        for odd in ["10.20.3.4%eth0", "::ffff:10.20.3.4%eth0", "2001:db8::1%eth0", "%eth0"] {
+            assert_eq!(Remote::from_rhost(Some(odd)), Remote::Unknown, "{odd}");
+        }
     }
 
     #[test]
@@ -278,6 +333,6 @@ mod tests {
         assert_eq!(Method::new(&[]), Err(NoMethod::Empty));
         assert_eq!(Method::new(&[Factor::Stack, Factor::Totp]), Err(NoMethod::StackInCompany));
         assert_eq!(Method::new(&[Factor::Totp, Factor::Totp]), Err(NoMethod::Twice(Factor::Totp)));
-        assert_eq!(Method::new(&[Factor::Session]), Err(NoMethod::Unsupported(Factor::Session)));
+        assert_eq!(Method::new(&[Factor::SecurityKey]), Err(NoMethod::Detail(Factor::SecurityKey)));
     }
 }

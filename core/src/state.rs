@@ -125,6 +125,8 @@ struct NewsEntry {
 #[serde(deny_unknown_fields)]
 struct Entry {
     failures: u32,
+    #[serde(default)]
+    locks: u32,
     since: u64,
     touched: u64,
     not_before: u64,
@@ -234,6 +236,7 @@ impl From<Entry> for Tally {
     fn from(entry: Entry) -> Self {
         Self {
             failures: entry.failures,
+            locks: entry.locks,
             since: WallTime::from_micros(entry.since),
             touched: WallTime::from_micros(entry.touched),
             not_before: WallTime::from_micros(entry.not_before),
@@ -246,6 +249,7 @@ impl From<Tally> for Entry {
     fn from(tally: Tally) -> Self {
         Self {
             failures: tally.failures,
+            locks: tally.locks,
             since: tally.since.as_micros(),
             touched: tally.touched.as_micros(),
             not_before: tally.not_before.as_micros(),
@@ -271,9 +275,10 @@ mod tests {
     // TOML's integers are signed, so times and steps stay below 2^63.
     fn state() -> impl Strategy<Value = State> {
         let time = (0..u64::MAX / 2).prop_map(WallTime::from_micros);
-        let tally = (any::<u32>(), time.clone(), time.clone(), time.clone(), prop::option::of(time)).prop_map(
-            |(failures, since, touched, not_before, succeeded)| Tally {
+        let tally = (any::<(u32, u32)>(), time.clone(), time.clone(), time.clone(), prop::option::of(time)).prop_map(
+            |((failures, locks), since, touched, not_before, succeeded)| Tally {
                 failures,
+                locks,
                 since,
                 touched,
                 not_before,

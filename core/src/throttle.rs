@@ -70,7 +70,7 @@ pub struct ThrottlePolicy {
     pub attempts: u32,
     /// How long failures are added up.
     pub window: Duration,
-    /// How long a lock lasts.
+    /// How long the first lock lasts.
     pub lock: Duration,
 }
 
@@ -86,6 +86,12 @@ pub const CEILING: u32 = 100;
 /// The pace at which this machine's own console goes on beyond the ceiling, and the longest that root waits there.
 const CONSOLE_WAIT: Duration = Duration::from_secs(30);
 
+/// The longest that a lock grows to, unless the first is longer already (NIST SP 800-63B-4 §3.2.2: up to an hour).
+const LONGEST_LOCK: Duration = Duration::from_secs(3600);
+
+/// After so long without a failure a source starts anew.
+const LOCKS_FORGOTTEN: Duration = Duration::from_secs(24 * 3600);
+
 /// How many sources are remembered a user. What is forgotten still counts towards the ceiling.
 const REMEMBERED: usize = 64;
 
@@ -94,6 +100,8 @@ const REMEMBERED: usize = 64;
 pub struct Tally {
     /// Failures since the window began.
     pub failures: u32,
+    /// Locks since the last success. Each lasts twice as long as the one before.
+    pub locks: u32,
     /// When the window began.
     pub since: WallTime,
     /// When the source last failed or succeeded.
@@ -143,7 +151,7 @@ impl Throttle {
             return Gate::Stopped;
         }
         let Some(tally) = tally else { return Gate::Open };
-        let longest = now.saturating_add(policy.longest_wait(caller));
+        let longest = now.saturating_add(policy.wait(caller, u32::MAX));
         tally.not_before = tally.not_before.min(longest);
         if tally.not_before > now { Gate::Wait(tally.not_before) } else { Gate::Open }
     }
@@ -159,10 +167,14 @@ impl Throttle {
         if tally.failures == 0 || window_is_over {
             *tally = Tally { failures: 0, since: now, ..*tally };
         }
+        if now.saturating_since(tally.touched) >= LOCKS_FORGOTTEN {
+            tally.locks = 0;
+        }
         tally.failures += 1;
         tally.touched = now;
         if tally.failures >= policy.attempts {
-            tally.not_before = now.saturating_add(policy.longest_wait(caller));
+            tally.not_before = now.saturating_add(policy.wait(caller, tally.locks));
+            tally.locks = tally.locks.saturating_add(1);
             tally.failures = 0;
         } else if beyond_ceiling && caller.source == Source::Local {
             tally.not_before = now.saturating_add(CONSOLE_WAIT.min(policy.lock));
@@ -174,7 +186,7 @@ impl Throttle {
     pub fn succeeded(&mut self, caller: &Caller, now: WallTime) {
         self.consecutive = 0;
         let tally = self.sources.entry(caller.source.clone()).or_default();
-        *tally = Tally { failures: 0, since: now, touched: now, not_before: WallTime::default(), succeeded: Some(now) };
+        *tally = Tally { since: now, touched: now, succeeded: Some(now), ..Tally::default() };
         self.forget_surplus(&caller.source);
     }
 
@@ -183,7 +195,7 @@ impl Throttle {
         self.consecutive = 0;
         self.sources.retain(|_, tally| tally.succeeded.is_some());
         for tally in self.sources.values_mut() {
-            *tally = Tally { failures: 0, not_before: WallTime::default(), ..*tally };
+            *tally = Tally { failures: 0, locks: 0, not_before: WallTime::default(), ..*tally };
         }
     }
 
@@ -217,8 +229,13 @@ impl Throttle {
 }
 
 impl ThrottlePolicy {
-    fn longest_wait(&self, caller: &Caller) -> Duration {
-        if caller.is_root && caller.source == Source::Local { self.lock.min(CONSOLE_WAIT) } else { self.lock }
+    /// How long the lock after so many others lasts.
+    fn wait(&self, caller: &Caller, locks_before: u32) -> Duration {
+        if caller.is_root && caller.source == Source::Local {
+            return self.lock.min(CONSOLE_WAIT);
+        }
+        let growth = 1_u32.checked_shl(locks_before).unwrap_or(u32::MAX);
+        self.lock.saturating_mul(growth).min(self.lock.max(LONGEST_LOCK))
     }
 }
 
@@ -254,6 +271,24 @@ mod tests {
         assert_eq!(throttle.gate(&POLICY, &from("10.0.0.2"), at(5)), Gate::Open);
         assert_eq!(throttle.gate(&POLICY, &console(false), at(5)), Gate::Open);
         assert_eq!(throttle.gate(&POLICY, &from("10.0.0.1"), at(904)), Gate::Open);
+    }
+
+    #[test]
+    fn each_lock_is_twice_the_one_before_up_to_an_hour_until_a_success() {
+        let (mut throttle, mut now) = (Throttle::default(), 0);
+        let mut lock = |throttle: &mut Throttle| {
+            for _ in 0..5 {
+                throttle.failed(&POLICY, &from("10.0.0.1"), at(now));
+            }
+            let Gate::Wait(until) = throttle.gate(&POLICY, &from("10.0.0.1"), at(now)) else { panic!("open") };
+            let wait = until.saturating_since(at(now)).as_secs();
+            now += wait;
+            wait
+        };
+        let waits: Vec<u64> = (0..4).map(|_| lock(&mut throttle)).collect();
+        assert_eq!(waits, [900, 1800, 3600, 3600]);
+        throttle.succeeded(&from("10.0.0.1"), at(100_000));
+        assert_eq!(lock(&mut throttle), 900);
     }
 
     #[test]
@@ -307,8 +342,8 @@ mod tests {
         for _ in 0..5 {
             throttle.failed(&POLICY, &from("10.0.0.1"), at(86_400));
         }
-        assert_eq!(throttle.gate(&POLICY, &from("10.0.0.1"), at(0)), Gate::Wait(at(900)));
-        assert_eq!(throttle.gate(&POLICY, &from("10.0.0.1"), at(900)), Gate::Open);
+        assert_eq!(throttle.gate(&POLICY, &from("10.0.0.1"), at(0)), Gate::Wait(at(3600)));
+        assert_eq!(throttle.gate(&POLICY, &from("10.0.0.1"), at(3600)), Gate::Open);
     }
 
     #[test]

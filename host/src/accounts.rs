@@ -24,20 +24,48 @@ pub struct Account {
 }
 
 impl Account {
-    /// The names of all groups, the primary one included. A gid without a name is left out: no rule can name it. Looked up when
-    /// asked for, since a directory may take long over it and most rules do not care.
+    /// Those of the groups `named` that this user is in, by their gids: the name in a rule is looked up once, and what a group of
+    /// the user's is called elsewhere counts for nothing. A number names a gid. A group that does not exist has no members. Looked
+    /// up when asked for, since a directory may take long over it and most rules do not care.
     ///
     /// # Errors
     /// The data base could not be asked.
-    pub fn groups(&self) -> Result<Vec<String>, AccountError> {
+    pub fn groups_among<'a>(&self, named: impl Iterator<Item = &'a str>) -> Result<Vec<String>, AccountError> {
+        let mut named = named.peekable();
+        if named.peek().is_none() {
+            return Ok(Vec::new());
+        }
+        let gids = self.gids()?;
+        let mut among = Vec::new();
+        for group in named {
+            if gid_of(group)?.is_some_and(|gid| gids.contains(&gid)) {
+                among.push(group.to_owned());
+            }
+        }
+        Ok(among)
+    }
+
+    /// All groups, the primary one included.
+    fn gids(&self) -> Result<Vec<Gid>, AccountError> {
         let failed = |why| AccountError { what: "the user's groups", why };
         let name = CString::new(self.name.as_str()).map_err(|_nul| failed(Errno::EINVAL))?;
-        let mut groups = Vec::new();
-        for gid in getgrouplist(&name, Gid::from_raw(self.gid)).map_err(failed)? {
-            groups.extend(name_of(gid).map_err(failed)?);
-        }
-        Ok(groups)
+        getgrouplist(&name, Gid::from_raw(self.gid)).map_err(failed)
     }
+}
+
+/// The gid of the group that a rule names, if there is one. Digits are a gid, whatever a directory may call its groups.
+///
+/// # Errors
+/// The data base could not be asked.
+pub fn gid_of(group: &str) -> Result<Option<Gid>, AccountError> {
+    if group.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(group.parse().ok().map(Gid::from_raw));
+    }
+    if group.contains('\0') {
+        return Ok(None);
+    }
+    let found = absent_is_none(Group::from_name(group)).map_err(|why| AccountError { what: "a group", why })?;
+    Ok(found.map(|group| group.gid))
 }
 
 /// The user data base could not be asked.
@@ -69,13 +97,15 @@ pub fn by_uid(uid: u32) -> Result<Option<Account>, AccountError> {
 }
 
 fn found(answer: nix::Result<Option<User>>) -> Result<Option<Account>, AccountError> {
-    // getpwnam(3) lists these as other ways to say "not found".
-    const ABSENT: [Errno; 3] = [Errno::ENOENT, Errno::ESRCH, Errno::EBADF];
+    let found = absent_is_none(answer).map_err(|why| AccountError { what: "the user", why })?;
+    Ok(found.map(Account::from))
+}
+
+/// getpwnam(3) and getgrnam(3) list these errors as other ways to say "not found".
+fn absent_is_none<T>(answer: nix::Result<Option<T>>) -> nix::Result<Option<T>> {
     match answer {
-        Ok(None) => Ok(None),
-        Ok(Some(user)) => Ok(Some(user.into())),
-        Err(why) if ABSENT.contains(&why) => Ok(None),
-        Err(why) => Err(AccountError { what: "the user", why }),
+        Err(Errno::ENOENT | Errno::ESRCH | Errno::EBADF) => Ok(None),
+        other => other,
     }
 }
 
@@ -85,21 +115,29 @@ impl From<User> for Account {
     }
 }
 
-fn name_of(gid: Gid) -> nix::Result<Option<String>> {
-    Ok(Group::from_gid(gid)?.map(|group| group.name))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn among(account: &Account, named: &[&str]) -> Vec<String> {
+        account.groups_among(named.iter().copied()).unwrap()
+    }
+
     #[test]
-    fn root_is_found_with_its_groups_and_nobody_else_is_made_up() {
-        let root = by_name("root").unwrap().unwrap();
-        assert_eq!((root.uid, root.groups().unwrap().contains(&"root".to_owned())), (0, true));
+    fn root_is_found_and_nobody_else_is_made_up() {
+        assert_eq!(by_name("root").unwrap().unwrap().uid, 0);
         assert_eq!(by_uid(0).unwrap().unwrap().name, "root");
         for name in ["no-such-user-here", "", "ro\0ot", "../root"] {
             assert_eq!(by_name(name).unwrap(), None, "{name:?}");
         }
+    }
+
+    #[test]
+    fn a_user_is_in_a_group_by_its_gid_whatever_it_is_called() {
+        let root = by_name("root").unwrap().unwrap();
+        assert_eq!(among(&root, &["root", "0", "daemon", "no-such-group", "", "ro\0ot", "99999999999"]), ["root", "0"]);
+        assert!(among(&root, &[]).is_empty());
+        let daemon = Account { gid: by_name("daemon").unwrap().unwrap().gid, ..root };
+        assert!(among(&daemon, &["daemon"]).contains(&"daemon".to_owned()), "the primary group counts");
     }
 }

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use authflow_core::{
-    flow::{Enrolment, Manner, Receipt, Verdict, password_in},
-    time::Clock,
+    factor::Factor,
+    flow::{Denial, Enrolment, Manner, Receipt, Verdict, password_in},
+    rule::Remote,
+    time::{Clock, WallTime},
 };
 use authflow_host::{
+    accounts,
     clock::SystemClock,
     desk::{Attempt, Decision, Desk},
     process::{self, ProcessId},
@@ -21,7 +24,10 @@ use crate::{
     log::{Line, Priority},
     login::{Login, Place},
     notes::{FlowNote, Notes},
-    receipt::{Carried, Shelf},
+    notice,
+    receipt::{BadReceipt, Carried, Shelf},
+    step_up::{self, Voucher},
+    unprivileged,
 };
 
 /// What is asked of libpam for a failure. It spreads a delay by a quarter to both sides, so this stays at two seconds at most.
@@ -41,18 +47,23 @@ pub fn authenticate<H: Handle>(pam: &mut H, options: &Options, place: &Place) ->
 
 fn attempt<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<Answer, Error> {
     let Some(mut login) = Login::load(pam, options, place)?.if_governed() else { return Ok(Answer::NotOurs) };
+    if unprivileged::is_here(&login) {
+        return unprivileged::authenticate(&mut login, options);
+    }
     let user = login.pam.user()?;
     forget_older(&mut login, &user)?;
+    let voucher = step_up::voucher(&login, user.as_str(), options);
+    let from_session = voucher.iter().map(|_session| Factor::Session).collect();
     let attempt = Attempt {
         user: user.as_str(),
         service: &login.facts.service,
         remote: login.remote(),
-        proved: options.proved.union(&login.proved_by_sshd()),
+        proved: options.proved.union(&login.proved_by_sshd()).union(&from_session),
         manner: Manner { one_prompt: options.one_prompt },
     };
     let desk = Desk::new(&login.config, login.records(), &SystemClock);
     let screen = screen_of(&login.facts, login.is_sshd());
-    let mut questions = Questions::new(&mut *login.pam, options.first_pass, screen);
+    let mut questions = Questions::new(&mut *login.pam, options.first_pass).at(screen);
     let decision = desk.run(&attempt, &mut questions)?;
     let given = questions.into_given();
     match decision {
@@ -60,13 +71,29 @@ fn attempt<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<A
             note(&mut login, &user, FlowNote::None)?;
             Ok(Answer::NotOurs)
         }
-        Decision::Verdict(Verdict::Denied(denial)) => Err(denial.into()),
+        Decision::Verdict(Verdict::Denied(denial)) => {
+            if let Denial::Locked(until) = denial {
+                tell_own_wait(&mut login, &user, until)?;
+            }
+            Err(denial.into())
+        }
         Decision::Verdict(Verdict::Granted(receipt)) => {
-            grant(&mut login, &user, &receipt)?;
+            grant(&mut login, &user, &receipt, voucher)?;
             leave_password(&mut login, &receipt, given)?;
             Ok(Answer::Yes)
         }
     }
+}
+
+/// Tells how long a lock lasts to whom it gives nothing away: the account's own user on this machine, as at sudo. Anybody else would learn
+/// from it whether there is such an account.
+fn tell_own_wait<H: Handle>(login: &mut Login<'_, H>, user: &UserName, until: WallTime) -> Result<(), Error> {
+    let caller = nix::unistd::getuid().as_raw();
+    let is_own = || Ok::<_, Error>(accounts::by_name(user.as_str())?.is_some_and(|account| account.uid == caller));
+    if login.remote() == Remote::Local && caller != 0 && is_own()? {
+        login.pam.tell_refusal(&notice::wait(until, SystemClock.now().wall));
+    }
+    Ok(())
 }
 
 /// Notes that a flow runs, and removes the receipt of an earlier one, whatever becomes of this one.
@@ -80,20 +107,31 @@ fn forget_older<H: Handle>(login: &mut Login<'_, H>, user: &UserName) -> Result<
 }
 
 /// Notes the receipt for the account phase, if PAM still means the same user.
-fn grant<H: Handle>(login: &mut Login<'_, H>, user: &UserName, receipt: &Receipt) -> Result<(), Error> {
+fn grant<H: Handle>(
+    login: &mut Login<'_, H>,
+    user: &UserName,
+    receipt: &Receipt,
+    voucher: Option<Voucher>,
+) -> Result<(), Error> {
     let now = login.pam.user()?;
     if now != *user || !user.is_text() {
         return Err(Error::UserChanged { before: user.as_str().to_owned(), now: now.as_str().to_owned() });
     }
     let boot_id = process::boot_id().map_err(Error::Process)?;
-    let carried = Carried::new(receipt, &boot_id, SystemClock.now());
+    let mut carried = Carried::new(receipt, &boot_id, SystemClock.now());
+    if receipt.factors().contains(Factor::Session) {
+        // The user's groups, and with them the rule, may have changed since.
+        let voucher = voucher.filter(|voucher| voucher.rule == receipt.rule()).ok_or(BadReceipt::Voucher)?;
+        carried.vouched_by = Some(voucher.session);
+    }
     let line = Line::new("granted")
         .with("flow", receipt.flow())
         .with("user", receipt.user())
         .with("rhost", receipt.remote())
         .with("factors", receipt.factors())
         .with("rule", receipt.rule())
-        .with_some("enrolment", enrolment_word(receipt.enrolment()));
+        .with_some("enrolment", enrolment_word(receipt.enrolment()))
+        .with_some("vouched-by", carried.vouched_by);
     login.pam.log(Priority::Info, &line);
     note(login, user, FlowNote::Granted(Box::new(carried)))
 }
@@ -107,7 +145,10 @@ const fn enrolment_word(enrolment: Enrolment) -> Option<&'static str> {
 }
 
 /// Notes afresh what this login has come to, for the later phases.
-fn note<H: Handle>(login: &mut Login<'_, H>, user: &UserName, flow: FlowNote) -> Result<(), Error> {
+///
+/// # Errors
+/// There is no memory for it.
+pub fn note<H: Handle>(login: &mut Login<'_, H>, user: &UserName, flow: FlowNote) -> Result<(), Error> {
     let config = Some(login.known_config());
     Ok(login.pam.keep(Notes { user: Some(user.as_str().to_owned()), flow, session: None, config })?)
 }

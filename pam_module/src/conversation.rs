@@ -29,9 +29,15 @@ pub enum Given {
 }
 
 impl<'a, H: Handle> Questions<'a, H> {
-    /// Questions on that handle; the password may come from the module before us. `screen` is what a person looks at, if anybody does.
-    pub const fn new(pam: &'a mut H, first_pass: FirstPass, screen: Option<Background>) -> Self {
-        Self { pam, first_pass, given: Given::Nothing, screen }
+    /// Questions on that handle; the password may come from the module before us.
+    pub const fn new(pam: &'a mut H, first_pass: FirstPass) -> Self {
+        Self { pam, first_pass, given: Given::Nothing, screen: None }
+    }
+
+    /// The same, read at that screen if there is one.
+    pub const fn at(mut self, screen: Option<Background>) -> Self {
+        self.screen = screen;
+        self
     }
 
     /// The password that was given.

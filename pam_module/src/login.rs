@@ -104,6 +104,11 @@ impl<'p, H: Handle> Login<'p, H> {
         told.map_or_else(Factors::none, ssh::proved)
     }
 
+    /// Whether a flow can be what let this login in, as the session phase finds it. Where sshd tells nothing, or it is not sshd, it can.
+    pub fn may_have_run_a_flow(&self) -> bool {
+        self.facts.auth_info.as_deref().filter(|_| self.is_sshd()).is_none_or(ssh::tells_of_a_flow)
+    }
+
     /// Where the user is.
     pub fn remote(&self) -> Remote {
         let connection = self.facts.connection.as_deref().filter(|_| self.is_sshd());
@@ -125,7 +130,7 @@ impl<'p, H: Handle> Login<'p, H> {
     /// A rule names groups, and the user's cannot be looked up.
     pub fn rule_for(&self, account: &Account) -> Result<Option<&Rule>, Error> {
         let (service, user) = (self.facts.service.as_str(), account.name.as_str());
-        let groups = if self.config.asks_for_groups(service) { account.groups()? } else { Vec::new() };
+        let groups = account.groups_among(self.config.groups_named_for(service))?;
         Ok(self.config.rule_for(&Request { service, user, groups: &groups, remote: self.remote() }))
     }
 

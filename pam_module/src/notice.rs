@@ -72,6 +72,14 @@ pub const fn refusal(error: &Error) -> &'static str {
     }
 }
 
+/// What the account's own user is told while attempts are not judged.
+#[must_use]
+pub fn wait(until: WallTime, now: WallTime) -> String {
+    let left = until.saturating_since(now).as_secs().max(1);
+    let left = if left < 120 { format!("{left} s") } else { format!("{} min", left.div_ceil(60)) };
+    format!("authflow: too many failed attempts; try again in {left}.")
+}
+
 /// Where something came from, as the end of a clause. `local` and `unknown` stand for no address.
 fn place(source: &str) -> String {
     match source {
@@ -151,6 +159,13 @@ mod tests {
         let told = |source| Notice { previous: Some((WallTime::default(), source)), ..notice(&limits) }.to_string();
         assert!(told("local").ends_with("Last login 1970-01-01 00:00 UTC on this machine."));
         assert!(told("unknown").ends_with("Last login 1970-01-01 00:00 UTC."));
+    }
+
+    #[test]
+    fn a_wait_is_told_in_seconds_then_minutes() {
+        let told = |seconds| wait(WallTime::new(Duration::from_secs(seconds)), WallTime::default());
+        assert_eq!(told(40), "authflow: too many failed attempts; try again in 40 s.");
+        assert!(told(841).contains("try again in 15 min."));
     }
 
     #[test]

@@ -6,14 +6,33 @@ use authflow_core::{
     rule::Remote,
 };
 
-/// What sshd has verified, from `SSH_AUTH_INFO_0`: one line a method, the method's name its first word.
+/// What sshd has verified, from `SSH_AUTH_INFO_0`: one line a method, the method's name its first word, a key's type its second.
 ///
 /// Only a key counts, and only by its exact name: `hostbased` and `gssapi-with-mic` are no key of the user's, and a password went
 /// through our own flow or through nobody's.
 #[must_use]
 pub fn proved(auth_info: &str) -> Factors {
-    let is_key = |line: &str| line.split([' ', '\t', '\r']).next() == Some("publickey");
-    if auth_info.split('\n').any(is_key) { Factors::none().with(Factor::Publickey) } else { Factors::none() }
+    auth_info.split('\n').flat_map(key_of).collect()
+}
+
+/// The key that a line tells of, and which kind of key it is. Another method tells of none.
+fn key_of(line: &str) -> Vec<Factor> {
+    let mut words = line.split([' ', '\t', '\r']);
+    if words.next() != Some("publickey") {
+        return Vec::new();
+    }
+    let key_type = words.next().unwrap_or_default();
+    let certificate = key_type.ends_with("-cert-v01@openssh.com").then_some(Factor::Certificate);
+    let security_key = key_type.starts_with("sk-").then_some(Factor::SecurityKey);
+    [Some(Factor::Publickey), certificate, security_key].into_iter().flatten().collect()
+}
+
+/// Whether sshd says that a method succeeded which runs PAM's auth phase. Only then has the whole stack of a flow: sshd tries method after
+/// method in one connection, and what a flow proved in a try that another module refused is not completed by a key.
+#[must_use]
+pub fn tells_of_a_flow(auth_info: &str) -> bool {
+    let methods = auth_info.split('\n').filter_map(|line| line.split([' ', '\t', '\r']).next());
+    methods.into_iter().any(|method| matches!(method, "password" | "keyboard-interactive" | "keyboard-interactive/pam"))
 }
 
 /// Where the client is: `PAM_RHOST` if that is an address; else, where sshd looked the name up, the address that sshd itself puts
@@ -51,12 +70,33 @@ mod tests {
     }
 
     #[test]
+    fn certificates_and_keys_in_hardware_are_told_apart() {
+        for (auth_info, expected) in [
+            ("publickey ssh-ed25519 AAAAC3Nza\n", "publickey"),
+            ("publickey ssh-ed25519-cert-v01@openssh.com AAAAIHNz\n", "publickey+certificate"),
+            ("publickey sk-ssh-ed25519@openssh.com AAAAGnNr\n", "publickey+security-key"),
+            ("publickey sk-ecdsa-sha2-nistp256@openssh.com AAAAInNr\n", "publickey+security-key"),
+            ("publickey sk-ecdsa-sha2-nistp256-cert-v01@openssh.com AAAAK3Nr\n", "publickey+certificate+security-key"),
+            ("publickey ssh-rsa AAAA\npublickey sk-ssh-ed25519@openssh.com AAAA\n", "publickey+security-key"),
+            ("publickey ssh-rsa sk-ssh-ed25519@openssh.com\n", "publickey"),
+            ("publickey  sk-ssh-ed25519@openssh.com AAAA\n", "publickey"),
+            ("hostbased ssh-ed25519-cert-v01@openssh.com AAAA\n", "none"),
+            ("keyboard-interactive/pam sk-ssh-ed25519@openssh.com\n", "none"),
+        ] {
+            assert_eq!(proved(auth_info).to_string(), expected, "{auth_info:?}");
+        }
+    }
+
+    #[test]
     fn nothing_else_is_taken_for_a_key() {
         for text in [
             "",
             "\n",
             "password\n",
             "hostbased ssh-rsa AAAA\n",
+            "gssapi-keyex\n",
+            "none\n",
+            "keyboard-interactive/pam\npassword\nhostbased publickey\n",
             "gssapi-with-mic alice@EXAMPLE.ORG\n",
             "publickeys x\n",
             "PublicKey x\n",
@@ -66,6 +106,18 @@ mod tests {
             "publickey/x\n",
         ] {
             assert_eq!(proved(text), Factors::none(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_flow_is_told_of_by_the_methods_that_run_one() {
+        for told in ["password\n", "keyboard-interactive/pam\n", "publickey ssh-rsa AAAA\nkeyboard-interactive/pam\n"] {
+            assert!(tells_of_a_flow(told), "{told:?}");
+        }
+        for other in
+            ["", "publickey ssh-rsa AAAA\n", "publickey password\n", "passwords\n", "keyboard-interactive/skey\n"]
+        {
+            assert!(!tells_of_a_flow(other), "{other:?}");
         }
     }
 

@@ -21,7 +21,7 @@ pub fn scan(screen: &str) -> String {
 fn drawing(screen: &str) -> Vec<Vec<char>> {
     let is_drawn = |line: &&str| line.chars().count() > 20 && line.chars().all(|c| " ▀▄█".contains(c));
     let lines: Vec<_> = screen.lines().collect();
-    let Some(end) = lines.iter().rposition(|line| is_drawn(line)) else { return Vec::new() };
+    let Some(end) = lines.iter().rposition(is_drawn) else { return Vec::new() };
     let drawn = lines[..=end].iter().rev().take_while(|line| is_drawn(line));
     let mut rows: Vec<Vec<char>> = drawn.map(|line| line.chars().collect()).collect();
     rows.reverse();

@@ -8,7 +8,9 @@
 //! - `person`: somebody at a terminal
 //! - `authenticator`: the app that shows codes (`oathtool`)
 //! - `camera`: what reads a QR code off a screen
+//! - `security_key`: a key in hardware, without the hardware
 //! - `program`: a command inside, waited for or in the background
+//! - `compiled`: applications in C
 //! - `bed`: the namespaces (`beds/overlay.sh`, `beds/booted.sh`)
 //! - `syslog`: what is logged inside
 //! - `products`: what the build made, put into a machine
@@ -19,12 +21,14 @@
 mod authenticator;
 mod bed;
 pub mod camera;
+mod compiled;
 mod gate;
 mod login;
 mod machine;
 mod person;
 mod products;
 mod program;
+mod security_key;
 mod syslog;
 pub mod wait;
 
@@ -32,3 +36,4 @@ pub use authenticator::Authenticator;
 pub use machine::{Machine, Plan};
 pub use person::Person;
 pub use program::{Output, Program};
+pub use security_key::SecurityKey;

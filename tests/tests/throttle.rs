@@ -42,6 +42,42 @@ fn junk_that_sshd_sends_for_a_refused_user_counts_for_nothing() {
     assert!(login(&machine, "127.0.0.1", machine.password(), &phone.code()));
 }
 
+#[test]
+fn the_user_of_a_locked_account_is_told_the_wait_at_sudo_and_nobody_else_is() {
+    let Some(plan) = Machine::overlay() else { return };
+    let rules = RULE.replace("[\"sshd\"]", "[\"sudo\", \"su\", \"sshd\"]");
+    let machine = plan
+        .user("alice")
+        .user("bob")
+        .file("/etc/sudoers.d/alice", "alice ALL=(ALL) ALL\nDefaults passwd_tries=1\n")
+        .shipped_pam("sudo")
+        .shipped_pam("su")
+        .config(&rules)
+        .sshd(SSHD)
+        .start();
+    let phone = machine.enroll("alice");
+    let refusal = |argv: &[&str]| {
+        let mut person = machine.person(argv);
+        person.expect("assword");
+        person.expect(": ");
+        person.type_line("a guess");
+        person.expect("Verification code: ");
+        person.type_line(&phone.wrong_code());
+        let _ = person.end();
+        person.screen()
+    };
+    let sudo = ["setpriv", "--reuid=alice", "--regid=alice", "--init-groups", "sudo", "true"];
+    for _ in 0..2 {
+        assert!(!refusal(&sudo).contains("try again in"));
+    }
+    assert!(refusal(&sudo).contains("authflow: too many failed attempts; try again in 15 min."));
+    let by_bob = ["setpriv", "--reuid=bob", "--regid=bob", "--init-groups", "su", "alice"];
+    assert!(!refusal(&by_bob).contains("try again in"), "bob learns nothing of alice");
+    let mut remote = machine.ssh("alice", &["true"]);
+    let _ = remote.answer_all(&[("Password: ", "a guess"), ("Verification code: ", &phone.wrong_code())]);
+    assert!(!remote.screen().contains("try again in"), "{}", remote.screen());
+}
+
 fn login(machine: &Machine, from: &str, password: &str, code: &str) -> bool {
     let mut client = machine.ssh("alice", &["-b", from, "true"]);
     client.answer_all(&[("Password: ", password), ("Verification code: ", code)]).success()

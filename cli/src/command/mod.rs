@@ -6,10 +6,12 @@ mod factor;
 mod history;
 mod logout;
 mod passwd;
+mod renew;
 mod revoke;
 mod sessions;
 mod show;
 mod status;
+mod test;
 mod user;
 
 use std::path::PathBuf;
@@ -45,6 +47,8 @@ enum Command {
     Sessions(sessions::Sessions),
     /// Push a session's idle deadline as activity would
     Extend(extend::Extend),
+    /// Prove yourself again: the session that this command is run in starts its limits anew
+    Renew(renew::Renew),
     /// End one of your sessions, by default the one that this command is run in
     Logout(logout::Logout),
     /// End sessions at once, with everything that runs in them
@@ -59,6 +63,8 @@ enum Command {
     /// Users: lift a lock
     #[command(subcommand)]
     User(user::User),
+    /// What a login would come to: its rule, its questions, and whether the answers could be enough
+    Test(test::Test),
     /// The configuration: show, check, apply
     #[command(subcommand)]
     Config(config::Config),
@@ -73,12 +79,14 @@ impl Arguments {
             Command::Show(command) => command.run(&context),
             Command::Sessions(command) => command.run(&context),
             Command::Extend(command) => command.run(&context),
+            Command::Renew(command) => command.run(&context),
             Command::Logout(command) => command.run(&context),
             Command::Revoke(command) => command.run(&context),
             Command::History(command) => command.run(&context),
             Command::Factor(command) => command.run(&context),
             Command::Passwd(command) => command.run(&context),
             Command::User(command) => command.run(&context),
+            Command::Test(command) => command.run(&context),
             Command::Config(command) => command.run(&context),
         }
     }

@@ -38,7 +38,7 @@ impl Passwd {
         let subject = context.subject(self.user.as_deref())?;
         let config = context.config()?;
         let has_second = subject.authenticators()?.factors().contains(Factor::Totp);
-        let minimum = Minimum::for_user(&config.rules, subject.name(), subject.groups(), has_second);
+        let minimum = Minimum::for_user(&config.rules, subject.name(), &subject.groups(&config)?, has_second);
         let password = if self.stdin {
             let password = line_of_stdin()?;
             minimum.check(&password)?;

@@ -14,7 +14,7 @@ use crate::{
     factor::Factor,
     password::Cost,
     policy::{ActivityKind, AtLimit, AtMax, Limits, WhenUnavailable, WithoutTty},
-    rule::{AccountMode, Method, Network, Rule, SessionPolicy},
+    rule::{AccountMode, FromSession, Method, Network, Rule, SessionPolicy},
     throttle::ThrottlePolicy,
 };
 
@@ -91,6 +91,7 @@ struct RuleTable {
     #[serde(default)]
     from: Vec<Word<Network>>,
     methods: Vec<Method>,
+    from_session: Option<Spanned<FromSession>>,
     account: Option<Word<AccountMode>>,
     recovery: Option<bool>,
     enroll: Option<Spanned<Enroll>>,
@@ -179,6 +180,10 @@ fn add_rules(config: &mut Config, source: Text<'_>, tables: Vec<Spanned<RuleTabl
         if rule.methods.is_empty() {
             return Err(wrong(format!("rule {:?}: methods is empty: expected lists of factors", rule.name)));
         }
+        check_from_session(rule).map_err(|(at, why)| {
+            let start = at.unwrap_or_else(|| table.span()).start;
+            ConfigError::at(source, start, format!("rule {:?}: {why}", rule.name))
+        })?;
         check_enroll(rule)
             .map_err(|(at, why)| ConfigError::at(source, at.start, format!("rule {:?}: {why}", rule.name)))?;
         config.rules.push(table.into_inner().over(&config.session));
@@ -194,12 +199,25 @@ fn check_enroll(rule: &RuleTable) -> Result<(), (Range<usize>, &'static str)> {
         rule.methods.iter().map(Method::factors).filter(|method| method.contains(Factor::Totp)).peekable();
     if with_totp.peek().is_none() {
         Err((enroll.span(), "no method takes \"totp\", so there is nothing to enrol"))
-    } else if with_totp.any(|method| method.iter().all(|factor| factor == Factor::Totp)) {
-        Err((enroll.span(), "a method takes \"totp\" alone: anybody could enrol in the user's name"))
+    } else if with_totp.any(|method| method.iter().all(|factor| matches!(factor, Factor::Totp | Factor::Session))) {
+        Err((enroll.span(), "a method takes \"totp\" without password or key: anybody could enrol in the user's name"))
     } else if *enroll.get_ref() == Enroll::Ticket && rule.recovery == Some(false) {
         Err((enroll.span(), "the mode \"ticket\" asks for a bypass code, which recovery = false refuses"))
     } else {
         Ok(())
+    }
+}
+
+/// What the factor `session` asks for must be said where a method takes it, and nowhere else. The place of what is wrong, if it has
+/// one of its own, and why.
+fn check_from_session(rule: &RuleTable) -> Result<(), (Option<Range<usize>>, &'static str)> {
+    let takes_session = rule.methods.iter().any(|method| method.factors().contains(Factor::Session));
+    match &rule.from_session {
+        None if takes_session => {
+            Err((None, "a method takes \"session\": expected from_session = { proved = [\"totp\"], within = \"5m\" }"))
+        }
+        Some(unused) if !takes_session => Err((Some(unused.span()), "no method of the rule takes \"session\"")),
+        None | Some(_) => Ok(()),
     }
 }
 
@@ -212,6 +230,7 @@ impl RuleTable {
             groups: self.group,
             from: self.from.into_iter().map(|word| word.0).collect(),
             methods: self.methods,
+            from_session: self.from_session.map(Spanned::into_inner),
             account: self.account.map(|word| word.0).unwrap_or_default(),
             recovery: self.recovery.unwrap_or(true),
             enroll: self.enroll.map(Spanned::into_inner),

@@ -124,8 +124,8 @@ impl ConfigError {
 fn key_before(text: &str) -> Option<&str> {
     let is_of_key = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let assigned = text.trim_end_matches([' ', '\t', '[', '"', '\'']).strip_suffix('=')?.trim_end();
-    let (_, key) = assigned.split_at(assigned.rfind(|c| !is_of_key(c)).map_or(0, |place| place + 1));
-    Some(key).filter(|key| !key.is_empty())
+    let before = assigned.trim_end_matches(is_of_key);
+    assigned.get(before.len()..).filter(|key| !key.is_empty())
 }
 
 impl Config {
@@ -143,10 +143,9 @@ impl Config {
         self.rules.iter().any(|rule| rule.governs(service))
     }
 
-    /// Whether a rule about that service names groups: only then are the user's worth a look-up.
-    #[must_use]
-    pub fn asks_for_groups(&self, service: &str) -> bool {
-        self.rules.iter().any(|rule| rule.governs(service) && !rule.groups.is_empty())
+    /// The groups that rules about that service name: only whether the user is in one of these is worth a look-up.
+    pub fn groups_named_for<'a>(&'a self, service: &'a str) -> impl Iterator<Item = &'a str> {
+        self.rules.iter().filter(|rule| rule.governs(service)).flat_map(|rule| &rule.groups).map(String::as_str)
     }
 
     /// The rule that decides that request: the first that matches. In a governed service, none means deny.
@@ -227,6 +226,22 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_says_what_a_session_must_have_proved() {
+        let config = parse(
+            r#"
+            [[rule]]
+            name = "sudo"
+            service = ["sudo"]
+            methods = [["session"], ["password", "totp"]]
+            from_session = { proved = ["totp", "password"], within = "5m" }
+            "#,
+        )
+        .unwrap();
+        let from_session = config.rules[0].from_session.as_ref().unwrap();
+        assert_eq!((from_session.proved.to_string().as_str(), from_session.within.as_secs()), ("password+totp", 300));
+    }
+
+    #[test]
     fn drop_ins_append_rules_and_nothing_else() {
         let main = Text { name: "authflow.toml", text: "[[rule]]\nname='a'\nservice=['x']\nmethods=[['totp']]\n" };
         let more = Text { name: "50-b.toml", text: "[[rule]]\nname='b'\nservice=['x']\nmethods=[['password']]\n" };
@@ -270,7 +285,27 @@ mod tests {
             ),
             (
                 "[[rule]]\nname='a'\nservice=['x']\nmethods=[['session']]\n",
-                "authflow.toml:4:9: methods: the factor session is not",
+                "authflow.toml:1:1: rule \"a\": a method takes \"session\": expected from_session = {",
+            ),
+            (
+                "[[rule]]\nname='a'\nservice=['x']\nmethods=[['totp']]\nfrom_session={proved=['totp'],within='5m'}\n",
+                "authflow.toml:5:14: from_session: rule \"a\": no method of the rule takes \"session\"",
+            ),
+            (
+                "[[rule]]\nname='a'\nservice=['x']\nmethods=[['session']]\nfrom_session={proved=[],within='5m'}\n",
+                "authflow.toml:5:22: proved: a session that proved nothing",
+            ),
+            (
+                "[[rule]]\nname='a'\nservice=['x']\nmethods=[['session']]\nfrom_session={proved=['stack'],within='5m'}\n",
+                "authflow.toml:5:22: proved: stack is nothing that a session has proved",
+            ),
+            (
+                "[[rule]]\nname='a'\nservice=['x']\nmethods=[['session']]\nfrom_session={proved=['totp'],within='0s'}\n",
+                "authflow.toml:5:38: within: \"0s\" is zero",
+            ),
+            (
+                "[[rule]]\nname='a'\nservice=['x']\nmethods=[['session']]\nfrom_session={proved=['totp']}\n",
+                "authflow.toml:5:14: from_session: missing field `within`",
             ),
             (
                 "[[rule]]\nname='a'\nservice=['x']\nmethods=[['password']]\nenroll={mode='optional'}\n",
@@ -278,7 +313,7 @@ mod tests {
             ),
             (
                 "[[rule]]\nname='a'\nservice=['x']\nmethods=[['password','totp'],['totp']]\nenroll={mode='required'}\n",
-                "authflow.toml:5:8: enroll: rule \"a\": a method takes \"totp\" alone",
+                "authflow.toml:5:8: enroll: rule \"a\": a method takes \"totp\" without",
             ),
             (
                 "[[rule]]\nname='a'\nservice=['x']\nmethods=[['password','totp']]\nenroll={mode='grace'}\n",
@@ -315,6 +350,8 @@ mod tests {
             ("", None),
             ("[session", None),
             ("methods = [['totp'], ['", None),
+            ("\u{fc} = ", None),
+            ("\u{fc}idle = ", Some("idle")),
         ] {
             assert_eq!(key_before(text), key, "{text}");
         }

@@ -3,13 +3,14 @@
 
 use std::{str::FromStr, time::Duration};
 
+use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Deserializer, de::Error};
 
 use crate::{
     enrolment::Enroll,
-    factor::Factor,
+    factor::{Factor, Factors},
     policy::{ActivityKind, AtLimit, AtMax, WhenUnavailable, WithoutTty, parse_size},
-    rule::{AccountMode, Method, Network},
+    rule::{AccountMode, FromSession, Method, Network},
 };
 
 /// Longer than any session; keeps sums of times far from overflow.
@@ -162,6 +163,49 @@ impl<'de> Deserialize<'de> for Enroll {
     }
 }
 
+const fn is_provable(factor: Factor) -> bool {
+    match factor {
+        Factor::Password | Factor::Totp | Factor::Publickey => true,
+        Factor::Session
+        | Factor::Stack
+        | Factor::Recovery
+        | Factor::Bypass
+        | Factor::Certificate
+        | Factor::SecurityKey => false,
+    }
+}
+
+/// Factors of which a session can say that its owner has proved them.
+struct Provable(Factors);
+
+impl<'de> Deserialize<'de> for Provable {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let factors = Vec::<Factor>::deserialize(deserializer)?;
+        if let Some(other) = factors.iter().find(|factor| !is_provable(**factor)) {
+            return Err(D::Error::custom(format!(
+                "{other} is nothing that a session has proved: expected password, totp or publickey"
+            )));
+        }
+        if factors.is_empty() {
+            return Err(D::Error::custom("a session that proved nothing vouches for nothing: expected factors"));
+        }
+        Ok(Self(factors.into_iter().collect()))
+    }
+}
+
+impl<'de> Deserialize<'de> for FromSession {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Raw {
+            proved: Provable,
+            within: Span,
+        }
+        let Raw { proved, within } = Raw::deserialize(deserializer)?;
+        Ok(Self { proved: proved.0, within: within.0 })
+    }
+}
+
 /// A word that is no account mode.
 #[derive(Debug, thiserror::Error)]
 #[error("{0:?} is not one of: auto enforce")]
@@ -194,10 +238,43 @@ impl FromStr for Network {
             "unknown" => Ok(Self::Unknown),
             "local" => Ok(Self::Local),
             _ => word
-                .parse::<ipnet::IpNet>()
-                .or_else(|_no_prefix| word.parse::<std::net::IpAddr>().map(ipnet::IpNet::from))
-                .map(Self::Net)
+                .parse::<IpNet>()
+                .or_else(|_no_prefix| word.parse::<std::net::IpAddr>().map(IpNet::from))
+                .map(|net| Self::Net(plain(net)))
                 .map_err(|_no_address| BadNetwork(word.to_owned())),
+        }
+    }
+}
+
+/// A network of IPv4 addresses in IPv6 clothing as what it is: remote addresses are compared unclothed.
+fn plain(net: IpNet) -> IpNet {
+    match net {
+        IpNet::V6(mapped) => {
+            let unclothed = mapped.addr().to_ipv4_mapped().zip(mapped.prefix_len().checked_sub(96));
+            unclothed.and_then(|(address, length)| Ipv4Net::new(address, length).ok()).map_or(net, IpNet::V4)
+        }
+        IpNet::V4(_) => net,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_is_read_as_what_remote_addresses_are_compared_with() {
+        for (word, expected) in [
+            ("10.20.0.0/16", "10.20.0.0/16"),
+            ("10.20.3.4", "10.20.3.4/32"),
+            ("::ffff:10.20.0.0/112", "10.20.0.0/16"),
+            ("::ffff:10.20.3.4", "10.20.3.4/32"),
+            ("::ffff:10.20.0.0/64", "::ffff:10.20.0.0/64"),
+            ("2001:db8::/32", "2001:db8::/32"),
+        ] {
+            assert!(matches!(word.parse(), Ok(Network::Net(net)) if net == expected.parse().unwrap()), "{word}");
+        }
+        for bad in ["", "host", "10.20.0.0/33", "10.20/16", "fe80::1%eth0", "10.20.0.0/16 "] {
+            assert!(bad.parse::<Network>().is_err(), "{bad:?}");
         }
     }
 }

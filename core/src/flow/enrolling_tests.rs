@@ -19,7 +19,7 @@ use crate::{
 };
 
 const RIGHT: &str = "correct horse";
-const BYPASS: &str = "0123-4567-89ab-cdef";
+const BYPASS: &str = "0123-4567-89ab-cdef-ghjk-mnpq";
 /// RFC 4226 appendix D: the codes of steps 4 and 5 of the new authenticator.
 const CODE: &str = "338314";
 const NEXT_CODE: &str = "254676";
@@ -128,6 +128,7 @@ impl Login<'_> {
             groups: vec![],
             from: vec![],
             methods: vec![Method::new(&[Password, Totp]).unwrap()],
+            from_session: None,
             account: AccountMode::Auto,
             recovery: true,
             enroll: Some(self.enroll),

@@ -99,6 +99,7 @@ mod tests {
             groups: vec![],
             from: vec![],
             methods: methods(&[&[Password, Totp]]),
+            from_session: None,
             account: AccountMode::Auto,
             recovery: true,
             enroll,

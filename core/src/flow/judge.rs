@@ -278,7 +278,12 @@ impl Answered {
         let caller = self.caller();
         let previous = next.throttle.last_success().map(|(at, source)| (at, source.clone()));
         let is_new_source = previous.is_some() && !next.throttle.knows(&caller.source);
-        next.throttle.succeeded(&caller, now);
+        // A session that vouches is no answer: it must not wipe out the failures of whoever guesses inside it.
+        let is_answered = !proof.factors.clone().without(Factor::Session).is_empty();
+        if is_answered {
+            next.throttle.succeeded(&caller, now);
+        }
+        let failures = if is_answered { std::mem::take(&mut next.failures) } else { <_>::default() };
         let stand_in = proof.spent.and_then(|spent| spent.use_up(next, holder, (&caller.source, now)));
         Receipt {
             flow: self.id,
@@ -291,7 +296,7 @@ impl Answered {
             rule: self.rule.name,
             session: self.rule.session,
             previous,
-            failures: std::mem::take(&mut next.failures),
+            failures,
             is_new_source,
             stand_in,
             enrolment: proof.enrolment,
@@ -318,6 +323,10 @@ impl Answered {
             if enrols || stand_in.is_some() { holder.has.clone().with(Factor::Totp) } else { holder.has.clone() };
         let method = choose(&self.rule.methods, &within_reach, &self.proved).ok_or(Denial::NotEnrolled)?;
         let mut factors = self.proved.clone();
+        if !method.factors().contains(Factor::Session) {
+            // Nothing rested on it: the whole method was proved.
+            factors = factors.without(Factor::Session);
+        }
         if method.factors().contains(Factor::Password) && !factors.contains(Factor::Password) {
             if password != HashOutcome::Matched {
                 return Err(Denial::WrongPassword);
@@ -361,10 +370,11 @@ impl Answered {
             }
     }
 
-    /// Everything else of the method must be proved, and there must be something else.
+    /// Everything else of the method must be proved, and something else by the user: a session that vouches is no proof that would admit
+    /// to a new authenticator.
     fn may_enrol(&self, method: &Method, factors: &Factors, holder: &Holder) -> Result<(), Denial> {
         let others = method.factors().clone().without(Factor::Totp);
-        if others.is_empty() || !others.iter().all(|factor| factors.contains(factor)) {
+        if others.clone().without(Factor::Session).is_empty() || !others.iter().all(|factor| factors.contains(factor)) {
             return Err(Denial::NotEnrolled);
         }
         if self.has_echo() {

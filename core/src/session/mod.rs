@@ -7,8 +7,11 @@ mod id;
 mod limits;
 mod opening;
 mod registry;
+mod renewal;
 #[cfg(test)]
 mod tests;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,8 +21,12 @@ pub use id::{BadId, SessionId};
 pub use limits::{Deadlines, deadlines};
 pub use opening::{Class, Opening};
 pub use registry::{Birth, NotEnded, NotExtended, NotOpened, Registry};
+pub use renewal::{NotRenewed, Renewal};
 
-use crate::time::{BootTime, Now};
+use crate::{
+    factor::Factor,
+    time::{BootTime, Now},
+};
 
 /// The process whose end is a logout. A pid alone may be another's tomorrow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -93,6 +100,9 @@ pub struct Session {
     pub opened: Now,
     /// When its user last authenticated.
     pub authenticated: Now,
+    /// What was proved by its user, and when last: a password must not make an old code look fresh, nor forget a new one.
+    #[serde(default)]
+    pub proved: BTreeMap<Factor, BootTime>,
     /// When it was last seen active.
     pub last_active: Now,
     /// When its processes were last looked at.

@@ -66,6 +66,7 @@ fn answered() -> Answered {
         groups: vec![],
         from: vec![],
         methods: vec![Method::new(&[Factor::Totp]).unwrap()],
+        from_session: None,
         account: AccountMode::Auto,
         recovery: true,
         enroll: None,

@@ -1,5 +1,6 @@
 //! A door with authflow alone at it: the PAM service `door`, knocked at by `pamtester`, which does what any application does in one
 //! process. For what does not need an sshd.
+#![allow(dead_code, reason = "each test takes what it needs")]
 
 use authflow_tests::{Machine, Plan};
 

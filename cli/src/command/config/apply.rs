@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use authflow_host::config;
 use serde::Serialize;
 
+use super::warnings;
 use crate::{
     context::Context,
     error::Error,
@@ -32,8 +33,8 @@ impl Apply {
         let text = std::fs::read_to_string(&self.file).map_err(|error| Error::failed(&name, &error))?;
         let checked =
             config::check(&context.paths, context.trust(), &name, text.clone()).map_err(|error| failed(&error))?;
-        for warning in checked.warnings() {
-            note(&format!("warning: {}", clean(&warning.to_string())));
+        for warning in warnings::of(context, &checked) {
+            note(&format!("warning: {}", clean(&warning)));
         }
         let changed = config::apply(&context.paths, context.trust(), &name, text).map_err(|error| failed(&error))?;
         let applied = Applied { changed, file: context.paths.config().display().to_string() };

@@ -6,6 +6,7 @@ use authflow_core::config::Config;
 use authflow_host::config::{self, Unusable};
 use serde::Serialize;
 
+use super::warnings;
 use crate::{
     context::Context,
     error::Error,
@@ -40,11 +41,7 @@ impl Check {
             None => config::read_live(&context.paths, context.trust()).and_then(|files| Ok(files.parse()?)),
         };
         let report = match checked {
-            Ok(config) => Report {
-                ok: true,
-                warnings: config.warnings().iter().map(ToString::to_string).collect(),
-                ..Report::default()
-            },
+            Ok(config) => Report { ok: true, warnings: warnings::of(context, &config), ..Report::default() },
             Err(unusable) => Report { errors: vec![defect(unusable)], ..Report::default() },
         };
         context.output.either(&report, || text(&report, context.output))?;

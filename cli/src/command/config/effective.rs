@@ -6,7 +6,7 @@ use authflow_core::{
     config::{Config, Source, Text},
     enrolment::Enroll,
     policy::Limits,
-    rule::{AccountMode, Network, Rule, SessionPolicy},
+    rule::{AccountMode, FromSession, Network, Rule, SessionPolicy},
 };
 use serde::{Serialize, Serializer};
 
@@ -152,6 +152,10 @@ fn rule_values(rule: &Rule, config: &Config) -> Vec<(&'static str, Value)> {
         }
     }
     values.push(("methods", Value::Lists(methods.collect())));
+    if let Some(FromSession { proved, within }) = &rule.from_session {
+        values.push(("from_session.proved", Value::List(proved.iter().map(|factor| factor.to_string()).collect())));
+        values.push(("from_session.within", Value::Duration(*within)));
+    }
     match rule.account {
         AccountMode::Auto => {}
         AccountMode::Enforce => values.push(("account", Value::Text("enforce".to_owned()))),

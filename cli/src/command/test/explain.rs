@@ -1,0 +1,150 @@
+//! What a login would come to, from the configuration, the account and, for root, the records. Changes nothing.
+
+use authflow_core::{
+    account::Authenticators,
+    config::Config,
+    factor::{Factor, Factors},
+    flow::{Prompt, asked, choose, is_left_to_the_stack},
+    rule::{Method, Request, Rule},
+    stand_in::RecoverySet,
+    state::State,
+    throttle::{Caller, Gate},
+    time::Clock,
+};
+use authflow_host::{
+    accounts::{self, Account},
+    clock::SystemClock,
+    desk::{Desk, DeskError},
+    records::Records,
+    shadow,
+};
+
+use super::{
+    Case,
+    report::{MethodEntry, Outcome, Report, RuleEntry, Session},
+};
+use crate::{context::Context, error::Error};
+
+/// Tells what the login would come to.
+pub(super) fn explain(context: &Context, config: &Config, case: &Case) -> Result<(), Error> {
+    let account = accounts::by_name(&case.user).map_err(|error| Error::failed("the user data base", &error))?;
+    let report = report(context, config, case, account.as_ref())?;
+    context.output.either(&report, || report.text(context.output))?;
+    match (report.outcome, account) {
+        (Outcome::Denied, None) => Err(Error::NoUser(case.user.clone())),
+        (Outcome::Denied, Some(_)) => Err(Error::WouldBeDenied),
+        (Outcome::NotGoverned | Outcome::LeftToTheStack | Outcome::Asked, _) => Ok(()),
+    }
+}
+
+fn report(context: &Context, config: &Config, case: &Case, account: Option<&Account>) -> Result<Report, Error> {
+    let named = config.groups_named_for(&case.service);
+    let groups = account.map(|account| account.groups_among(named)).transpose();
+    let groups = groups.map_err(|error| Error::failed("the user data base", &error))?.unwrap_or_default();
+    let user = account.map_or(case.user.as_str(), |account| &account.name);
+    let request = Request { service: &case.service, user, groups: &groups, remote: case.remote };
+    let rules = config.rules.iter().map(|rule| RuleEntry::new(rule, rule.mismatch(&request))).collect();
+    let report = Report::new(case, rules);
+    let matched = config.rule_for(&request);
+    let Some(rule) = matched.or_else(|| config.stand_in_for(&case.service)) else { return Ok(report) };
+    if matched.is_some() && is_left_to_the_stack(&rule.methods, &case.proved) {
+        return Ok(Report { outcome: Outcome::LeftToTheStack, session: Some(Session::new(rule)), ..report });
+    }
+    let report = Report { prompts: prompts(&rule.methods, &case.proved), outcome: Outcome::Denied, ..report };
+    let Some(account) = account else { return Ok(report.denied("there is no such user")) };
+    let Some(rule) = matched else { return Ok(report.denied("no rule matches this login")) };
+    let report = Report { outcome: Outcome::Asked, session: Some(Session::new(rule)), ..report };
+    if context.is_root() {
+        with_records(context, (config, rule), case, (report, account))
+    } else {
+        let methods = rule.methods.iter().map(MethodEntry::unknown).collect();
+        Ok(Report { methods, ..report })
+    }
+}
+
+/// What the user's records add.
+fn with_records(
+    context: &Context,
+    (config, rule): (&Config, &Rule),
+    case: &Case,
+    (report, account): (Report, &Account),
+) -> Result<Report, Error> {
+    let records = Records::trusting(context.paths.clone(), context.trust());
+    let (keys, state) = (records.authenticators(&account.name)?.unwrap_or_default(), records.state(&account.name)?);
+    let own = Desk::new(config, records.clone(), &SystemClock).has(account)?;
+    let stand_ins = stand_ins(&keys, &state);
+    // A code that stands in is what a user without any other method has.
+    let has = match choose(&rule.methods, &own, &case.proved) {
+        None if rule.recovery && !stand_ins.is_empty() => own.clone().with(Factor::Totp),
+        Some(_) | None => own.clone(),
+    };
+    let chosen = choose(&rule.methods, &has, &case.proved);
+    let methods = rule.methods.iter().map(|method| MethodEntry::new(method, chosen, &has.union(&case.proved)));
+    let report = Report {
+        enrolled: Some(own.union(&stand_ins).iter().map(Factor::as_str).collect()),
+        methods: methods.collect(),
+        method: chosen.map(|method| method.factors().iter().map(Factor::as_str).collect()),
+        aal: chosen.map(|method| method.factors().union(&case.proved).aal()),
+        ..report
+    };
+    let reason = match (standing(config, case, (account, &records), state)?, chosen) {
+        (Some(reason), _) => Some(reason),
+        (None, None) => Some("the user has no authenticators for any method of the rule".to_owned()),
+        (None, Some(method)) => unasked(method, rule, case),
+    };
+    Ok(match reason {
+        Some(reason) => report.denied(&reason),
+        None => report,
+    })
+}
+
+/// The codes of the user's that would stand in for `totp`.
+fn stand_ins(keys: &Authenticators, state: &State) -> Factors {
+    let now = SystemClock.now().wall;
+    let is_left = |set: &RecoverySet| set.codes.iter().any(|code| !state.spent_codes.contains(code));
+    let recovery = keys.recovery.as_ref().is_some_and(is_left).then_some(Factor::Recovery);
+    let bypass = state.bypass.as_ref().is_some_and(|bypass| bypass.is_good(now)).then_some(Factor::Bypass);
+    recovery.into_iter().chain(bypass).collect()
+}
+
+/// What keeps the user out whatever is answered.
+fn standing(
+    config: &Config,
+    case: &Case,
+    (account, records): (&Account, &Records),
+    mut state: State,
+) -> Result<Option<String>, Error> {
+    if records.is_disabled(&account.name)? {
+        return Ok(Some("the user is disabled (authflow user enable)".to_owned()));
+    }
+    let now = SystemClock.now().wall;
+    let entry = shadow::by_name(&account.name).map_err(|error| Error::failed("the shadow data base", &error))?;
+    if entry.is_some_and(|entry| entry.is_expired(now)) {
+        return Ok(Some("the account has expired (chage -E)".to_owned()));
+    }
+    let caller = Caller { source: case.remote.into(), is_root: account.uid == 0 };
+    Ok(match state.throttle.gate(&config.throttle, &caller, now) {
+        Gate::Open => None,
+        Gate::Wait(until) => Some(format!("locked for this source until {until} (authflow user unlock)")),
+        Gate::Stopped => Some("stopped for unknown sources after too many failures (authflow user unlock)".to_owned()),
+    })
+}
+
+/// A factor of the method that the prompts do not ask for: they are those of another method, which comes first.
+fn unasked(method: &Method, rule: &Rule, case: &Case) -> Option<String> {
+    let proved = asked(&rule.methods, &case.proved).union(&case.proved);
+    let missing = method.factors().iter().find(|factor| !proved.contains(*factor))?;
+    Some(format!("the user's method needs {missing}, which the rule's first method does not ask for"))
+}
+
+fn prompts(methods: &[Method], proved: &Factors) -> Vec<&'static str> {
+    let asked = asked(methods, proved);
+    let prompt = |factor, prompt: Prompt| asked.contains(factor).then(|| prompt.text());
+    [prompt(Factor::Password, Prompt::Password), prompt(Factor::Totp, Prompt::Code)].into_iter().flatten().collect()
+}
+
+impl From<DeskError> for Error {
+    fn from(error: DeskError) -> Self {
+        Self::failed("the flow cannot be judged", &error)
+    }
+}

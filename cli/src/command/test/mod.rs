@@ -1,0 +1,83 @@
+//! `authflow test USER --service S`: which rule a login would fall under, what it would be asked, and whether that could be enough.
+//! Nothing is run and nothing counts, unless `--run` says so.
+
+mod explain;
+mod report;
+mod run;
+
+use authflow_core::{
+    config::Config,
+    factor::{Factor, Factors},
+    rule::Remote,
+};
+
+use crate::{context::Context, error::Error};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Test {
+    /// Whose login
+    user: String,
+    /// The PAM service, as sshd, login, su or sudo
+    #[arg(long, value_name = "SERVICE")]
+    service: String,
+    /// The address that it comes from; without it this machine's own
+    #[arg(long, value_name = "ADDRESS")]
+    from: Option<String>,
+    /// What others have verified before us, as publickey (sshd) or password (`proved=password` on the PAM line)
+    #[arg(long, value_name = "FACTOR", value_delimiter = ',')]
+    proved: Vec<Factor>,
+    /// Run the flow at this terminal and tell the true reason. It counts as an attempt, and uses a code up
+    #[arg(long)]
+    run: bool,
+}
+
+/// A login that is thought of.
+#[derive(Debug)]
+struct Case {
+    user: String,
+    service: String,
+    remote: Remote,
+    proved: Factors,
+}
+
+impl Test {
+    pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
+        if context.is_image() {
+            return Err(Error::Usage("--root is about the files of an image, and nobody logs in to one".to_owned()));
+        }
+        let config = context.config()?;
+        let run = self.run;
+        let case = self.into_case(&config)?;
+        if run { run::run(context, &config, &case) } else { explain::explain(context, &config, &case) }
+    }
+
+    fn into_case(self, config: &Config) -> Result<Case, Error> {
+        let is_sshd = config.is_sshd(&self.service);
+        for factor in &self.proved {
+            match factor {
+                Factor::Password => {}
+                Factor::Publickey if is_sshd => {}
+                Factor::Publickey => {
+                    let why = format!("a key is proved to sshd alone, and {:?} is none of sshd_services", self.service);
+                    return Err(Error::Usage(why));
+                }
+                Factor::Totp
+                | Factor::Session
+                | Factor::Stack
+                | Factor::Certificate
+                | Factor::SecurityKey
+                | Factor::Recovery
+                | Factor::Bypass => {
+                    return Err(Error::Usage(format!("{factor}: expected publickey or password, which others verify")));
+                }
+            }
+        }
+        let remote = match self.from.as_deref() {
+            // sshd has no login without an address.
+            None if is_sshd => Remote::from_rhost(Some("127.0.0.1")),
+            from => Remote::from_rhost(from.filter(|from| *from != "local")),
+        };
+        let proved = self.proved.into_iter().collect();
+        Ok(Case { user: self.user, service: self.service, remote, proved })
+    }
+}

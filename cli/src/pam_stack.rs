@@ -1,0 +1,147 @@
+//! PAM stacks as libpam reads them: the lines of a service in their order, included files opened. Only read here, never written.
+
+use std::path::{Path, PathBuf};
+
+/// One line of a stack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    /// The file that it stands in.
+    pub file: PathBuf,
+    /// Counted from 1.
+    pub number: usize,
+    /// `auth`, `account`, `session` or `password`.
+    pub phase: String,
+    /// The module's file name, without its folder.
+    pub module: String,
+    /// What the module is told.
+    pub arguments: Vec<String>,
+}
+
+impl Line {
+    /// Whether the module is told exactly this.
+    pub(crate) fn says(&self, argument: &str) -> bool {
+        self.arguments.iter().any(|word| word == argument)
+    }
+}
+
+/// As deep as libpam follows includes.
+const DEEPEST: usize = 32;
+
+/// The lines of `service`, from the files in `folder`. A file that cannot be read has none.
+pub(crate) fn lines(folder: &Path, service: &str) -> Vec<Line> {
+    let mut lines = Vec::new();
+    read(&folder.join(service), None, DEEPEST, &mut lines);
+    lines
+}
+
+/// Adds the lines of `file`, those of `only` where it was included for one phase.
+fn read(file: &Path, only: Option<&str>, depth: usize, lines: &mut Vec<Line>) {
+    let (Some(depth), Ok(text)) = (depth.checked_sub(1), std::fs::read_to_string(file)) else { return };
+    let folder = file.parent().unwrap_or(Path::new("/"));
+    for (number, line) in logical_lines(&text) {
+        let words = words(&line);
+        let mut words = words.iter().map(String::as_str);
+        let Some(phase) = words.next() else { continue };
+        if phase == "@include" {
+            if let Some(name) = words.next() {
+                read(&folder.join(name), only, depth, lines);
+            }
+            continue;
+        }
+        // A dash in front only keeps libpam from logging that the module is missing.
+        let phase = phase.trim_start_matches('-').to_ascii_lowercase();
+        let (Some(control), Some(module)) = (words.next(), words.next()) else { continue };
+        if only.is_some_and(|only| only != phase) {
+            continue;
+        }
+        if matches!(control, "include" | "substack") {
+            read(&folder.join(module), Some(&phase), depth, lines);
+            continue;
+        }
+        let module = module.rsplit('/').next().unwrap_or(module).to_owned();
+        lines.push(Line {
+            file: file.to_owned(),
+            number,
+            phase,
+            module,
+            arguments: words.map(str::to_owned).collect(),
+        });
+    }
+}
+
+/// Lines with their numbers, comments gone and continued ones joined.
+fn logical_lines(text: &str) -> Vec<(usize, String)> {
+    let mut lines = Vec::new();
+    let mut begun: Option<(usize, String)> = None;
+    for (place, line) in text.lines().enumerate() {
+        let line = line.split('#').next().unwrap_or_default();
+        let (number, before) = begun.take().unwrap_or((place + 1, String::new()));
+        match line.trim_end().strip_suffix('\\') {
+            Some(front) => begun = Some((number, before + front + " ")),
+            None => lines.push((number, before + line)),
+        }
+    }
+    lines.extend(begun);
+    lines
+}
+
+/// The words of a line; what stands in brackets is one.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut rest = line.trim_start();
+    while !rest.is_empty() {
+        let end =
+            if rest.starts_with('[') { rest.find(']').map(|end| end + 1) } else { rest.find(char::is_whitespace) };
+        let (word, after) = rest.split_at(end.unwrap_or(rest.len()));
+        words.push(word.to_owned());
+        rest = after.trim_start();
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn includes_continued_lines_and_brackets_are_read_as_libpam_reads_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        write(
+            "sshd",
+            "# a comment\n@include common\n-SESSION [success=ok default=bad] \\\n /lib/security/pam_a.so x y # z\n\
+             session include more\nauth broken\n",
+        );
+        write("common", "auth required pam_b.so\n");
+        write("more", "auth required pam_c.so\nsession optional pam_d.so user_readenv=1\nsession include more\n");
+        let lines = lines(folder.path(), "sshd");
+        let shown: Vec<_> = lines
+            .iter()
+            .take(3)
+            .map(|line| {
+                format!(
+                    "{}:{} {} {} {:?}",
+                    line.file.file_name().unwrap().display(),
+                    line.number,
+                    line.phase,
+                    line.module,
+                    line.arguments
+                )
+            })
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "common:1 auth pam_b.so []",
+                "sshd:3 session pam_a.so [\"x\", \"y\"]",
+                "more:2 session pam_d.so [\"user_readenv=1\"]"
+            ]
+        );
+        assert!(lines.len() < DEEPEST + 3, "a file that includes itself has an end");
+    }
+
+    #[test]
+    fn a_service_without_a_file_has_no_lines() {
+        assert_eq!(lines(Path::new("/nonexistent"), "sshd"), []);
+    }
+}

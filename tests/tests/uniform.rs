@@ -1,0 +1,106 @@
+//! Whoever may not log in sees the same questions and words, and costs the same work, whatever the reason: one Argon2 computation, one
+//! lock, one durable write. Counted by strace at a real PAM application; the times are reported, not asserted.
+
+mod door;
+
+use std::collections::BTreeMap;
+
+use authflow_tests::Machine;
+
+/// Everything in the log is at that level, so only work and words could tell.
+const RULES: &str = r#"
+[password]
+source = ["authflow"]
+[throttle]
+attempts = 3
+[[rule]]
+name = "door"
+service = ["door"]
+methods = [["password", "totp"]]
+"#;
+
+/// How often each kind is tried.
+const ROUNDS: usize = 3;
+
+/// One attempt as strace and its client saw it.
+struct Attempt {
+    /// What was shown, without the user's name.
+    words: String,
+    /// Argon2's mapping, locks, writes and syncs.
+    work: BTreeMap<&'static str, usize>,
+    /// Seconds from the configuration to the delay after a failure.
+    seconds: f64,
+}
+
+#[test]
+fn every_refusal_looks_alike_and_costs_the_same_work() {
+    let Some(plan) = door::plan(RULES) else { return };
+    let machine = plan.user("bare").user("locked").without_daemon().start();
+    let mut phone = machine.enroll("alice");
+    let _ = machine.enroll("locked");
+    for user in ["alice", "bare", "locked", "nobody-at-all"] {
+        // The first attempt lays the state out; and after three the one of `locked` is.
+        (0..if user == "locked" { 3 } else { 1 }).for_each(|_| drop(attempt(&machine, user, "wrong", "000000")));
+    }
+    let unlock = || machine.run(["authflow", "user", "unlock", "alice"]).success();
+    let _ = unlock();
+    let password = machine.password();
+    let wrong_code = phone.wrong_code();
+    let kinds: [(&str, &str, &str, &str); 5] = [
+        ("unknown user", "nobody-at-all", password, "000000"),
+        ("no record", "bare", password, "000000"),
+        ("locked", "locked", password, "000000"),
+        ("wrong password", "alice", "wrong", &phone.code()),
+        ("wrong code", "alice", password, &wrong_code),
+    ];
+    let mut seen: Vec<(&str, Vec<Attempt>)> = kinds.iter().map(|(kind, ..)| (*kind, Vec::new())).collect();
+    for _ in 0..ROUNDS {
+        for ((_, user, password, code), (_, attempts)) in kinds.iter().zip(&mut seen) {
+            attempts.push(attempt(&machine, user, password, code));
+            // Two kinds are about one user, who shall not be locked by that.
+            let _ = unlock();
+        }
+    }
+    let (_, first) = &seen[0];
+    for (kind, attempts) in &seen {
+        let mut times: Vec<f64> = attempts.iter().map(|attempt| attempt.seconds * 1e3).collect();
+        times.sort_by(f64::total_cmp);
+        println!("{kind:<15} {:6.1} to {:6.1} ms, median {:6.1} ms", times[0], times[ROUNDS - 1], times[ROUNDS / 2]);
+        for attempt in attempts {
+            assert_eq!(attempt.words, first[0].words, "{kind}");
+            assert_eq!(attempt.work, first[0].work, "{kind}");
+        }
+    }
+    for (what, count) in [("argon2", 1), ("flock", 1), ("fdatasync", 1)] {
+        assert_eq!(first[0].work.get(what), Some(&count), "{what}: {:?}", first[0].work);
+    }
+}
+
+fn attempt(machine: &Machine, user: &str, password: &str, code: &str) -> Attempt {
+    let traced = "mmap,flock,fdatasync,fsync,pwrite64,openat,?select,pselect6";
+    let mut client =
+        machine.person(["strace", "-ttt", "-o", "/tmp/trace", "-e", traced, "pamtester", "door", user, "authenticate"]);
+    let status = client.answer_all(&[("Password: ", password), ("Verification code: ", code)]);
+    assert!(!status.success(), "{}", client.screen());
+    let trace = machine.read("/tmp/trace");
+    let mut work = BTreeMap::new();
+    for line in trace.lines().filter(|line| line.contains("LOCK_EX") || !line.contains("flock(")) {
+        // Argon2 at the default cost works in 19 MiB, mapped as ten huge pages.
+        let what = if line.contains("mmap(NULL, 20971520,") {
+            "argon2"
+        } else if let Some(call) =
+            ["flock", "fdatasync", "fsync", "pwrite64"].into_iter().find(|call| line.contains(&format!(" {call}(")))
+        {
+            call
+        } else {
+            continue;
+        };
+        *work.entry(what).or_insert(0) += 1;
+    }
+    let time = |word: &str| {
+        let line = trace.lines().find(|line| line.contains(word)).unwrap_or_else(|| panic!("no {word} in {trace}"));
+        line.split(' ').next().and_then(|stamp| stamp.parse::<f64>().ok()).expect("a stamp")
+    };
+    let seconds = time("select") - time("authflow.toml");
+    Attempt { words: client.screen().replace(user, "USER"), work, seconds }
+}
