@@ -245,6 +245,17 @@ fn a_grace_lets_in_by_the_password_and_says_for_how_long() {
 }
 
 #[test]
+fn a_grace_holds_for_what_shows_no_questions() {
+    let Some(machine) = machine("bob") else { return };
+    machine.restart_sshd("KbdInteractiveAuthentication no\nPasswordAuthentication yes");
+    let mut bob = machine.ssh("bob", &[]);
+    bob.expect("password: ");
+    bob.type_line(machine.password());
+    bob.expect("$ ");
+    machine.logged(&["granted", "user=bob", "factors=password ", "enrolment=put-off"]);
+}
+
+#[test]
 fn a_grace_can_be_taken_up_at_any_time() {
     let Some(machine) = machine("bob") else { return };
     let mut bob = machine.answer("bob", machine.password(), "");

@@ -226,7 +226,7 @@ impl New {
 
 impl Answered {
     /// Whether enrolling can be put off at this login, which counts as one.
-    fn leave(&self, state: &mut State, now: WallTime) -> Leave {
+    pub(super) fn leave(&self, state: &mut State, now: WallTime) -> Leave {
         match self.rule.enroll {
             None | Some(Enroll::Required | Enroll::Ticket) => Leave::None,
             Some(Enroll::Optional) => Leave::Always,

@@ -269,23 +269,45 @@ fn a_ticket_is_used_up_when_it_is_given() {
 }
 
 #[test]
-fn without_a_screen_and_with_a_managed_record_nothing_is_enrolled() {
+fn where_nothing_can_be_enrolled_only_the_rules_own_leave_lets_in() {
     for enroll in MODES {
         for (enrollable, denial) in [(Enrollable::NoScreen, Denial::NoScreen), (Enrollable::Managed, Denial::Managed)] {
             let mut state = state_for(enroll);
             let before = Holder { enrollable, ..alice() };
-            assert_eq!(Login { before, ..login(enroll, &[]) }.run(&mut state).denial(), denial);
+            match (Login { before, ..login(enroll, &[]) }).run(&mut state) {
+                End::Granted(receipt, None) => {
+                    assert!(enroll.can_be_put_off());
+                    assert_eq!((receipt.factors().aal(), receipt.enrolment()), (1, Enrolment::PutOff));
+                }
+                end => assert!(!enroll.can_be_put_off() && end.denial() == denial),
+            }
             assert_eq!(state.bypass.is_some(), enroll == Enroll::Ticket, "a ticket is not wasted on it");
         }
     }
 }
 
 #[test]
-fn who_answers_every_question_alike_is_no_person() {
+fn a_grace_ends_where_there_is_no_screen_too() {
+    let mut state = State::default();
+    let at = |time| {
+        let before = Holder { enrollable: Enrollable::NoScreen, ..alice() };
+        Login { at: time, before, ..login(Enroll::Grace(WEEK), &[]) }
+    };
+    assert!(matches!(at(START).run(&mut state), End::Granted(..)));
+    assert_eq!(at(START.saturating_add(WEEK)).run(&mut state).denial(), Denial::NoScreen);
+}
+
+#[test]
+fn who_answers_every_question_alike_is_shown_nothing() {
     for enroll in MODES {
         let echo = Login { answers: [RIGHT, RIGHT], ..login(enroll, &[]) };
-        let denial = echo.run(&mut state_for(enroll)).denial();
-        assert!(matches!((enroll, denial), (Enroll::Ticket, Denial::NotEnrolled) | (_, Denial::NoCode)), "{denial}");
+        match echo.run(&mut state_for(enroll)) {
+            End::Granted(receipt, None) => assert_eq!(receipt.enrolment(), Enrolment::PutOff),
+            end => {
+                let denial = end.denial();
+                assert!(matches!((enroll, denial), (Enroll::Ticket, Denial::NotEnrolled) | (_, Denial::NoCode)));
+            }
+        }
         assert_eq!(login(enroll, &[RIGHT]).run(&mut state_for(enroll)).denial(), Denial::NoScreen);
     }
 }
@@ -356,7 +378,8 @@ proptest! {
                     prop_assert_eq!(receipt.factors().aal(), 2);
                 }
                 Enrolment::PutOff => {
-                    prop_assert!(enroll.can_be_put_off() && typed.contains(&"") && !is_disabled);
+                    prop_assert!(enroll.can_be_put_off());
+                    prop_assert!(code == RIGHT || (typed.contains(&"") && !is_disabled), "shown nothing, or put off by an answer");
                     prop_assert!(!is_enrolled && receipt.factors().aal() == 1);
                 }
                 Enrolment::NotAsked => {

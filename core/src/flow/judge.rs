@@ -6,7 +6,7 @@ use std::fmt;
 use super::{Answered, Enrolling, Enrolment, HashOutcome, Receipt, choose};
 use crate::{
     account::Authenticators,
-    enrolment::Enroll,
+    enrolment::{Enroll, Leave},
     factor::{Factor, Factors},
     news::{Event, Item},
     rule::Method,
@@ -256,12 +256,22 @@ impl Answered {
                 let receipt = self.grant((uid, proof), (holder, &mut next), now);
                 Finding::Verdict(Verdict::Granted(Box::new(receipt)))
             }
-            (Some(_), Ok(Reach::AllButTotp(factors, ticket))) => {
-                if let Some(ticket) = ticket {
-                    ticket.use_up(&mut next, holder, (&caller.source, now));
+            (Some(uid), Ok(Reach::AllButTotp(factors, ticket))) => match self.obstacle(holder) {
+                None => {
+                    if let Some(ticket) = ticket {
+                        ticket.use_up(&mut next, holder, (&caller.source, now));
+                    }
+                    Finding::Enrol(Box::new(Enrolling::begin(self, factors, (holder, &mut next), now)))
                 }
-                Finding::Enrol(Box::new(Enrolling::begin(self, factors, (holder, &mut next), now)))
-            }
+                // Lockers and the like have no screen: what can be put off is, or a grace would hold for some services only.
+                Some(obstacle) => Finding::Verdict(match self.leave(&mut next, now) {
+                    Leave::None => deny(obstacle, &mut next, (&caller, terms), now),
+                    Leave::For(_) | Leave::Always => {
+                        let proof = Proof { factors, spent: None, enrolment: Enrolment::PutOff };
+                        Verdict::Granted(Box::new(self.grant((uid, proof), (holder, &mut next), now)))
+                    }
+                }),
+            },
             (None, Ok(_)) => Finding::Verdict(deny(Denial::UnknownUser, &mut next, (&caller, terms), now)),
             (_, Err(denial)) => Finding::Verdict(deny(denial, &mut next, (&caller, terms), now)),
         };
@@ -335,7 +345,11 @@ impl Answered {
         }
         if enrols && method.factors().contains(Factor::Totp) {
             let ticket = stand_in.transpose()?;
-            return self.may_enrol(method, &factors, holder).map(|()| Reach::AllButTotp(factors, ticket));
+            return if may_enrol(method, &factors) {
+                Ok(Reach::AllButTotp(factors, ticket))
+            } else {
+                Err(Denial::NotEnrolled)
+            };
         }
         let mut spent = None;
         if method.factors().contains(Factor::Totp) {
@@ -370,17 +384,9 @@ impl Answered {
             }
     }
 
-    /// Everything else of the method must be proved, and something else by the user: a session that vouches is no proof that would admit
-    /// to a new authenticator.
-    fn may_enrol(&self, method: &Method, factors: &Factors, holder: &Holder) -> Result<(), Denial> {
-        let others = method.factors().clone().without(Factor::Totp);
-        if others.clone().without(Factor::Session).is_empty() || !others.iter().all(|factor| factors.contains(factor)) {
-            return Err(Denial::NotEnrolled);
-        }
-        if self.has_echo() {
-            return Err(Denial::NoCode);
-        }
-        holder.enrollable.pass()
+    /// Why nothing can be enrolled in this login, if so. sshd's `password` method shows no questions, and answers them all alike.
+    fn obstacle(&self, holder: &Holder) -> Option<Denial> {
+        if self.has_echo() { Some(Denial::NoCode) } else { holder.enrollable.pass().err() }
     }
 
     /// What stands in for a code of the authenticator, if what was typed is that. A recovery code that was used is told apart, for the log.
@@ -420,6 +426,14 @@ impl Answered {
         }
         Err(denial)
     }
+}
+
+/// Whether what was proved admits to enrolling: everything else of the method, and of that something by the user. A session that vouches is
+/// no proof that would admit to a new authenticator.
+fn may_enrol(method: &Method, factors: &Factors) -> bool {
+    let others = method.factors().clone().without(Factor::Totp);
+    let is_proved = others.iter().all(|factor| factors.contains(factor));
+    is_proved && !others.without(Factor::Session).is_empty()
 }
 
 /// Notes what a denial leaves behind.
