@@ -37,6 +37,7 @@ pub async fn open() -> String {
         limits: Limits::default(),
         authenticated_at: None,
         flow: None,
+        vouched_by: None,
     };
     let (connection, interface) = (connect().await, Some(MANAGER_INTERFACE));
     let reply = connection.call_method(Some(NAME), PATH, interface, "OpenSession", &opening::to_dict(&opening)).await;

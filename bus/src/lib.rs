@@ -6,6 +6,7 @@
 //!
 //! - [`opening`]: what `OpenSession` takes
 //! - [`session`]: what a session shows
+//! - [`vouch`]: what the caller's own session says for step-up
 //! - [`error`]: how a call fails
 //! - `proxy`: the interfaces for clients (feature `proxy`)
 #![forbid(unsafe_code)]
@@ -16,6 +17,7 @@ pub mod opening;
 #[cfg(feature = "proxy")]
 pub mod proxy;
 pub mod session;
+pub mod vouch;
 
 pub use error::Error;
 pub use session::SessionInfo;
@@ -34,6 +36,12 @@ pub const MANAGER_INTERFACE: &str = "org.authflow.sessiond1.Manager";
 
 /// A session's interface.
 pub const SESSION_INTERFACE: &str = "org.authflow.sessiond1.Session";
+
+/// The interface for those who cannot read the records themselves, on the manager's object.
+pub const FLOW_INTERFACE: &str = "org.authflow.sessiond1.Flow";
+
+/// The key in the options of `Begin` that asks for password and code in one field.
+pub const ONE_PROMPT: &str = "OnePrompt";
 
 /// The polkit action for other users' sessions.
 pub const MANAGE_ACTION: &str = "org.authflow.sessiond1.manage";

@@ -44,6 +44,7 @@ pub fn to_dict(opening: &Opening) -> HashMap<&'static str, Variant<'_>> {
     dict.extend(opening.remote_host.as_deref().map(|host| ("RemoteHost", host.into())));
     dict.extend(opening.authenticated_at.map(|at| ("AuthenticatedAt", at.as_micros().into())));
     dict.extend(opening.flow.as_deref().map(|flow| ("Flow", flow.into())));
+    dict.extend(opening.vouched_by.map(|id| ("VouchedBy", id.to_string().into())));
     dict
 }
 
@@ -68,6 +69,7 @@ pub fn from_dict(dict: &HashMap<String, OwnedVariant>) -> Result<Opening, BadDic
         limits: limits(&dict)?,
         authenticated_at: dict.optional("AuthenticatedAt")?.map(WallTime::from_micros),
         flow: dict.text("Flow")?,
+        vouched_by: dict.word("VouchedBy")?,
         user,
         uid,
     })
@@ -99,7 +101,10 @@ fn limits(dict: &Dict<'_>) -> Result<Limits, BadDict> {
 mod tests {
     use std::time::Duration;
 
-    use authflow_core::policy::{AtLimit, AtMax, WithoutTty};
+    use authflow_core::{
+        policy::{AtLimit, AtMax, WithoutTty},
+        session::SessionId,
+    };
 
     use super::*;
 
@@ -127,6 +132,7 @@ mod tests {
             },
             authenticated_at: Some(WallTime::from_micros(7)),
             flow: Some("f".into()),
+            vouched_by: Some(SessionId::new([7; 16])),
         }
     }
 

@@ -26,6 +26,9 @@ pub trait Manager {
     /// The object of a session; `"self"` is the caller's own.
     fn get_session(&self, id: &str) -> Result<OwnedObjectPath, Error>;
 
+    /// What the caller's own session can vouch for.
+    fn vouch(&self) -> Result<HashMap<String, OwnedVariant>, Error>;
+
     /// The object of the session that a process is in.
     #[zbus(name = "GetSessionByPIDFD")]
     fn get_session_by_pidfd(&self, process: zbus::Fd<'_>) -> Result<OwnedObjectPath, Error>;
@@ -71,6 +74,20 @@ pub trait Manager {
     /// Whether the daemon cannot keep what it is told.
     #[zbus(property(emits_changed_signal = "false"))]
     fn degraded(&self) -> zbus::Result<bool>;
+}
+
+/// One attempt of the caller's own user to prove itself, run by the daemon.
+#[zbus::proxy(
+    interface = "org.authflow.sessiond1.Flow",
+    default_service = "org.authflow.sessiond1",
+    default_path = "/org/authflow/sessiond1"
+)]
+pub trait Flow {
+    /// Begins a flow for a PAM service, or with `""` to renew the caller's session; tells its id and what to ask.
+    fn begin(&self, service: &str, options: HashMap<&str, zbus::Variant<'_>>) -> Result<(String, Vec<String>), Error>;
+
+    /// Gives all answers, each in a sealed memory file; returns when the flow is granted. Tells which session was renewed, if one was.
+    fn answer(&self, flow: &str, answers: Vec<zbus::Fd<'_>>) -> Result<String, Error>;
 }
 
 /// One session.

@@ -98,6 +98,7 @@ mod tests {
             groups: vec![],
             from: vec![],
             methods: methods.iter().map(|factors| Method::new(factors).unwrap()).collect(),
+            from_session: None,
             account: AccountMode::Auto,
             recovery: true,
             session: SessionPolicy::default(),

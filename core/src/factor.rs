@@ -135,6 +135,13 @@ impl Factors {
         self
     }
 
+    /// This set without `factor`.
+    #[must_use]
+    pub fn without(mut self, factor: Factor) -> Self {
+        self.0.remove(&factor);
+        self
+    }
+
     /// What is in either set.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
@@ -153,6 +160,12 @@ impl Factors {
         let know = self.iter().any(|factor| factor.kind() == Some(Kind::Know));
         let have = self.iter().any(|factor| factor.kind() == Some(Kind::Have));
         u8::from(know) + u8::from(have)
+    }
+
+    /// How many proofs it takes to make this set. What only says how another factor was proved is none.
+    #[must_use]
+    pub fn proofs(&self) -> usize {
+        self.iter().filter(|factor| factor.kind().is_some()).count()
     }
 }
 

@@ -7,6 +7,7 @@
 //! - [`time`]: the boot clock and the wall clock, as types
 //! - [`policy`]: what a rule grants: limits of a session, and what happens at them
 //! - [`session`]: sessions from opening to end
+//! - [`vouch`]: whether a session vouches for its owner in a flow
 #![forbid(unsafe_code)]
 
 pub mod account;
@@ -25,3 +26,4 @@ pub mod state;
 pub mod throttle;
 pub mod time;
 pub mod totp;
+pub mod vouch;

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     net::{IpAddr, Ipv6Addr},
+    time::Duration,
 };
 
 use ipnet::IpNet;
@@ -31,16 +32,13 @@ pub enum NoMethod {
     /// A word that says more about a factor, and is none by itself.
     #[error("{0} only says how another factor was proved: write that one")]
     Detail(Factor),
-    /// A factor that this version cannot verify yet.
-    #[error("the factor {0} is not supported by this version")]
-    Unsupported(Factor),
 }
 
 impl Method {
     /// A method of these factors.
     ///
     /// # Errors
-    /// No factors, one twice, a mere detail of one, `stack` beside others, or one that is not supported.
+    /// No factors, one twice, a mere detail of one, or `stack` beside others.
     pub fn new(factors: &[Factor]) -> Result<Self, NoMethod> {
         let mut set = Factors::none();
         for &factor in factors {
@@ -49,9 +47,6 @@ impl Method {
             }
             if factor.is_detail() {
                 return Err(NoMethod::Detail(factor));
-            }
-            if factor == Factor::Session {
-                return Err(NoMethod::Unsupported(factor));
             }
             set.insert(factor);
         }
@@ -172,6 +167,15 @@ pub struct SessionPolicy {
     pub when_unavailable: WhenUnavailable,
 }
 
+/// What the factor `session` asks of the session that the caller is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FromSession {
+    /// The factors that its owner must have proved there. Never empty.
+    pub proved: Factors,
+    /// How long ago at most.
+    pub within: Duration,
+}
+
 /// A named rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
@@ -187,6 +191,8 @@ pub struct Rule {
     pub from: Vec<Network>,
     /// What is enough, best first. Never empty.
     pub methods: Vec<Method>,
+    /// What the factor `session` asks. There where a method takes that factor, and only there.
+    pub from_session: Option<FromSession>,
     /// How the account phase treats logins without a flow.
     pub account: AccountMode,
     /// Whether recovery and bypass codes stand in for `totp`.
@@ -275,6 +281,7 @@ mod tests {
             groups: vec![],
             from: vec![],
             methods: vec![Method::new(&[Factor::Password]).unwrap()],
+            from_session: None,
             account: AccountMode::Auto,
             recovery: true,
             session: SessionPolicy::default(),
@@ -323,6 +330,5 @@ mod tests {
         assert_eq!(Method::new(&[Factor::Stack, Factor::Totp]), Err(NoMethod::StackInCompany));
         assert_eq!(Method::new(&[Factor::Totp, Factor::Totp]), Err(NoMethod::Twice(Factor::Totp)));
         assert_eq!(Method::new(&[Factor::SecurityKey]), Err(NoMethod::Detail(Factor::SecurityKey)));
-        assert_eq!(Method::new(&[Factor::Session]), Err(NoMethod::Unsupported(Factor::Session)));
     }
 }

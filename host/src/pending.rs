@@ -135,6 +135,7 @@ mod tests {
                 limits: Limits { idle: None, ..Limits::default() },
                 authenticated_at: None,
                 flow: None,
+                vouched_by: None,
             },
         }
     }

@@ -89,6 +89,12 @@ pub fn parent(pid: u32) -> io::Result<u32> {
     stat_field(pid, 4)
 }
 
+/// The real uid of this process: who started it, also where it is setuid.
+#[must_use]
+pub fn real_uid() -> u32 {
+    nix::unistd::getuid().as_raw()
+}
+
 /// The id of this boot; another one after each.
 ///
 /// # Errors

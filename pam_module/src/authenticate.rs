@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use authflow_core::{
+    factor::Factor,
     flow::{Denial, Manner, Receipt, Verdict, password_in},
     rule::Remote,
     time::{Clock, WallTime},
@@ -24,7 +25,9 @@ use crate::{
     login::{Login, Place},
     notes::{FlowNote, Notes},
     notice,
-    receipt::{Carried, Shelf},
+    receipt::{BadReceipt, Carried, Shelf},
+    step_up::{self, Voucher},
+    unprivileged,
 };
 
 /// What is asked of libpam for a failure. It spreads a delay by a quarter to both sides, so this stays at two seconds at most.
@@ -44,13 +47,18 @@ pub fn authenticate<H: Handle>(pam: &mut H, options: &Options, place: &Place) ->
 
 fn attempt<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<Answer, Error> {
     let Some(mut login) = Login::load(pam, options, place)?.if_governed() else { return Ok(Answer::NotOurs) };
+    if unprivileged::is_here(&login) {
+        return unprivileged::authenticate(&mut login, options);
+    }
     let user = login.pam.user()?;
     forget_older(&mut login, &user)?;
+    let voucher = step_up::voucher(&login, user.as_str(), options);
+    let from_session = voucher.iter().map(|_session| Factor::Session).collect();
     let attempt = Attempt {
         user: user.as_str(),
         service: &login.facts.service,
         remote: login.remote(),
-        proved: options.proved.union(&login.proved_by_sshd()),
+        proved: options.proved.union(&login.proved_by_sshd()).union(&from_session),
         manner: Manner { one_prompt: options.one_prompt },
     };
     let desk = Desk::new(&login.config, login.records(), &SystemClock);
@@ -69,7 +77,7 @@ fn attempt<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<A
             Err(denial.into())
         }
         Decision::Verdict(Verdict::Granted(receipt)) => {
-            grant(&mut login, &user, &receipt)?;
+            grant(&mut login, &user, &receipt, voucher)?;
             leave_password(&mut login, &receipt, given)?;
             Ok(Answer::Yes)
         }
@@ -98,25 +106,39 @@ fn forget_older<H: Handle>(login: &mut Login<'_, H>, user: &UserName) -> Result<
 }
 
 /// Notes the receipt for the account phase, if PAM still means the same user.
-fn grant<H: Handle>(login: &mut Login<'_, H>, user: &UserName, receipt: &Receipt) -> Result<(), Error> {
+fn grant<H: Handle>(
+    login: &mut Login<'_, H>,
+    user: &UserName,
+    receipt: &Receipt,
+    voucher: Option<Voucher>,
+) -> Result<(), Error> {
     let now = login.pam.user()?;
     if now != *user || !user.is_text() {
         return Err(Error::UserChanged { before: user.as_str().to_owned(), now: now.as_str().to_owned() });
     }
     let boot_id = process::boot_id().map_err(Error::Process)?;
-    let carried = Carried::new(receipt, &boot_id, SystemClock.now());
+    let mut carried = Carried::new(receipt, &boot_id, SystemClock.now());
+    if receipt.factors().contains(Factor::Session) {
+        // The user's groups, and with them the rule, may have changed since.
+        let voucher = voucher.filter(|voucher| voucher.rule == receipt.rule()).ok_or(BadReceipt::Voucher)?;
+        carried.vouched_by = Some(voucher.session);
+    }
     let line = Line::new("granted")
         .with("flow", receipt.flow())
         .with("user", receipt.user())
         .with("rhost", receipt.remote())
         .with("factors", receipt.factors())
-        .with("rule", receipt.rule());
+        .with("rule", receipt.rule())
+        .with_some("vouched-by", carried.vouched_by);
     login.pam.log(Priority::Info, &line);
     note(login, user, FlowNote::Granted(Box::new(carried)))
 }
 
 /// Notes afresh what this login has come to, for the later phases.
-fn note<H: Handle>(login: &mut Login<'_, H>, user: &UserName, flow: FlowNote) -> Result<(), Error> {
+///
+/// # Errors
+/// There is no memory for it.
+pub fn note<H: Handle>(login: &mut Login<'_, H>, user: &UserName, flow: FlowNote) -> Result<(), Error> {
     let config = Some(login.known_config());
     Ok(login.pam.keep(Notes { user: Some(user.as_str().to_owned()), flow, session: None, config })?)
 }

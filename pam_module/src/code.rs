@@ -3,7 +3,7 @@
 use authflow_host::desk::DeskError;
 use pam::constants::PamResultCode;
 
-use crate::{daemon::DaemonError, error::Error, phase::Phase};
+use crate::{daemon::DaemonError, error::Error, flow::FlowError, phase::Phase};
 
 /// What a phase answers when nothing is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,8 @@ const fn kind(error: &Error) -> Kind {
         | Error::NoRule
         | Error::NotProved { .. }
         | Error::Receipt(_)
+        | Error::NotOneself
+        | Error::Flow(FlowError::Denied | FlowError::Gone | FlowError::NotNow(_))
         | Error::Daemon(DaemonError::TooManySessions(_)) => Kind::Refused,
         Error::Disabled | Error::Expired => Kind::Ended,
         Error::Desk(DeskError::Account(_)) => Kind::Broken,
@@ -79,7 +81,8 @@ const fn kind(error: &Error) -> Kind {
         | Error::Process(_)
         | Error::Shadow(_)
         | Error::Folder(_)
-        | Error::Daemon(DaemonError::TimedOut(_) | DaemonError::Failed(_)) => Kind::Broken,
+        | Error::Daemon(DaemonError::TimedOut(_) | DaemonError::Failed(_))
+        | Error::Flow(FlowError::Daemon(_)) => Kind::Broken,
     }
 }
 
@@ -175,6 +178,17 @@ mod tests {
         )
     }
 
+    fn flows() -> Vec<FlowError> {
+        let mut flows = every!(FlowError:
+            FlowError::Denied => FlowError::Denied,
+            FlowError::Gone => FlowError::Gone,
+            FlowError::NotNow(_) => FlowError::NotNow(String::new()),
+            FlowError::Daemon(_) => FlowError::Daemon(DaemonError::Failed(String::new())),
+        );
+        flows.extend(daemons().into_iter().map(FlowError::Daemon));
+        flows
+    }
+
     fn errors() -> Vec<Error> {
         let mut errors = every!(Error:
             Error::Options(_) => Error::Options(BadOption::Unknown(String::new())),
@@ -196,11 +210,14 @@ mod tests {
             Error::Process(_) => Error::Process(io_error()),
             Error::Shadow(_) => Error::Shadow(io_error()),
             Error::Folder(_) => Error::Folder(FileError::Missing(PathBuf::new())),
+            Error::Flow(_) => Error::Flow(FlowError::Denied),
+            Error::NotOneself => Error::NotOneself,
         );
         errors.extend(records().into_iter().map(Error::Record));
         errors.extend(desks().into_iter().map(Error::Desk));
         errors.extend(denials().into_iter().map(Error::Denied));
         errors.extend(daemons().into_iter().map(Error::Daemon));
+        errors.extend(flows().into_iter().map(Error::Flow));
         errors
     }
 

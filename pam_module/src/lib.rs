@@ -8,9 +8,11 @@
 //! - [`phase`]: what the entry points have in common: read the line, run, log, answer
 //! - [`authenticate`], [`account`], [`session`]: the phases
 //! - [`login`]: a login as PAM describes it, and the configuration that it is judged by
+//! - [`step_up`]: whether the session that the caller is in vouches for its owner
 //! - [`guard`]: where enough must have been proved
 //! - [`notes`], [`receipt`]: what one phase leaves for the next, on the handle and across sshd's processes
 //! - [`tracking`], [`daemon`]: has the session tracked, by the daemon or until that is back
+//! - [`unprivileged`], [`flow`]: the phases in a process that is not root, by a flow that the daemon runs
 //! - [`conversation`]: every text that a user is shown
 //! - [`log`]: every line for the log
 //! - [`error`], [`code`]: why a phase refuses, and the PAM code for it
@@ -29,6 +31,7 @@ pub mod error;
 #[cfg(test)]
 mod fake;
 mod ffi;
+pub mod flow;
 pub mod guard;
 pub mod handle;
 pub mod log;
@@ -39,9 +42,11 @@ pub mod phase;
 pub mod receipt;
 pub mod session;
 pub mod ssh;
+pub mod step_up;
 #[cfg(test)]
 mod tests;
 pub mod tracking;
+pub mod unprivileged;
 
 use std::ffi::CStr;
 

@@ -11,10 +11,11 @@ use std::{
 };
 
 use authflow_core::{
-    factor::Factors,
+    factor::{Factor, Factors},
     flow::{RECEIPT_LIFE, Receipt},
     policy::{Limits, WhenUnavailable},
     rule::SessionPolicy,
+    session::SessionId,
     state::Failures,
     time::{BootTime, Now, WallTime},
 };
@@ -57,6 +58,8 @@ pub struct Carried {
     pub is_new_source: bool,
     /// What happens without the daemon.
     pub when_unavailable: WhenUnavailable,
+    /// The session that vouched for the user, where the flow rests on one.
+    pub vouched_by: Option<SessionId>,
     /// The limits that the rule grants.
     pub limits: Limits,
 }
@@ -97,6 +100,9 @@ pub enum BadReceipt {
         /// The uid in it.
         uid: u32,
     },
+    /// It rests on a session and names none, or names one for nothing.
+    #[error("the receipt does not name the session that it rests on")]
+    Voucher,
     /// The file holds something else.
     #[error("the receipt's file does not parse")]
     Syntax,
@@ -127,6 +133,7 @@ impl Carried {
             failures: failures(receipt.failures()),
             is_new_source: receipt.is_new_source(),
             when_unavailable: receipt.session().when_unavailable,
+            vouched_by: None,
             limits: receipt.session().limits.clone(),
         }
     }
@@ -149,6 +156,9 @@ impl Carried {
         }
         if expected.uid != Some(self.uid) {
             return Err(BadReceipt::Uid { user: self.user.clone(), uid: self.uid });
+        }
+        if self.factors.contains(Factor::Session) != self.vouched_by.is_some() {
+            return Err(BadReceipt::Voucher);
         }
         Ok(())
     }
@@ -268,6 +278,7 @@ mod tests {
             failures: Some((2, WallTime::from_micros(8), "local".into())),
             is_new_source: true,
             when_unavailable: WhenUnavailable::Deny,
+            vouched_by: None,
             limits: Limits { idle: None, ..Limits::default() },
         }
     }
@@ -347,6 +358,11 @@ mod tests {
         assert!(matches!(check(Expected { service: "login", ..expected(100) }), BadReceipt::Service(_)));
         assert!(matches!(check(Expected { uid: Some(1001), ..expected(100) }), BadReceipt::Uid { .. }));
         assert!(matches!(check(Expected { uid: None, ..expected(100) }), BadReceipt::Uid { .. }));
+        let vouched_for = Carried { factors: [Factor::Session].into_iter().collect(), ..carried() };
+        assert!(matches!(vouched_for.check(&expected(100)), Err(BadReceipt::Voucher)));
+        let vouched_by = Some(SessionId::new([1; 16]));
+        assert!(Carried { vouched_by, ..vouched_for }.check(&expected(100)).is_ok());
+        assert!(matches!(Carried { vouched_by, ..carried() }.check(&expected(100)), Err(BadReceipt::Voucher)));
     }
 
     proptest! {

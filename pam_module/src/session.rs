@@ -28,6 +28,7 @@ use crate::{
     notice::Notice,
     receipt::{Carried, Expected, Shelf},
     tracking::{self, Opened},
+    unprivileged,
 };
 
 /// Services that run inside a session, mostly as another user.
@@ -51,6 +52,9 @@ pub fn open<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<
     if notes.session.as_ref().is_some_and(|open| open.target == target) {
         // Our line stands in the stack twice, as happens with included files. It is one session.
         return Ok(Answer::Yes);
+    }
+    if unprivileged::is_here(&login) {
+        return unprivileged::open(&notes);
     }
     let receipt = take_receipt(&login, &mut notes)?;
     login.pam.keep(notes.clone())?;
@@ -110,7 +114,7 @@ fn find_receipt<H: Handle>(login: &Login<'_, H>, notes: &mut Notes) -> Result<Op
             notes.flow = FlowNote::Used;
             Some(*receipt)
         }
-        other @ (FlowNote::None | FlowNote::Denied | FlowNote::Granted(_) | FlowNote::Used) => {
+        other @ (FlowNote::None | FlowNote::Denied | FlowNote::Vouched | FlowNote::Granted(_) | FlowNote::Used) => {
             notes.flow = other;
             None
         }
@@ -213,6 +217,7 @@ fn opening<H: Handle>(
         limits: grant.policy.limits.clone(),
         authenticated_at: grant.receipt.as_ref().map(|receipt| receipt.granted_at),
         flow: grant.receipt.as_ref().map(|receipt| receipt.flow.clone()),
+        vouched_by: grant.receipt.as_ref().and_then(|receipt| receipt.vouched_by),
     }
 }
 

@@ -31,7 +31,7 @@ pub struct Opened {
 /// lets users in all the same.
 ///
 /// # Errors
-/// The daemon's policy refuses, or it is away and the rule says "deny".
+/// The daemon's policy refuses, or it is away and the rule says "deny" or a session vouched for the user.
 pub fn begin<H: Handle>(
     login: &mut Login<'_, H>,
     opening: &Opening,
@@ -41,6 +41,10 @@ pub fn begin<H: Handle>(
         Ok(id) => return Ok(Some(Opened { id, is_pending: false })),
         Err(error) => error,
     };
+    if opening.vouched_by.is_some() {
+        // Only the daemon knows whether the session that vouched still lives. Whoever tries again is asked in full.
+        return Err(error.into());
+    }
     let is_allowed = match (&error, when_unavailable) {
         (DaemonError::TooManySessions(_), _) | (_, WhenUnavailable::Deny) => console::is_root_there(login.pam),
         (DaemonError::TimedOut(_) | DaemonError::Failed(_), WhenUnavailable::Open) => true,
@@ -74,7 +78,8 @@ pub fn end<H: Handle>(login: &Login<'_, H>, id: &str) -> Result<(), Error> {
     if was_pending { Ok(()) } else { Ok(daemon(login).close(id)?) }
 }
 
-fn daemon<H>(login: &Login<'_, H>) -> Daemon {
+/// The daemon of this login's configuration.
+pub fn daemon<H>(login: &Login<'_, H>) -> Daemon {
     Daemon::new(login.config.bus_address.clone(), login.config.bus_timeout)
 }
 

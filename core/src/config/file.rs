@@ -10,9 +10,10 @@ use super::{
     value::{Bound, Count, Size, Span, Within, Word},
 };
 use crate::{
+    factor::Factor,
     password::Cost,
     policy::{ActivityKind, AtLimit, AtMax, Limits, WhenUnavailable, WithoutTty},
-    rule::{AccountMode, Method, Network, Rule, SessionPolicy},
+    rule::{AccountMode, FromSession, Method, Network, Rule, SessionPolicy},
     throttle::ThrottlePolicy,
 };
 
@@ -89,6 +90,7 @@ struct RuleTable {
     #[serde(default)]
     from: Vec<Word<Network>>,
     methods: Vec<Method>,
+    from_session: Option<Spanned<FromSession>>,
     account: Option<Word<AccountMode>>,
     recovery: Option<bool>,
     session: Option<Session>,
@@ -176,9 +178,26 @@ fn add_rules(config: &mut Config, source: Text<'_>, tables: Vec<Spanned<RuleTabl
         if rule.methods.is_empty() {
             return Err(wrong(format!("rule {:?}: methods is empty: expected lists of factors", rule.name)));
         }
+        check_from_session(rule).map_err(|(at, why)| {
+            let start = at.unwrap_or_else(|| table.span()).start;
+            ConfigError::at(source, start, format!("rule {:?}: {why}", rule.name))
+        })?;
         config.rules.push(table.into_inner().over(&config.session));
     }
     Ok(())
+}
+
+/// What the factor `session` asks for must be said where a method takes it, and nowhere else. The place of what is wrong, if it has
+/// one of its own, and why.
+fn check_from_session(rule: &RuleTable) -> Result<(), (Option<Range<usize>>, &'static str)> {
+    let takes_session = rule.methods.iter().any(|method| method.factors().contains(Factor::Session));
+    match &rule.from_session {
+        None if takes_session => {
+            Err((None, "a method takes \"session\": expected from_session = { proved = [\"totp\"], within = \"5m\" }"))
+        }
+        Some(unused) if !takes_session => Err((Some(unused.span()), "no method of the rule takes \"session\"")),
+        None | Some(_) => Ok(()),
+    }
 }
 
 impl RuleTable {
@@ -190,6 +209,7 @@ impl RuleTable {
             groups: self.group,
             from: self.from.into_iter().map(|word| word.0).collect(),
             methods: self.methods,
+            from_session: self.from_session.map(Spanned::into_inner),
             account: self.account.map(|word| word.0).unwrap_or_default(),
             recovery: self.recovery.unwrap_or(true),
             session: self.session.unwrap_or_default().over(defaults),

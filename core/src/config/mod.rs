@@ -226,6 +226,22 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_says_what_a_session_must_have_proved() {
+        let config = parse(
+            r#"
+            [[rule]]
+            name = "sudo"
+            service = ["sudo"]
+            methods = [["session"], ["password", "totp"]]
+            from_session = { proved = ["totp", "password"], within = "5m" }
+            "#,
+        )
+        .unwrap();
+        let from_session = config.rules[0].from_session.as_ref().unwrap();
+        assert_eq!((from_session.proved.to_string().as_str(), from_session.within.as_secs()), ("password+totp", 300));
+    }
+
+    #[test]
     fn drop_ins_append_rules_and_nothing_else() {
         let main = Text { name: "authflow.toml", text: "[[rule]]\nname='a'\nservice=['x']\nmethods=[['totp']]\n" };
         let more = Text { name: "50-b.toml", text: "[[rule]]\nname='b'\nservice=['x']\nmethods=[['password']]\n" };
@@ -269,7 +285,27 @@ mod tests {
             ),
             (
                 "[[rule]]\nname='a'\nservice=['x']\nmethods=[['session']]\n",
-                "authflow.toml:4:9: methods: the factor session is not",
+                "authflow.toml:1:1: rule \"a\": a method takes \"session\": expected from_session = {",
+            ),
+            (
+                "[[rule]]\nname='a'\nservice=['x']\nmethods=[['totp']]\nfrom_session={proved=['totp'],within='5m'}\n",
+                "authflow.toml:5:14: from_session: rule \"a\": no method of the rule takes \"session\"",
+            ),
+            (
+                "[[rule]]\nname='a'\nservice=['x']\nmethods=[['session']]\nfrom_session={proved=[],within='5m'}\n",
+                "authflow.toml:5:22: proved: a session that proved nothing",
+            ),
+            (
+                "[[rule]]\nname='a'\nservice=['x']\nmethods=[['session']]\nfrom_session={proved=['stack'],within='5m'}\n",
+                "authflow.toml:5:22: proved: stack is nothing that a session has proved",
+            ),
+            (
+                "[[rule]]\nname='a'\nservice=['x']\nmethods=[['session']]\nfrom_session={proved=['totp'],within='0s'}\n",
+                "authflow.toml:5:38: within: \"0s\" is zero",
+            ),
+            (
+                "[[rule]]\nname='a'\nservice=['x']\nmethods=[['session']]\nfrom_session={proved=['totp']}\n",
+                "authflow.toml:5:14: from_session: missing field `within`",
             ),
             (
                 "[[rule]]\nname='a'\nservice=['x']\nmethods=[['totp']]\nfrom=['host']\n",

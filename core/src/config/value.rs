@@ -7,9 +7,9 @@ use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Deserializer, de::Error};
 
 use crate::{
-    factor::Factor,
+    factor::{Factor, Factors},
     policy::{ActivityKind, AtLimit, AtMax, WhenUnavailable, WithoutTty, parse_size},
-    rule::{AccountMode, Method, Network},
+    rule::{AccountMode, FromSession, Method, Network},
 };
 
 /// Longer than any session; keeps sums of times far from overflow.
@@ -127,6 +127,49 @@ impl<'de, T: FromStr<Err: std::fmt::Display> + Supported> Deserialize<'de> for W
 impl<'de> Deserialize<'de> for Method {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::new(&Vec::<Factor>::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+const fn is_provable(factor: Factor) -> bool {
+    match factor {
+        Factor::Password | Factor::Totp | Factor::Publickey => true,
+        Factor::Session
+        | Factor::Stack
+        | Factor::Recovery
+        | Factor::Bypass
+        | Factor::Certificate
+        | Factor::SecurityKey => false,
+    }
+}
+
+/// Factors of which a session can say that its owner has proved them.
+struct Provable(Factors);
+
+impl<'de> Deserialize<'de> for Provable {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let factors = Vec::<Factor>::deserialize(deserializer)?;
+        if let Some(other) = factors.iter().find(|factor| !is_provable(**factor)) {
+            return Err(D::Error::custom(format!(
+                "{other} is nothing that a session has proved: expected password, totp or publickey"
+            )));
+        }
+        if factors.is_empty() {
+            return Err(D::Error::custom("a session that proved nothing vouches for nothing: expected factors"));
+        }
+        Ok(Self(factors.into_iter().collect()))
+    }
+}
+
+impl<'de> Deserialize<'de> for FromSession {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Raw {
+            proved: Provable,
+            within: Span,
+        }
+        let Raw { proved, within } = Raw::deserialize(deserializer)?;
+        Ok(Self { proved: proved.0, within: within.0 })
     }
 }
 

@@ -189,7 +189,12 @@ impl Answered {
             Ok((uid, proof)) => {
                 let previous = next.throttle.last_success().map(|(at, source)| (at, source.clone()));
                 let is_new_source = previous.is_some() && !next.throttle.knows(&caller.source);
-                next.throttle.succeeded(&caller, now);
+                // A session that vouches is no answer: it must not wipe out the failures of whoever guesses inside it.
+                let is_answered = !proof.factors.clone().without(Factor::Session).is_empty();
+                if is_answered {
+                    next.throttle.succeeded(&caller, now);
+                }
+                let failures = if is_answered { std::mem::take(&mut next.failures) } else { <_>::default() };
                 let stand_in = proof.spent.and_then(|spent| spent.use_up(&mut next, holder, (&caller.source, now)));
                 Verdict::Granted(Box::new(Receipt {
                     flow: self.id,
@@ -202,7 +207,7 @@ impl Answered {
                     rule: self.rule.name,
                     session: self.rule.session,
                     previous,
-                    failures: std::mem::take(&mut next.failures),
+                    failures,
                     is_new_source,
                     stand_in,
                 }))
@@ -249,6 +254,10 @@ impl Answered {
         let within_reach = if stand_in.is_some() { holder.has.clone().with(Factor::Totp) } else { holder.has.clone() };
         let method = choose(&self.rule.methods, &within_reach, &self.proved).ok_or(Denial::NotEnrolled)?;
         let mut factors = self.proved.clone();
+        if !method.factors().contains(Factor::Session) {
+            // Nothing rested on it: the whole method was proved.
+            factors = factors.without(Factor::Session);
+        }
         if method.factors().contains(Factor::Password) && !factors.contains(Factor::Password) {
             if password != HashOutcome::Matched {
                 return Err(Denial::WrongPassword);

@@ -25,7 +25,7 @@ const TERMS: Terms = Terms {
     skew: 1,
 };
 
-use Factor::{Password, Publickey, Totp};
+use Factor::{Password, Publickey, Session, Totp};
 
 fn rule(methods: &[&[Factor]]) -> Rule {
     Rule {
@@ -35,6 +35,7 @@ fn rule(methods: &[&[Factor]]) -> Rule {
         groups: vec![],
         from: vec![],
         methods: methods.iter().map(|factors| Method::new(factors).unwrap()).collect(),
+        from_session: None,
         account: AccountMode::Auto,
         recovery: true,
         session: SessionPolicy::default(),
@@ -108,7 +109,11 @@ impl Attempt<'_> {
     }
 
     fn denial(self) -> Denial {
-        self.run(&mut State::default()).unwrap_err()
+        self.denial_in(&mut State::default())
+    }
+
+    fn denial_in(self, state: &mut State) -> Denial {
+        self.run(state).unwrap_err()
     }
 }
 
@@ -206,6 +211,47 @@ fn a_password_proved_by_another_module_is_not_asked_again() {
     let proved = Factors::none().with(Password);
     let receipt = Attempt { proved, ..attempt(BOTH, &[CODES[4]]) }.run(&mut State::default()).unwrap();
     assert_eq!(receipt.factors().aal(), 2);
+}
+
+const STEP_UP: &[&[Factor]] = &[&[Session], &[Password, Totp]];
+
+fn vouched_for<'a>(methods: &[&[Factor]], answers: &'a [&'a str]) -> Attempt<'a> {
+    Attempt { proved: Factors::none().with(Session), ..attempt(methods, answers) }
+}
+
+#[test]
+fn who_is_vouched_for_is_asked_for_what_is_missing_and_nobody_else_is_spared() {
+    let receipt = vouched_for(STEP_UP, &[]).run(&mut State::default()).unwrap();
+    assert_eq!((receipt.factors().to_string().as_str(), receipt.factors().aal()), ("session", 0));
+    let and_password = vouched_for(&[&[Session, Password], &[Password, Totp]], &[RIGHT]);
+    assert_eq!(and_password.run(&mut State::default()).unwrap().factors().to_string(), "password+session");
+    assert_eq!(vouched_for(&[&[Session, Totp]], &["000000"]).denial(), Denial::WrongCode);
+    let in_full = attempt(STEP_UP, &[RIGHT, CODES[4]]).run(&mut State::default()).unwrap();
+    assert_eq!(in_full.factors().to_string(), "password+totp");
+    assert_eq!(attempt(STEP_UP, &["", ""]).denial(), Denial::WrongPassword);
+}
+
+#[test]
+fn a_method_that_takes_no_session_is_proved_without_one() {
+    let receipt = vouched_for(&[&[Password, Totp], &[Session]], &[RIGHT, CODES[4]]).run(&mut State::default());
+    assert_eq!(receipt.unwrap().factors().to_string(), "password+totp");
+}
+
+#[test]
+fn a_session_that_vouches_wipes_out_no_failures() {
+    let mut state = State::default();
+    for _ in 0..4 {
+        attempt(BOTH, &["wrong", CODES[4]]).run(&mut state).unwrap_err();
+        vouched_for(STEP_UP, &[]).run(&mut state).unwrap();
+    }
+    attempt(BOTH, &["wrong", CODES[4]]).run(&mut state).unwrap_err();
+    assert!(matches!(attempt(BOTH, &[RIGHT, CODES[4]]).denial_in(&mut state), Denial::Locked(_)));
+}
+
+#[test]
+fn a_disabled_user_is_not_vouched_for() {
+    let disabled = Attempt { holder: Holder { standing: Standing::Disabled, ..alice() }, ..vouched_for(STEP_UP, &[]) };
+    assert_eq!(disabled.denial(), Denial::Disabled);
 }
 
 #[test]
@@ -316,7 +362,7 @@ fn a_rule_may_refuse_what_stands_in_for_a_code() {
 
 #[test]
 fn a_bypass_code_lets_in_once_until_its_end_even_who_has_no_authenticator() {
-    const BYPASS: &str = "0123-4567-89ab-cdef";
+    const BYPASS: &str = "0123-4567-89ab-cdef-ghjk-mnpq";
     let issued = |state: &mut State| {
         let (issued, until, reason) = (step(0), step(10), "phone lost".to_owned());
         state.bypass = Some(Bypass { code: digest(BYPASS), issued, until, reason });

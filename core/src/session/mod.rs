@@ -7,6 +7,7 @@ mod id;
 mod limits;
 mod opening;
 mod registry;
+mod renewal;
 #[cfg(test)]
 mod tests;
 
@@ -18,8 +19,12 @@ pub use id::{BadId, SessionId};
 pub use limits::{Deadlines, deadlines};
 pub use opening::{Class, Opening};
 pub use registry::{Birth, NotEnded, NotExtended, NotOpened, Registry};
+pub use renewal::{NotRenewed, Renewal};
 
-use crate::time::{BootTime, Now};
+use crate::{
+    factor::Factors,
+    time::{BootTime, Now},
+};
 
 /// The process whose end is a logout. A pid alone may be another's tomorrow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -93,6 +98,9 @@ pub struct Session {
     pub opened: Now,
     /// When its user last authenticated.
     pub authenticated: Now,
+    /// What was proved then: less than the opening says where it was renewed by another method.
+    #[serde(default)]
+    pub proved: Factors,
     /// When it was last seen active.
     pub last_active: Now,
     /// When its processes were last looked at.

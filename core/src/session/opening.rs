@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::SessionId;
 use crate::{
     factor::Factors,
     policy::{Limits, UnknownWord},
@@ -87,4 +88,7 @@ pub struct Opening {
     /// The flow's id, for the log.
     #[serde(default)]
     pub flow: Option<String>,
+    /// The session that vouched for its user, where the flow rests on one: it must still live, and be the one around this.
+    #[serde(default)]
+    pub vouched_by: Option<SessionId>,
 }

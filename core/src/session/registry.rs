@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Action, Basis, Class, Closing, EndReason, Ended, Leader, Manner, Opening, Seen, Session, SessionId, State, Step,
+    Action, Basis, Class, Closing, EndReason, Ended, Leader, Manner, NotRenewed, Opening, Renewal, Seen, Session,
+    SessionId, State, Step,
     limits::{deadlines, next_look},
 };
 use crate::{
@@ -44,6 +45,9 @@ pub enum NotOpened {
     /// There is one of that id.
     #[error("the id is taken")]
     IdTaken,
+    /// The session that vouched for its user is over, or is not the one around it.
+    #[error("the session that vouched for the user is not the one around it, or is at its end")]
+    NotVouched,
 }
 
 /// Why an idle deadline is not pushed.
@@ -125,6 +129,9 @@ impl Registry {
         }
         if self.led_by(birth.leader).is_some() {
             return Err(NotOpened::LeaderTaken);
+        }
+        if birth.opening.vouched_by.is_some() && !self.is_vouched_for(&birth) {
+            return Err(NotOpened::NotVouched);
         }
         let mut actions = self.make_room(&birth.opening, now)?;
         let id = birth.id;
@@ -210,6 +217,16 @@ impl Registry {
         }
         session.last_active = now;
         session.warned_of = None;
+        self.reschedule(id);
+        Ok(vec![Action::Persist(id)])
+    }
+
+    /// Restarts both limits of a session whose owner has authenticated again inside it.
+    ///
+    /// # Errors
+    /// There is no such session, it is at its end, or the authentication is not one that renews it.
+    pub fn renew(&mut self, id: SessionId, renewal: &Renewal) -> Result<Vec<Action>, NotRenewed> {
+        renewal.apply(self.sessions.get_mut(&id).ok_or(NotRenewed::NoSuchSession)?)?;
         self.reschedule(id);
         Ok(vec![Action::Persist(id)])
     }
@@ -328,6 +345,13 @@ impl Registry {
         self.sessions.values().filter(|session| session.parent == Some(id)).map(|session| session.id).collect()
     }
 
+    /// Whether the session that vouched is the one around the new one, its owner's, and lives.
+    fn is_vouched_for(&self, birth: &Birth) -> bool {
+        let around = birth.parent.filter(|parent| birth.opening.vouched_by == Some(*parent));
+        let around = around.and_then(|parent| self.sessions.get(&parent));
+        around.is_some_and(|around| around.state == State::Active && around.opening.uid == birth.opening.uid)
+    }
+
     /// Makes room for a login of that user, or says that there is none.
     fn make_room(&mut self, opening: &Opening, now: Now) -> Result<Vec<Action>, NotOpened> {
         let Some(most) = opening.limits.max_sessions else { return Ok(Vec::new()) };
@@ -396,6 +420,7 @@ fn born(birth: Birth, now: Now) -> Session {
         boot_id: birth.boot_id,
         opened,
         authenticated: authenticated(&birth.opening, opened),
+        proved: birth.opening.factors.clone(),
         last_active: opened,
         looked: opened.boot,
         basis: Basis::default(),

@@ -1,12 +1,14 @@
 //! The life of a session, first as people would tell it, then under every order of events.
 
+mod step_up;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    factor::Factors,
+    factor::{Factor, Factors},
     policy::{AtMax, Limits, WithoutTty},
     time::WallTime,
 };
@@ -55,6 +57,7 @@ fn birth(n: u8) -> Birth {
             limits: limits(),
             authenticated_at: None,
             flow: None,
+            vouched_by: None,
         },
         leader: Leader { pid: u32::from(n), start_time: 7 },
         boot_id: BOOT.into(),
@@ -299,6 +302,7 @@ enum Event {
     Exit(u8, bool),
     Revoke(u8),
     Extend(u8),
+    Renew(u8),
     Wake { typed: bool, alive: bool },
     Look(u8, bool),
     Restart,
@@ -313,6 +317,7 @@ fn event() -> impl Strategy<Value = Event> {
         (n.clone(), any::<bool>()).prop_map(|(n, members)| Event::Exit(n, members)),
         n.clone().prop_map(Event::Revoke),
         n.clone().prop_map(Event::Extend),
+        n.clone().prop_map(Event::Renew),
         (any::<bool>(), any::<bool>()).prop_map(|(typed, alive)| Event::Wake { typed, alive }),
         (n, any::<bool>()).prop_map(|(n, alive)| Event::Look(n, alive)),
         Just(Event::Restart),
@@ -340,6 +345,11 @@ impl World {
             Event::Exit(n, members) => self.registry.leader_exited(target(n), members, now),
             Event::Revoke(n) => self.registry.revoke(target(n), "root", None, now).unwrap_or_default(),
             Event::Extend(n) => self.registry.extend(target(n), false, now).unwrap_or_default(),
+            Event::Renew(n) => {
+                let renewal =
+                    Renewal { uid: 1000, factors: [Factor::Password, Factor::Totp].into_iter().collect(), at: now };
+                self.registry.renew(target(n), &renewal).unwrap_or_default()
+            }
             Event::Look(n, alive) => {
                 let id = target(n);
                 self.look(id, Seen { is_alive: alive, ..QUIET }, now)

@@ -60,6 +60,7 @@ fn answered() -> Answered {
         groups: vec![],
         from: vec![],
         methods: vec![Method::new(&[Factor::Totp]).unwrap()],
+        from_session: None,
         account: AccountMode::Auto,
         recovery: true,
         session: SessionPolicy::default(),

@@ -2,13 +2,13 @@
 
 use std::{collections::HashMap, os::fd::AsRawFd, sync::Arc};
 
-use authflow_bus::{Error, SELF, opening, session_path};
+use authflow_bus::{Error, SELF, opening, session_path, vouch};
 use authflow_core::{
     session::{NotExtended, NotOpened, Session, SessionId},
     time::Clock,
 };
 use authflow_host::{clock::SystemClock, random};
-use zbus::{Connection, Fd, OwnedObjectPath, OwnedVariant, fdo::DBusProxy, message::Header};
+use zbus::{Connection, Fd, OwnedObjectPath, OwnedVariant, Variant, fdo::DBusProxy, message::Header};
 
 use super::{
     access::{Access, Verb, access, may_open},
@@ -58,6 +58,7 @@ impl Manager {
         let login = Login { id, opening, leader: leader.id(), opened: SystemClock.now() };
         self.daemon.open(login).map_err(|refused| match refused {
             NotOpened::TooMany(_) => Error::TooManySessions(refused.to_string()),
+            NotOpened::NotVouched => Error::NotAuthorized(refused.to_string()),
             NotOpened::LeaderTaken | NotOpened::IdTaken => Error::InvalidArgument(refused.to_string()),
         })?;
         Ok((id.to_string(), path_of(id)?))
@@ -103,6 +104,19 @@ impl Manager {
         }
         let session = self.authorised(&caller, id, Verb::See, (&header, connection)).await?;
         path_of(session.id)
+    }
+
+    async fn vouch(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<HashMap<&'static str, Variant<'static>>, Error> {
+        let caller = self.callers.identify(&header, connection).await?;
+        let session = self.callers.charge(&caller, || self.daemon.own_session(caller.pid))?.ok_or_else(no_such)?;
+        match access(caller.uid, session.uid, Verb::See) {
+            Access::Allow => Ok(vouch::to_dict(&session)),
+            Access::AskPolkit => Err(no_such()),
+        }
     }
 
     #[zbus(name = "GetSessionByPIDFD")]

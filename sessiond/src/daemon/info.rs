@@ -1,13 +1,28 @@
 //! What a session shows to whoever may see it.
 
+use std::sync::Arc;
+
 use authflow_bus::{NONE, SessionInfo};
 use authflow_core::{
     factor::Factor,
     session::{Deadlines, Session, deadlines},
-    time::{BootTime, Now, WallTime},
+    time::{BootTime, Clock, Now, WallTime},
+    vouch::OwnSession,
 };
+use authflow_host::clock::SystemClock;
 
+use super::Daemon;
 use crate::{activity::Look, store::wall_of};
+
+impl Daemon {
+    /// What the session that a process is in can vouch for. A limit that has just passed ends it first.
+    #[must_use]
+    pub(crate) fn own_session(self: &Arc<Self>, pid: u32) -> Option<OwnSession> {
+        self.look_at_due();
+        let session = self.session_of(pid).and_then(|id| self.find(id))?;
+        Some(OwnSession::of(&session, SystemClock.now().boot))
+    }
+}
 
 /// The properties of a session that was looked at now.
 pub(super) fn info(session: &Session, look: &Look, now: Now) -> SessionInfo {

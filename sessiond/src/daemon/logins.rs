@@ -6,7 +6,7 @@ use std::{
 };
 
 use authflow_core::{
-    session::{Birth, Class, NotOpened, Opening, Registry, Session, SessionId},
+    session::{Birth, Class, NotOpened, Opening, Registry, Renewal, Session, SessionId},
     time::{Clock, Now},
 };
 use authflow_host::{
@@ -114,10 +114,16 @@ impl Daemon {
             .with("class", birth.opening.class.as_str())
             .with("leader", leader.pid);
         let actions = core.registry.open(birth, SystemClock.now())?;
+        let around = core.registry.find(id).and_then(Renewal::around);
         self.apply(&core, actions);
         drop(core);
         self.log.write(&line);
         self.watch(id, leader);
+        if let Some((parent, renewal)) = around
+            && let Err(why) = self.renew(parent, &renewal)
+        {
+            self.log.write(&Line::info("not-renewed").with("session", parent).with("why", why));
+        }
         Ok(())
     }
 
@@ -135,8 +141,8 @@ impl Daemon {
         let is_nested = opening.class == Class::Nested;
         let parent = is_nested.then(|| chain.ancestors(pid).find_map(leads).or_else(same_audit)).flatten();
         // Nested in nothing that is tracked. Where somebody authenticated it is a login like others and needs its own idle timer; what a
-        // service or root started without proving anything is work, and must not end for being quiet.
-        if is_nested && parent.is_none() && !opening.factors.is_empty() {
+        // service or root started without proving anything to us is work, and must not end for being quiet.
+        if is_nested && parent.is_none() && opening.aal > 0 {
             opening.class = Class::User;
         }
         // The audit id is evidence only where it was set for this login: not where sshd runs with an administrator's.

@@ -12,7 +12,9 @@ use std::{
 use authflow_bus::SessionInfo;
 use authflow_core::{
     name,
-    session::{Action, Ended, Manner, NotEnded, NotExtended, Registry, Seen, Session, SessionId, State},
+    session::{
+        Action, Ended, Manner, NotEnded, NotExtended, NotRenewed, Registry, Renewal, Seen, Session, SessionId, State,
+    },
     time::{BootTime, Clock},
 };
 use authflow_host::{clock::SystemClock, paths::Paths, process::ProcessId};
@@ -136,6 +138,19 @@ impl Daemon {
         self.apply(&core, actions);
         drop(core);
         self.log.write(&Line::info("extended").with("session", id));
+        Ok(())
+    }
+
+    /// Restarts both limits of a session whose owner has authenticated again inside it.
+    ///
+    /// # Errors
+    /// There is none of that id, it is at its end, or the authentication is not one that renews it.
+    pub(crate) fn renew(self: &Arc<Self>, id: SessionId, renewal: &Renewal) -> Result<(), NotRenewed> {
+        let mut core = self.core();
+        let actions = core.registry.renew(id, renewal)?;
+        self.apply(&core, actions);
+        drop(core);
+        self.log.write(&Line::info("renewed").with("session", id).with("factors", &renewal.factors));
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use authflow_core::{
     config::{Config, Source, Text},
     policy::Limits,
-    rule::{AccountMode, Network, Rule, SessionPolicy},
+    rule::{AccountMode, FromSession, Network, Rule, SessionPolicy},
 };
 use serde::{Serialize, Serializer};
 
@@ -150,6 +150,10 @@ fn rule_values(rule: &Rule, config: &Config) -> Vec<(&'static str, Value)> {
         }
     }
     values.push(("methods", Value::Lists(methods.collect())));
+    if let Some(FromSession { proved, within }) = &rule.from_session {
+        values.push(("from_session.proved", Value::List(proved.iter().map(|factor| factor.to_string()).collect())));
+        values.push(("from_session.within", Value::Duration(*within)));
+    }
     match rule.account {
         AccountMode::Auto => {}
         AccountMode::Enforce => values.push(("account", Value::Text("enforce".to_owned()))),

@@ -1,0 +1,90 @@
+//! Step-up: asks the daemon about the session that this process is in, before the first question. Done without when the daemon is late
+//! or away, as with any other doubt: then the user is asked in full.
+
+use std::time::Duration;
+
+use authflow_core::{
+    rule::Rule,
+    session::SessionId,
+    vouch::{Asker, NotVouched, vouch},
+};
+use authflow_host::{
+    accounts::{self, Account, AccountError},
+    process,
+};
+
+use crate::{
+    args::Options,
+    daemon::{Daemon, DaemonError},
+    error::Error,
+    handle::Handle,
+    log::{Line, Priority},
+    login::Login,
+};
+
+/// How long the daemon may take: a person waits for the first prompt.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// A session that vouches for the factor `session`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Voucher {
+    /// Which session.
+    pub session: SessionId,
+    /// The rule that it vouches for: another might ask for more.
+    pub rule: String,
+}
+
+/// The session that vouches for `user`, if one does. Asks nobody where no rule about the service could make use of it.
+pub fn voucher<H: Handle>(login: &Login<'_, H>, user: &str, options: &Options) -> Option<Voucher> {
+    let asks_sessions = |rule: &Rule| rule.from_session.is_some() && rule.governs(&login.facts.service);
+    if !login.config.rules.iter().any(asks_sessions) {
+        return None;
+    }
+    match find(login, user) {
+        Ok(voucher) => voucher,
+        Err(why) => {
+            if options.debug {
+                login.pam.log(Priority::Debug, &Line::new("not-vouched").with("user", user).with("reason", why));
+            }
+            None
+        }
+    }
+}
+
+/// Why nothing vouches.
+#[derive(Debug, thiserror::Error)]
+enum Doubt {
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    #[error("{0}")]
+    Rule(#[from] Error),
+    #[error(transparent)]
+    NotVouched(#[from] NotVouched),
+    #[error(transparent)]
+    Daemon(#[from] DaemonError),
+}
+
+fn find<H: Handle>(login: &Login<'_, H>, user: &str) -> Result<Option<Voucher>, Doubt> {
+    let Some(account) = accounts::by_name(user)? else { return Ok(None) };
+    let Some(rule) = login.rule_for(&account)? else { return Ok(None) };
+    if rule.from_session.is_none() {
+        return Ok(None);
+    }
+    let session = ask(login, &account, rule)?;
+    Ok(Some(Voucher { session, rule: rule.name.clone() }))
+}
+
+fn ask<H: Handle>(login: &Login<'_, H>, account: &Account, rule: &Rule) -> Result<SessionId, Doubt> {
+    let asker = Asker {
+        user: account.uid,
+        real_uid: process::real_uid(),
+        audit_id: process::audit_session(std::process::id()),
+        remote: login.remote(),
+    };
+    // Most logins end here, and wait for nobody.
+    asker.check()?;
+    let limit = login.config.bus_timeout.min(PATIENCE);
+    let session = Daemon::new(login.config.bus_address.clone(), limit).own_session()?;
+    vouch(rule, &asker, &session)?;
+    Ok(session.id)
+}
