@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use authflow_core::{
-    factor::Factor,
+    factor::{Factor, Factors},
     flow::{Denial, Manner, Receipt, Verdict, password_in},
     rule::Remote,
     time::{Clock, WallTime},
@@ -13,9 +13,11 @@ use authflow_host::{
     clock::SystemClock,
     desk::{Attempt, Decision, Desk},
     process::{self, ProcessId},
+    shadow,
 };
 
 use crate::{
+    ahead,
     args::Options,
     code::Answer,
     conversation::{Given, Questions},
@@ -51,18 +53,26 @@ fn attempt<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<A
         return unprivileged::authenticate(&mut login, options);
     }
     let user = login.pam.user()?;
+    let ahead = login.pam.notes().ahead.filter(|ahead| ahead.user == user.as_str());
     forget_older(&mut login, &user)?;
+    if options.ask {
+        let answer = ahead::ask(&mut login, &user, options)?;
+        if answer == Answer::NotOurs {
+            note(&mut login, &user, FlowNote::None)?;
+        }
+        return Ok(answer);
+    }
     let voucher = step_up::voucher(&login, user.as_str(), options);
     let from_session = voucher.iter().map(|_session| Factor::Session).collect();
     let attempt = Attempt {
         user: user.as_str(),
         service: &login.facts.service,
         remote: login.remote(),
-        proved: options.proved.union(&login.proved_by_sshd()).union(&from_session),
+        proved: proved_before(&login, &user, options)?.union(&login.proved_by_sshd()).union(&from_session),
         manner: Manner { one_prompt: options.one_prompt },
     };
     let desk = Desk::new(&login.config, login.records(), &SystemClock);
-    let mut questions = Questions::new(&mut *login.pam, options.first_pass);
+    let mut questions = Questions::new(&mut *login.pam, options.first_pass).with_code(ahead.map(|ahead| ahead.code));
     let decision = desk.run(&attempt, &mut questions)?;
     let given = questions.into_given();
     match decision {
@@ -82,6 +92,17 @@ fn attempt<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<A
             Ok(Answer::Yes)
         }
     }
+}
+
+/// What the module before us has verified. It leaves the password in PAM; where there is none it has asked for none. And `pam_unix` may
+/// take any password, or none, for an account whose hash is empty: an empty hash never proves a factor.
+fn proved_before<H: Handle>(login: &Login<'_, H>, user: &UserName, options: &Options) -> Result<Factors, Error> {
+    if options.proved.is_empty() || login.pam.password().is_none_or(|password| password.is_empty()) {
+        return Ok(Factors::none());
+    }
+    let entry = shadow::by_name(user.as_str()).map_err(Error::Shadow)?;
+    let is_without_password = entry.is_some_and(|entry| entry.hash.is_empty());
+    Ok(if is_without_password { Factors::none() } else { options.proved.clone() })
 }
 
 /// Tells how long a lock lasts to whom it gives nothing away: the account's own user on this machine, as at sudo. Anybody else would learn
@@ -140,7 +161,7 @@ fn grant<H: Handle>(
 /// There is no memory for it.
 pub fn note<H: Handle>(login: &mut Login<'_, H>, user: &UserName, flow: FlowNote) -> Result<(), Error> {
     let config = Some(login.known_config());
-    Ok(login.pam.keep(Notes { user: Some(user.as_str().to_owned()), flow, session: None, config })?)
+    Ok(login.pam.keep(Notes { user: Some(user.as_str().to_owned()), flow, session: None, config, ahead: None })?)
 }
 
 /// Leaves the password, and never a code, to the modules behind us: keyrings open with it.

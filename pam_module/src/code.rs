@@ -15,6 +15,8 @@ pub enum Answer {
     NotOurs,
     /// Nothing speaks against it, and others must speak for it.
     NoObjection,
+    /// The questions were put; a line of ours that stands further behind decides.
+    Asked,
 }
 
 /// The code for an answer.
@@ -25,6 +27,10 @@ pub const fn of_answer(phase: Phase, answer: Answer) -> PamResultCode {
         (Phase::Authenticate, Answer::NotOurs) => PamResultCode::PAM_USER_UNKNOWN,
         // Nobody may be let in by a module that has asked nothing, wherever it stands in the stack.
         (Phase::Authenticate, Answer::NoObjection) => PamResultCode::PAM_AUTH_ERR,
+        // It neither lets anybody in nor keeps anybody out: where nobody else speaks, libpam refuses.
+        (Phase::Authenticate, Answer::Asked) => PamResultCode::PAM_IGNORE,
+        (Phase::Account | Phase::OpenSession, Answer::Asked) => PamResultCode::PAM_PERM_DENIED,
+        (Phase::CloseSession, Answer::Asked) => PamResultCode::PAM_IGNORE,
         (Phase::Account | Phase::OpenSession | Phase::CloseSession, Answer::NotOurs | Answer::NoObjection) => {
             PamResultCode::PAM_IGNORE
         }
@@ -245,7 +251,7 @@ mod tests {
     #[test]
     fn only_a_yes_is_a_success() {
         for phase in [Phase::Authenticate, Phase::Account, Phase::OpenSession, Phase::CloseSession] {
-            for answer in [Answer::NotOurs, Answer::NoObjection] {
+            for answer in [Answer::NotOurs, Answer::NoObjection, Answer::Asked] {
                 assert_ne!(of_answer(phase, answer), PamResultCode::PAM_SUCCESS, "{phase:?} {answer:?}");
             }
         }

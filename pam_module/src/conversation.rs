@@ -9,6 +9,7 @@ use crate::{args::FirstPass, handle::Handle};
 pub struct Questions<'a, H> {
     pam: &'a mut H,
     first_pass: FirstPass,
+    ahead: Option<Secret>,
     given: Given,
 }
 
@@ -27,7 +28,13 @@ pub enum Given {
 impl<'a, H: Handle> Questions<'a, H> {
     /// Questions on that handle; the password may come from the module before us.
     pub const fn new(pam: &'a mut H, first_pass: FirstPass) -> Self {
-        Self { pam, first_pass, given: Given::Nothing }
+        Self { pam, first_pass, ahead: None, given: Given::Nothing }
+    }
+
+    /// The same, with a code that was asked ahead and is not asked for again.
+    #[must_use]
+    pub fn with_code(self, ahead: Option<Secret>) -> Self {
+        Self { ahead, ..self }
     }
 
     /// The password that was given.
@@ -58,7 +65,10 @@ impl<'a, H: Handle> Questions<'a, H> {
 impl<H: Handle> Conversation for Questions<'_, H> {
     fn ask(&mut self, prompt: Prompt) -> Result<Secret, Refused> {
         match prompt {
-            Prompt::Code => self.put(prompt),
+            Prompt::Code => match self.ahead.take() {
+                Some(code) => Ok(code),
+                None => self.put(prompt),
+            },
             Prompt::Password => {
                 let password = self.password(prompt)?;
                 self.given = Given::Password(password.clone());
