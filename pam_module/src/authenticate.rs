@@ -97,12 +97,20 @@ fn attempt<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<A
 /// What the module before us has verified. It leaves the password in PAM; where there is none it has asked for none. And `pam_unix` may
 /// take any password, or none, for an account whose hash is empty: an empty hash never proves a factor.
 fn proved_before<H: Handle>(login: &Login<'_, H>, user: &UserName, options: &Options) -> Result<Factors, Error> {
-    if options.proved.is_empty() || login.pam.password().is_none_or(|password| password.is_empty()) {
+    if options.proved.is_empty() {
         return Ok(Factors::none());
     }
-    let entry = shadow::by_name(user.as_str()).map_err(Error::Shadow)?;
-    let is_without_password = entry.is_some_and(|entry| entry.hash.is_empty());
-    Ok(if is_without_password { Factors::none() } else { options.proved.clone() })
+    let why_not = if login.pam.password().is_none_or(|password| password.is_empty()) {
+        "the module before us has left no password in PAM (pam_sss alone needs forward_pass)"
+    } else if shadow::by_name(user.as_str()).map_err(Error::Shadow)?.is_some_and(|entry| entry.hash.is_empty()) {
+        "the account's hash is empty"
+    } else {
+        return Ok(options.proved.clone());
+    };
+    login
+        .pam
+        .log(Priority::Warning, &Line::new("password-not-proved").with("user", user.as_str()).with("reason", why_not));
+    Ok(Factors::none())
 }
 
 /// Tells how long a lock lasts to whom it gives nothing away: the account's own user on this machine, as at sudo. Anybody else would learn

@@ -55,6 +55,8 @@ session required pam_authflow.so
 fn the_directory_knows_the_password_and_we_the_code() {
     for stack in [REQUIRED, REQUISITE, SHIPPED, ASK] {
         let Some(machine) = machine(stack) else { return };
+        let checked = machine.run(["authflow", "config", "check"]).success();
+        assert!(!checked.contains("pam.d"), "{checked}");
         let mut phone = enroll(&machine);
         for mut alice in [machine.ssh("alice", &[]), machine.person(["login", "alice"])] {
             alice.expect("assword: ");
@@ -147,6 +149,7 @@ fn an_account_without_a_password_has_none_that_was_proved() {
             let mut alice = machine.person(["pamtester", "login", "alice", "authenticate", "acct_mgmt"]);
             let status = alice.answer_all(&[("Password: ", password), ("Verification code: ", &code)]);
             assert!(!status.success(), "{password:?}: {}", alice.screen());
+            machine.logged(&["event=password-not-proved", "user=alice"]);
         }
     }
 }
