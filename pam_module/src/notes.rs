@@ -3,7 +3,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use authflow_core::{config::Config, factor::Factors, secret::Secret};
+use authflow_core::{config::Config, factor::Factors, password::PasswordHash, secret::Secret};
 
 use crate::{error::Error, receipt::Carried};
 
@@ -20,6 +20,8 @@ pub struct Notes {
     pub config: Option<KnownConfig>,
     /// What a line of ours has asked for the one behind it.
     pub ahead: Option<Ahead>,
+    /// The change of a password that was begun.
+    pub change: Option<Change>,
 }
 
 /// What was asked ahead.
@@ -29,6 +31,15 @@ pub struct Ahead {
     pub user: String,
     /// The code; empty if none was given.
     pub code: Secret,
+}
+
+/// The change of a password, between its two passes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Root sets it, whatever there is.
+    ByRoot,
+    /// The user proved the password of this hash, and may replace that one alone.
+    Of(PasswordHash),
 }
 
 /// A configuration, and the file that it was read from: another PAM line may name another.

@@ -46,6 +46,8 @@ pub struct PasswordPolicy {
     pub cost: Cost,
     /// Where a password is looked up; the first that has one decides.
     pub sources: Vec<Source>,
+    /// Whether a login with the system's password makes it the record's.
+    pub adopt: bool,
 }
 
 /// Where passwords are looked up.
@@ -73,7 +75,11 @@ impl Default for Config {
             sshd_services: vec!["sshd".to_owned()],
             bus_address: DEFAULT_BUS_ADDRESS.to_owned(),
             bus_timeout: Duration::from_secs(3),
-            password: PasswordPolicy { cost: Cost::default(), sources: vec![Source::Authflow, Source::Shadow] },
+            password: PasswordPolicy {
+                cost: Cost::default(),
+                sources: vec![Source::Authflow, Source::Shadow],
+                adopt: false,
+            },
             totp: TotpPolicy { skew: 1, issuer: "authflow".to_owned() },
             throttle: ThrottlePolicy::default(),
             session: SessionPolicy::default(),
@@ -124,8 +130,8 @@ impl ConfigError {
 fn key_before(text: &str) -> Option<&str> {
     let is_of_key = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let assigned = text.trim_end_matches([' ', '\t', '[', '"', '\'']).strip_suffix('=')?.trim_end();
-    let (_, key) = assigned.split_at(assigned.rfind(|c| !is_of_key(c)).map_or(0, |place| place + 1));
-    Some(key).filter(|key| !key.is_empty())
+    let before = assigned.trim_end_matches(is_of_key);
+    assigned.get(before.len()..).filter(|key| !key.is_empty())
 }
 
 impl Config {
@@ -326,6 +332,8 @@ mod tests {
             ("", None),
             ("[session", None),
             ("methods = [['totp'], ['", None),
+            ("\u{fc} = ", None),
+            ("\u{fc}idle = ", Some("idle")),
         ] {
             assert_eq!(key_before(text), key, "{text}");
         }

@@ -68,7 +68,7 @@ impl Renewal {
             return Err(NotRenewed::Older);
         }
         session.authenticated = self.at;
-        session.proved = self.factors.clone();
+        session.proved.extend(self.factors.iter().map(|factor| (factor, self.at.boot)));
         if session.last_active.boot < self.at.boot {
             session.last_active = self.at;
         }

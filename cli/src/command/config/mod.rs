@@ -4,6 +4,7 @@ mod apply;
 mod check;
 mod effective;
 mod show;
+mod sudoers;
 mod warnings;
 
 use clap::Subcommand;

@@ -1,10 +1,11 @@
-//! What is probably not meant: in the configuration itself, and between it and this machine's groups and PAM stacks.
+//! What is probably not meant: in the configuration itself, and between it and this machine's groups, PAM stacks and sudoers.
 
 use std::collections::BTreeSet;
 
 use authflow_core::config::Config;
 use authflow_host::accounts;
 
+use super::sudoers;
 use crate::{context::Context, pam_stack};
 
 const OURS: &str = "pam_authflow.so";
@@ -27,7 +28,8 @@ fn stacks(context: &Context, config: &Config) -> Vec<String> {
         let forgeable = if config.is_sshd(service) { forgeable(&lines) } else { None };
         forgeable.into_iter().chain(unverified(&lines))
     };
-    governed.iter().flat_map(of_service).collect()
+    let of_pam = governed.iter().flat_map(of_service);
+    of_pam.chain(sudoers::warnings(config, context.paths.root())).collect()
 }
 
 /// Groups of rules that have no members here, since they do not exist.
