@@ -7,6 +7,7 @@
 //!
 //! - [`phase`]: what the entry points have in common: read the line, run, log, answer
 //! - [`authenticate`], [`account`], [`session`], [`password`]: the phases
+//! - [`ahead`]: the questions, put by a line of ours for another one
 //! - [`login`]: a login as PAM describes it, and the configuration that it is judged by
 //! - [`step_up`]: whether the session that the caller is in vouches for its owner
 //! - [`guard`]: where enough must have been proved
@@ -22,6 +23,7 @@
 #![deny(unsafe_code)]
 
 pub mod account;
+pub mod ahead;
 pub mod args;
 pub mod ask_new;
 pub mod authenticate;

@@ -84,7 +84,9 @@ pub fn account<H: Handle>(login: &Login<'_, H>, account: &Account, notes: &Notes
 pub fn open<H: Handle>(login: &Login<'_, H>, target: &str, notes: &Notes) -> Result<Answer, Error> {
     match account(login, &account_of(target)?, notes)? {
         Answer::Yes | Answer::NoObjection | Answer::NotOurs => Ok(Answer::NotOurs),
-        Answer::NewPasswordNeeded => Err(Error::NotProved { proved: notes.flow.factors(), needed: None }),
+        Answer::NewPasswordNeeded | Answer::Asked => {
+            Err(Error::NotProved { proved: notes.flow.factors(), needed: None })
+        }
     }
 }
 
