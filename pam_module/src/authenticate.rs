@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use authflow_core::{
     factor::Factor,
-    flow::{Denial, Manner, Receipt, Verdict, password_in},
+    flow::{Denial, Enrolment, Manner, Receipt, Verdict, password_in},
     rule::Remote,
     time::{Clock, WallTime},
 };
@@ -18,7 +18,7 @@ use authflow_host::{
 use crate::{
     args::Options,
     code::Answer,
-    conversation::{Given, Questions},
+    conversation::{Given, Questions, screen_of},
     error::Error,
     handle::{Handle, UserName},
     log::{Line, Priority},
@@ -62,7 +62,8 @@ fn attempt<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<A
         manner: Manner { one_prompt: options.one_prompt },
     };
     let desk = Desk::new(&login.config, login.records(), &SystemClock);
-    let mut questions = Questions::new(&mut *login.pam, options.first_pass);
+    let screen = screen_of(&login.facts, login.is_sshd());
+    let mut questions = Questions::new(&mut *login.pam, options.first_pass).at(screen);
     let decision = desk.run(&attempt, &mut questions)?;
     let given = questions.into_given();
     match decision {
@@ -129,9 +130,18 @@ fn grant<H: Handle>(
         .with("rhost", receipt.remote())
         .with("factors", receipt.factors())
         .with("rule", receipt.rule())
+        .with_some("enrolment", enrolment_word(receipt.enrolment()))
         .with_some("vouched-by", carried.vouched_by);
     login.pam.log(Priority::Info, &line);
     note(login, user, FlowNote::Granted(Box::new(carried)))
+}
+
+const fn enrolment_word(enrolment: Enrolment) -> Option<&'static str> {
+    match enrolment {
+        Enrolment::NotAsked => None,
+        Enrolment::Done => Some("done"),
+        Enrolment::PutOff => Some("put-off"),
+    }
 }
 
 /// Notes afresh what this login has come to, for the later phases.

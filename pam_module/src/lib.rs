@@ -65,14 +65,8 @@ use crate::{ffi::LibPam, login::Place, phase::Phase};
 const PAM_PRELIM_CHECK: PamFlag = 0x4000;
 const PAM_UPDATE_AUTHTOK: PamFlag = 0x2000;
 
-struct Authflow;
-
-/// The six functions that libpam calls.
-mod entry_points {
-    use super::Authflow;
-
-    pam::pam_hooks!(Authflow);
-}
+/// What libpam calls, by way of `entry`.
+pub struct Authflow;
 
 impl PamHooks for Authflow {
     fn sm_authenticate(handle: &mut PamHandle, args: Vec<&CStr>, flags: PamFlag) -> PamResultCode {

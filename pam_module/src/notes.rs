@@ -102,13 +102,19 @@ impl FlowNote {
         }
     }
 
+    /// The receipt, if the flow was granted and has opened no session yet.
+    #[must_use]
+    pub fn receipt(&self) -> Option<&Carried> {
+        match self {
+            Self::Granted(receipt) | Self::Usable(receipt) => Some(receipt),
+            Self::None | Self::Denied | Self::Vouched | Self::Used => None,
+        }
+    }
+
     /// What the flow proved, if it was granted.
     #[must_use]
     pub fn factors(&self) -> Factors {
-        match self {
-            Self::Granted(receipt) | Self::Usable(receipt) => receipt.factors.clone(),
-            Self::None | Self::Denied | Self::Vouched | Self::Used => Factors::none(),
-        }
+        self.receipt().map(|receipt| receipt.factors.clone()).unwrap_or_default()
     }
 }
 
