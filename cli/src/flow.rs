@@ -1,6 +1,6 @@
 //! A flow that the daemon runs, for the caller's own user: what to ask, and the answers, each in a sealed memory file.
 
-use std::{collections::HashMap, os::fd::AsFd, time::Duration};
+use std::{os::fd::AsFd, time::Duration};
 
 use authflow_bus::{self as bus, proxy::FlowProxy};
 use authflow_core::{flow::Prompt, secret::Secret};
@@ -23,7 +23,7 @@ pub(crate) struct Begun {
 impl Daemon {
     /// Begins the flow that renews the session which the caller is in.
     pub(crate) fn begin_renewal(&self) -> Result<Begun, Error> {
-        let begun = self.call(async { FlowProxy::new(self.connection()).await?.begin("", HashMap::new()).await });
+        let begun = self.call(async { FlowProxy::new(self.connection()).await?.begin("", false).await });
         let (flow, words) = match begun {
             Err(Error::NoSession(_)) => return Err(Error::InNoSession),
             begun => begun?,

@@ -19,8 +19,8 @@ pub(crate) enum Call<'a> {
     CloseSession(&'a str),
     /// Asks for the session that this process is in.
     Vouch,
-    /// Begins a flow for a PAM service, with options.
-    BeginFlow(&'a str, Dict<'a>),
+    /// Begins a flow for a PAM service; `true` is for password and code in one field.
+    BeginFlow(&'a str, bool),
     /// Answers the flow of that id.
     AnswerFlow(&'a str, Vec<Fd<'a>>),
 }
@@ -51,7 +51,7 @@ impl Serialize for Call<'_> {
             Self::OpenSession(facts) => facts.serialize(serializer),
             Self::CloseSession(id) => id.serialize(serializer),
             Self::Vouch => ().serialize(serializer),
-            Self::BeginFlow(service, options) => (service, options).serialize(serializer),
+            Self::BeginFlow(service, one_prompt) => (service, one_prompt).serialize(serializer),
             Self::AnswerFlow(flow, answers) => (flow, answers).serialize(serializer),
         }
     }
@@ -63,7 +63,7 @@ impl DynamicType for Call<'_> {
             Self::OpenSession(_) => Dict::SIGNATURE.clone(),
             Self::CloseSession(_) => <&str>::SIGNATURE.clone(),
             Self::Vouch => <()>::SIGNATURE.clone(),
-            Self::BeginFlow(..) => <(&str, Dict<'_>)>::SIGNATURE.clone(),
+            Self::BeginFlow(..) => <(&str, bool)>::SIGNATURE.clone(),
             Self::AnswerFlow(..) => <(&str, Vec<Fd<'_>>)>::SIGNATURE.clone(),
         }
     }

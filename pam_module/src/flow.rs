@@ -1,11 +1,11 @@
 //! A flow that the daemon runs, as this process calls it: what to ask, and the answers, each in a sealed memory file.
 
-use std::{collections::HashMap, os::fd::AsFd, time::Duration};
+use std::{os::fd::AsFd, time::Duration};
 
 use authflow_bus as bus;
 use authflow_core::{flow::Prompt, secret::Secret};
 use authflow_host::sealed;
-use zbus::{Fd, Variant};
+use zbus::Fd;
 
 use crate::{
     call::Call,
@@ -47,8 +47,7 @@ impl Daemon {
     /// # Errors
     /// The daemon refuses, cannot be asked, or asks what this module does not know.
     pub fn begin_flow(&self, service: &str, one_prompt: bool) -> Result<Begun, FlowError> {
-        let options = HashMap::from([(bus::ONE_PROMPT, Variant::from(one_prompt))]);
-        let reply = self.exchange(&Call::BeginFlow(service, options), self.limit())?;
+        let reply = self.exchange(&Call::BeginFlow(service, one_prompt), self.limit())?;
         let (flow, words): (String, Vec<String>) = reply.body().deserialize().map_err(failed)?;
         let prompts = words.iter().map(|word| word.parse()).collect::<Result<_, _>>().map_err(failed)?;
         Ok(Begun { flow, prompts })
