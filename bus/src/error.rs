@@ -19,6 +19,10 @@ pub enum Error {
     RateLimited(String),
     /// An argument is not what it should be.
     InvalidArgument(String),
+    /// There is no such flow: it is over, it was another process's, or two minutes have passed.
+    NoSuchFlow(String),
+    /// The flow was denied. The reason is in the log alone.
+    Denied(String),
     /// The daemon cannot keep what it is told.
     Degraded(String),
     /// This version does not do that yet.

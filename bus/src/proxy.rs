@@ -76,6 +76,20 @@ pub trait Manager {
     fn degraded(&self) -> zbus::Result<bool>;
 }
 
+/// One attempt of the caller's own user to prove itself, run by the daemon.
+#[zbus::proxy(
+    interface = "org.authflow.sessiond1.Flow",
+    default_service = "org.authflow.sessiond1",
+    default_path = "/org/authflow/sessiond1"
+)]
+pub trait Flow {
+    /// Begins a flow for a PAM service, or with `""` to renew the caller's session; tells its id and what to ask.
+    fn begin(&self, service: &str, options: HashMap<&str, zbus::Variant<'_>>) -> Result<(String, Vec<String>), Error>;
+
+    /// Gives all answers, each in a sealed memory file; returns when the flow is granted. Tells which session was renewed, if one was.
+    fn answer(&self, flow: &str, answers: Vec<zbus::Fd<'_>>) -> Result<String, Error>;
+}
+
 /// One session.
 #[zbus::proxy(interface = "org.authflow.sessiond1.Session", default_service = "org.authflow.sessiond1")]
 pub trait Session {

@@ -101,14 +101,23 @@ impl Daemon {
         Ok(Changes { daemon: self, signals, owners })
     }
 
-    fn connection(&self) -> &Connection {
+    pub(crate) fn connection(&self) -> &Connection {
         self.manager.inner().connection()
     }
 
-    fn call<T>(&self, call: impl Future<Output = Result<T, bus::Error>>) -> Result<T, Error> {
-        match self.runtime.block_on(async { tokio::time::timeout(self.timeout, call).await }) {
+    pub(crate) fn call<T>(&self, call: impl Future<Output = Result<T, bus::Error>>) -> Result<T, Error> {
+        self.call_within(self.timeout, call)
+    }
+
+    /// A call that may take as long as that.
+    pub(crate) fn call_within<T>(
+        &self,
+        limit: Duration,
+        call: impl Future<Output = Result<T, bus::Error>>,
+    ) -> Result<T, Error> {
+        match self.runtime.block_on(async { tokio::time::timeout(limit, call).await }) {
             Ok(answer) => answer.map_err(|error| self.error(error)),
-            Err(_elapsed) => Err(self.unreachable(&no_answer(self.timeout))),
+            Err(_elapsed) => Err(self.unreachable(&no_answer(limit))),
         }
     }
 
@@ -121,9 +130,11 @@ impl Daemon {
             bus::Error::NoSuchSession(session) => Error::NoSession(session),
             bus::Error::NoSuchUser(user) => Error::NoUser(user),
             bus::Error::NotAuthorized(why) => Error::NotAllowed(why),
+            bus::Error::Denied(_) => Error::Denied,
             bus::Error::TooManySessions(why)
             | bus::Error::RateLimited(why)
             | bus::Error::InvalidArgument(why)
+            | bus::Error::NoSuchFlow(why)
             | bus::Error::Degraded(why)
             | bus::Error::NotSupported(why) => Error::Daemon(why),
             bus::Error::ZBus(zbus::Error::FDO(refusal)) => self.refusal(*refusal),

@@ -36,6 +36,14 @@ pub(crate) enum Error {
     /// The daemon refused.
     #[error("not allowed: {0}")]
     NotAllowed(String),
+    /// A flow was denied. Nobody is told why.
+    #[error("that was not right, and nothing was changed")]
+    Denied,
+    /// A flow was granted that is worth less than the session.
+    #[error(
+        "you are who you say, but what the rule asks here is less than the session was opened with: it was not renewed"
+    )]
+    NotRenewed,
     /// The daemon cannot be talked to.
     #[error("the daemon (authflow-sessiond) cannot be reached at {address}: {why}")]
     Unreachable {
@@ -104,7 +112,7 @@ impl Error {
             | Self::Io(_) => 1,
             Self::Usage(_) | Self::Time(_) | Self::Ambiguous { .. } | Self::NoTerminal(_) => 2,
             Self::NoSession(_) | Self::InNoSession | Self::NoUser(_) => 3,
-            Self::NeedsRoot(_) | Self::NotAllowed(_) => 4,
+            Self::NeedsRoot(_) | Self::NotAllowed(_) | Self::Denied | Self::NotRenewed => 4,
             Self::Unreachable { .. } => 5,
         })
     }

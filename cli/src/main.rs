@@ -21,6 +21,7 @@ mod command;
 mod context;
 mod daemon;
 mod error;
+mod flow;
 mod hashing;
 mod history;
 mod journal;

@@ -118,19 +118,17 @@ impl<'a> Desk<'a> {
     /// # Errors
     /// It came to no decision, which denies.
     pub fn run(&self, attempt: &Attempt<'_>, conversation: &mut dyn Conversation) -> Result<Decision, DeskError> {
-        let Some(stand_in) = self.config.stand_in_for(attempt.service) else { return Ok(Decision::NotGoverned) };
-        let account = accounts::by_name(attempt.user)?;
-        let named = self.config.groups_named_for(attempt.service);
-        let groups = account.as_ref().map(|account| account.groups_among(named)).transpose()?.unwrap_or_default();
-        let Attempt { service, remote, .. } = *attempt;
-        let user = own_name(account.as_ref(), attempt.user);
-        let matched = self.config.rule_for(&Request { service, user, groups: &groups, remote });
-        let rule = matched.unwrap_or(stand_in);
-        if matched.is_some() && is_left_to_the_stack(&rule.methods, &attempt.proved) {
-            return Ok(Decision::NotGoverned);
-        }
-        let answered = self.converse(attempt, account.as_ref(), rule, conversation)?;
-        self.decide(answered, account.as_ref(), matched.is_some()).map(Decision::Verdict)
+        let Some(case) = self.case(attempt)? else { return Ok(Decision::NotGoverned) };
+        let answered = converse(begin(attempt, &case)?, conversation)?;
+        self.decide(answered, case.account.as_ref(), case.is_ruled).map(Decision::Verdict)
+    }
+
+    /// What an attempt will be asked, for those who ask before they run it. `None` where it is not governed. Decides nothing.
+    ///
+    /// # Errors
+    /// The user data base or the kernel cannot be asked.
+    pub fn prompts(&self, attempt: &Attempt<'_>) -> Result<Option<Vec<Prompt>>, DeskError> {
+        self.case(attempt)?.map(|case| Ok(begin(attempt, &case)?.prompts())).transpose()
     }
 
     /// What the user can prove when asked: the record's factors, and the password where the system has one that counts.
@@ -153,31 +151,21 @@ impl<'a> Desk<'a> {
         Ok(has)
     }
 
-    fn converse(
-        &self,
-        attempt: &Attempt<'_>,
-        account: Option<&Account>,
-        rule: &Rule,
-        conversation: &mut dyn Conversation,
-    ) -> Result<Answered, DeskError> {
-        let subject = Subject {
-            user: attempt.user.to_owned(),
-            uid: account.map(|account| account.uid),
-            service: attempt.service.to_owned(),
-            remote: attempt.remote,
-            is_sshd: self.config.is_sshd(attempt.service),
-        };
-        let id = FlowId::new(random::bytes()?);
-        let mut step = Flow::begin(id, rule, subject, attempt.proved.clone(), attempt.manner);
-        loop {
-            match step {
-                Step::Ask(ask) => {
-                    let answer = conversation.ask(ask.prompt())?;
-                    step = ask.answer(answer);
-                }
-                Step::Answered(answered) => return Ok(answered),
-            }
+    /// Whose attempt it is, and the rule that it is judged by. `None` where that leaves it to others.
+    fn case(&self, attempt: &Attempt<'_>) -> Result<Option<Case<'_>>, DeskError> {
+        let Some(stand_in) = self.config.stand_in_for(attempt.service) else { return Ok(None) };
+        let account = accounts::by_name(attempt.user)?;
+        let named = self.config.groups_named_for(attempt.service);
+        let groups = account.as_ref().map(|account| account.groups_among(named)).transpose()?.unwrap_or_default();
+        let Attempt { service, remote, .. } = *attempt;
+        let user = own_name(account.as_ref(), attempt.user);
+        let matched = self.config.rule_for(&Request { service, user, groups: &groups, remote });
+        let (rule, is_ruled) = (matched.unwrap_or(stand_in), matched.is_some());
+        if is_ruled && is_left_to_the_stack(&rule.methods, &attempt.proved) {
+            return Ok(None);
         }
+        let is_sshd = self.config.is_sshd(service);
+        Ok(Some(Case { account, rule, is_ruled, is_sshd }))
     }
 
     fn decide(&self, answered: Answered, account: Option<&Account>, is_ruled: bool) -> Result<Verdict, DeskError> {
@@ -269,6 +257,39 @@ impl<'a> Desk<'a> {
         }
         let entry = shadow::by_name(&account.name).map_err(DeskError::Shadow)?;
         Ok(entry.filter(shadow::Entry::has_password).map(|entry| entry.hash))
+    }
+}
+
+/// An attempt, looked up.
+struct Case<'a> {
+    account: Option<Account>,
+    rule: &'a Rule,
+    /// Whether the rule matches, or only stands in so that strangers see the same questions.
+    is_ruled: bool,
+    is_sshd: bool,
+}
+
+fn begin(attempt: &Attempt<'_>, case: &Case<'_>) -> io::Result<Step> {
+    let subject = Subject {
+        user: attempt.user.to_owned(),
+        uid: case.account.as_ref().map(|account| account.uid),
+        service: attempt.service.to_owned(),
+        remote: attempt.remote,
+        is_sshd: case.is_sshd,
+    };
+    let id = FlowId::new(random::bytes()?);
+    Ok(Flow::begin(id, case.rule, subject, attempt.proved.clone(), attempt.manner))
+}
+
+fn converse(mut step: Step, conversation: &mut dyn Conversation) -> Result<Answered, Refused> {
+    loop {
+        match step {
+            Step::Ask(ask) => {
+                let answer = conversation.ask(ask.prompt())?;
+                step = ask.answer(answer);
+            }
+            Step::Answered(answered) => return Ok(answered),
+        }
     }
 }
 

@@ -29,6 +29,12 @@ impl Trust {
         Self { owner: 0 }
     }
 
+    /// Whether this process is run by whom these files belong to, and so can read and write them.
+    #[must_use]
+    pub fn is_own(self) -> bool {
+        nix::unistd::geteuid().as_raw() == self.owner
+    }
+
     /// Files of that uid: for image builds and tests without root.
     #[must_use]
     pub const fn of(owner: u32) -> Self {

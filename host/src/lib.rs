@@ -12,6 +12,7 @@
 //! - [`crypt`], [`hash_memory`]: what hashing needs
 //! - [`config`]: the configuration, or the last good one
 //! - [`records`], [`lock`]: user records, and the one way to settle a judgement
+//! - [`sealed`]: a secret on its way to another process
 //! - `undisturbed`: nobody stops the process that holds a lock
 //! - [`desk`]: the one driver of a flow
 //! - [`pending`]: logins that the daemon has yet to adopt
@@ -30,6 +31,7 @@ pub mod pending;
 pub mod process;
 pub mod random;
 pub mod records;
+pub mod sealed;
 pub mod shadow;
 pub mod slots;
 mod undisturbed;

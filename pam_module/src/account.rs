@@ -14,6 +14,7 @@ use crate::{
     login::{Login, Place, account_of},
     notes::{FlowNote, Notes},
     receipt::Shelf,
+    unprivileged,
 };
 
 /// Runs the phase.
@@ -27,6 +28,11 @@ pub fn account<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Resu
     notes.pin(&user)?;
     let flow_was_judged_by_it = notes.config.replace(login.known_config()).is_some_and(|known| known.is(&login.config));
     let account = account_of(&user)?;
+    if unprivileged::is_here(&login) {
+        let answer = unprivileged::account(&login, &account, &notes)?;
+        login.pam.keep(notes)?;
+        return Ok(answer);
+    }
     check_standing(&mut login, &account)?;
     let answer = examine(&login, &account, &notes, flow_was_judged_by_it)?;
     make_usable(&mut login, notes)?;

@@ -27,6 +27,7 @@ use crate::{
     notice,
     receipt::{BadReceipt, Carried, Shelf},
     step_up::{self, Voucher},
+    unprivileged,
 };
 
 /// What is asked of libpam for a failure. It spreads a delay by a quarter to both sides, so this stays at two seconds at most.
@@ -46,6 +47,9 @@ pub fn authenticate<H: Handle>(pam: &mut H, options: &Options, place: &Place) ->
 
 fn attempt<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<Answer, Error> {
     let Some(mut login) = Login::load(pam, options, place)?.if_governed() else { return Ok(Answer::NotOurs) };
+    if unprivileged::is_here(&login) {
+        return unprivileged::authenticate(&mut login, options);
+    }
     let user = login.pam.user()?;
     forget_older(&mut login, &user)?;
     let voucher = step_up::voucher(&login, user.as_str(), options);
@@ -131,7 +135,10 @@ fn grant<H: Handle>(
 }
 
 /// Notes afresh what this login has come to, for the later phases.
-fn note<H: Handle>(login: &mut Login<'_, H>, user: &UserName, flow: FlowNote) -> Result<(), Error> {
+///
+/// # Errors
+/// There is no memory for it.
+pub fn note<H: Handle>(login: &mut Login<'_, H>, user: &UserName, flow: FlowNote) -> Result<(), Error> {
     let config = Some(login.known_config());
     Ok(login.pam.keep(Notes { user: Some(user.as_str().to_owned()), flow, session: None, config })?)
 }

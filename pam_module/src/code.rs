@@ -3,7 +3,7 @@
 use authflow_host::desk::DeskError;
 use pam::constants::PamResultCode;
 
-use crate::{daemon::DaemonError, error::Error, phase::Phase};
+use crate::{daemon::DaemonError, error::Error, flow::FlowError, phase::Phase};
 
 /// What a phase answers when nothing is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,8 @@ const fn kind(error: &Error) -> Kind {
         | Error::NoRule
         | Error::NotProved { .. }
         | Error::Receipt(_)
+        | Error::NotOneself
+        | Error::Flow(FlowError::Denied | FlowError::Gone | FlowError::NotNow(_))
         | Error::Daemon(DaemonError::TooManySessions(_)) => Kind::Refused,
         Error::Disabled | Error::Expired => Kind::Ended,
         Error::Desk(DeskError::Account(_)) => Kind::Broken,
@@ -79,6 +81,173 @@ const fn kind(error: &Error) -> Kind {
         | Error::Process(_)
         | Error::Shadow(_)
         | Error::Folder(_)
-        | Error::Daemon(DaemonError::TimedOut(_) | DaemonError::Failed(_)) => Kind::Broken,
+        | Error::Daemon(DaemonError::TimedOut(_) | DaemonError::Failed(_))
+        | Error::Flow(FlowError::Daemon(_)) => Kind::Broken,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io, path::PathBuf, time::Duration};
+
+    use authflow_core::{factor::Factors, flow::Denial, name::BadName, password::BadHash, time::WallTime};
+    use authflow_host::{
+        accounts::{Account, AccountError},
+        config::{self, LoadError},
+        desk::Refused,
+        file::{FileError, Trust},
+        paths::Paths,
+        records::RecordError,
+    };
+
+    use super::*;
+    use crate::{args::BadOption, flow::FlowError, handle::NoAnswer, receipt::BadReceipt};
+
+    /// A sample for every variant, each beside its pattern: the match that nobody calls makes the compiler ask for those of a variant that
+    /// is new.
+    macro_rules! every {
+        ($type:ty: $($pattern:pat => $sample:expr),+ $(,)?) => {{
+            let _complete = |error: &$type| match error { $($pattern => ()),+ };
+            let samples: Vec<$type> = vec![$($sample),+];
+            samples
+        }};
+    }
+
+    fn io_error() -> io::Error {
+        io::Error::from_raw_os_error(5)
+    }
+
+    fn account_error() -> AccountError {
+        let nobody = Account { name: "\0".into(), uid: 1, gid: 1, home: PathBuf::new(), shell: PathBuf::new() };
+        nobody.groups_among(["root"].into_iter()).unwrap_err()
+    }
+
+    fn load_error() -> LoadError {
+        config::load_trusting(&Paths::new("/nonexistent"), Trust::root()).unwrap_err()
+    }
+
+    fn records() -> Vec<RecordError> {
+        let path = PathBuf::from("/x");
+        every!(RecordError:
+            RecordError::Name(_) => RecordError::Name(BadName::Empty),
+            RecordError::File(_) => RecordError::File(FileError::Missing(path.clone())),
+            RecordError::Record { .. } =>
+                RecordError::Record { path: path.clone(), why: authflow_core::account::BadRecord::Truncated },
+            RecordError::State { .. } =>
+                RecordError::State { path: path.clone(), why: authflow_core::state::BadState::Version(9) },
+            RecordError::BrokenState(_) => RecordError::BrokenState(path.clone()),
+            RecordError::Busy => RecordError::Busy,
+            RecordError::Managed(_) => RecordError::Managed(path.clone()),
+        )
+    }
+
+    fn desks() -> Vec<DeskError> {
+        let mut desks = every!(DeskError:
+            DeskError::Account(_) => DeskError::Account(account_error()),
+            DeskError::Shadow(_) => DeskError::Shadow(io_error()),
+            DeskError::Record(_) => DeskError::Record(RecordError::Busy),
+            DeskError::Refused(_) => DeskError::Refused(Refused),
+            DeskError::Kernel(_) => DeskError::Kernel(io_error()),
+            DeskError::Hash(_) => DeskError::Hash(BadHash::Malformed),
+        );
+        desks.extend(records().into_iter().map(DeskError::Record));
+        desks
+    }
+
+    fn denials() -> Vec<Denial> {
+        every!(Denial:
+            Denial::UnknownUser => Denial::UnknownUser,
+            Denial::Disabled => Denial::Disabled,
+            Denial::NoRule => Denial::NoRule,
+            Denial::NotEnrolled => Denial::NotEnrolled,
+            Denial::Locked(_) => Denial::Locked(WallTime::default()),
+            Denial::Stopped => Denial::Stopped,
+            Denial::RefusedBySshd => Denial::RefusedBySshd,
+            Denial::WrongPassword => Denial::WrongPassword,
+            Denial::NoCode => Denial::NoCode,
+            Denial::WrongCode => Denial::WrongCode,
+            Denial::CodeUsed => Denial::CodeUsed,
+        )
+    }
+
+    fn daemons() -> Vec<DaemonError> {
+        every!(DaemonError:
+            DaemonError::TooManySessions(_) => DaemonError::TooManySessions(String::new()),
+            DaemonError::TimedOut(_) => DaemonError::TimedOut(Duration::from_secs(3)),
+            DaemonError::Failed(_) => DaemonError::Failed(String::new()),
+        )
+    }
+
+    fn flows() -> Vec<FlowError> {
+        let mut flows = every!(FlowError:
+            FlowError::Denied => FlowError::Denied,
+            FlowError::Gone => FlowError::Gone,
+            FlowError::NotNow(_) => FlowError::NotNow(String::new()),
+            FlowError::Daemon(_) => FlowError::Daemon(DaemonError::Failed(String::new())),
+        );
+        flows.extend(daemons().into_iter().map(FlowError::Daemon));
+        flows
+    }
+
+    fn errors() -> Vec<Error> {
+        let mut errors = every!(Error:
+            Error::Options(_) => Error::Options(BadOption::Unknown(String::new())),
+            Error::Config(_) => Error::Config(load_error()),
+            Error::Account(_) => Error::Account(account_error()),
+            Error::Record(_) => Error::Record(RecordError::Busy),
+            Error::Desk(_) => Error::Desk(DeskError::Refused(Refused)),
+            Error::Denied(_) => Error::Denied(Denial::NoCode),
+            Error::Application(_) => Error::Application(NoAnswer(19)),
+            Error::UserChanged { .. } => Error::UserChanged { before: "alice".into(), now: "root".into() },
+            Error::NameIsNoText => Error::NameIsNoText,
+            Error::NoAccount => Error::NoAccount,
+            Error::Disabled => Error::Disabled,
+            Error::NoRule => Error::NoRule,
+            Error::Expired => Error::Expired,
+            Error::NotProved { .. } => Error::NotProved { proved: Factors::none(), needed: None },
+            Error::Receipt(_) => Error::Receipt(BadReceipt::Boot),
+            Error::Daemon(_) => Error::Daemon(DaemonError::Failed(String::new())),
+            Error::Process(_) => Error::Process(io_error()),
+            Error::Shadow(_) => Error::Shadow(io_error()),
+            Error::Folder(_) => Error::Folder(FileError::Missing(PathBuf::new())),
+            Error::Flow(_) => Error::Flow(FlowError::Denied),
+            Error::NotOneself => Error::NotOneself,
+        );
+        errors.extend(records().into_iter().map(Error::Record));
+        errors.extend(desks().into_iter().map(Error::Desk));
+        errors.extend(denials().into_iter().map(Error::Denied));
+        errors.extend(daemons().into_iter().map(Error::Daemon));
+        errors.extend(flows().into_iter().map(Error::Flow));
+        errors
+    }
+
+    #[test]
+    fn no_error_of_any_phase_lets_anybody_through() {
+        use PamResultCode::{
+            PAM_ACCT_EXPIRED, PAM_AUTH_ERR, PAM_AUTHINFO_UNAVAIL, PAM_PERM_DENIED, PAM_SUCCESS, PAM_SYSTEM_ERR,
+        };
+        for error in errors() {
+            for (phase, allowed) in [
+                // Not PAM_USER_UNKNOWN: where it means "not governed" the stack goes on.
+                (Phase::Authenticate, &[PAM_AUTH_ERR, PAM_AUTHINFO_UNAVAIL][..]),
+                (Phase::Account, &[PAM_PERM_DENIED, PAM_ACCT_EXPIRED, PAM_AUTHINFO_UNAVAIL]),
+                // Not PAM_SESSION_ERR: sudo goes on after it.
+                (Phase::OpenSession, &[PAM_PERM_DENIED, PAM_SYSTEM_ERR]),
+                // The session is over; there is nothing left to refuse.
+                (Phase::CloseSession, &[PAM_SUCCESS]),
+            ] {
+                let code = of_error(phase, &error);
+                assert!(allowed.contains(&code), "{phase:?}: {error:?} answers {code:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_yes_is_a_success() {
+        for phase in [Phase::Authenticate, Phase::Account, Phase::OpenSession, Phase::CloseSession] {
+            for answer in [Answer::NotOurs, Answer::NoObjection] {
+                assert_ne!(of_answer(phase, answer), PamResultCode::PAM_SUCCESS, "{phase:?} {answer:?}");
+            }
+        }
     }
 }

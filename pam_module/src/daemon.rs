@@ -36,12 +36,17 @@ impl Daemon {
         Self { address, limit }
     }
 
+    /// How long an ordinary exchange may take.
+    pub(crate) const fn limit(&self) -> Duration {
+        self.limit
+    }
+
     /// Opens a session whose leader is this process. Its id.
     ///
     /// # Errors
     /// The daemon refuses, or cannot be asked.
     pub fn open(&self, opening: &Opening) -> Result<String, DaemonError> {
-        let reply = self.exchange("OpenSession", &bus::opening::to_dict(opening))?;
+        let reply = self.exchange(self.manager("OpenSession"), &bus::opening::to_dict(opening))?;
         let (id, _path): (String, OwnedObjectPath) = reply.body().deserialize().map_err(failed)?;
         Ok(id)
     }
@@ -51,7 +56,12 @@ impl Daemon {
     /// # Errors
     /// The daemon cannot be asked, or does not know the session.
     pub fn close(&self, id: &str) -> Result<(), DaemonError> {
-        self.exchange("CloseSession", &id).map(drop)
+        self.exchange(self.manager("CloseSession"), &id)?;
+        Ok(())
+    }
+
+    const fn manager(&self, method: &'static str) -> Call {
+        Call { interface: bus::MANAGER_INTERFACE, method, limit: self.limit }
     }
 
     /// The session that this process is in.
@@ -59,26 +69,53 @@ impl Daemon {
     /// # Errors
     /// It is in none, or the daemon cannot be asked.
     pub fn own_session(&self) -> Result<OwnSession, DaemonError> {
-        let reply = self.exchange("Vouch", &())?;
+        let reply = self.exchange(self.manager("Vouch"), &())?;
         let session: HashMap<String, OwnedVariant> = reply.body().deserialize().map_err(failed)?;
         bus::vouch::from_dict(&session).map_err(failed)
     }
 
     /// `method_timeout` of the connection would not cover connecting and authenticating, where a hung bus hangs.
-    fn exchange<B: Serialize + DynamicType>(&self, method: &str, body: &B) -> Result<Message, DaemonError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-        let call = call(&self.address, method, body);
-        match runtime.block_on(async { tokio::time::timeout(self.limit, call).await }) {
-            Ok(reply) => reply.map_err(|error| bus::Error::from(error).into()),
-            Err(_elapsed) => Err(DaemonError::TimedOut(self.limit)),
+    pub(crate) fn exchange<B: Serialize + DynamicType>(&self, call: Call, body: &B) -> Result<Message, Unanswered> {
+        let no_runtime = |error| Unanswered::Refused(bus::Error::from(zbus::Error::from(error)));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(no_runtime)?;
+        let answer = send(&self.address, call, body);
+        match runtime.block_on(async { tokio::time::timeout(call.limit, answer).await }) {
+            Ok(reply) => reply.map_err(|error| Unanswered::Refused(error.into())),
+            Err(_elapsed) => Err(Unanswered::TimedOut(call.limit)),
         }
     }
 }
 
+/// A call, and how long all of it may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call {
+    pub(crate) interface: &'static str,
+    pub(crate) method: &'static str,
+    pub(crate) limit: Duration,
+}
+
+/// What came instead of a reply.
+#[derive(Debug)]
+pub(crate) enum Unanswered {
+    /// An error, of the daemon or of the bus.
+    Refused(bus::Error),
+    /// Nothing, within that time.
+    TimedOut(Duration),
+}
+
 /// The connection is dropped inside the runtime: one that outlived it would leave a thread behind.
-async fn call<B: Serialize + DynamicType>(address: &str, method: &str, body: &B) -> zbus::Result<Message> {
+async fn send<B: Serialize + DynamicType>(address: &str, call: Call, body: &B) -> zbus::Result<Message> {
     let connection = connection::Builder::address(address).build().await?;
-    connection.call_method(Some(bus::NAME), bus::PATH, Some(bus::MANAGER_INTERFACE), method, body).await
+    connection.call_method(Some(bus::NAME), bus::PATH, Some(call.interface), call.method, body).await
+}
+
+impl From<Unanswered> for DaemonError {
+    fn from(why: Unanswered) -> Self {
+        match why {
+            Unanswered::Refused(error) => error.into(),
+            Unanswered::TimedOut(limit) => Self::TimedOut(limit),
+        }
+    }
 }
 
 impl From<bus::Error> for DaemonError {
@@ -92,6 +129,8 @@ impl From<bus::Error> for DaemonError {
             | bus::Error::NotAuthorized(_)
             | bus::Error::RateLimited(_)
             | bus::Error::InvalidArgument(_)
+            | bus::Error::NoSuchFlow(_)
+            | bus::Error::Denied(_)
             | bus::Error::Degraded(_)
             | bus::Error::NotSupported(_) => Self::Failed(error.to_string()),
         }
@@ -99,7 +138,7 @@ impl From<bus::Error> for DaemonError {
 }
 
 /// What went wrong, with its causes: zbus names a class of errors and often leaves the reason to what is behind it.
-fn failed(error: impl std::error::Error) -> DaemonError {
+pub(crate) fn failed(error: impl std::error::Error) -> DaemonError {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -7,7 +7,9 @@ use authflow_host::{
     accounts::AccountError, config::LoadError, desk::DeskError, file::FileError, records::RecordError,
 };
 
-use crate::{args::BadOption, daemon::DaemonError, handle::NoAnswer, log::Priority, receipt::BadReceipt};
+use crate::{
+    args::BadOption, daemon::DaemonError, flow::FlowError, handle::NoAnswer, log::Priority, receipt::BadReceipt,
+};
 
 /// Why a phase refuses.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +72,12 @@ pub enum Error {
     /// The daemon refuses, or is away where the rule says "deny".
     #[error("{0}")]
     Daemon(#[from] DaemonError),
+    /// The daemon has not granted a flow.
+    #[error("{0}")]
+    Flow(#[from] FlowError),
+    /// A process that is not root asks about another user than its own.
+    #[error("this process is not root, and may ask about its own user alone")]
+    NotOneself,
     /// This process cannot be looked up in /proc.
     #[error("this process: {0}")]
     Process(#[source] io::Error),
@@ -101,6 +109,8 @@ impl Error {
             | Self::NoRule
             | Self::NotProved { .. }
             | Self::Receipt(_)
+            | Self::Flow(_)
+            | Self::NotOneself
             | Self::Daemon(_) => false,
         }
     }

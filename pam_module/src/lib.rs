@@ -12,6 +12,7 @@
 //! - [`guard`]: where enough must have been proved
 //! - [`notes`], [`receipt`]: what one phase leaves for the next, on the handle and across sshd's processes
 //! - [`tracking`], [`daemon`]: has the session tracked, by the daemon or until that is back
+//! - [`unprivileged`], [`flow`]: the phases in a process that is not root, by a flow that the daemon runs
 //! - [`conversation`]: every text that a user is shown
 //! - [`log`]: every line for the log
 //! - [`error`], [`code`]: why a phase refuses, and the PAM code for it
@@ -30,6 +31,7 @@ pub mod error;
 #[cfg(test)]
 mod fake;
 mod ffi;
+pub mod flow;
 pub mod guard;
 pub mod handle;
 pub mod log;
@@ -44,6 +46,7 @@ pub mod step_up;
 #[cfg(test)]
 mod tests;
 pub mod tracking;
+pub mod unprivileged;
 
 use std::ffi::CStr;
 

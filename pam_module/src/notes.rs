@@ -71,6 +71,8 @@ pub enum FlowNote {
     None,
     /// It was denied, or broke.
     Denied,
+    /// It was granted by the daemon, to a process that is not root. It opens no session.
+    Vouched,
     /// It was granted. The other modules of the auth stack may still refuse, so the receipt is not usable yet.
     Granted(Box<Carried>),
     /// The whole auth stack succeeded, and so did the account phase.
@@ -85,7 +87,7 @@ impl FlowNote {
     pub const fn has_run(&self) -> bool {
         match self {
             Self::None => false,
-            Self::Denied | Self::Granted(_) | Self::Usable(_) | Self::Used => true,
+            Self::Denied | Self::Vouched | Self::Granted(_) | Self::Usable(_) | Self::Used => true,
         }
     }
 
@@ -94,7 +96,7 @@ impl FlowNote {
     pub fn factors(&self) -> Factors {
         match self {
             Self::Granted(receipt) | Self::Usable(receipt) => receipt.factors.clone(),
-            Self::None | Self::Denied | Self::Used => Factors::none(),
+            Self::None | Self::Denied | Self::Vouched | Self::Used => Factors::none(),
         }
     }
 }

@@ -28,6 +28,7 @@ use crate::{
     notice::Notice,
     receipt::{Carried, Expected, Shelf},
     tracking::{self, Opened},
+    unprivileged,
 };
 
 /// Services that run inside a session, mostly as another user.
@@ -51,6 +52,9 @@ pub fn open<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<
     if notes.session.as_ref().is_some_and(|open| open.target == target) {
         // Our line stands in the stack twice, as happens with included files. It is one session.
         return Ok(Answer::Yes);
+    }
+    if unprivileged::is_here(&login) {
+        return unprivileged::open(&notes);
     }
     let receipt = take_receipt(&login, &mut notes)?;
     login.pam.keep(notes.clone())?;
@@ -95,15 +99,22 @@ fn class_of(config: &Config, service: &str) -> Option<Class> {
     }
 }
 
-/// The receipt of the flow that let this login in: from the handle where one process does it all, else from the file that was left for
-/// this process. It opens one session.
+/// The receipt of the flow that let this login in. It is gone afterwards, and counts only if sshd, where it is sshd, says that a method
+/// with a flow succeeded.
 fn take_receipt<H: Handle>(login: &Login<'_, H>, notes: &mut Notes) -> Result<Option<Carried>, Error> {
+    let receipt = find_receipt(login, notes)?;
+    Ok(receipt.filter(|_| login.may_have_run_a_flow()))
+}
+
+/// Takes the receipt from where it is: from the handle where one process does it all, else from the file that was left for
+/// this process. It opens one session.
+fn find_receipt<H: Handle>(login: &Login<'_, H>, notes: &mut Notes) -> Result<Option<Carried>, Error> {
     let on_handle = match std::mem::take(&mut notes.flow) {
         FlowNote::Usable(receipt) => {
             notes.flow = FlowNote::Used;
             Some(*receipt)
         }
-        other @ (FlowNote::None | FlowNote::Denied | FlowNote::Granted(_) | FlowNote::Used) => {
+        other @ (FlowNote::None | FlowNote::Denied | FlowNote::Vouched | FlowNote::Granted(_) | FlowNote::Used) => {
             notes.flow = other;
             None
         }

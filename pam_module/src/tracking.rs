@@ -78,7 +78,8 @@ pub fn end<H: Handle>(login: &Login<'_, H>, id: &str) -> Result<(), Error> {
     if was_pending { Ok(()) } else { Ok(daemon(login).close(id)?) }
 }
 
-fn daemon<H>(login: &Login<'_, H>) -> Daemon {
+/// The daemon of this login's configuration.
+pub fn daemon<H>(login: &Login<'_, H>) -> Daemon {
     Daemon::new(login.config.bus_address.clone(), login.config.bus_timeout)
 }
 

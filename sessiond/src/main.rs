@@ -5,6 +5,7 @@
 //! - [`daemon`]: events in, the registry's actions out
 //! - [`execute`]: carries the actions out, in order
 //! - [`bus`]: parse, authorise, call, reply
+//! - [`flow`]: flows of those who cannot read the records themselves
 //! - [`snapshot`], [`members`], [`leader`]: processes, and whose they are
 //! - [`tty`], [`activity`]: terminals, and when they were used
 //! - [`store`], [`keeper`]: what outlives the daemon
@@ -15,6 +16,7 @@ mod activity;
 mod bus;
 mod daemon;
 mod execute;
+mod flow;
 mod keeper;
 mod leader;
 mod log;
@@ -44,6 +46,7 @@ use tokio::{
 
 use crate::{
     daemon::Daemon,
+    flow::Flows,
     log::{Line, Log},
     timer::BootTimer,
 };
@@ -74,7 +77,10 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(run(log, paths)) {
+    let ended = runtime.block_on(run(log, paths));
+    // A flow that is being judged by a slow name service must not hold up our end; it is denied.
+    runtime.shutdown_background();
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             // The log may be all that is left of it, but somebody may stand before a terminal.
@@ -103,12 +109,13 @@ async fn run(log: Log, paths: Paths) -> Result<(), Failure> {
     }
     raise_descriptor_limit();
     let (todo, actions) = mpsc::unbounded_channel();
-    let daemon = Daemon::new(log, paths, process::boot_id()?, todo);
+    let daemon = Daemon::new(log, paths.clone(), process::boot_id()?, todo);
     daemon.restore();
     let timer = BootTimer::new()?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let flows = Flows::new(Arc::clone(&daemon), paths);
     let connection =
-        bus::serve(&daemon, &address).await.map_err(|why| Failure::Bus { address: address.clone(), why })?;
+        bus::serve(&daemon, flows, &address).await.map_err(|why| Failure::Bus { address: address.clone(), why })?;
     daemon.adopt_pending();
     tokio::spawn(execute::run(Arc::clone(&daemon), connection.clone(), actions));
     tokio::spawn(news::run(Arc::clone(&daemon)));

@@ -9,6 +9,7 @@
 //! - `authenticator`: the app that shows codes (`oathtool`)
 //! - `security_key`: a key in hardware, without the hardware
 //! - `program`: a command inside, waited for or in the background
+//! - `compiled`: applications in C
 //! - `bed`: the namespaces (`beds/overlay.sh`, `beds/booted.sh`)
 //! - `syslog`: what is logged inside
 //! - `products`: what the build made, put into a machine
@@ -18,6 +19,7 @@
 
 mod authenticator;
 mod bed;
+mod compiled;
 mod gate;
 mod login;
 mod machine;

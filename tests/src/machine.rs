@@ -291,6 +291,7 @@ impl Plan {
             "login" => include_str!("../../conf/pam.d/login.example"),
             "su" => include_str!("../../conf/pam.d/su.example"),
             "sudo" => include_str!("../../conf/pam.d/sudo.example"),
+            "vlock" => include_str!("../../conf/pam.d/vlock.example"),
             other => panic!("there is no example for {other}"),
         };
         self.pam(service, stack)

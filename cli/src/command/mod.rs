@@ -6,6 +6,7 @@ mod factor;
 mod history;
 mod logout;
 mod passwd;
+mod renew;
 mod revoke;
 mod sessions;
 mod show;
@@ -46,6 +47,8 @@ enum Command {
     Sessions(sessions::Sessions),
     /// Push a session's idle deadline as activity would
     Extend(extend::Extend),
+    /// Prove yourself again: the session that this command is run in starts its limits anew
+    Renew(renew::Renew),
     /// End one of your sessions, by default the one that this command is run in
     Logout(logout::Logout),
     /// End sessions at once, with everything that runs in them
@@ -76,6 +79,7 @@ impl Arguments {
             Command::Show(command) => command.run(&context),
             Command::Sessions(command) => command.run(&context),
             Command::Extend(command) => command.run(&context),
+            Command::Renew(command) => command.run(&context),
             Command::Logout(command) => command.run(&context),
             Command::Revoke(command) => command.run(&context),
             Command::History(command) => command.run(&context),

@@ -10,7 +10,7 @@ mod receipt;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 pub use answers::{Answered, HashOutcome, password_in};
 pub use judge::{Denial, Holder, Judgement, Sealed, Standing, Terms, Verdict, Written};
@@ -57,6 +57,19 @@ pub enum Prompt {
 }
 
 impl Prompt {
+    /// Every prompt.
+    pub const ALL: [Self; 3] = [Self::Password, Self::Code, Self::PasswordAndCode];
+
+    /// The word that stands for it on the bus.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::Code => "code",
+            Self::PasswordAndCode => "password-and-code",
+        }
+    }
+
     /// The text, to the letter: sudo's `-p` and automation match on the first one.
     #[must_use]
     pub const fn text(self) -> &'static str {
@@ -71,6 +84,19 @@ impl Prompt {
 impl fmt::Display for Prompt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.text())
+    }
+}
+
+/// A word that names no prompt.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{0:?} is no prompt: expected password, code or password-and-code")]
+pub struct UnknownPrompt(pub String);
+
+impl FromStr for Prompt {
+    type Err = UnknownPrompt;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|prompt| prompt.as_str() == word).ok_or_else(|| UnknownPrompt(word.to_owned()))
     }
 }
 
@@ -115,6 +141,17 @@ pub struct Ask {
     prompt: Prompt,
     rest: Vec<Prompt>,
     answered: Answered,
+}
+
+impl Step {
+    /// What will be asked from here on. Nothing is decided by looking.
+    #[must_use]
+    pub fn prompts(&self) -> Vec<Prompt> {
+        match self {
+            Self::Ask(ask) => ask.rest.iter().chain([&ask.prompt]).rev().copied().collect(),
+            Self::Answered(_) => Vec::new(),
+        }
+    }
 }
 
 impl Ask {

@@ -57,8 +57,11 @@ impl Renewal {
         if self.uid != session.opening.uid {
             return Err(NotRenewed::OtherUser);
         }
-        // A session that the stack let in has no level; something must be proved all the same.
-        if self.factors.contains(Factor::Session) || self.factors.aal() < session.opening.aal.max(1) {
+        // A session that the stack let in has no level; something must be proved all the same. A key and a code are of one level with a
+        // password alone, and two proofs for all that.
+        let is_less =
+            self.factors.aal() < session.opening.aal.max(1) || self.factors.proofs() < session.opening.factors.proofs();
+        if self.factors.contains(Factor::Session) || is_less {
             return Err(NotRenewed::TooLittle);
         }
         if self.at.boot <= session.authenticated.boot {

@@ -2,6 +2,7 @@
 
 mod access;
 mod caller;
+mod flow;
 mod manager;
 mod polkit;
 mod session;
@@ -12,18 +13,21 @@ use authflow_bus::{MANAGER_INTERFACE, NAME, PATH, session_path};
 use authflow_core::session::SessionId;
 use zbus::{Connection, connection::Builder};
 
-use crate::{daemon::Daemon, log::Line};
+use crate::{daemon::Daemon, flow::Flows, log::Line};
 use caller::Callers;
+use flow::FlowObject;
 use manager::Manager;
 use session::SessionObject;
 
-/// Serves the manager and takes the name, in this order: whoever sees the name can call.
+/// Serves the manager and the flows and takes the name, in this order: whoever sees the name can call.
 ///
 /// # Errors
 /// The bus cannot be reached, or the name is taken.
-pub(crate) async fn serve(daemon: &Arc<Daemon>, address: &str) -> zbus::Result<Connection> {
+pub(crate) async fn serve(daemon: &Arc<Daemon>, flows: Flows, address: &str) -> zbus::Result<Connection> {
     let callers = Arc::new(Callers::default());
-    Builder::address(address).serve_at(PATH, Manager::new(Arc::clone(daemon), callers)).name(NAME).build().await
+    let manager = Manager::new(Arc::clone(daemon), Arc::clone(&callers));
+    let flow = FlowObject::new(flows, callers);
+    Builder::address(address).serve_at(PATH, manager).serve_at(PATH, flow).name(NAME).build().await
 }
 
 /// What is announced to everybody: ids only, since anybody may listen.

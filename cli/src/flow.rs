@@ -1,0 +1,46 @@
+//! A flow that the daemon runs, for the caller's own user: what to ask, and the answers, each in a sealed memory file.
+
+use std::{collections::HashMap, os::fd::AsFd, time::Duration};
+
+use authflow_bus::{self as bus, proxy::FlowProxy};
+use authflow_core::{flow::Prompt, secret::Secret};
+use authflow_host::sealed;
+use zbus::Fd;
+
+use crate::{daemon::Daemon, error::Error};
+
+/// How long a judgement may take: it may wait for its turn, and hashes.
+const JUDGING: Duration = Duration::from_secs(10);
+
+/// A flow whose answers the daemon waits for.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    flow: String,
+    /// What to ask.
+    pub(crate) prompts: Vec<Prompt>,
+}
+
+impl Daemon {
+    /// Begins the flow that renews the session which the caller is in.
+    pub(crate) fn begin_renewal(&self) -> Result<Begun, Error> {
+        let begun = self.call(async { FlowProxy::new(self.connection()).await?.begin("", HashMap::new()).await });
+        let (flow, words) = match begun {
+            Err(Error::NoSession(_)) => return Err(Error::InNoSession),
+            begun => begun?,
+        };
+        let prompts = words.iter().map(|word| word.parse()).collect::<Result<_, _>>();
+        let prompts = prompts.map_err(|error| Error::failed("what the daemon asks", &error))?;
+        Ok(Begun { flow, prompts })
+    }
+
+    /// Gives the answers to all prompts. Tells the id of the session that was renewed, if one was.
+    pub(crate) fn answer(&self, begun: &Begun, answers: &[Secret]) -> Result<Option<String>, Error> {
+        let sealed = answers.iter().map(sealed::seal).collect::<Result<Vec<_>, _>>()?;
+        let descriptors: Vec<Fd<'_>> = sealed.iter().map(|answer| Fd::from(answer.as_fd())).collect();
+        let renewed = self.call_within(JUDGING, async {
+            let flow: FlowProxy<'_> = FlowProxy::new(self.connection()).await.map_err(bus::Error::ZBus)?;
+            flow.answer(&begun.flow, descriptors).await
+        })?;
+        Ok(Some(renewed).filter(|id| !id.is_empty()))
+    }
+}

@@ -1,0 +1,88 @@
+//! `org.authflow.sessiond1.Flow`: flows for whoever cannot read the records. Answers come in sealed memory files, never in a message.
+
+use std::{collections::HashMap, os::fd, sync::Arc};
+
+use authflow_bus::{Error, ONE_PROMPT};
+use authflow_core::flow::Manner;
+use authflow_host::{process::ProcessId, sealed};
+use zbus::{Connection, OwnedFd, OwnedVariant, message::Header};
+
+use super::caller::{Caller, Callers};
+use crate::flow::{Flows, Owner};
+
+/// The longest name of a PAM service.
+const LONGEST_SERVICE: usize = 64;
+
+/// The object of flows; it stands at the manager's path.
+pub(crate) struct FlowObject {
+    flows: Flows,
+    callers: Arc<Callers>,
+}
+
+impl FlowObject {
+    pub(super) const fn new(flows: Flows, callers: Arc<Callers>) -> Self {
+        Self { flows, callers }
+    }
+}
+
+#[zbus::interface(name = "org.authflow.sessiond1.Flow")]
+impl FlowObject {
+    async fn begin(
+        &self,
+        service: &str,
+        options: HashMap<String, OwnedVariant>,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(String, Vec<String>), Error> {
+        let caller = self.callers.identify(&header, connection).await?;
+        let service = service_of(service)?;
+        let one_prompt = options.get(ONE_PROMPT).map_or(Ok(false), |value| bool::try_from(&**value));
+        let one_prompt =
+            one_prompt.map_err(|_other| Error::InvalidArgument(format!("{ONE_PROMPT} is true or false")))?;
+        let begun = self.flows.begin(owner(&caller)?, service, Manner { one_prompt }).await?;
+        Ok((begun.flow, begun.prompts))
+    }
+
+    async fn answer(
+        &self,
+        flow: &str,
+        answers: Vec<OwnedFd>,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<String, Error> {
+        let caller = self.callers.identify(&header, connection).await?;
+        let secrets =
+            answers.into_iter().map(|answer| sealed::unseal(fd::OwnedFd::from(answer))).collect::<Result<_, _>>();
+        let secrets = secrets.map_err(|why| Error::InvalidArgument(format!("an answer: {why}")))?;
+        let renewed = self.flows.answer(owner(&caller)?, flow, secrets).await?;
+        Ok(renewed.map(|id| id.to_string()).unwrap_or_default())
+    }
+}
+
+/// A PAM service, or `None` for the caller's session. A name beyond what stands in `/etc/pam.d` is not looked up at all.
+fn service_of(name: &str) -> Result<Option<&str>, Error> {
+    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'@');
+    if name.len() > LONGEST_SERVICE || !name.bytes().all(is_good) {
+        return Err(Error::InvalidArgument("expected the name of a PAM service".to_owned()));
+    }
+    Ok(Some(name).filter(|name| !name.is_empty()))
+}
+
+fn owner(caller: &Caller) -> Result<Owner, Error> {
+    let gone = |_| Error::InvalidArgument("the caller is gone".to_owned());
+    Ok(Owner { uid: caller.uid, process: ProcessId::of(caller.pid).map_err(gone)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_can_name_a_pam_service_is_looked_up() {
+        assert_eq!(service_of("swaylock").unwrap(), Some("swaylock"));
+        assert_eq!(service_of("").unwrap(), None);
+        for bad in ["a b", "../x", "a\n", "é", &"x".repeat(65)] {
+            assert!(service_of(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Flows for processes that are not root, as screen lockers are: the same flow that the module runs by itself, for the caller's own user
+//! alone. It yields no receipt: the caller learns whether it was granted, and the session that the caller's process is in is renewed.
+//!
+//! # Layout
+//!
+//! - [`under_way`]: one a user, ten a minute, two minutes to live
+//! - [`work`]: what may take long, on threads beside the loop
+
+mod under_way;
+mod work;
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use authflow_bus::Error;
+use authflow_core::{
+    flow::{FlowId, Manner},
+    secret::Secret,
+    session::{Renewal, SessionId},
+    time::Clock,
+};
+use authflow_host::{clock::SystemClock, paths::Paths, random};
+use tokio::sync::Semaphore;
+
+pub(crate) use self::under_way::Owner;
+use self::{
+    under_way::{NotBegun, UnderWay},
+    work::{Case, Failure, Place, Proof, Wanted},
+};
+
+use crate::{daemon::Daemon, log::Line};
+
+/// How many flows are looked up or judged at a time. Each judgement takes a core and the memory of one hash.
+const AT_ONCE: usize = 2;
+
+/// How long a flow waits for its turn. Less than callers wait for their answer, so that nothing is judged that nobody hears of.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// All flows that the daemon runs.
+pub(crate) struct Flows {
+    daemon: Arc<Daemon>,
+    paths: Paths,
+    // A std mutex and not tokio's: it is never held over an await.
+    under_way: Mutex<UnderWay<Case>>,
+    turns: Arc<Semaphore>,
+}
+
+/// A flow whose answers are waited for.
+pub(crate) struct Begun {
+    /// Its id.
+    pub(crate) flow: String,
+    /// What to ask, in words of the bus.
+    pub(crate) prompts: Vec<String>,
+}
+
+impl Flows {
+    /// Flows that are judged by the files at `paths`.
+    #[must_use]
+    pub(crate) fn new(daemon: Arc<Daemon>, paths: Paths) -> Self {
+        Self { daemon, paths, under_way: Mutex::default(), turns: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+
+    /// Begins a flow of the owner's user for a PAM service; `None` is for renewing the session that its process is in.
+    ///
+    /// # Errors
+    /// The user began too many, nothing is asked there, or it cannot be found out.
+    pub(crate) async fn begin(&self, owner: Owner, service: Option<&str>, manner: Manner) -> Result<Begun, Error> {
+        let place = self.place(owner, service)?;
+        let work = self.begin_work(owner.uid)?;
+        let (paths, wanted) = (self.paths.clone(), Wanted { uid: owner.uid, place, manner });
+        let found = self.beside(move || work::look_up(&paths, wanted)).await?;
+        let case = found.map_err(|failure| self.not_begun(owner, &failure))?;
+        if let Some(why) = &case.last_good {
+            self.daemon.log.write(&Line::error("config-last-good").with("why", why));
+        }
+        let id = FlowId::new(random::bytes().map_err(|why| Error::Degraded(why.to_string()))?);
+        let begun = Begun {
+            flow: id.to_string(),
+            prompts: case.prompts.iter().map(|prompt| prompt.as_str().to_owned()).collect(),
+        };
+        self.under_way().ask(owner, begun.flow.clone(), case, SystemClock.now().boot);
+        drop(work);
+        Ok(begun)
+    }
+
+    /// Judges the answers to a flow's prompts. Tells which session was renewed, if one was.
+    ///
+    /// # Errors
+    /// There is no such flow, it is denied, or it could not be judged.
+    pub(crate) async fn answer(
+        &self,
+        owner: Owner,
+        flow: &str,
+        answers: Vec<Secret>,
+    ) -> Result<Option<SessionId>, Error> {
+        let case = self.under_way().take(owner, flow, SystemClock.now().boot).ok_or_else(no_such_flow)?;
+        let _work = Work { flows: self, uid: owner.uid };
+        if answers.len() != case.prompts.len() {
+            return Err(Error::InvalidArgument(format!("expected {} answers", case.prompts.len())));
+        }
+        let about = |line: Line| about(line, owner, flow, &case);
+        let (granted, denied) = (about(Line::info("flow-granted")), about(Line::warning("flow-denied")));
+        let paths = self.paths.clone();
+        let Proof { factors, rule, at } = match self.beside(move || work::judge(&paths, &case, answers)).await? {
+            Ok(proof) => proof,
+            Err(failure) => {
+                self.daemon.log.write(&denied.with("reason", &failure));
+                return Err(refusal(&failure));
+            }
+        };
+        self.daemon.log.write(&granted.with("factors", &factors).with("rule", rule));
+        Ok(self.renew(owner, Renewal { uid: owner.uid, factors, at }))
+    }
+
+    /// Renews the session that the owner's process is in, and no other.
+    fn renew(&self, owner: Owner, renewal: Renewal) -> Option<SessionId> {
+        // Another process may have got the pid by now.
+        let id = self.daemon.session_of(owner.process.pid).filter(|_| owner.process.is_alive())?;
+        match self.daemon.renew(id, &renewal) {
+            Ok(()) => Some(id),
+            Err(why) => {
+                self.daemon.log.write(&Line::info("not-renewed").with("session", id).with("why", why));
+                None
+            }
+        }
+    }
+
+    fn place(&self, owner: Owner, service: Option<&str>) -> Result<Place, Error> {
+        if let Some(service) = service {
+            return Ok(Place::Service(service.to_owned()));
+        }
+        let in_none = || Error::NoSuchSession("the caller is in no session of its own".to_owned());
+        let session = self.daemon.session_of(owner.process.pid).and_then(|id| self.daemon.find(id));
+        let opening = session.map(|session| session.opening).filter(|opening| opening.uid == owner.uid);
+        let opening = opening.ok_or_else(in_none)?;
+        Ok(Place::Session { service: opening.service, remote_host: opening.remote_host })
+    }
+
+    fn begin_work(&self, uid: u32) -> Result<Work<'_>, Error> {
+        self.under_way().begin(uid, SystemClock.now().boot).map_err(|refused| match refused {
+            NotBegun::TooMany | NotBegun::Busy => Error::RateLimited(refused.to_string()),
+        })?;
+        Ok(Work { flows: self, uid })
+    }
+
+    /// Does what may take long on a thread of its own, when it is its turn.
+    async fn beside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+        let busy = || Error::RateLimited("too many flows are being judged; try again in a moment".to_owned());
+        let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.turns).acquire_owned()).await;
+        let turn = turn.ok().and_then(Result::ok).ok_or_else(busy)?;
+        // The turn goes along: were the caller gone, the work would go on all the same.
+        let done = tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop(turn);
+            done
+        });
+        done.await.map_err(|_panicked| Error::Degraded("the flow could not be run".to_owned()))
+    }
+
+    fn not_begun(&self, owner: Owner, failure: &Failure) -> Error {
+        let line = Line::warning("flow-not-begun").with("uid", owner.uid).with("pid", owner.process.pid);
+        self.daemon.log.write(&line.with("reason", failure));
+        refusal(failure)
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, UnderWay<Case>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A user's flow is being worked on as long as this lives, whatever ends the work.
+struct Work<'a> {
+    flows: &'a Flows,
+    uid: u32,
+}
+
+impl Drop for Work<'_> {
+    fn drop(&mut self) {
+        self.flows.under_way().end(self.uid);
+    }
+}
+
+fn about(line: Line, owner: Owner, flow: &str, case: &Case) -> Line {
+    line.with("flow", flow).with("user", &case.user).with("service", &case.service).with("pid", owner.process.pid)
+}
+
+fn no_such_flow() -> Error {
+    Error::NoSuchFlow("there is no such flow, or it waited too long".to_owned())
+}
+
+/// What the caller learns of a failure: a denial looks like any other, whatever was wrong.
+fn refusal(failure: &Failure) -> Error {
+    match failure {
+        Failure::NotGoverned(_) => Error::NotSupported(failure.to_string()),
+        Failure::NoUser(_) => Error::NoSuchUser(failure.to_string()),
+        _ if failure.is_breakage() => {
+            Error::Degraded("the flow could not be run; the system's log says why".to_owned())
+        }
+        Failure::Denied(_)
+        | Failure::Expired
+        | Failure::OtherUser(_)
+        | Failure::Config(_)
+        | Failure::Account(_)
+        | Failure::Shadow(_)
+        | Failure::Desk(_) => Error::Denied("denied".to_owned()),
+    }
+}

@@ -1,0 +1,226 @@
+//! The parts of a flow that may take long: the configuration, name services, hashing, a user's lock. They run on threads beside the
+//! daemon's loop, which must never wait for any of them.
+
+use std::{collections::VecDeque, io, sync::Arc};
+
+use authflow_core::{
+    config::Config,
+    factor::Factors,
+    flow::{Denial, Manner, Prompt, Verdict},
+    rule::Remote,
+    secret::Secret,
+    time::{Clock, Now},
+};
+use authflow_host::{
+    accounts::{self, AccountError},
+    clock::SystemClock,
+    config::{self, From, LoadError},
+    desk::{Attempt, Conversation, Decision, Desk, DeskError, Refused},
+    paths::Paths,
+    records::Records,
+    shadow,
+};
+
+/// The service whose rule is for renewing; where none names it, the one that opened the session decides.
+const RENEWAL: &str = "authflow";
+
+/// What the caller wants to prove itself to.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    /// The user.
+    pub(super) uid: u32,
+    /// Which rules are asked.
+    pub(super) place: Place,
+    /// How to ask.
+    pub(super) manner: Manner,
+}
+
+/// What the rule is looked up by.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    /// A PAM service, on this machine.
+    Service(String),
+    /// The session that the caller is in: as it was opened, from where it was opened.
+    Session { service: String, remote_host: Option<String> },
+}
+
+/// A flow that was looked up: what is asked, and what it will be judged by.
+#[derive(Debug)]
+pub(super) struct Case {
+    /// Who it is about.
+    pub(super) user: String,
+    /// The PAM service.
+    pub(super) service: String,
+    /// What is asked.
+    pub(super) prompts: Vec<Prompt>,
+    /// Why the live configuration is not the one that counts, if it is not.
+    pub(super) last_good: Option<String>,
+    uid: u32,
+    remote: Remote,
+    manner: Manner,
+    config: Arc<Config>,
+}
+
+/// What was proved.
+#[derive(Debug)]
+pub(super) struct Proof {
+    /// With what.
+    pub(super) factors: Factors,
+    /// By which rule.
+    pub(super) rule: String,
+    /// When.
+    pub(super) at: Now,
+}
+
+/// Why a flow is not granted. The caller learns which kind it is, and no more.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// No rule asks anything there.
+    #[error("no rule asks anything of the service {0:?}")]
+    NotGoverned(String),
+    /// The caller's uid is nobody's.
+    #[error("there is no user with the uid {0}")]
+    NoUser(u32),
+    /// It was judged.
+    #[error("{0}")]
+    Denied(#[from] Denial),
+    /// The account has ended.
+    #[error("the account has expired (chage -E)")]
+    Expired,
+    /// Between the lookup and the judgement the name became another user's.
+    #[error("the uid of {0:?} has changed meanwhile")]
+    OtherUser(String),
+    /// The configuration cannot be used.
+    #[error("no usable configuration: {0}")]
+    Config(#[from] LoadError),
+    /// The user data base cannot be asked.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// The account's end cannot be looked up.
+    #[error("the account's end cannot be looked up: {0}")]
+    Shadow(#[from] io::Error),
+    /// It came to no decision.
+    #[error(transparent)]
+    Desk(#[from] DeskError),
+}
+
+/// Looks up the caller, its rule and what that asks.
+///
+/// # Errors
+/// Nothing is asked there, or it cannot be found out.
+pub(super) fn look_up(paths: &Paths, wanted: Wanted) -> Result<Case, Failure> {
+    let Wanted { uid, place, manner } = wanted;
+    let loaded = config::load(paths)?;
+    let last_good = match loaded.from {
+        From::Live => None,
+        From::LastGood { why } => Some(why),
+    };
+    let config = Arc::new(loaded.config);
+    let user = accounts::by_uid(uid)?.ok_or(Failure::NoUser(uid))?.name;
+    let (service, remote) = place.resolve(&config);
+    let mut case = Case { user, service, prompts: Vec::new(), last_good, uid, remote, manner, config };
+    let prompts = case.desk(paths).prompts(&case.attempt())?;
+    case.prompts = prompts.ok_or_else(|| Failure::NotGoverned(case.service.clone()))?;
+    Ok(case)
+}
+
+/// Judges the answers to a flow's questions, in their order.
+///
+/// # Errors
+/// It was not granted.
+pub(super) fn judge(paths: &Paths, case: &Case, answers: Vec<Secret>) -> Result<Proof, Failure> {
+    let mut given = Given(case.prompts.iter().copied().zip(answers).collect());
+    let receipt = match case.desk(paths).run(&case.attempt(), &mut given)? {
+        Decision::NotGoverned => return Err(Failure::NotGoverned(case.service.clone())),
+        Decision::Verdict(Verdict::Denied(denial)) => return Err(denial.into()),
+        Decision::Verdict(Verdict::Granted(receipt)) => receipt,
+    };
+    let at = SystemClock.now();
+    if receipt.uid() != case.uid {
+        return Err(Failure::OtherUser(case.user.clone()));
+    }
+    // The account phase of a process that is not root cannot look for itself.
+    if shadow::by_name(&case.user)?.is_some_and(|entry| entry.is_expired(at.wall)) {
+        return Err(Failure::Expired);
+    }
+    Ok(Proof { factors: receipt.factors().clone(), rule: receipt.rule().to_owned(), at })
+}
+
+impl Failure {
+    /// Whether something is broken, as opposed to a flow that is not good enough.
+    pub(super) const fn is_breakage(&self) -> bool {
+        match self {
+            Self::NotGoverned(_) | Self::NoUser(_) | Self::Denied(_) | Self::Expired | Self::OtherUser(_) => false,
+            Self::Config(_) | Self::Account(_) | Self::Shadow(_) => true,
+            Self::Desk(why) => why.is_breakage(),
+        }
+    }
+}
+
+impl Place {
+    /// The service and source that a rule is looked up by.
+    fn resolve(self, config: &Config) -> (String, Remote) {
+        match self {
+            Self::Service(service) => (service, Remote::Local),
+            Self::Session { .. } if config.rules.iter().any(|rule| rule.names(RENEWAL)) => {
+                (RENEWAL.to_owned(), Remote::Local)
+            }
+            Self::Session { service, remote_host } => (service, Remote::from_rhost(remote_host.as_deref())),
+        }
+    }
+}
+
+impl Case {
+    fn desk(&self, paths: &Paths) -> Desk<'_> {
+        Desk::new(&self.config, Records::new(paths.clone()), &SystemClock)
+    }
+
+    /// Nothing is proved beforehand: what the caller says of itself is worth nothing.
+    fn attempt(&self) -> Attempt<'_> {
+        Attempt {
+            user: &self.user,
+            service: &self.service,
+            remote: self.remote,
+            proved: Factors::none(),
+            manner: self.manner,
+        }
+    }
+}
+
+/// The answers that were given, to the questions that were put. A flow that asks anything else is broken off.
+struct Given(VecDeque<(Prompt, Secret)>);
+
+impl Conversation for Given {
+    fn ask(&mut self, prompt: Prompt) -> Result<Secret, Refused> {
+        self.0.pop_front().filter(|(asked, _)| *asked == prompt).map(|(_, answer)| answer).ok_or(Refused)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use authflow_core::config::Text;
+
+    use super::*;
+
+    fn config(service: &str) -> Config {
+        let text = format!("[[rule]]\nname = \"r\"\nservice = [\"{service}\"]\nmethods = [[\"password\"]]\n");
+        Config::parse(Text { name: "test", text: &text }, &[]).unwrap()
+    }
+
+    #[test]
+    fn a_renewal_is_by_its_own_rule_or_by_the_one_that_opened_the_session() {
+        let place = || Place::Session { service: "sshd".to_owned(), remote_host: Some("10.0.0.5".to_owned()) };
+        assert_eq!(place().resolve(&config("authflow")), ("authflow".to_owned(), Remote::Local));
+        let address = Remote::Address("10.0.0.5".parse().unwrap());
+        assert_eq!(place().resolve(&config("*")), ("sshd".to_owned(), address));
+    }
+
+    #[test]
+    fn a_question_that_was_not_put_has_no_answer() {
+        let mut given = Given([(Prompt::Password, Secret::from("a"))].into());
+        assert!(given.ask(Prompt::Code).is_err());
+        let mut given = Given([(Prompt::Password, Secret::from("a"))].into());
+        assert!(given.ask(Prompt::Password).is_ok());
+        assert!(given.ask(Prompt::Code).is_err());
+    }
+}
