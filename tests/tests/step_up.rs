@@ -90,7 +90,9 @@ fn what_sudo_proved_vouches_for_the_next_sudo() {
     assert_eq!(session_of(&machine, "alice")["authenticated_at"], renewed["authenticated_at"]);
     // A password does not make it forget that.
     assert_eq!(unasked(&mut alice, &format!("echo '{}' | su alice -c true", machine.password())), "Password: code=0");
-    machine.logged(&["event=renewed", "factors=password\n"].map(str::trim));
+    wait::until_true("the renewal by password", || {
+        machine.log().lines().any(|line| line.contains("event=renewed") && line.ends_with("factors=password"))
+    });
     assert_eq!(vouched(&mut alice, "sudo -S id -un"), "root code=0");
 }
 

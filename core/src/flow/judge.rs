@@ -157,6 +157,14 @@ struct Proof {
     spent: Option<Spent>,
 }
 
+impl Proof {
+    /// Whether the user has proved anything. A session that vouches is no answer: it must not wipe out the failures of whoever guesses
+    /// inside it.
+    fn was_answered(&self) -> bool {
+        !self.factors.clone().without(Factor::Session).is_empty()
+    }
+}
+
 /// What passes once.
 enum Spent {
     /// That authenticator's codes up to this step.
@@ -189,12 +197,12 @@ impl Answered {
             Ok((uid, proof)) => {
                 let previous = next.throttle.last_success().map(|(at, source)| (at, source.clone()));
                 let is_new_source = previous.is_some() && !next.throttle.knows(&caller.source);
-                // A session that vouches is no answer: it must not wipe out the failures of whoever guesses inside it.
-                let is_answered = !proof.factors.clone().without(Factor::Session).is_empty();
-                if is_answered {
+                let failures = if proof.was_answered() {
                     next.throttle.succeeded(&caller, now);
-                }
-                let failures = if is_answered { std::mem::take(&mut next.failures) } else { <_>::default() };
+                    std::mem::take(&mut next.failures)
+                } else {
+                    <_>::default()
+                };
                 let stand_in = proof.spent.and_then(|spent| spent.use_up(&mut next, holder, (&caller.source, now)));
                 Verdict::Granted(Box::new(Receipt {
                     flow: self.id,
