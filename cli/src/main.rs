@@ -9,9 +9,8 @@
 //! - `session`: a session, live or closed, as people and programs are shown it
 //! - `terminal`: hidden prompts, questions
 //! - `qr`, `otpauth`: enrolling an authenticator app
-//! - `subject`, `hashing`: a user's records, and what is written to them
+//! - `subject`, `initial`: a user's records, and initial passwords
 //! - `pam_stack`: the PAM stacks of this machine, for reading
-//! - `strength`: how long a password must be
 //! - `output`: tables, JSON, times
 //! - `error`: every error, and its exit code
 #![forbid(unsafe_code)]
@@ -22,15 +21,14 @@ mod context;
 mod daemon;
 mod error;
 mod flow;
-mod hashing;
 mod history;
+mod initial;
 mod journal;
 mod otpauth;
 mod output;
 mod pam_stack;
 mod qr;
 mod session;
-mod strength;
 mod subject;
 mod terminal;
 

@@ -3,6 +3,7 @@
 //! # Layout
 //!
 //! - [`factor`]: what can be proved, and the assurance level that follows
+//! - [`password`], [`password_rules`]: hashes of passwords, and what a new one must be
 //! - [`secret`]: bytes that wipe themselves and never show in a log
 //! - [`time`]: the boot clock and the wall clock, as types
 //! - [`policy`]: what a rule grants: limits of a session, and what happens at them
@@ -17,6 +18,7 @@ pub mod flow;
 pub mod name;
 pub mod news;
 pub mod password;
+pub mod password_rules;
 pub mod policy;
 pub mod rule;
 pub mod secret;

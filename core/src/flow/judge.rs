@@ -124,6 +124,9 @@ pub enum Denial {
     /// Wrong or no password.
     #[error("wrong password")]
     WrongPassword,
+    /// The right password, past its end.
+    #[error("the initial password has run out (authflow passwd --initial)")]
+    PasswordExpired,
     /// No code was given where one is needed.
     #[error("no code was given")]
     NoCode,
@@ -144,6 +147,7 @@ impl Denial {
             | Self::NoRule
             | Self::NotEnrolled
             | Self::WrongPassword
+            | Self::PasswordExpired
             | Self::WrongCode
             | Self::CodeUsed => true,
             Self::Locked(_) | Self::Stopped | Self::RefusedBySshd | Self::NoCode => false,
@@ -267,10 +271,11 @@ impl Answered {
             factors = factors.without(Factor::Session);
         }
         if method.factors().contains(Factor::Password) && !factors.contains(Factor::Password) {
-            if password != HashOutcome::Matched {
-                return Err(Denial::WrongPassword);
+            match password {
+                HashOutcome::Matched => factors.insert(Factor::Password),
+                HashOutcome::Mismatched => return Err(Denial::WrongPassword),
+                HashOutcome::Expired => return Err(Denial::PasswordExpired),
             }
-            factors.insert(Factor::Password);
         }
         let mut spent = None;
         if method.factors().contains(Factor::Totp) {

@@ -43,17 +43,6 @@ fn a_session_is_renewed_by_its_owners_whole_proof_alone() {
 }
 
 #[test]
-fn a_password_makes_no_old_code_fresh_and_forgets_no_new_one() {
-    let mut by_code = birth(1);
-    by_code.opening.aal = 1;
-    by_code.opening.factors = [Factor::Totp].into_iter().collect();
-    let mut registry = registry([by_code]);
-    let _renewed = registry.renew(id(1), &renewal(&[Factor::Password], 10)).unwrap();
-    let proved = [(Factor::Password, at(10)), (Factor::Totp, at(0))];
-    assert_eq!(registry.find(id(1)).unwrap().proved, proved.map(|(factor, at)| (factor, at.boot)).into());
-}
-
-#[test]
 fn a_session_of_two_proofs_of_one_kind_is_not_renewed_by_one() {
     let mut key_and_code = birth(1);
     key_and_code.opening.factors = [Factor::Publickey, Factor::Totp].into_iter().collect();
@@ -63,6 +52,17 @@ fn a_session_of_two_proofs_of_one_kind_is_not_renewed_by_one() {
     let by_recovery_code = [Factor::Totp, Factor::Recovery];
     assert_eq!(registry.renew(id(1), &renewal(&by_recovery_code, 10)), Err(NotRenewed::TooLittle));
     assert!(registry.renew(id(1), &renewal(&[Factor::Password, Factor::Totp], 10)).is_ok());
+}
+
+#[test]
+fn another_proof_makes_no_old_code_fresh_and_forgets_none() {
+    let mut login = birth(1);
+    login.opening.aal = 2;
+    login.opening.factors = [Factor::Password, Factor::Totp].into_iter().collect();
+    let mut registry = registry([login]);
+    let _renewed = registry.renew(id(1), &renewal(&[Factor::Password, Factor::Publickey], 10)).unwrap();
+    let proved = [(Factor::Password, at(10)), (Factor::Totp, at(0)), (Factor::Publickey, at(10))];
+    assert_eq!(registry.find(id(1)).unwrap().proved, proved.map(|(factor, at)| (factor, at.boot)).into());
 }
 
 #[test]
