@@ -273,6 +273,15 @@ fn ansibles_become_works_with_and_without_a_password() {
     assert_eq!(unasked(&mut alice, &without), "BECOME-SUCCESS-kx\nroot code=0");
 }
 
+#[test]
+fn the_check_says_where_sudo_gives_a_ticket() {
+    let Some(machine) = machine(&rules("5m")) else { return };
+    let check = || machine.run(["authflow", "config", "check"]).success();
+    assert!(!check().contains("ticket"), "{}", check());
+    machine.write("/etc/sudoers.d/more", "Defaults:alice timestamp_timeout=5\n");
+    assert!(check().contains("/etc/sudoers.d/more:1: sudo's own ticket (timestamp_timeout=5)"), "{}", check());
+}
+
 fn rules(within: &str) -> String {
     RULES.replace("{within}", within)
 }
