@@ -3,7 +3,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use authflow_core::{config::Config, factor::Factors, password::PasswordHash, secret::Secret};
+use authflow_core::{config::Config, factor::Factors, password::PasswordHash, rule::Rule, secret::Secret};
 
 use crate::{error::Error, receipt::Carried};
 
@@ -119,6 +119,15 @@ impl FlowNote {
         match self {
             Self::Granted(receipt) | Self::Usable(receipt) => Some(receipt),
             Self::None | Self::Denied | Self::Vouched | Self::Used => None,
+        }
+    }
+
+    /// What the flow proved as far as that rule goes, if it was granted.
+    #[must_use]
+    pub fn factors_for(&self, rule: &Rule) -> Factors {
+        match self {
+            Self::Granted(receipt) | Self::Usable(receipt) => receipt.factors_for(rule),
+            Self::None | Self::Denied | Self::Vouched | Self::Used => Factors::none(),
         }
     }
 
