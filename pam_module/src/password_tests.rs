@@ -52,10 +52,8 @@ fn change(machine: &Machine, pam: &mut FakePam, option: &str) -> PamResultCode {
     let options = [option].into_iter().filter(|option| !option.is_empty());
     let run =
         |phase, pam: &mut FakePam| crate::phase::run(phase, pam, options.clone().map(str::as_bytes), &machine.place);
-    match run(CheckPassword, pam) {
-        PAM_SUCCESS | PAM_IGNORE => run(ChangePassword, pam),
-        code => code,
-    }
+    let first = run(CheckPassword, pam);
+    if matches!(first, PAM_SUCCESS | PAM_IGNORE) { run(ChangePassword, pam) } else { first }
 }
 
 #[test]
