@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use authflow_core::config::Config;
 use authflow_host::accounts;
 
+use super::password_stack;
 use crate::{context::Context, pam_stack};
 
 const OURS: &str = "pam_authflow.so";
@@ -16,7 +17,8 @@ pub(super) fn of(context: &Context, config: &Config) -> Vec<String> {
     let groups = if context.is_image() { Vec::new() } else { groups(config) };
     let folder = context.paths.root().join("etc/pam.d");
     let governed = config.sshd_services.iter().filter(|service| config.governs(service));
-    own.chain(groups).chain(governed.filter_map(|service| forgeable(&pam_stack::lines(&folder, service)))).collect()
+    let forgeable = governed.filter_map(|service| forgeable(&pam_stack::lines(&folder, service)));
+    own.chain(groups).chain(forgeable).chain(password_stack::warnings(&folder, config)).collect()
 }
 
 /// Groups of rules that have no members here, since they do not exist.
