@@ -1,7 +1,10 @@
-//! What `Vouch` answers: the caller's own session, as far as step-up goes by it, as `a{sv}`. Its age runs on the boot clock, so that a
-//! wall clock set back makes no proof fresh again.
+//! What `Vouch` answers: the caller's own session, as far as step-up goes by it, as `a{sv}`. How long ago something was proved is counted
+//! on the boot clock, so that a wall clock set back makes no proof fresh again.
 
-use std::collections::HashMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use authflow_core::{
     factor::Factor,
@@ -15,14 +18,14 @@ use crate::dict::{self, BadDict, Dict};
 /// The dictionary that says what `session` says.
 #[must_use]
 pub fn to_dict(session: &OwnSession) -> HashMap<&'static str, Variant<'static>> {
-    let proved: Vec<&'static str> = session.proved.iter().map(Factor::as_str).collect();
+    let proved: HashMap<&'static str, u64> =
+        session.proved.iter().map(|(factor, age)| (factor.as_str(), dict::micros(*age))).collect();
     let mut dict = HashMap::from([
         ("Id", Variant::from(session.id.to_string())),
         ("Uid", session.uid.into()),
         ("Class", session.class.as_str().into()),
         ("IsActive", session.is_active.into()),
-        ("Proved", proved.into()),
-        ("AgeUSec", dict::micros(session.age).into()),
+        ("ProvedUSec", proved.into()),
     ]);
     dict.extend(session.audit_id.map(|audit_id| ("AuditId", audit_id.into())));
     dict
@@ -40,16 +43,19 @@ pub fn from_dict(dict: &HashMap<String, OwnedVariant>) -> Result<OwnSession, Bad
         class: dict.word::<Class>("Class")?.ok_or(BadDict::Missing("Class"))?,
         is_active: dict.required("IsActive")?,
         audit_id: dict.optional("AuditId")?,
-        // One that this version does not know is none that a rule asks for.
-        proved: dict.texts("Proved")?.iter().filter_map(|word| word.parse::<Factor>().ok()).collect(),
-        age: dict.duration("AgeUSec")?.ok_or(BadDict::Missing("AgeUSec"))?,
+        proved: proved(&dict)?,
     })
+}
+
+/// How long ago each factor was proved. One that this version does not know is none that a rule asks for.
+fn proved(dict: &Dict<'_>) -> Result<BTreeMap<Factor, Duration>, BadDict> {
+    let ages = dict.map::<u64>("ProvedUSec")?;
+    let known = |(word, age): (String, u64)| Some((word.parse().ok()?, Duration::from_micros(age)));
+    Ok(ages.into_iter().filter_map(known).collect())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn session() -> OwnSession {
@@ -59,8 +65,7 @@ mod tests {
             class: Class::User,
             is_active: true,
             audit_id: Some(12),
-            proved: [Factor::Password, Factor::Totp].into_iter().collect(),
-            age: Duration::from_micros(1_500_000),
+            proved: [Factor::Password, Factor::Totp].map(|factor| (factor, Duration::from_millis(1500))).into(),
         }
     }
 
@@ -77,13 +82,13 @@ mod tests {
 
     #[test]
     fn what_is_not_said_does_not_vouch() {
-        for key in ["Id", "Uid", "Class", "IsActive", "AgeUSec"] {
+        for key in ["Id", "Uid", "Class", "IsActive"] {
             let mut dict = owned(&session());
             dict.remove(key);
             assert_eq!(from_dict(&dict), Err(BadDict::Missing(key)));
         }
         let mut dict = owned(&session());
-        dict.remove("Proved");
+        dict.remove("ProvedUSec");
         assert!(from_dict(&dict).unwrap().proved.is_empty());
     }
 }

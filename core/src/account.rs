@@ -313,7 +313,7 @@ mod tests {
         let mut record = Authenticators::default();
         let secret = totp::secret_from_base32(SECRET).unwrap();
         record.add_totp(TotpKey::new("phone", secret, WallTime::from_micros(1_000_000)).unwrap()).unwrap();
-        let code = CodeDigest::of(&Secret::from("0123-4567-89ab-cdef")).unwrap();
+        let code = CodeDigest::of(&Secret::from("0123-4567-89ab-cdef-ghjk-mnpq")).unwrap();
         record.recovery = Some(RecoverySet { made: WallTime::from_micros(2_000_000), codes: [code].into() });
         record
     }

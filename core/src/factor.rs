@@ -161,6 +161,12 @@ impl Factors {
         let have = self.iter().any(|factor| factor.kind() == Some(Kind::Have));
         u8::from(know) + u8::from(have)
     }
+
+    /// How many proofs it takes to make this set. What only says how another factor was proved is none.
+    #[must_use]
+    pub fn proofs(&self) -> usize {
+        self.iter().filter(|factor| factor.kind().is_some()).count()
+    }
 }
 
 impl FromIterator<Factor> for Factors {

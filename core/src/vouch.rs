@@ -1,10 +1,10 @@
 //! Step-up: whether the session that a process is in vouches for its owner, so that the factor `session` is proved without a question.
 //! The one place where a flow meets a session. Pure; nothing here is a tty's name or an environment variable.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
-    factor::{Factor, Factors},
+    factor::Factor,
     rule::{Remote, Rule},
     session::{Class, Session, SessionId, State},
     time::BootTime,
@@ -23,10 +23,8 @@ pub struct OwnSession {
     pub is_active: bool,
     /// The kernel's audit session id, if it is this session's alone.
     pub audit_id: Option<u32>,
-    /// What was proved when its owner last authenticated.
-    pub proved: Factors,
-    /// How long ago that was, by the clock that nobody sets.
-    pub age: Duration,
+    /// What its owner has proved, and how long ago last, by the clock that nobody sets.
+    pub proved: BTreeMap<Factor, Duration>,
 }
 
 impl OwnSession {
@@ -39,8 +37,7 @@ impl OwnSession {
             class: session.opening.class,
             is_active: session.state == State::Active,
             audit_id: session.audit_id,
-            proved: session.proved.clone(),
-            age: now.saturating_since(session.authenticated.boot),
+            proved: session.proved.iter().map(|(factor, at)| (*factor, now.saturating_since(*at))).collect(),
         }
     }
 }
@@ -119,20 +116,17 @@ pub enum NotVouched {
         /// The session's.
         session: Option<u32>,
     },
-    /// It did not prove what the rule asks for.
-    #[error("the session last proved {proved}, not {wanted}")]
-    Factors {
-        /// What it did.
-        proved: Factors,
-        /// What the rule asks for.
-        wanted: Factors,
-    },
+    /// Its owner has not proved that there.
+    #[error("no {0} was proved in the session")]
+    Unproved(Factor),
     /// A recovery or bypass code stood in for an authenticator, which the rule does not take.
-    #[error("a recovery or bypass code stood in for what the session proved")]
+    #[error("a recovery or bypass code stood in for the authenticator")]
     StandIn,
-    /// It did so too long ago.
-    #[error("the session last proved it {} s ago, at most {} s are allowed", age.as_secs(), within.as_secs())]
+    /// That was too long ago.
+    #[error("{factor} was proved {} s ago, at most {} s are allowed", age.as_secs(), within.as_secs())]
     Age {
+        /// What.
+        factor: Factor,
         /// How long ago.
         age: Duration,
         /// What the rule allows.
@@ -161,18 +155,23 @@ pub fn vouch(rule: &Rule, asker: &Asker, session: &OwnSession) -> Result<(), Not
     if !session.is_active {
         return Err(NotVouched::Ending);
     }
-    let (proved, factors) = (&session.proved, &wanted.proved);
-    if !factors.iter().all(|factor| proved.contains(factor)) {
-        return Err(NotVouched::Factors { proved: proved.clone(), wanted: factors.clone() });
-    }
-    let has_stand_in = proved.contains(Factor::Recovery) || proved.contains(Factor::Bypass);
-    if has_stand_in && !rule.recovery {
-        return Err(NotVouched::StandIn);
-    }
-    if session.age > wanted.within {
-        return Err(NotVouched::Age { age: session.age, within: wanted.within });
-    }
-    Ok(())
+    wanted.proved.iter().try_for_each(|factor| {
+        let (age, within) = (*session.proved.get(&factor).ok_or(NotVouched::Unproved(factor))?, wanted.within);
+        if age > within {
+            Err(NotVouched::Age { factor, age, within })
+        } else if factor == Factor::Totp && !rule.recovery && had_stand_in(session, age) {
+            Err(NotVouched::StandIn)
+        } else {
+            Ok(())
+        }
+    })
+}
+
+/// Whether a recovery or bypass code stood in for the code that was proved so long ago.
+fn had_stand_in(session: &OwnSession, age: Duration) -> bool {
+    [Factor::Recovery, Factor::Bypass]
+        .iter()
+        .any(|code| session.proved.get(code).is_some_and(|of_code| *of_code <= age))
 }
 
 #[cfg(test)]
@@ -197,9 +196,12 @@ mod tests {
             class: Class::User,
             is_active: true,
             audit_id: Some(7),
-            proved: [Factor::Password, Factor::Totp].into_iter().collect(),
-            age: Duration::from_secs(299),
+            proved: proved([(Factor::Password, 299_000), (Factor::Totp, 299_000)]),
         }
+    }
+
+    fn proved<const N: usize>(millis: [(Factor, u64); N]) -> BTreeMap<Factor, Duration> {
+        millis.map(|(factor, millis)| (factor, Duration::from_millis(millis))).into()
     }
 
     fn refusal(asker: Asker, session: &OwnSession) -> NotVouched {
@@ -256,20 +258,31 @@ mod tests {
 
     #[test]
     fn what_was_proved_too_long_ago_or_not_at_all_does_not_count() {
+        let refused = |proved| refusal(ALICE, &OwnSession { proved, ..session() });
         let (age, within) = (Duration::from_millis(300_001), Duration::from_secs(300));
-        assert_eq!(refusal(ALICE, &OwnSession { age, ..session() }), NotVouched::Age { age, within });
-        let vouched_for = Factors::none().with(Factor::Session).with(Factor::Password);
-        let refused = refusal(ALICE, &OwnSession { proved: vouched_for.clone(), ..session() });
-        assert_eq!(refused, NotVouched::Factors { proved: vouched_for, wanted: Factors::none().with(Factor::Totp) });
+        let old = NotVouched::Age { factor: Factor::Totp, age, within };
+        assert_eq!(
+            refused(proved([(Factor::Password, 0), (Factor::Totp, 300_001)])),
+            old,
+            "a new password and an old code"
+        );
+        assert_eq!(refused(proved([(Factor::Session, 0), (Factor::Password, 0)])), NotVouched::Unproved(Factor::Totp));
+        assert_eq!(refused(BTreeMap::new()), NotVouched::Unproved(Factor::Totp));
+        let old_password = proved([(Factor::Password, 900_000), (Factor::Totp, 300_000)]);
+        assert_eq!(
+            vouch(&totp_within_five_minutes(), &ALICE, &OwnSession { proved: old_password, ..session() }),
+            Ok(())
+        );
     }
 
     #[test]
     fn a_recovery_code_vouches_where_the_rule_would_take_one() {
-        let proved: Factors = [Factor::Password, Factor::Totp, Factor::Recovery].into_iter().collect();
-        let session = OwnSession { proved, ..session() };
-        assert_eq!(vouch(&totp_within_five_minutes(), &ALICE, &session), Ok(()));
+        let with_recovery =
+            |millis| OwnSession { proved: proved([(Factor::Totp, 100), (Factor::Recovery, millis)]), ..session() };
+        assert_eq!(vouch(&totp_within_five_minutes(), &ALICE, &with_recovery(100)), Ok(()));
         let strict = Rule { recovery: false, ..totp_within_five_minutes() };
-        assert_eq!(vouch(&strict, &ALICE, &session), Err(NotVouched::StandIn));
+        assert_eq!(vouch(&strict, &ALICE, &with_recovery(100)), Err(NotVouched::StandIn));
+        assert_eq!(vouch(&strict, &ALICE, &with_recovery(9000)), Ok(()), "the authenticator is back");
     }
 
     #[test]
@@ -286,12 +299,12 @@ mod tests {
             is_active in any::<bool>(), age in 0_u64..600,
             class in prop_oneof![Just(Class::User), Just(Class::Nested), Just(Class::Background)],
         ) {
-            let age = Duration::from_secs(age);
-            let session = OwnSession { uid, class, is_active, audit_id: own, age, ..session() };
+            let proved = proved([(Factor::Totp, age * 1000)]);
+            let session = OwnSession { uid, class, is_active, audit_id: own, proved, ..session() };
             let asker = Asker { user, real_uid, audit_id: asker, ..ALICE };
             let is_vouched_for = vouch(&totp_within_five_minutes(), &asker, &session).is_ok();
             let is_right = user != 0 && user == real_uid && user == uid && is_active && class == Class::User
-                && asker.audit_id.is_some() && asker.audit_id == own && age.as_secs() <= 300;
+                && asker.audit_id.is_some() && asker.audit_id == own && age <= 300;
             prop_assert_eq!(is_vouched_for, is_right);
         }
     }

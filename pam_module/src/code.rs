@@ -119,3 +119,216 @@ const fn kind(error: &Error) -> Kind {
         | Error::Flow(FlowError::Daemon(_)) => Kind::Broken,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{io, path::PathBuf, time::Duration};
+
+    use authflow_core::{
+        factor::Factors, flow::Denial, name::BadName, password::BadHash, password_rules::Refusal, time::WallTime,
+    };
+    use authflow_host::{
+        accounts::{Account, AccountError},
+        config::{self, LoadError},
+        desk::Refused,
+        file::{FileError, Trust},
+        hashing::HashingError,
+        passwords::PasswordError,
+        paths::Paths,
+        records::RecordError,
+    };
+
+    use super::*;
+    use crate::{args::BadOption, error::BadNewPassword, flow::FlowError, handle::NoAnswer, receipt::BadReceipt};
+
+    /// A sample for every variant, each beside its pattern: the match that nobody calls makes the compiler ask for those of a variant that
+    /// is new.
+    macro_rules! every {
+        ($type:ty: $($pattern:pat => $sample:expr),+ $(,)?) => {{
+            let _complete = |error: &$type| match error { $($pattern => ()),+ };
+            let samples: Vec<$type> = vec![$($sample),+];
+            samples
+        }};
+    }
+
+    fn io_error() -> io::Error {
+        io::Error::from_raw_os_error(5)
+    }
+
+    fn account_error() -> AccountError {
+        let nobody = Account {
+            name: "\0".into(),
+            uid: 1,
+            gid: 1,
+            gecos: String::new(),
+            home: PathBuf::new(),
+            shell: PathBuf::new(),
+        };
+        nobody.groups_among(["root"].into_iter()).unwrap_err()
+    }
+
+    fn load_error() -> LoadError {
+        config::load_trusting(&Paths::new("/nonexistent"), Trust::root()).unwrap_err()
+    }
+
+    fn records() -> Vec<RecordError> {
+        let path = PathBuf::from("/x");
+        every!(RecordError:
+            RecordError::Name(_) => RecordError::Name(BadName::Empty),
+            RecordError::File(_) => RecordError::File(FileError::Missing(path.clone())),
+            RecordError::Record { .. } =>
+                RecordError::Record { path: path.clone(), why: authflow_core::account::BadRecord::Truncated },
+            RecordError::State { .. } =>
+                RecordError::State { path: path.clone(), why: authflow_core::state::BadState::Version(9) },
+            RecordError::BrokenState(_) => RecordError::BrokenState(path.clone()),
+            RecordError::Busy => RecordError::Busy,
+            RecordError::Managed(_) => RecordError::Managed(path.clone()),
+        )
+    }
+
+    fn passwords() -> Vec<PasswordError> {
+        let mut passwords = every!(PasswordError:
+            PasswordError::Shadow(_) => PasswordError::Shadow(io_error()),
+            PasswordError::Record(_) => PasswordError::Record(RecordError::Busy),
+            PasswordError::Hashing(_) => PasswordError::Hashing(HashingError::Hash(BadHash::Memory)),
+        );
+        passwords.extend(records().into_iter().map(PasswordError::Record));
+        passwords
+    }
+
+    fn new_passwords() -> Vec<BadNewPassword> {
+        every!(BadNewPassword:
+            BadNewPassword::Refused(_) => BadNewPassword::Refused(Refusal::Common),
+            BadNewPassword::Different => BadNewPassword::Different,
+            BadNewPassword::Unchanged => BadNewPassword::Unchanged,
+            BadNewPassword::NotGiven => BadNewPassword::NotGiven,
+            BadNewPassword::NoList(_) => BadNewPassword::NoList(FileError::Missing(PathBuf::new())),
+            BadNewPassword::ChangedMeanwhile => BadNewPassword::ChangedMeanwhile,
+        )
+    }
+
+    fn desks() -> Vec<DeskError> {
+        let mut desks = every!(DeskError:
+            DeskError::Account(_) => DeskError::Account(account_error()),
+            DeskError::Password(_) => DeskError::Password(PasswordError::Shadow(io_error())),
+            DeskError::Record(_) => DeskError::Record(RecordError::Busy),
+            DeskError::Refused(_) => DeskError::Refused(Refused),
+            DeskError::Kernel(_) => DeskError::Kernel(io_error()),
+        );
+        desks.extend(records().into_iter().map(DeskError::Record));
+        desks.extend(passwords().into_iter().map(DeskError::Password));
+        desks
+    }
+
+    fn denials() -> Vec<Denial> {
+        every!(Denial:
+            Denial::UnknownUser => Denial::UnknownUser,
+            Denial::Disabled => Denial::Disabled,
+            Denial::NoRule => Denial::NoRule,
+            Denial::NotEnrolled => Denial::NotEnrolled,
+            Denial::Locked(_) => Denial::Locked(WallTime::default()),
+            Denial::Stopped => Denial::Stopped,
+            Denial::RefusedBySshd => Denial::RefusedBySshd,
+            Denial::WrongPassword => Denial::WrongPassword,
+            Denial::PasswordExpired => Denial::PasswordExpired,
+            Denial::NoCode => Denial::NoCode,
+            Denial::WrongCode => Denial::WrongCode,
+            Denial::CodeUsed => Denial::CodeUsed,
+        )
+    }
+
+    fn daemons() -> Vec<DaemonError> {
+        every!(DaemonError:
+            DaemonError::TooManySessions(_) => DaemonError::TooManySessions(String::new()),
+            DaemonError::TimedOut(_) => DaemonError::TimedOut(Duration::from_secs(3)),
+            DaemonError::Failed(_) => DaemonError::Failed(String::new()),
+        )
+    }
+
+    fn flows() -> Vec<FlowError> {
+        let mut flows = every!(FlowError:
+            FlowError::Denied => FlowError::Denied,
+            FlowError::Gone => FlowError::Gone,
+            FlowError::NotNow(_) => FlowError::NotNow(String::new()),
+            FlowError::Daemon(_) => FlowError::Daemon(DaemonError::Failed(String::new())),
+        );
+        flows.extend(daemons().into_iter().map(FlowError::Daemon));
+        flows
+    }
+
+    fn errors() -> Vec<Error> {
+        let mut errors = every!(Error:
+            Error::Options(_) => Error::Options(BadOption::Unknown(String::new())),
+            Error::Config(_) => Error::Config(load_error()),
+            Error::Account(_) => Error::Account(account_error()),
+            Error::Record(_) => Error::Record(RecordError::Busy),
+            Error::Desk(_) => Error::Desk(DeskError::Refused(Refused)),
+            Error::Password(_) => Error::Password(PasswordError::Shadow(io_error())),
+            Error::NewPassword(_) => Error::NewPassword(BadNewPassword::Different),
+            Error::Denied(_) => Error::Denied(Denial::NoCode),
+            Error::Application(_) => Error::Application(NoAnswer(19)),
+            Error::UserChanged { .. } => Error::UserChanged { before: "alice".into(), now: "root".into() },
+            Error::NameIsNoText => Error::NameIsNoText,
+            Error::NoAccount => Error::NoAccount,
+            Error::Disabled => Error::Disabled,
+            Error::NoRule => Error::NoRule,
+            Error::Expired => Error::Expired,
+            Error::NotProved { .. } => Error::NotProved { proved: Factors::none(), needed: None },
+            Error::Receipt(_) => Error::Receipt(BadReceipt::Boot),
+            Error::Daemon(_) => Error::Daemon(DaemonError::Failed(String::new())),
+            Error::Process(_) => Error::Process(io_error()),
+            Error::Shadow(_) => Error::Shadow(io_error()),
+            Error::Folder(_) => Error::Folder(FileError::Missing(PathBuf::new())),
+            Error::Flow(_) => Error::Flow(FlowError::Denied),
+            Error::NotOneself => Error::NotOneself,
+        );
+        errors.extend(records().into_iter().map(Error::Record));
+        errors.extend(desks().into_iter().map(Error::Desk));
+        errors.extend(passwords().into_iter().map(Error::Password));
+        errors.extend(new_passwords().into_iter().map(Error::NewPassword));
+        errors.extend(denials().into_iter().map(Error::Denied));
+        errors.extend(daemons().into_iter().map(Error::Daemon));
+        errors.extend(flows().into_iter().map(Error::Flow));
+        errors
+    }
+
+    #[test]
+    fn no_error_of_any_phase_lets_anybody_through() {
+        use PamResultCode::{
+            PAM_ACCT_EXPIRED, PAM_AUTH_ERR, PAM_AUTHINFO_UNAVAIL, PAM_AUTHTOK_ERR, PAM_AUTHTOK_LOCK_BUSY,
+            PAM_AUTHTOK_RECOVERY_ERR, PAM_PERM_DENIED, PAM_SUCCESS, PAM_SYSTEM_ERR, PAM_TRY_AGAIN,
+        };
+        for error in errors() {
+            for (phase, allowed) in [
+                // Not PAM_USER_UNKNOWN: where it means "not governed" the stack goes on.
+                (Phase::Authenticate, &[PAM_AUTH_ERR, PAM_AUTHINFO_UNAVAIL][..]),
+                (Phase::Account, &[PAM_PERM_DENIED, PAM_ACCT_EXPIRED, PAM_AUTHINFO_UNAVAIL]),
+                // Not PAM_SESSION_ERR: sudo goes on after it.
+                (Phase::OpenSession, &[PAM_PERM_DENIED, PAM_SYSTEM_ERR]),
+                // The session is over; there is nothing left to refuse.
+                (Phase::CloseSession, &[PAM_SUCCESS]),
+                (Phase::CheckPassword, &[PAM_AUTHTOK_ERR, PAM_AUTHTOK_RECOVERY_ERR, PAM_PERM_DENIED, PAM_TRY_AGAIN]),
+                (Phase::ChangePassword, &[PAM_AUTHTOK_ERR, PAM_AUTHTOK_LOCK_BUSY, PAM_PERM_DENIED]),
+            ] {
+                let code = of_error(phase, &error);
+                assert!(allowed.contains(&code), "{phase:?}: {error:?} answers {code:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_yes_is_a_success() {
+        for phase in [
+            Phase::Authenticate,
+            Phase::Account,
+            Phase::OpenSession,
+            Phase::CloseSession,
+            Phase::CheckPassword,
+            Phase::ChangePassword,
+        ] {
+            for answer in [Answer::NotOurs, Answer::NoObjection, Answer::NewPasswordNeeded] {
+                assert_ne!(of_answer(phase, answer), PamResultCode::PAM_SUCCESS, "{phase:?} {answer:?}");
+            }
+        }
+    }
+}

@@ -104,6 +104,11 @@ impl<'p, H: Handle> Login<'p, H> {
         told.map_or_else(Factors::none, ssh::proved)
     }
 
+    /// Whether a flow can be what let this login in, as the session phase finds it. Where sshd tells nothing, or it is not sshd, it can.
+    pub fn may_have_run_a_flow(&self) -> bool {
+        self.facts.auth_info.as_deref().filter(|_| self.is_sshd()).is_none_or(ssh::tells_of_a_flow)
+    }
+
     /// Where the user is.
     pub fn remote(&self) -> Remote {
         let connection = self.facts.connection.as_deref().filter(|_| self.is_sshd());

@@ -99,9 +99,16 @@ fn class_of(config: &Config, service: &str) -> Option<Class> {
     }
 }
 
-/// The receipt of the flow that let this login in: from the handle where one process does it all, else from the file that was left for
-/// this process. It opens one session.
+/// The receipt of the flow that let this login in. It is gone afterwards, and counts only if sshd, where it is sshd, says that a method
+/// with a flow succeeded.
 fn take_receipt<H: Handle>(login: &Login<'_, H>, notes: &mut Notes) -> Result<Option<Carried>, Error> {
+    let receipt = find_receipt(login, notes)?;
+    Ok(receipt.filter(|_| login.may_have_run_a_flow()))
+}
+
+/// Takes the receipt from where it is: from the handle where one process does it all, else from the file that was left for
+/// this process. It opens one session.
+fn find_receipt<H: Handle>(login: &Login<'_, H>, notes: &mut Notes) -> Result<Option<Carried>, Error> {
     let on_handle = match std::mem::take(&mut notes.flow) {
         FlowNote::Usable(receipt) => {
             notes.flow = FlowNote::Used;

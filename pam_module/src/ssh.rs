@@ -27,6 +27,14 @@ fn key_of(line: &str) -> Vec<Factor> {
     [Some(Factor::Publickey), certificate, security_key].into_iter().flatten().collect()
 }
 
+/// Whether sshd says that a method succeeded which runs PAM's auth phase. Only then has the whole stack of a flow: sshd tries method after
+/// method in one connection, and what a flow proved in a try that another module refused is not completed by a key.
+#[must_use]
+pub fn tells_of_a_flow(auth_info: &str) -> bool {
+    let methods = auth_info.split('\n').filter_map(|line| line.split([' ', '\t', '\r']).next());
+    methods.into_iter().any(|method| matches!(method, "password" | "keyboard-interactive" | "keyboard-interactive/pam"))
+}
+
 /// Where the client is: `PAM_RHOST` if that is an address; else, where sshd looked the name up, the address that sshd itself puts
 /// into the PAM environment.
 #[must_use]
@@ -98,6 +106,18 @@ mod tests {
             "publickey/x\n",
         ] {
             assert_eq!(proved(text), Factors::none(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_flow_is_told_of_by_the_methods_that_run_one() {
+        for told in ["password\n", "keyboard-interactive/pam\n", "publickey ssh-rsa AAAA\nkeyboard-interactive/pam\n"] {
+            assert!(tells_of_a_flow(told), "{told:?}");
+        }
+        for other in
+            ["", "publickey ssh-rsa AAAA\n", "publickey password\n", "passwords\n", "keyboard-interactive/skey\n"]
+        {
+            assert!(!tells_of_a_flow(other), "{other:?}");
         }
     }
 

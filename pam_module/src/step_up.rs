@@ -88,3 +88,58 @@ fn ask<H: Handle>(login: &Login<'_, H>, account: &Account, rule: &Rule) -> Resul
     vouch(rule, &asker, &session)?;
     Ok(session.id)
 }
+
+#[cfg(test)]
+mod tests {
+    use authflow_core::{policy::WhenUnavailable, session::Opening};
+    use authflow_host::pending;
+    use pam::constants::PamResultCode::PAM_SUCCESS;
+
+    use super::*;
+    use crate::{
+        fake::{Machine, PASSWORD},
+        phase::Phase,
+        tracking,
+    };
+
+    const STEP_UP: &str = "[[rule]]\nname = \"r\"\nservice = [\"sudo\"]\nmethods = [[\"session\"], [\"password\"]]\n\
+                           from_session = { proved = [\"totp\"], within = \"5m\" }\n";
+
+    #[test]
+    fn where_nobody_vouches_it_is_asked_in_full() {
+        let machine = Machine::new(STEP_UP);
+        let mut pam = machine.login("sudo", &[("Password: ", PASSWORD)]);
+        assert_eq!(machine.run_with("debug", Phase::Authenticate, &mut pam), PAM_SUCCESS);
+        let logged = pam.logged.borrow();
+        assert!(logged.iter().any(|line| line.starts_with("event=not-vouched")), "{logged:?}");
+        assert!(logged.iter().any(|line| line.contains("factors=password ")), "{logged:?}");
+    }
+
+    #[test]
+    fn what_a_session_vouched_for_does_not_open_without_the_daemon() {
+        let machine = Machine::new(STEP_UP);
+        let mut pam = machine.login("sudo", &[]);
+        let mut login = Login::load(&mut pam, &Options::default(), &machine.place).unwrap();
+        let opening = |vouched_by| Opening {
+            user: machine.user.clone(),
+            uid: 1000,
+            target: "root".into(),
+            target_uid: 0,
+            service: "sudo".into(),
+            tty: None,
+            remote_host: None,
+            class: authflow_core::session::Class::Nested,
+            factors: authflow_core::factor::Factors::none(),
+            aal: 0,
+            rule: "r".into(),
+            limits: authflow_core::policy::Limits::default(),
+            authenticated_at: None,
+            flow: None,
+            vouched_by,
+        };
+        let mut begin = |vouched_by| tracking::begin(&mut login, &opening(vouched_by), WhenUnavailable::Open);
+        assert!(matches!(begin(Some(SessionId::new([1; 16]))), Err(Error::Daemon(_))));
+        assert!(pending::list(&machine.place.paths, machine.place.trust).unwrap().is_empty());
+        assert!(begin(None).unwrap().unwrap().is_pending);
+    }
+}

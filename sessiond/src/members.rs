@@ -218,7 +218,7 @@ mod tests {
             boot_id: String::new(),
             opened: Now::default(),
             authenticated: Now::default(),
-            proved: Factors::none(),
+            proved: <_>::default(),
             last_active: Now::default(),
             looked: BootTime::default(),
             basis: Basis::Tty,

@@ -262,7 +262,7 @@ pub(crate) mod tests {
             boot_id: "b".into(),
             opened: Now::default(),
             authenticated: Now::default(),
-            proved: Factors::none(),
+            proved: <_>::default(),
             last_active: Now::default(),
             looked: BootTime::default(),
             basis: Basis::Tty,

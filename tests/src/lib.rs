@@ -9,8 +9,8 @@
 //! - `authenticator`: the app that shows codes (`oathtool`)
 //! - `security_key`: a key in hardware, without the hardware
 //! - `program`: a command inside, waited for or in the background
+//! - `compiled`: applications in C
 //! - `bed`: the namespaces (`beds/overlay.sh`, `beds/booted.sh`)
-//! - `footprint`: an application of our own
 //! - `syslog`: what is logged inside
 //! - `products`: what the build made, put into a machine
 //! - `gate`: whether end-to-end tests run at all
@@ -19,7 +19,7 @@
 
 mod authenticator;
 mod bed;
-mod footprint;
+mod compiled;
 mod gate;
 mod login;
 mod machine;

@@ -292,6 +292,7 @@ impl Plan {
             "passwd" => include_str!("../../conf/pam.d/passwd.example"),
             "su" => include_str!("../../conf/pam.d/su.example"),
             "sudo" => include_str!("../../conf/pam.d/sudo.example"),
+            "vlock" => include_str!("../../conf/pam.d/vlock.example"),
             other => panic!("there is no example for {other}"),
         };
         self.pam(service, stack)

@@ -226,7 +226,7 @@ fn the_longest_password_is_4096_bytes() {
     assert!(!too_long.status.success() && too_long.stderr.contains("4096"), "{}", too_long.stderr);
     let _ = set(&longest).success();
     // A terminal takes no line as long as that, and pamtester no answer.
-    machine.compile_footprint();
+    machine.compile("footprint");
     let opens = |password: &str| machine.run(["footprint", "long", "alice", password, "1"]).status.success();
     assert!(opens(&longest));
     assert!(!opens(&longest[..4095]) && !opens(&format!("{longest}x")), "nothing of it is cut off");

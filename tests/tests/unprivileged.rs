@@ -62,6 +62,33 @@ fn a_denied_flow_is_no_success_in_the_account_phase_and_none_at_all_is_no_object
 }
 
 #[test]
+fn password_and_code_in_one_field_unlock_where_the_line_says_so() {
+    let Some(machine) = machine("") else { return };
+    let mut phone = machine.enroll("alice");
+    machine.write("/etc/pam.d/door", "auth required pam_authflow.so one_prompt\naccount required pam_authflow.so\n");
+    let both = |code: &str| format!("{}{code}", machine.password());
+    let unlocks = |both: &str| {
+        locker(&machine, "alice", "alice").answer_all(&[("Password and verification code: ", both)]).success()
+    };
+    assert!(!unlocks(&both(&phone.wrong_code())));
+    assert!(unlocks(&both(&phone.code())));
+}
+
+#[test]
+fn what_no_rule_is_about_or_a_rule_leaves_to_others_is_theirs_also_without_the_daemon() {
+    let Some(plan) = door::plan("[[rule]]\nname = \"theirs\"\nservice = [\"other-door\"]\nmethods = [[\"stack\"]]\n")
+    else {
+        return;
+    };
+    let stack = "auth [success=done user_unknown=ignore default=die] pam_authflow.so\nauth required pam_permit.so\n";
+    let machine = plan.pam("other-door", stack).pam("a-door", stack).without_daemon().start();
+    for service in ["other-door", "a-door"] {
+        let opens = machine.run(as_user("alice").into_iter().chain(["pamtester", service, "alice", "authenticate"]));
+        assert!(opens.status.success(), "{service}: {opens:#?}");
+    }
+}
+
+#[test]
 fn without_the_daemon_it_stays_locked() {
     let Some(machine) = machine("") else { return };
     let mut phone = machine.enroll("alice");
@@ -237,8 +264,7 @@ fn vlock(machine: &Machine) -> Person {
 
 fn machine(more: &str) -> Option<Machine> {
     let plan = door::plan(&format!("{more}{}", door::RULE))?.user("bob");
-    let stack = "auth required pam_authflow.so\naccount required pam_authflow.so\n";
-    let machine = plan.pam("vlock", stack).start();
+    let machine = plan.shipped_pam("vlock").start();
     furnish(&machine);
     Some(machine)
 }

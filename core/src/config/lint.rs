@@ -24,6 +24,11 @@ pub enum Warning {
         /// The rule before it that takes everything.
         by: String,
     },
+    /// The factor `session` in a rule for sshd alone: whoever comes from elsewhere is in no session yet.
+    NoSession {
+        /// The rule.
+        rule: String,
+    },
     /// A limit that ends people's work within half a minute.
     ShortLimit {
         /// The rule.
@@ -43,6 +48,9 @@ impl fmt::Display for Warning {
             Self::Shadowed { rule, by } => {
                 write!(f, "rule {rule:?} is never reached: rule {by:?} before it takes every request")
             }
+            Self::NoSession { rule } => {
+                write!(f, "rule {rule:?}: who logs in by sshd is in no session yet, so \"session\" never counts there")
+            }
             Self::ShortLimit { rule, limit } => {
                 write!(f, "rule {rule:?}: a limit of {} s is for tests", limit.as_secs())
             }
@@ -58,6 +66,9 @@ pub(super) fn warnings(config: &Config) -> Vec<Warning> {
         found.extend(weaker_methods(rule));
         if let Some(before) = config.rules.iter().take(place).find(|before| takes_all_of(before, rule)) {
             found.push(Warning::Shadowed { rule: rule.name.clone(), by: before.name.clone() });
+        }
+        if rule.from_session.is_some() && rule.services.iter().all(|service| config.is_sshd(service)) {
+            found.push(Warning::NoSession { rule: rule.name.clone() });
         }
         let limits = &rule.session.limits;
         for limit in [limits.idle, limits.lifetime].into_iter().flatten().filter(|limit| *limit < SHORTEST) {
@@ -110,6 +121,16 @@ mod tests {
     fn a_rule_behind_one_that_takes_everything_is_warned_of() {
         let rules = "[[rule]]\nname='a'\nservice=['*']\nmethods=[['totp']]\n[[rule]]\nname='b'\nservice=['x']\nmethods=[['totp']]\n";
         assert!(warnings_of(rules)[0].contains("never reached"));
+    }
+
+    #[test]
+    fn a_session_that_nobody_can_have_yet_is_warned_of() {
+        let rule = |service: &str| {
+            let methods = "methods=[['session'],['password','totp']]\nfrom_session={proved=['totp'],within='5m'}\n";
+            warnings_of(&format!("[[rule]]\nname='a'\nservice=[{service}]\n{methods}"))
+        };
+        assert!(rule("'sshd'")[0].contains("never counts"));
+        assert!(rule("'sshd', 'sudo'").is_empty());
     }
 
     #[test]

@@ -130,8 +130,8 @@ impl ConfigError {
 fn key_before(text: &str) -> Option<&str> {
     let is_of_key = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let assigned = text.trim_end_matches([' ', '\t', '[', '"', '\'']).strip_suffix('=')?.trim_end();
-    let (_, key) = assigned.split_at(assigned.rfind(|c| !is_of_key(c)).map_or(0, |place| place + 1));
-    Some(key).filter(|key| !key.is_empty())
+    let before = assigned.trim_end_matches(is_of_key);
+    assigned.get(before.len()..).filter(|key| !key.is_empty())
 }
 
 impl Config {
@@ -332,6 +332,8 @@ mod tests {
             ("", None),
             ("[session", None),
             ("methods = [['totp'], ['", None),
+            ("\u{fc} = ", None),
+            ("\u{fc}idle = ", Some("idle")),
         ] {
             assert_eq!(key_before(text), key, "{text}");
         }

@@ -11,6 +11,8 @@ mod renewal;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 pub use action::{Action, Ended};
@@ -22,7 +24,7 @@ pub use registry::{Birth, NotEnded, NotExtended, NotOpened, Registry};
 pub use renewal::{NotRenewed, Renewal};
 
 use crate::{
-    factor::Factors,
+    factor::Factor,
     time::{BootTime, Now},
 };
 
@@ -98,9 +100,9 @@ pub struct Session {
     pub opened: Now,
     /// When its user last authenticated.
     pub authenticated: Now,
-    /// What was proved then: less than the opening says where it was renewed by another method.
+    /// What was proved by its user, and when last: a password must not make an old code look fresh, nor forget a new one.
     #[serde(default)]
-    pub proved: Factors,
+    pub proved: BTreeMap<Factor, BootTime>,
     /// When it was last seen active.
     pub last_active: Now,
     /// When its processes were last looked at.

@@ -414,13 +414,14 @@ struct Cause<'a> {
 fn born(birth: Birth, now: Now) -> Session {
     // An adopted login was opened earlier, and nothing is opened later than now.
     let opened = Now { boot: birth.opened.boot.min(now.boot), wall: birth.opened.wall };
+    let authenticated = authenticated(&birth.opening, opened);
     Session {
         id: birth.id,
         leader: birth.leader,
         boot_id: birth.boot_id,
         opened,
-        authenticated: authenticated(&birth.opening, opened),
-        proved: birth.opening.factors.clone(),
+        authenticated,
+        proved: birth.opening.factors.iter().map(|factor| (factor, authenticated.boot)).collect(),
         last_active: opened,
         looked: opened.boot,
         basis: Basis::default(),

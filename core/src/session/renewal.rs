@@ -57,15 +57,18 @@ impl Renewal {
         if self.uid != session.opening.uid {
             return Err(NotRenewed::OtherUser);
         }
-        // A session that the stack let in has no level; something must be proved all the same.
-        if self.factors.contains(Factor::Session) || self.factors.aal() < session.opening.aal.max(1) {
+        // A session that the stack let in has no level; something must be proved all the same. A key and a code are of one level with a
+        // password alone, and two proofs for all that.
+        let is_less =
+            self.factors.aal() < session.opening.aal.max(1) || self.factors.proofs() < session.opening.factors.proofs();
+        if self.factors.contains(Factor::Session) || is_less {
             return Err(NotRenewed::TooLittle);
         }
         if self.at.boot <= session.authenticated.boot {
             return Err(NotRenewed::Older);
         }
         session.authenticated = self.at;
-        session.proved = self.factors.clone();
+        session.proved.extend(self.factors.iter().map(|factor| (factor, self.at.boot)));
         if session.last_active.boot < self.at.boot {
             session.last_active = self.at;
         }

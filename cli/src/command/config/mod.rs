@@ -5,6 +5,7 @@ mod check;
 mod effective;
 mod password_stack;
 mod show;
+mod sudoers;
 mod warnings;
 
 use clap::Subcommand;

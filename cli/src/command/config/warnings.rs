@@ -1,11 +1,11 @@
-//! What is probably not meant: in the configuration itself, and between it and this machine's groups and PAM stacks.
+//! What is probably not meant: in the configuration itself, and between it and this machine's groups, PAM stacks and sudoers.
 
 use std::collections::BTreeSet;
 
 use authflow_core::config::Config;
 use authflow_host::accounts;
 
-use super::password_stack;
+use super::{password_stack, sudoers};
 use crate::{context::Context, pam_stack};
 
 const OURS: &str = "pam_authflow.so";
@@ -18,7 +18,8 @@ pub(super) fn of(context: &Context, config: &Config) -> Vec<String> {
     let folder = context.paths.root().join("etc/pam.d");
     let governed = config.sshd_services.iter().filter(|service| config.governs(service));
     let forgeable = governed.filter_map(|service| forgeable(&pam_stack::lines(&folder, service)));
-    own.chain(groups).chain(forgeable).chain(password_stack::warnings(&folder, config)).collect()
+    let forgeable = forgeable.chain(password_stack::warnings(&folder, config));
+    own.chain(groups).chain(forgeable).chain(sudoers::warnings(config, context.paths.root())).collect()
 }
 
 /// Groups of rules that have no members here, since they do not exist.

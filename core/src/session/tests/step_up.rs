@@ -14,7 +14,7 @@ fn who_authenticates_again_inside_a_session_restarts_both_limits() {
     assert_eq!(renewed, [Action::Persist(id(1))]);
     let session = registry.find(id(1)).unwrap();
     assert_eq!((session.authenticated, session.opened), (at(800), at(0)));
-    assert_eq!(session.proved.to_string(), "password+totp");
+    assert_eq!(session.proved, BTreeMap::from([(Factor::Password, at(800).boot), (Factor::Totp, at(800).boot)]));
     let Deadlines { idle, lifetime } = deadlines(session);
     assert_eq!((idle, lifetime), (Some(at(800 + IDLE).boot), Some(at(800 + LIFETIME).boot)));
     assert_eq!(registry.next_deadline(), Some(at(800 + IDLE - WARN).boot), "and is warned of anew");
@@ -40,6 +40,29 @@ fn a_session_is_renewed_by_its_owners_whole_proof_alone() {
     assert_eq!(registry.renew(id(1), &whole), Err(NotRenewed::Ending), "what ends goes on ending");
     let _orphaned = registry.leader_exited(id(2), true, at(5));
     assert_eq!(registry.renew(id(2), &whole), Err(NotRenewed::Ending), "nobody logs in to what has no leader");
+}
+
+#[test]
+fn a_session_of_two_proofs_of_one_kind_is_not_renewed_by_one() {
+    let mut key_and_code = birth(1);
+    key_and_code.opening.factors = [Factor::Publickey, Factor::Totp].into_iter().collect();
+    key_and_code.opening.aal = 1;
+    let mut registry = registry([key_and_code]);
+    assert_eq!(registry.renew(id(1), &renewal(&[Factor::Password], 10)), Err(NotRenewed::TooLittle));
+    let by_recovery_code = [Factor::Totp, Factor::Recovery];
+    assert_eq!(registry.renew(id(1), &renewal(&by_recovery_code, 10)), Err(NotRenewed::TooLittle));
+    assert!(registry.renew(id(1), &renewal(&[Factor::Password, Factor::Totp], 10)).is_ok());
+}
+
+#[test]
+fn another_proof_makes_no_old_code_fresh_and_forgets_none() {
+    let mut login = birth(1);
+    login.opening.aal = 2;
+    login.opening.factors = [Factor::Password, Factor::Totp].into_iter().collect();
+    let mut registry = registry([login]);
+    let _renewed = registry.renew(id(1), &renewal(&[Factor::Password, Factor::Publickey], 10)).unwrap();
+    let proved = [(Factor::Password, at(10)), (Factor::Totp, at(0)), (Factor::Publickey, at(10))];
+    assert_eq!(registry.find(id(1)).unwrap().proved, proved.map(|(factor, at)| (factor, at.boot)).into());
 }
 
 #[test]

@@ -1,0 +1,153 @@
+//! Sites whose passwords are in a directory: another module verifies them, before us or behind us, and the flow asks for the rest.
+//! `pam_unix` stands for `pam_sss`; authflow's own records hold no password, and the system's hashes do not count for it.
+
+use authflow_tests::{Authenticator, Machine, wait};
+use serde_json::{Value, json};
+
+const CONFIG: &str = r#"
+[password]
+source = ["authflow"]
+[throttle]
+attempts = 20
+[[rule]]
+name = "guests"
+service = ["sshd", "login"]
+group = ["guests"]
+methods = [["stack"]]
+[[rule]]
+name = "directory"
+service = ["sshd", "login"]
+methods = [["password", "totp"]]
+"#;
+
+const SSHD: &str =
+    "KbdInteractiveAuthentication yes\nPasswordAuthentication yes\nAuthorizedKeysFile /etc/ssh/everybody";
+
+const SECRET: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
+const DIRECTORYS: &str = "known to the directory";
+
+/// A stranger is asked everything, and learns nothing of the password.
+const REQUIRED: &str = "\
+auth required pam_unix.so nodelay
+auth [success=ok user_unknown=ignore ignore=ignore default=bad] pam_authflow.so proved=password
+";
+
+/// Who does not know the password is asked for no code.
+const REQUISITE: &str = "\
+auth requisite pam_unix.so nodelay
+auth [success=ok user_unknown=ignore ignore=ignore default=bad] pam_authflow.so proved=password
+";
+
+/// What is shipped for such sites: as a requisite module, though it is several.
+const SHIPPED: &str = include_str!("../../conf/pam.d/sshd-directory.example");
+
+const OTHERS: &str = "\
+account [success=ok user_unknown=ignore ignore=ignore default=bad] pam_authflow.so
+account required pam_unix.so
+session required pam_loginuid.so
+session required pam_authflow.so
+";
+
+#[test]
+fn behind_the_directory_only_the_code_is_asked_for() {
+    for stack in [REQUIRED, REQUISITE, SHIPPED] {
+        let Some(machine) = machine(stack) else { return };
+        let mut phone = enroll(&machine);
+        for mut alice in [machine.ssh("alice", &[]), machine.person(["login", "alice"])] {
+            alice.expect("assword: ");
+            alice.type_line(DIRECTORYS);
+            let between = alice.expect("Verification code: ");
+            assert!(!between.contains("assword"), "asked twice: {between}");
+            alice.type_line(&phone.code());
+            alice.expect("$ ");
+            let session = only_session(&machine);
+            assert_eq!((&session["factors"], &session["aal"]), (&json!(["password", "totp"]), &json!(2)), "{session}");
+            alice.type_line("exit");
+            let _ = alice.end();
+            wait::until_true("the logout", || machine.run(["authflow", "sessions", "--json"]).json() == json!([]));
+        }
+    }
+}
+
+#[test]
+fn what_the_directory_refuses_no_code_opens_and_nothing_is_left_of_it() {
+    for (stack, asks_all) in [(REQUIRED, true), (REQUISITE, false), (SHIPPED, false)] {
+        let Some(machine) = machine(stack) else { return };
+        let mut phone = enroll(&machine);
+        let answers = [("assword: ", "none of it"), ("Verification code: ", &*phone.code())];
+        let (is_in, screen) = ssh(&machine, "alice", &[], &answers);
+        assert_eq!((is_in, screen.contains("Verification code: ")), (false, asks_all), "{screen}");
+        let mut alice = machine.person(["login", "alice"]);
+        alice.expect("assword: ");
+        alice.type_line("none of it");
+        if asks_all {
+            alice.expect("Verification code: ");
+            alice.type_line(&phone.code());
+        }
+        alice.expect("Login incorrect");
+        assert_eq!(machine.run(["find", "/run/authflow", "-type", "f"]).stdout, "");
+        assert_eq!(machine.run(["authflow", "sessions", "--json"]).json(), json!([]));
+    }
+}
+
+#[test]
+fn a_code_accepted_behind_a_wrong_password_is_not_made_good_by_a_key() {
+    let Some(machine) = machine(REQUIRED) else { return };
+    let mut phone = enroll(&machine);
+    let _ = machine.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "/root/key"]).success();
+    machine.write("/etc/ssh/everybody", &machine.read("/root/key.pub"));
+    // sshd's password method gives its one answer to everybody: to the directory it is a wrong password, to us the right code. The
+    // process is the one that then sees the key, so what our flow noted is still there.
+    let order = ["-i", "/root/key", "-o", "PreferredAuthentications=password,publickey"];
+    let (is_in, screen) = ssh(&machine, "alice", &order, &[("assword: ", &phone.code())]);
+    machine.logged(&["event=granted", "user=alice"]);
+    assert!(!is_in, "{screen}");
+    machine.logged(&["phase=open-session", "user=alice", "what was proved is not enough: publickey"]);
+}
+
+#[test]
+fn who_has_no_record_is_refused_unless_the_rule_leaves_it_to_the_stack() {
+    for stack in [REQUIRED, SHIPPED] {
+        let Some(machine) = machine(stack) else { return };
+        let answers = [("assword: ", DIRECTORYS), ("Verification code: ", "000000")];
+        assert!(!ssh(&machine, "bob", &[], &answers).0);
+        machine.logged(&["user=bob", "no authenticators for any method"]);
+        let _ = machine.shell("groupadd guests && usermod --append --groups guests bob").success();
+        let (is_in, screen) = ssh(&machine, "bob", &[], &answers);
+        assert!(is_in && !screen.contains("Verification code"), "{screen}");
+        assert!(!ssh(&machine, "bob", &[], &[("assword: ", "none of it")]).0);
+    }
+}
+
+/// A machine with this stack of auth lines at sshd and login. Alice and bob are known to the directory, and have no password here.
+fn machine(auth: &str) -> Option<Machine> {
+    let plan = Machine::overlay()?.user("alice").user("bob").config(CONFIG).sshd(SSHD);
+    let stack = if auth.starts_with('#') { auth.to_owned() } else { format!("{auth}{OTHERS}") };
+    let machine = plan.pam("sshd", &stack).pam("login", &stack).start();
+    let passwords = format!("alice:{DIRECTORYS}\nbob:{DIRECTORYS}\n");
+    let _ = machine.feed(["chpasswd"], passwords.as_bytes()).success();
+    Some(machine)
+}
+
+/// Gives alice an authenticator, and no password.
+fn enroll(machine: &Machine) -> Authenticator {
+    let add = ["authflow", "factor", "add", "totp", "--user", "alice", "--secret-stdin", "--no-confirm"];
+    let _ = machine.feed(add, SECRET.as_bytes()).success();
+    Authenticator::new(SECRET)
+}
+
+/// Somebody who runs a command by ssh, with these answers. Whether it ran, and what was on the screen.
+fn ssh(machine: &Machine, user: &str, options: &[&str], answers: &[(&str, &str)]) -> (bool, String) {
+    let mut client = machine.ssh(user, &[options, &["echo", "in-$((6*7))"]].concat());
+    let status = client.answer_all(answers);
+    let is_in = client.sees("in-42");
+    assert_eq!(is_in, status.success(), "{}", client.screen());
+    (is_in, client.screen())
+}
+
+#[track_caller]
+fn only_session(machine: &Machine) -> Value {
+    let sessions = machine.run(["authflow", "sessions", "--json"]).json();
+    assert_eq!(sessions.as_array().map(Vec::len), Some(1), "{sessions:#}\n{}", machine.log());
+    sessions[0].clone()
+}
