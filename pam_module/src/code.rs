@@ -220,6 +220,29 @@ mod tests {
         desks
     }
 
+    fn passwords() -> Vec<PasswordError> {
+        let hashing = |error: HashingError| PasswordError::Hashing(error);
+        let mut passwords = every!(PasswordError:
+            PasswordError::Shadow(_) => PasswordError::Shadow(io_error()),
+            PasswordError::Record(_) => PasswordError::Record(RecordError::Busy),
+            PasswordError::Hashing(_) => hashing(HashingError::Kernel(io_error())),
+        );
+        passwords.push(hashing(HashingError::Hash(BadHash::Malformed)));
+        passwords.extend(records().into_iter().map(PasswordError::Record));
+        passwords
+    }
+
+    fn new_passwords() -> Vec<BadNewPassword> {
+        every!(BadNewPassword:
+            BadNewPassword::Refused(_) => BadNewPassword::Refused(Refusal::Empty),
+            BadNewPassword::Different => BadNewPassword::Different,
+            BadNewPassword::Unchanged => BadNewPassword::Unchanged,
+            BadNewPassword::NotGiven => BadNewPassword::NotGiven,
+            BadNewPassword::NoList(_) => BadNewPassword::NoList(FileError::Missing(PathBuf::new())),
+            BadNewPassword::ChangedMeanwhile => BadNewPassword::ChangedMeanwhile,
+        )
+    }
+
     fn denials() -> Vec<Denial> {
         every!(Denial:
             Denial::UnknownUser => Denial::UnknownUser,
@@ -281,6 +304,8 @@ mod tests {
             Error::Folder(_) => Error::Folder(FileError::Missing(PathBuf::new())),
             Error::Flow(_) => Error::Flow(FlowError::Denied),
             Error::NotOneself => Error::NotOneself,
+            Error::Password(_) => Error::Password(PasswordError::Shadow(io_error())),
+            Error::NewPassword(_) => Error::NewPassword(BadNewPassword::Different),
         );
         errors.extend(records().into_iter().map(Error::Record));
         errors.extend(desks().into_iter().map(Error::Desk));
@@ -289,6 +314,8 @@ mod tests {
         errors.extend(denials().into_iter().map(Error::Denied));
         errors.extend(daemons().into_iter().map(Error::Daemon));
         errors.extend(flows().into_iter().map(Error::Flow));
+        errors.extend(passwords().into_iter().map(Error::Password));
+        errors.extend(new_passwords().into_iter().map(Error::NewPassword));
         errors
     }
 
@@ -305,6 +332,8 @@ mod tests {
                 (Phase::Account, &[PAM_PERM_DENIED, PAM_ACCT_EXPIRED, PAM_AUTHINFO_UNAVAIL]),
                 // Not PAM_SESSION_ERR: sudo goes on after it.
                 (Phase::OpenSession, &[PAM_PERM_DENIED, PAM_SYSTEM_ERR]),
+                (Phase::CheckPassword, &[PAM_AUTHTOK_RECOVERY_ERR, PAM_AUTHTOK_ERR, PAM_PERM_DENIED, PAM_TRY_AGAIN]),
+                (Phase::ChangePassword, &[PAM_AUTHTOK_ERR, PAM_AUTHTOK_LOCK_BUSY, PAM_PERM_DENIED]),
                 // The session is over; there is nothing left to refuse.
                 (Phase::CloseSession, &[PAM_SUCCESS]),
                 (Phase::CheckPassword, &[PAM_AUTHTOK_ERR, PAM_AUTHTOK_RECOVERY_ERR, PAM_PERM_DENIED, PAM_TRY_AGAIN]),
