@@ -54,7 +54,7 @@ pub fn open<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<
         return Ok(Answer::Yes);
     }
     if unprivileged::is_here(&login) {
-        return unprivileged::open(&notes);
+        return unprivileged::open(&login, &target, &notes);
     }
     let receipt = take_receipt(&login, &mut notes)?;
     login.pam.keep(notes.clone())?;
