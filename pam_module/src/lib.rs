@@ -44,6 +44,8 @@ pub mod login;
 pub mod notes;
 pub mod notice;
 pub mod password;
+#[cfg(test)]
+mod password_tests;
 pub mod phase;
 pub mod receipt;
 pub mod session;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use authflow_core::config::Config;
 use authflow_host::accounts;
 
-use super::sudoers;
+use super::{password_stack, sudoers};
 use crate::{context::Context, pam_stack};
 
 const OURS: &str = "pam_authflow.so";
@@ -29,6 +29,7 @@ fn stacks(context: &Context, config: &Config) -> Vec<String> {
         forgeable.into_iter().chain(unverified(&lines))
     };
     let of_pam = governed.iter().flat_map(of_service);
+    let of_pam = of_pam.chain(password_stack::warnings(&folder, config));
     of_pam.chain(sudoers::warnings(config, context.paths.root())).collect()
 }
 
