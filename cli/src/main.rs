@@ -8,14 +8,12 @@
 //! - `history`: the daemon's store, for reading
 //! - `session`: a session, live or closed, as people and programs are shown it
 //! - `terminal`: hidden prompts, questions
-//! - `qr`, `otpauth`: enrolling an authenticator app
 //! - `subject`, `initial`: a user's records, and initial passwords
 //! - `pam_stack`: the PAM stacks of this machine, for reading
 //! - `output`: tables, JSON, times
 //! - `error`: every error, and its exit code
 #![forbid(unsafe_code)]
 
-mod codes;
 mod command;
 mod context;
 mod daemon;
@@ -24,10 +22,8 @@ mod flow;
 mod history;
 mod initial;
 mod journal;
-mod otpauth;
 mod output;
 mod pam_stack;
-mod qr;
 mod session;
 mod subject;
 mod terminal;

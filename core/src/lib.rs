@@ -4,6 +4,7 @@
 //!
 //! - [`factor`]: what can be proved, and the assurance level that follows
 //! - [`password`], [`password_rules`]: hashes of passwords, and what a new one must be
+//! - [`enrolment`]: enrolling within a login; [`otpauth`] and [`qr`]: how a phone learns a secret
 //! - [`secret`]: bytes that wipe themselves and never show in a log
 //! - [`time`]: the boot clock and the wall clock, as types
 //! - [`policy`]: what a rule grants: limits of a session, and what happens at them
@@ -13,13 +14,16 @@
 
 pub mod account;
 pub mod config;
+pub mod enrolment;
 pub mod factor;
 pub mod flow;
 pub mod name;
 pub mod news;
+pub mod otpauth;
 pub mod password;
 pub mod password_rules;
 pub mod policy;
+pub mod qr;
 pub mod rule;
 pub mod secret;
 pub mod session;

@@ -9,6 +9,7 @@ use std::{
 use ipnet::IpNet;
 
 use crate::{
+    enrolment::Enroll,
     factor::{Factor, Factors},
     policy::{Limits, WhenUnavailable},
 };
@@ -197,6 +198,8 @@ pub struct Rule {
     pub account: AccountMode,
     /// Whether recovery and bypass codes stand in for `totp`.
     pub recovery: bool,
+    /// What a login is like for a user without an authenticator for `totp`. `None`: it is denied.
+    pub enroll: Option<Enroll>,
     /// What it grants.
     pub session: SessionPolicy,
 }
@@ -229,6 +232,7 @@ impl Rule {
             from_session: None,
             account: AccountMode::Auto,
             recovery: false,
+            enroll: None,
             session: SessionPolicy::default(),
         }
     }
@@ -301,6 +305,7 @@ mod tests {
             from_session: None,
             account: AccountMode::Auto,
             recovery: true,
+            enroll: None,
             session: SessionPolicy::default(),
         }
     }

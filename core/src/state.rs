@@ -1,11 +1,15 @@
 //! What changes at every attempt at one user: the steps and codes that were used up, the throttle's counters, and what the user has to
 //! be told. As text, one TOML file a user, so that an administrator can read it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    enrolment::{Grace, Graces},
     news::{Event, Item, News},
     stand_in::{Bypass, CodeDigest},
     throttle::{Source, Tally, Throttle},
@@ -29,6 +33,8 @@ pub struct State {
     pub failures: Failures,
     /// What the user has not been told yet.
     pub news: News,
+    /// How much was used of the time to enrol in, by rule.
+    pub graces: Graces,
 }
 
 /// Failed attempts since the user last succeeded.
@@ -77,6 +83,15 @@ struct File {
     source: BTreeMap<String, Entry>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     news: Vec<NewsEntry>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    grace: BTreeMap<String, GraceEntry>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GraceEntry {
+    used: u64,
+    latest: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -146,6 +161,7 @@ impl State {
             throttle: Throttle { sources, consecutive: file.consecutive_failures },
             failures,
             news,
+            graces: file.grace.into_iter().map(|(rule, entry)| (rule, entry.into())).collect(),
         })
     }
 
@@ -165,6 +181,7 @@ impl State {
             last_steps: self.last_steps.clone(),
             source: self.throttle.sources.iter().map(|(source, tally)| (source.to_string(), (*tally).into())).collect(),
             news: self.news.items().iter().map(NewsEntry::from).collect(),
+            grace: self.graces.iter().map(|(rule, grace)| (rule.to_owned(), grace.into())).collect(),
         };
         // Every value has a TOML form, so this cannot fail; an empty text would not parse and thus deny.
         toml::to_string(&file).unwrap_or_default()
@@ -200,6 +217,18 @@ impl From<&Bypass> for BypassEntry {
     fn from(bypass: &Bypass) -> Self {
         let Bypass { code, issued, until, reason } = bypass;
         Self { code: *code, issued: issued.as_micros(), until: until.as_micros(), reason: reason.clone() }
+    }
+}
+
+impl From<GraceEntry> for Grace {
+    fn from(entry: GraceEntry) -> Self {
+        Self { used: Duration::from_micros(entry.used), latest: WallTime::from_micros(entry.latest) }
+    }
+}
+
+impl From<Grace> for GraceEntry {
+    fn from(grace: Grace) -> Self {
+        Self { used: WallTime::new(grace.used).as_micros(), latest: grace.latest.as_micros() }
     }
 }
 
@@ -276,14 +305,23 @@ mod tests {
         let throttle = (prop::collection::btree_map(source, tally, 0..4), any::<u32>())
             .prop_map(|(sources, consecutive)| Throttle { sources, consecutive });
         let codes = prop::collection::btree_set(code, 0..3);
-        let rest = (prop::option::of(bypass), prop::option::of(failures), prop::collection::vec(item, 0..3));
-        (steps, codes, throttle, rest).prop_map(|(last_steps, spent_codes, throttle, (bypass, failures, news))| State {
-            last_steps,
-            spent_codes,
-            bypass,
-            throttle,
-            failures: failures.unwrap_or_default(),
-            news: news.into_iter().collect(),
+        let grace = (0..u64::MAX / 2, 0..u64::MAX / 2).prop_map(|(used, latest)| Grace {
+            used: Duration::from_micros(used),
+            latest: WallTime::from_micros(latest),
+        });
+        let graces = prop::collection::btree_map(".{1,12}", grace, 0..3);
+        let rest = (prop::option::of(bypass), prop::option::of(failures), prop::collection::vec(item, 0..3), graces);
+        (steps, codes, throttle, rest).prop_map(|(last_steps, spent_codes, throttle, rest)| {
+            let (bypass, failures, news, graces) = rest;
+            State {
+                last_steps,
+                spent_codes,
+                bypass,
+                throttle,
+                failures: failures.unwrap_or_default(),
+                news: news.into_iter().collect(),
+                graces: graces.into_iter().collect(),
+            }
         })
     }
 

@@ -8,8 +8,10 @@ use authflow_core::{
     config::{Config, Source},
     factor::{Factor, Factors},
     flow::{
-        Answered, Flow, FlowId, Holder, Manner, Prompt, Standing, Step, Subject, Terms, Verdict, is_left_to_the_stack,
+        Answered, Denial, Enrollable, Enrolling, Finding, Flow, FlowId, Holder, Manner, Prompt, Standing, Step,
+        Subject, Terms, Verdict, is_left_to_the_stack,
     },
+    qr::Background,
     rule::{Remote, Request, Rule},
     secret::Secret,
     time::Clock,
@@ -17,6 +19,7 @@ use authflow_core::{
 
 use crate::{
     accounts::{self, Account, AccountError},
+    enrolment::{self, Setting},
     passwords::{Compared, PasswordError, Passwords},
     random,
     records::{RecordError, Records, Slot},
@@ -29,6 +32,23 @@ pub trait Conversation {
     /// # Errors
     /// The user, or the application, has ended the conversation.
     fn ask(&mut self, prompt: Prompt) -> Result<Secret, Refused>;
+
+    /// The screen that a person sits at, if there is one. Only there an authenticator can be enrolled.
+    fn screen(&mut self) -> Option<&mut dyn Screen> {
+        None
+    }
+}
+
+/// A screen of text that a person looks at.
+pub trait Screen {
+    /// What it looks like.
+    fn background(&self) -> Background;
+
+    /// Shows a page that ends with a question, and gives the answer.
+    ///
+    /// # Errors
+    /// The user, or the application, has ended the conversation.
+    fn ask(&mut self, page: &str) -> Result<Secret, Refused>;
 }
 
 /// The conversation ended before all was asked.
@@ -114,7 +134,7 @@ impl<'a> Desk<'a> {
     pub fn run(&self, attempt: &Attempt<'_>, conversation: &mut dyn Conversation) -> Result<Decision, DeskError> {
         let Some(case) = self.case(attempt)? else { return Ok(Decision::NotGoverned) };
         let answered = converse(begin(attempt, &case)?, conversation)?;
-        self.decide(answered, case.account.as_ref(), case.is_ruled).map(Decision::Verdict)
+        self.decide(answered, (case.account.as_ref(), case.is_ruled), conversation).map(Decision::Verdict)
     }
 
     /// What an attempt will be asked, for those who ask before they run it. `None` where it is not governed. Decides nothing.
@@ -138,7 +158,7 @@ impl<'a> Desk<'a> {
         let rule = Rule::of_password_alone("password-change");
         let case = Case { account, rule: &rule, is_ruled: true, is_sshd: self.config.is_sshd(attempt.service) };
         let answered = converse(begin(attempt, &case)?, conversation)?;
-        self.decide(answered, case.account.as_ref(), case.is_ruled)
+        self.decide(answered, (case.account.as_ref(), case.is_ruled), conversation)
     }
 
     /// What the user can prove when asked: the record's factors, and the password where the system has one that counts.
@@ -178,16 +198,27 @@ impl<'a> Desk<'a> {
         Ok(Some(Case { account, rule, is_ruled, is_sshd }))
     }
 
-    fn decide(&self, answered: Answered, account: Option<&Account>, is_ruled: bool) -> Result<Verdict, DeskError> {
-        let holder = self.holder(account, is_ruled)?;
+    fn decide(
+        &self,
+        answered: Answered,
+        (account, is_ruled): (Option<&Account>, bool),
+        conversation: &mut dyn Conversation,
+    ) -> Result<Verdict, DeskError> {
+        let screen = conversation.screen();
+        let holder = self.holder((account, is_ruled), screen.is_some())?;
         let password = answered.password(&holder.keys).unwrap_or_default();
         let now = self.clock.now().wall;
         let Compared { outcome, upkeep } = self.passwords().compare(&password, (account, &holder.keys), now)?;
         let given = answered.subject().user.clone();
         let slot = account.map_or(Slot::Decoy(&given), |account| Slot::User(&account.name));
-        let terms = Terms { throttle: self.config.throttle, skew: self.config.totp.skew };
+        let terms = self.terms();
         let judge = |state: &_| answered.judge(outcome, &holder, state, (&terms, self.clock.now().wall));
-        let verdict = self.records.settle(slot, judge)?;
+        let verdict = match (self.records.settle(slot, judge)?, account, screen) {
+            (Finding::Verdict(verdict), _, _) => verdict,
+            (Finding::Enrol(enrolling), Some(account), Some(screen)) => self.enrol(*enrolling, account, screen)?,
+            (Finding::Enrol(_), None, _) => Verdict::Denied(Denial::UnknownUser),
+            (Finding::Enrol(_), _, None) => Verdict::Denied(Denial::NoScreen),
+        };
         if let (Verdict::Granted(_), Some(account)) = (&verdict, account) {
             // It is decided; a record that cannot be written now is kept up by a later login.
             let _kept_up_or_not = self.passwords().keep_up(account, &password, (upkeep, now));
@@ -195,9 +226,28 @@ impl<'a> Desk<'a> {
         Ok(verdict)
     }
 
-    fn holder(&self, account: Option<&Account>, is_ruled: bool) -> Result<Holder, DeskError> {
+    /// Has an authenticator enrolled, and judges once more by what is true after that.
+    fn enrol(&self, enrolling: Enrolling, account: &Account, screen: &mut dyn Screen) -> Result<Verdict, DeskError> {
+        let Config { totp, .. } = self.config;
+        let setting = Setting { issuer: &totp.issuer, user: &account.name, skew: totp.skew, clock: self.clock };
+        let concluded = match enrolment::ask(enrolling, &setting, screen)? {
+            Ok(concluded) => concluded,
+            Err(denial) => return Ok(Verdict::Denied(denial)),
+        };
+        self.records.try_settle(Slot::User(&account.name), |state| {
+            let holder = self.holder((Some(account), true), true)?;
+            Ok(concluded.judge(&holder, state, (&self.terms(), self.clock.now().wall)))
+        })
+    }
+
+    const fn terms(&self) -> Terms {
+        Terms { throttle: self.config.throttle, skew: self.config.totp.skew }
+    }
+
+    fn holder(&self, (account, is_ruled): (Option<&Account>, bool), has_screen: bool) -> Result<Holder, DeskError> {
         let Some(account) = account else {
-            return Ok(Holder { standing: Standing::Unknown, keys: <_>::default(), has: Factors::none() });
+            let (standing, enrollable) = (Standing::Unknown, Enrollable::NoScreen);
+            return Ok(Holder { standing, keys: <_>::default(), has: Factors::none(), enrollable });
         };
         let standing = if self.records.is_disabled(&account.name)? {
             Standing::Disabled
@@ -208,7 +258,14 @@ impl<'a> Desk<'a> {
         };
         let keys = self.records.authenticators(&account.name)?.unwrap_or_default();
         let has = self.has_with(account, &keys)?;
-        Ok(Holder { standing, keys, has })
+        let enrollable = if !has_screen {
+            Enrollable::NoScreen
+        } else if self.records.is_managed(&account.name)? {
+            Enrollable::Managed
+        } else {
+            Enrollable::Yes
+        };
+        Ok(Holder { standing, keys, has, enrollable })
     }
 
     const fn passwords(&self) -> Passwords<'_> {

@@ -6,7 +6,7 @@
 //!
 //! - [`paths`]: where everything lies
 //! - [`file`](mod@file): trusted reads and durable writes
-//! - [`clock`], [`random`]: the machine's clocks and its random numbers
+//! - [`clock`], [`random`]: the machine's clocks and its random numbers; [`codes`]: codes made of these
 //! - [`process`]: who a process is, beyond its pid
 //! - [`accounts`], [`shadow`]: users, groups, the system's password hashes
 //! - [`crypt`], [`hash_memory`]: what hashing needs
@@ -16,15 +16,17 @@
 //! - [`records`], [`lock`]: user records, and the one way to settle a judgement
 //! - [`sealed`]: a secret on its way to another process
 //! - `undisturbed`: nobody stops the process that holds a lock
-//! - [`desk`]: the one driver of a flow
+//! - [`desk`]: the one driver of a flow; `enrolment`: its part that enrols an authenticator
 //! - [`pending`]: logins that the daemon has yet to adopt
 #![deny(unsafe_code)]
 
 pub mod accounts;
 pub mod clock;
+pub mod codes;
 pub mod config;
 pub mod crypt;
 pub mod desk;
+mod enrolment;
 pub mod file;
 pub mod hash_memory;
 pub mod hashing;

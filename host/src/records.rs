@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use authflow_core::{
     account::{Authenticators, BadRecord},
-    flow::{Judgement, Verdict, Written},
+    flow::{Judgement, Written},
     name::{self, BadName},
     state::{BadState, State},
 };
@@ -151,18 +151,33 @@ impl Records {
         }
     }
 
-    /// Takes the lock of the slot, has `judge` judge by its state, makes the next state durable, and only then opens the verdict. `judge` is
-    /// called under the lock, so a time it reads is later than that of any judgement before.
+    /// Takes the lock of the slot, has `judge` judge by its state, makes what it wants written durable, and only then opens the verdict.
+    /// `judge` is called under the lock, so a time it reads is later than that of any judgement before.
     ///
     /// # Errors
     /// Without lock, state or durable write there is no verdict.
+    pub fn settle<T>(&self, slot: Slot<'_>, judge: impl FnOnce(&State) -> Judgement<T>) -> Result<T, RecordError> {
+        self.try_settle(slot, |state| Ok(judge(state)))
+    }
+
+    /// The same for a judgement that may fail, since it reads records under the lock.
+    ///
+    /// # Errors
+    /// As [`Records::settle`], and what `judge` fails with.
     #[allow(clippy::disallowed_methods, reason = "this is the one place that may say that a state is durable")]
-    pub fn settle(&self, slot: Slot<'_>, judge: impl FnOnce(&State) -> Judgement) -> Result<Verdict, RecordError> {
-        let file_name = slot.file_name()?;
+    pub fn try_settle<T, E: From<RecordError>>(
+        &self,
+        slot: Slot<'_>,
+        judge: impl FnOnce(&State) -> Result<Judgement<T>, E>,
+    ) -> Result<T, E> {
+        let file_name = slot.file_name().map_err(RecordError::from)?;
         let _lock = self.lock(&file_name)?;
         let (state, slots) = self.read_state(&file_name)?;
-        let Judgement { next, verdict } = judge(&state);
-        slots.write(&next.to_text())?;
+        let Judgement { next, record, verdict } = judge(&state)?;
+        slots.write(&next.to_text()).map_err(RecordError::from)?;
+        if let (Slot::User(user), Some(record)) = (slot, record) {
+            self.write_own(user, &record)?;
+        }
         Ok(verdict.commit(Written::after_durable_write()))
     }
 
@@ -177,19 +192,13 @@ impl Records {
         change: impl FnOnce(&mut Authenticators) -> Result<T, E>,
     ) -> Result<T, E> {
         let file_name = name::file_name(user).map_err(RecordError::from)?;
-        let record_name = format!("{file_name}.toml");
-        if self.is_managed(user)? {
-            return Err(RecordError::Managed(self.paths.managed_users().join(record_name)).into());
-        }
-        self.ensure_folder(self.paths.users())?;
+        self.must_be_ours(user, &file_name)?;
         let _lock = self.lock(&file_name)?;
         let before = self.authenticators(user)?;
         let mut record = before.clone().unwrap_or_default();
         let told = change(&mut record)?;
-        let text = record.to_text();
-        if before.is_none_or(|before| *before.to_text() != *text) {
-            file::write_durably(&self.paths.users(), &record_name, text.as_bytes(), 0o600)
-                .map_err(RecordError::from)?;
+        if before.is_none_or(|before| *before.to_text() != *record.to_text()) {
+            self.write_own(user, &record)?;
         }
         Ok(told)
     }
@@ -208,6 +217,22 @@ impl Records {
             slots.write(&state.to_text())?;
         }
         Ok(told)
+    }
+
+    fn must_be_ours(&self, user: &str, file_name: &str) -> Result<(), RecordError> {
+        if self.is_managed(user)? {
+            return Err(RecordError::Managed(self.paths.managed_users().join(format!("{file_name}.toml"))));
+        }
+        Ok(())
+    }
+
+    /// Writes a record of ours; the user's lock is held.
+    fn write_own(&self, user: &str, record: &Authenticators) -> Result<(), RecordError> {
+        let file_name = name::file_name(user)?;
+        self.must_be_ours(user, &file_name)?;
+        self.ensure_folder(self.paths.users())?;
+        let (record_name, text) = (format!("{file_name}.toml"), record.to_text());
+        Ok(file::write_durably(&self.paths.users(), &record_name, text.as_bytes(), 0o600)?)
     }
 
     fn lock(&self, file_name: &str) -> Result<Lock, RecordError> {

@@ -9,7 +9,7 @@ use crate::{
     code::Answer,
     console,
     error::Error,
-    guard::{self, Look},
+    guard::{self, Look, Proved},
     handle::Handle,
     login::{Login, Place, account_of},
     notes::{FlowNote, Notes},
@@ -72,6 +72,7 @@ fn examine<H: Handle>(
         // The flow has proved a method of this very rule, a moment ago.
         return Ok(Answer::Yes);
     }
+    let proved = Proved { factors: &proved, receipt: notes.flow.receipt() };
     guard::look(login, Look::AtAccount, (account, rule), &proved)?;
     Ok(Answer::Yes)
 }

@@ -2,12 +2,15 @@
 
 use authflow_core::{
     factor::Factors,
-    flow::guard::{self, Guard},
+    flow::{
+        Enrolment,
+        guard::{self, Guard},
+    },
     rule::{AccountMode, Rule},
 };
 use authflow_host::accounts::Account;
 
-use crate::{error::Error, handle::Handle, login::Login};
+use crate::{error::Error, handle::Handle, login::Login, receipt::Carried};
 
 /// Which of the two looks it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +19,23 @@ pub enum Look {
     AtAccount,
     /// At the opening of the session: everything is known.
     AtSession,
+}
+
+/// What was proved.
+#[derive(Clone, Copy, Debug)]
+pub struct Proved<'a> {
+    /// By the flow, and to sshd.
+    pub factors: &'a Factors,
+    /// The flow's receipt.
+    pub receipt: Option<&'a Carried>,
+}
+
+impl Proved<'_> {
+    /// What the flow had to do with enrolling, if it ran under this rule.
+    fn enrolment(&self, rule: &Rule) -> Enrolment {
+        let receipt = self.receipt.filter(|receipt| receipt.rule == rule.name && receipt.is_put_off);
+        receipt.map_or(Enrolment::NotAsked, |_put_off| Enrolment::PutOff)
+    }
 }
 
 /// Whether enough must have been proved. Where no flow can have run it need not: su by root, NOPASSWD, cron and user managers run
@@ -33,15 +53,16 @@ pub fn look<H: Handle>(
     login: &Login<'_, H>,
     look: Look,
     (account, rule): (&Account, &Rule),
-    proved: &Factors,
+    proved: &Proved<'_>,
 ) -> Result<(), Error> {
     let has = login.desk().has(account)?;
+    let counted = guard::counted(rule, &has, proved.factors, proved.enrolment(rule));
     let says = match look {
-        Look::AtAccount => guard::at_account(&rule.methods, &has, proved),
-        Look::AtSession => guard::at_session(&rule.methods, &has, proved),
+        Look::AtAccount => guard::at_account(&rule.methods, &has, &counted),
+        Look::AtSession => guard::at_session(&rule.methods, &has, &counted),
     };
     match says {
         Guard::Pass => Ok(()),
-        Guard::Refuse { needed } => Err(Error::NotProved { proved: proved.clone(), needed }),
+        Guard::Refuse { needed } => Err(Error::NotProved { proved: proved.factors.clone(), needed }),
     }
 }

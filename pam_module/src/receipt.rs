@@ -12,7 +12,7 @@ use std::{
 
 use authflow_core::{
     factor::{Factor, Factors},
-    flow::{RECEIPT_LIFE, Receipt},
+    flow::{Enrolment, RECEIPT_LIFE, Receipt},
     policy::{Limits, WhenUnavailable},
     rule::{Rule, SessionPolicy},
     session::SessionId,
@@ -56,6 +56,8 @@ pub struct Carried {
     pub failures: Option<(u32, WallTime, String)>,
     /// Whether the user never succeeded from here before.
     pub is_new_source: bool,
+    /// Whether enrolling was put off: the user was let in without `totp`.
+    pub is_put_off: bool,
     /// What happens without the daemon.
     pub when_unavailable: WhenUnavailable,
     /// The session that vouched for the user, where the flow rests on one.
@@ -132,6 +134,7 @@ impl Carried {
             previous: receipt.previous().map(|(at, source)| (*at, source.to_string())),
             failures: failures(receipt.failures()),
             is_new_source: receipt.is_new_source(),
+            is_put_off: receipt.enrolment() == Enrolment::PutOff,
             when_unavailable: receipt.session().when_unavailable,
             vouched_by: None,
             limits: receipt.session().limits.clone(),
@@ -285,6 +288,7 @@ mod tests {
             previous: Some((WallTime::from_micros(7), "10.0.0.6".into())),
             failures: Some((2, WallTime::from_micros(8), "local".into())),
             is_new_source: true,
+            is_put_off: true,
             when_unavailable: WhenUnavailable::Deny,
             vouched_by: None,
             limits: Limits { idle: None, ..Limits::default() },

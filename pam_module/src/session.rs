@@ -20,7 +20,7 @@ use crate::{
     args::Options,
     code::Answer,
     error::Error,
-    guard::{self, Look},
+    guard::{self, Look, Proved},
     handle::Handle,
     log::{Line, Priority, visible},
     login::{Login, Place, account_of},
@@ -54,7 +54,7 @@ pub fn open<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<
         return Ok(Answer::Yes);
     }
     if unprivileged::is_here(&login) {
-        return unprivileged::open(&notes);
+        return unprivileged::open(&login, &target, &notes);
     }
     let receipt = take_receipt(&login, &mut notes)?;
     login.pam.keep(notes.clone())?;
@@ -176,7 +176,8 @@ fn grant<H: Handle>(
     let from_flow = receipt.as_ref().map(|receipt| receipt.factors_for(rule)).unwrap_or_default();
     let mut factors = from_flow.union(&login.proved_by_sshd());
     if must_be_proved {
-        guard::look(login, Look::AtSession, (account, rule), &factors)?;
+        let proved = Proved { factors: &factors, receipt: receipt.as_ref() };
+        guard::look(login, Look::AtSession, (account, rule), &proved)?;
     }
     if receipt.is_none() && is_left_to_the_stack(&rule.methods, &factors) {
         factors.insert(Factor::Stack);

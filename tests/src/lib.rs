@@ -7,6 +7,7 @@
 //! - `login`: somebody who logs in by password and code
 //! - `person`: somebody at a terminal
 //! - `authenticator`: the app that shows codes (`oathtool`)
+//! - `camera`: what reads a QR code off a screen
 //! - `security_key`: a key in hardware, without the hardware
 //! - `program`: a command inside, waited for or in the background
 //! - `compiled`: applications in C
@@ -19,6 +20,7 @@
 
 mod authenticator;
 mod bed;
+pub mod camera;
 mod compiled;
 mod gate;
 mod login;

@@ -123,11 +123,17 @@ impl Machine {
         self.person(argv)
     }
 
+    /// Gives a user the password, and nothing else.
+    #[track_caller]
+    pub fn give_password(&self, user: &str) {
+        let _ = self.feed(["authflow", "passwd", "--user", user, "--stdin"], PASSWORD.as_bytes()).success();
+    }
+
     /// Enrolls a user with a password and an authenticator app, by `authflow` itself.
     #[track_caller]
     pub fn enroll(&self, user: &str) -> Authenticator {
         let secret = SECRETS[self.enrolled.replace_with(|number| *number + 1) % SECRETS.len()];
-        let _ = self.feed(["authflow", "passwd", "--user", user, "--stdin"], PASSWORD.as_bytes()).success();
+        self.give_password(user);
         let add = ["authflow", "factor", "add", "totp", "--user", user, "--secret-stdin", "--no-confirm"];
         let _ = self.feed(add, secret.as_bytes()).success();
         Authenticator::new(secret)

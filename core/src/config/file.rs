@@ -10,6 +10,7 @@ use super::{
     value::{Bound, Count, Size, Span, Within, Word},
 };
 use crate::{
+    enrolment::Enroll,
     factor::Factor,
     password::Cost,
     policy::{ActivityKind, AtLimit, AtMax, Limits, WhenUnavailable, WithoutTty},
@@ -94,6 +95,7 @@ struct RuleTable {
     from_session: Option<Spanned<FromSession>>,
     account: Option<Word<AccountMode>>,
     recovery: Option<bool>,
+    enroll: Option<Spanned<Enroll>>,
     session: Option<Session>,
 }
 
@@ -188,9 +190,28 @@ fn add_rules(config: &mut Config, source: Text<'_>, tables: Vec<Spanned<RuleTabl
             let start = at.unwrap_or_else(|| table.span()).start;
             ConfigError::at(source, start, format!("rule {:?}: {why}", rule.name))
         })?;
+        check_enroll(rule)
+            .map_err(|(at, why)| ConfigError::at(source, at.start, format!("rule {:?}: {why}", rule.name)))?;
         config.rules.push(table.into_inner().over(&config.session));
     }
     Ok(())
+}
+
+/// Whoever enrols a first authenticator must have proved something else, and a ticket must be a code that the rule takes. The place of
+/// what is wrong, and why.
+fn check_enroll(rule: &RuleTable) -> Result<(), (Range<usize>, &'static str)> {
+    let Some(enroll) = &rule.enroll else { return Ok(()) };
+    let mut with_totp =
+        rule.methods.iter().map(Method::factors).filter(|method| method.contains(Factor::Totp)).peekable();
+    if with_totp.peek().is_none() {
+        Err((enroll.span(), "no method takes \"totp\", so there is nothing to enrol"))
+    } else if with_totp.any(|method| method.iter().all(|factor| matches!(factor, Factor::Totp | Factor::Session))) {
+        Err((enroll.span(), "a method takes \"totp\" without password or key: anybody could enrol in the user's name"))
+    } else if *enroll.get_ref() == Enroll::Ticket && rule.recovery == Some(false) {
+        Err((enroll.span(), "the mode \"ticket\" asks for a bypass code, which recovery = false refuses"))
+    } else {
+        Ok(())
+    }
 }
 
 /// What the factor `session` asks for must be said where a method takes it, and nowhere else. The place of what is wrong, if it has
@@ -218,6 +239,7 @@ impl RuleTable {
             from_session: self.from_session.map(Spanned::into_inner),
             account: self.account.map(|word| word.0).unwrap_or_default(),
             recovery: self.recovery.unwrap_or(true),
+            enroll: self.enroll.map(Spanned::into_inner),
             session: self.session.unwrap_or_default().over(defaults),
         }
     }

@@ -314,6 +314,30 @@ mod tests {
                 "authflow.toml:5:14: from_session: missing field `within`",
             ),
             (
+                "[[rule]]\nname='a'\nservice=['x']\nmethods=[['password']]\nenroll={mode='optional'}\n",
+                "authflow.toml:5:8: enroll: rule \"a\": no method takes \"totp\"",
+            ),
+            (
+                "[[rule]]\nname='a'\nservice=['x']\nmethods=[['password','totp'],['totp']]\nenroll={mode='required'}\n",
+                "authflow.toml:5:8: enroll: rule \"a\": a method takes \"totp\" without",
+            ),
+            (
+                "[[rule]]\nname='a'\nservice=['x']\nmethods=[['password','totp']]\nenroll={mode='grace'}\n",
+                "authflow.toml:5:8: enroll: a grace has an end",
+            ),
+            (
+                "[[rule]]\nname='a'\nservice=['x']\nmethods=[['password','totp']]\nenroll={mode='required',for='7d'}\n",
+                "authflow.toml:5:8: enroll: only the mode \"grace\" has a length",
+            ),
+            (
+                "[[rule]]\nname='a'\nservice=['x']\nmethods=[['password','totp']]\nenroll={mode='ticket'}\nrecovery=false\n",
+                "authflow.toml:5:8: enroll: rule \"a\": the mode \"ticket\" asks for a bypass code",
+            ),
+            (
+                "[[rule]]\nname='a'\nservice=['x']\nmethods=[['password','totp']]\nenroll={mode='maybe'}\n",
+                "authflow.toml:5:14: mode: unknown variant `maybe`, expected one of `required`, `grace`, `optional`, `ticket`",
+            ),
+            (
                 "[[rule]]\nname='a'\nservice=['x']\nmethods=[['totp']]\nfrom=['host']\n",
                 "authflow.toml:5:6: from: \"host\" is no",
             ),

@@ -7,6 +7,7 @@ use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Deserializer, de::Error};
 
 use crate::{
+    enrolment::Enroll,
     factor::{Factor, Factors},
     policy::{ActivityKind, AtLimit, AtMax, WhenUnavailable, WithoutTty, parse_size},
     rule::{AccountMode, FromSession, Method, Network},
@@ -127,6 +128,38 @@ impl<'de, T: FromStr<Err: std::fmt::Display> + Supported> Deserialize<'de> for W
 impl<'de> Deserialize<'de> for Method {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::new(&Vec::<Factor>::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+/// A mode, and with `grace` alone its length.
+impl<'de> Deserialize<'de> for Enroll {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        enum Mode {
+            Required,
+            Grace,
+            Optional,
+            Ticket,
+        }
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Raw {
+            mode: Mode,
+            #[serde(rename = "for")]
+            length: Option<Span>,
+        }
+        let Raw { mode, length } = Raw::deserialize(deserializer)?;
+        match (mode, length) {
+            (Mode::Grace, Some(Span(length))) => Ok(Self::Grace(length)),
+            (Mode::Grace, None) => Err(D::Error::custom("a grace has an end: expected for = \"7d\" beside the mode")),
+            (Mode::Required, None) => Ok(Self::Required),
+            (Mode::Optional, None) => Ok(Self::Optional),
+            (Mode::Ticket, None) => Ok(Self::Ticket),
+            (Mode::Required | Mode::Optional | Mode::Ticket, Some(_)) => {
+                Err(D::Error::custom("only the mode \"grace\" has a length: expected no \"for\""))
+            }
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! All answers, before anything is decided about them.
 
 use super::{FlowId, Prompt, Subject};
-use crate::{account::Authenticators, factor::Factors, rule::Rule, secret::Secret, stand_in};
+use crate::{account::Authenticators, factor::Factors, rule::Rule, secret::Secret, stand_in, throttle::Caller};
 
 /// What came of hashing the given password. Made outside any lock, since it is what takes the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,8 +66,24 @@ impl Answered {
             Some(both) => split(both, keys).1,
             None => self.code.clone(),
         };
-        let echoes_password = |code: &Secret| self.password.as_ref().is_some_and(|password| password.matches(code));
-        code.filter(|code| !code.is_empty() && !echoes_password(code))
+        code.filter(|code| !code.is_empty() && !self.has_echo())
+    }
+
+    /// Whether the code that was given is the password over again.
+    pub(super) fn has_echo(&self) -> bool {
+        let echoes = |code: &Secret| self.password.as_ref().is_some_and(|password| password.matches(code));
+        self.code.as_ref().is_some_and(|code| !code.is_empty() && echoes(code))
+    }
+
+    /// Whether this very answer was given before.
+    pub(super) fn was_given(&self, answer: &Secret) -> bool {
+        let given = [&self.password, &self.code, &self.both].into_iter().flatten();
+        !answer.is_empty() && given.into_iter().any(|given| given.matches(answer))
+    }
+
+    /// Who tries, for the throttle.
+    pub(super) fn caller(&self) -> Caller {
+        Caller { source: self.subject.remote.into(), is_root: self.subject.uid == Some(0) }
     }
 
     /// Whether sshd has refused the user already and only goes through the motions.

@@ -1,10 +1,11 @@
 //! The guard: a login whose proofs do not satisfy its method is refused even if another module or sshd let it through. sshd never
 //! runs PAM's auth phase for a key and tells late, hence two steps.
 
-use super::choose;
+use super::{Enrolment, choose};
 use crate::{
+    enrolment::Enroll,
     factor::{Factor, Factors},
-    rule::Method,
+    rule::{Method, Rule},
 };
 
 /// What the guard says.
@@ -37,9 +38,21 @@ pub fn at_session(methods: &[Method], has: &Factors, proved: &Factors) -> Guard 
     }
 }
 
+/// What counts as proved after a flow under `rule` that put enrolling off: what was, and `totp` as well, as long as the user has no
+/// authenticator for it and the rule can give that leave.
+#[must_use]
+pub fn counted(rule: &Rule, has: &Factors, proved: &Factors, enrolment: Enrolment) -> Factors {
+    let is_excused = match enrolment {
+        Enrolment::PutOff => !has.contains(Factor::Totp) && rule.enroll.is_some_and(Enroll::can_be_put_off),
+        Enrolment::NotAsked | Enrolment::Done => false,
+    };
+    if is_excused { proved.clone().with(Factor::Totp) } else { proved.clone() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rule::{AccountMode, SessionPolicy};
 
     use Factor::{Password, Publickey, Totp};
 
@@ -75,6 +88,33 @@ mod tests {
         assert!(passes(at_account(&rule, &set(ENROLLED), &receipt)));
         assert!(passes(at_session(&rule, &set(ENROLLED), &receipt)));
         assert!(passes(at_session(&rule, &set(ENROLLED), &receipt.with(Publickey))));
+    }
+
+    #[test]
+    fn a_flow_that_put_enrolling_off_passes_as_long_as_nothing_has_changed() {
+        let rule = |enroll| Rule {
+            name: "ssh".into(),
+            services: vec!["sshd".into()],
+            users: vec![],
+            groups: vec![],
+            from: vec![],
+            methods: methods(&[&[Password, Totp]]),
+            from_session: None,
+            account: AccountMode::Auto,
+            recovery: true,
+            enroll,
+            session: SessionPolicy::default(),
+        };
+        let has_passed = |enroll, has: &[Factor], enrolment| {
+            let (rule, has) = (rule(enroll), set(has));
+            passes(at_session(&rule.methods, &has, &counted(&rule, &has, &set(&[Password]), enrolment)))
+        };
+        let optional = Some(Enroll::Optional);
+        assert!(has_passed(optional, &[Password], Enrolment::PutOff));
+        assert!(!has_passed(optional, &[Password], Enrolment::NotAsked), "no flow gave that leave");
+        assert!(!has_passed(optional, ENROLLED, Enrolment::PutOff), "there is an authenticator by now");
+        assert!(!has_passed(Some(Enroll::Required), &[Password], Enrolment::PutOff), "the rule gives none by now");
+        assert!(!has_passed(None, &[Password], Enrolment::PutOff));
     }
 
     #[test]

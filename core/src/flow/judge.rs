@@ -3,11 +3,13 @@
 
 use std::fmt;
 
-use super::{Answered, HashOutcome, Receipt, choose};
+use super::{Answered, Enrolling, Enrolment, HashOutcome, Receipt, choose};
 use crate::{
     account::Authenticators,
+    enrolment::{Enroll, Leave},
     factor::{Factor, Factors},
     news::{Event, Item},
+    rule::Method,
     secret::Secret,
     stand_in::{CodeDigest, StandIn},
     state::State,
@@ -24,6 +26,19 @@ pub struct Holder {
     pub keys: Authenticators,
     /// What the user can prove when asked: the record's factors, and `password` where another source has one.
     pub has: Factors,
+    /// Whether an authenticator can be enrolled in this very login.
+    pub enrollable: Enrollable,
+}
+
+/// Whether an authenticator can be enrolled in a login, as far as the machine is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enrollable {
+    /// It can.
+    Yes,
+    /// There is no screen to show a QR code on.
+    NoScreen,
+    /// Configuration management owns the user's record.
+    Managed,
 }
 
 /// Whether a user may log in at all. Only the log tells the difference.
@@ -51,16 +66,26 @@ pub struct Terms {
 /// What must be written before the verdict may be seen.
 #[must_use]
 #[derive(Debug)]
-pub struct Judgement {
+pub struct Judgement<T = Verdict> {
     /// The user's next state.
     pub next: State,
+    /// The user's next record, if it changes. To be written after the state: an authenticator is worth nothing before the code that
+    /// confirmed it is used up.
+    pub record: Option<Authenticators>,
     /// The verdict.
-    pub verdict: Sealed,
+    pub verdict: Sealed<T>,
+}
+
+impl Judgement {
+    /// A denial that changes nothing but the state.
+    pub(super) const fn denied(next: State, denial: Denial) -> Self {
+        Self { next, record: None, verdict: Sealed::new(Verdict::Denied(denial)) }
+    }
 }
 
 /// A verdict that nobody can read yet.
 #[must_use]
-pub struct Sealed(Verdict);
+pub struct Sealed<T = Verdict>(T);
 
 /// The proof that the next state is durable. Only host can honestly make one.
 #[derive(Debug)]
@@ -74,17 +99,31 @@ impl Written {
     }
 }
 
-impl Sealed {
+impl<T> Sealed<T> {
+    pub(super) const fn new(verdict: T) -> Self {
+        Self(verdict)
+    }
+
     /// Opens the verdict.
-    pub fn commit(self, _proof: Written) -> Verdict {
+    pub fn commit(self, _proof: Written) -> T {
         self.0
     }
 }
 
-impl fmt::Debug for Sealed {
+impl<T> fmt::Debug for Sealed<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Sealed(..)")
     }
+}
+
+/// What the answers of a flow come to.
+#[must_use]
+#[derive(Debug)]
+pub enum Finding {
+    /// It is decided.
+    Verdict(Verdict),
+    /// All is right but for an authenticator that the user has not got: one is to be enrolled first.
+    Enrol(Box<Enrolling>),
 }
 
 /// How a flow ends.
@@ -112,6 +151,21 @@ pub enum Denial {
     /// No method of the rule is within the user's reach.
     #[error("the user has no authenticators for any method of the rule")]
     NotEnrolled,
+    /// There is no screen to enrol at.
+    #[error("the user has no authenticator, and no screen to enrol one at")]
+    NoScreen,
+    /// Configuration management owns the record, so nothing is enrolled here.
+    #[error("the user has no authenticator, and the record is managed: it is never written here")]
+    Managed,
+    /// The new authenticator was not confirmed.
+    #[error("no code confirmed the new authenticator")]
+    NotConfirmed,
+    /// The user's record is another than when the enrolment began.
+    #[error("the user's record changed while an authenticator was enrolled")]
+    RecordChanged,
+    /// The enrolment took too long, or the time to put it off ended meanwhile.
+    #[error("the enrolment took too long")]
+    TooLate,
     /// Too many failures from this source; nothing was judged.
     #[error("locked for this source until {0}")]
     Locked(WallTime),
@@ -146,19 +200,36 @@ impl Denial {
             | Self::Disabled
             | Self::NoRule
             | Self::NotEnrolled
+            | Self::NoScreen
+            | Self::Managed
             | Self::WrongPassword
             | Self::PasswordExpired
             | Self::WrongCode
             | Self::CodeUsed => true,
-            Self::Locked(_) | Self::Stopped | Self::RefusedBySshd | Self::NoCode => false,
+            Self::Locked(_)
+            | Self::Stopped
+            | Self::RefusedBySshd
+            | Self::NoCode
+            | Self::NotConfirmed
+            | Self::RecordChanged
+            | Self::TooLate => false,
         }
     }
 }
 
 /// What a granted flow proved, and what it uses up.
-struct Proof {
-    factors: Factors,
-    spent: Option<Spent>,
+pub(super) struct Proof {
+    pub(super) factors: Factors,
+    pub(super) spent: Option<Spent>,
+    pub(super) enrolment: Enrolment,
+}
+
+/// How far the answers reach.
+enum Reach {
+    /// They prove the whole method.
+    All(Proof),
+    /// They prove all but `totp`, which the user has no authenticator for; the bypass code that admits to enrolling is used up.
+    AllButTotp(Factors, Option<Spent>),
 }
 
 impl Proof {
@@ -170,7 +241,7 @@ impl Proof {
 }
 
 /// What passes once.
-enum Spent {
+pub(super) enum Spent {
     /// That authenticator's codes up to this step.
     Step(String, u64),
     /// That recovery code.
@@ -188,55 +259,70 @@ impl Answered {
         holder: &Holder,
         state: &State,
         (terms, now): (&Terms, WallTime),
-    ) -> Judgement {
+    ) -> Judgement<Finding> {
         let mut next = state.clone();
-        let caller = Caller { source: self.subject.remote.into(), is_root: self.subject.uid == Some(0) };
+        let caller = self.caller();
         let gate = next.throttle.gate(&terms.throttle, &caller, now);
-        let judged = match (self.subject.uid, self.examine(gate, password, holder, state, (terms, now))) {
-            (Some(uid), Ok(proof)) => Ok((uid, proof)),
-            (None, Ok(_)) => Err(Denial::UnknownUser),
-            (_, Err(denial)) => Err(denial),
-        };
-        let verdict = match judged {
-            Ok((uid, proof)) => {
-                let previous = next.throttle.last_success().map(|(at, source)| (at, source.clone()));
-                let is_new_source = previous.is_some() && !next.throttle.knows(&caller.source);
-                let failures = if proof.was_answered() {
-                    next.throttle.succeeded(&caller, now);
-                    std::mem::take(&mut next.failures)
-                } else {
-                    <_>::default()
-                };
-                let stand_in = proof.spent.and_then(|spent| spent.use_up(&mut next, holder, (&caller.source, now)));
-                Verdict::Granted(Box::new(Receipt {
-                    flow: self.id,
-                    user: self.subject.user,
-                    uid,
-                    service: self.subject.service,
-                    remote: self.subject.remote,
-                    factors: proof.factors,
-                    granted_at: now,
-                    rule: self.rule.name,
-                    session: self.rule.session,
-                    previous,
-                    failures,
-                    is_new_source,
-                    stand_in,
-                }))
+        let finding = match (self.subject.uid, self.examine(gate, password, holder, state, (terms, now))) {
+            (Some(uid), Ok(Reach::All(proof))) => {
+                let receipt = self.grant((uid, proof), (holder, &mut next), now);
+                Finding::Verdict(Verdict::Granted(Box::new(receipt)))
             }
-            Err(denial) => {
-                if denial.counts() {
-                    next.throttle.failed(&terms.throttle, &caller, now);
-                    next.failures.add(now, caller.source.clone());
+            (Some(uid), Ok(Reach::AllButTotp(factors, ticket))) => match self.obstacle(holder) {
+                None => {
+                    if let Some(ticket) = ticket {
+                        ticket.use_up(&mut next, holder, (&caller.source, now));
+                    }
+                    Finding::Enrol(Box::new(Enrolling::begin(self, factors, (holder, &mut next), now)))
                 }
-                if denial == Denial::CodeUsed {
-                    let (event, from) = (Event::CodeReused, Some(caller.source));
-                    next.news.push(Item { at: now, event, from, detail: String::new() });
-                }
-                Verdict::Denied(denial)
-            }
+                // Lockers and the like have no screen: what can be put off is, or a grace would hold for some services only.
+                Some(obstacle) => Finding::Verdict(match self.leave(&mut next, now) {
+                    Leave::None => deny(obstacle, &mut next, (&caller, terms), now),
+                    Leave::For(_) | Leave::Always => {
+                        let proof = Proof { factors, spent: None, enrolment: Enrolment::PutOff };
+                        Verdict::Granted(Box::new(self.grant((uid, proof), (holder, &mut next), now)))
+                    }
+                }),
+            },
+            (None, Ok(_)) => Finding::Verdict(deny(Denial::UnknownUser, &mut next, (&caller, terms), now)),
+            (_, Err(denial)) => Finding::Verdict(deny(denial, &mut next, (&caller, terms), now)),
         };
-        Judgement { next, verdict: Sealed(verdict) }
+        Judgement { next, record: None, verdict: Sealed::new(finding) }
+    }
+
+    /// Notes the success, uses up what passes once, and writes the receipt.
+    pub(super) fn grant(
+        self,
+        (uid, proof): (u32, Proof),
+        (holder, next): (&Holder, &mut State),
+        now: WallTime,
+    ) -> Receipt {
+        let caller = self.caller();
+        let previous = next.throttle.last_success().map(|(at, source)| (at, source.clone()));
+        let is_new_source = previous.is_some() && !next.throttle.knows(&caller.source);
+        let failures = if proof.was_answered() {
+            next.throttle.succeeded(&caller, now);
+            std::mem::take(&mut next.failures)
+        } else {
+            <_>::default()
+        };
+        let stand_in = proof.spent.and_then(|spent| spent.use_up(next, holder, (&caller.source, now)));
+        Receipt {
+            flow: self.id,
+            user: self.subject.user,
+            uid,
+            service: self.subject.service,
+            remote: self.subject.remote,
+            factors: proof.factors,
+            granted_at: now,
+            rule: self.rule.name,
+            session: self.rule.session,
+            previous,
+            failures,
+            is_new_source,
+            stand_in,
+            enrolment: proof.enrolment,
+        }
     }
 
     fn examine(
@@ -246,24 +332,17 @@ impl Answered {
         holder: &Holder,
         state: &State,
         (terms, now): (&Terms, WallTime),
-    ) -> Result<Proof, Denial> {
-        match gate {
-            Gate::Open => {}
-            Gate::Wait(until) => return Err(Denial::Locked(until)),
-            Gate::Stopped => return Err(Denial::Stopped),
-        }
+    ) -> Result<Reach, Denial> {
+        gate.pass()?;
         if self.is_sshd_junk() {
             return Err(Denial::RefusedBySshd);
         }
-        match holder.standing {
-            Standing::Good => {}
-            Standing::Unknown => return Err(Denial::UnknownUser),
-            Standing::Disabled => return Err(Denial::Disabled),
-            Standing::Unruled => return Err(Denial::NoRule),
-        }
+        holder.standing.pass()?;
         let code = self.code(&holder.keys);
         let stand_in = code.as_ref().and_then(|code| self.stand_in(code, &holder.keys, state, now));
-        let within_reach = if stand_in.is_some() { holder.has.clone().with(Factor::Totp) } else { holder.has.clone() };
+        let enrols = self.enrols(holder, stand_in.as_ref());
+        let within_reach =
+            if enrols || stand_in.is_some() { holder.has.clone().with(Factor::Totp) } else { holder.has.clone() };
         let method = choose(&self.rule.methods, &within_reach, &self.proved).ok_or(Denial::NotEnrolled)?;
         let mut factors = self.proved.clone();
         if !method.factors().contains(Factor::Session) {
@@ -276,6 +355,14 @@ impl Answered {
                 HashOutcome::Mismatched => return Err(Denial::WrongPassword),
                 HashOutcome::Expired => return Err(Denial::PasswordExpired),
             }
+        }
+        if enrols && method.factors().contains(Factor::Totp) {
+            let ticket = stand_in.transpose()?;
+            return if may_enrol(method, &factors) {
+                Ok(Reach::AllButTotp(factors, ticket))
+            } else {
+                Err(Denial::NotEnrolled)
+            };
         }
         let mut spent = None;
         if method.factors().contains(Factor::Totp) {
@@ -295,7 +382,24 @@ impl Answered {
             // Whoever gives a code believes to have an authenticator; one that is not known here proves nothing.
             return Err(Denial::WrongCode);
         }
-        if method.is_satisfied_by(&factors) { Ok(Proof { factors, spent }) } else { Err(Denial::NotEnrolled) }
+        let proof = Proof { factors, spent, enrolment: Enrolment::NotAsked };
+        if method.is_satisfied_by(&proof.factors) { Ok(Reach::All(proof)) } else { Err(Denial::NotEnrolled) }
+    }
+
+    /// Whether a user who is without an authenticator is to enrol one. A code that stands in for one lets in as ever, but for a ticket.
+    fn enrols(&self, holder: &Holder, stand_in: Option<&Result<Spent, Denial>>) -> bool {
+        let is_ticket = matches!(stand_in, Some(Ok(Spent::Bypass)));
+        !holder.has.contains(Factor::Totp)
+            && match self.rule.enroll {
+                None => false,
+                Some(Enroll::Ticket) => is_ticket,
+                Some(Enroll::Required | Enroll::Grace(_) | Enroll::Optional) => stand_in.is_none(),
+            }
+    }
+
+    /// Why nothing can be enrolled in this login, if so. sshd's `password` method shows no questions, and answers them all alike.
+    fn obstacle(&self, holder: &Holder) -> Option<Denial> {
+        if self.has_echo() { Some(Denial::NoCode) } else { holder.enrollable.pass().err() }
     }
 
     /// What stands in for a code of the authenticator, if what was typed is that. A recovery code that was used is told apart, for the log.
@@ -334,6 +438,37 @@ impl Answered {
             denial = Denial::CodeUsed;
         }
         Err(denial)
+    }
+}
+
+/// Whether what was proved admits to enrolling: everything else of the method, and of that something by the user. A session that vouches is
+/// no proof that would admit to a new authenticator.
+fn may_enrol(method: &Method, factors: &Factors) -> bool {
+    let others = method.factors().clone().without(Factor::Totp);
+    let is_proved = others.iter().all(|factor| factors.contains(factor));
+    is_proved && !others.without(Factor::Session).is_empty()
+}
+
+/// Notes what a denial leaves behind.
+fn deny(denial: Denial, next: &mut State, (caller, terms): (&Caller, &Terms), now: WallTime) -> Verdict {
+    if denial.counts() {
+        next.throttle.failed(&terms.throttle, caller, now);
+        next.failures.add(now, caller.source.clone());
+    }
+    if denial == Denial::CodeUsed {
+        let (event, from) = (Event::CodeReused, Some(caller.source.clone()));
+        next.news.push(Item { at: now, event, from, detail: String::new() });
+    }
+    Verdict::Denied(denial)
+}
+
+impl Gate {
+    pub(super) const fn pass(self) -> Result<(), Denial> {
+        match self {
+            Self::Open => Ok(()),
+            Self::Wait(until) => Err(Denial::Locked(until)),
+            Self::Stopped => Err(Denial::Stopped),
+        }
     }
 }
 

@@ -1,11 +1,16 @@
 //! One authentication attempt as a value. Each state is a type named for what it waits for, with one method that consumes it:
 //! `Flow::begin -> Ask -> .. -> Answered -> Judgement -> Sealed -> Verdict`. No other order compiles, nothing is decided before all
-//! answers are in, and no verdict can be seen before what it depends on is written.
+//! answers are in, and no verdict can be seen before what it depends on is written. Where a rule enrols, the first judgement may come to
+//! `Enrolling -> Confirm -> .. -> Concluded`, which is judged once more.
 
 mod answers;
+mod enrolling;
+#[cfg(test)]
+mod enrolling_tests;
 pub mod guard;
 mod judge;
 mod method;
+pub mod page;
 mod receipt;
 #[cfg(test)]
 mod tests;
@@ -13,9 +18,10 @@ mod tests;
 use std::{fmt, str::FromStr};
 
 pub use answers::{Answered, HashOutcome, password_in};
-pub use judge::{Denial, Holder, Judgement, Sealed, Standing, Terms, Verdict, Written};
+pub use enrolling::{Concluded, Confirm, Confirmation, Enrolling};
+pub use judge::{Denial, Enrollable, Finding, Holder, Judgement, Sealed, Standing, Terms, Verdict, Written};
 pub use method::{asked, choose, is_left_to_the_stack};
-pub use receipt::{FlowId, RECEIPT_LIFE, Receipt};
+pub use receipt::{Enrolment, FlowId, RECEIPT_LIFE, Receipt};
 
 use crate::{
     factor::{Factor, Factors},

@@ -55,6 +55,19 @@ pub struct Receipt {
     pub(super) failures: Failures,
     pub(super) is_new_source: bool,
     pub(super) stand_in: Option<StandIn>,
+    pub(super) enrolment: Enrolment,
+}
+
+/// What the flow had to do with enrolling.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Enrolment {
+    /// Nothing.
+    #[default]
+    NotAsked,
+    /// The user enrolled an authenticator.
+    Done,
+    /// The user has none, and the rule gave leave to put it off: `totp` was not proved.
+    PutOff,
 }
 
 impl Receipt {
@@ -134,5 +147,11 @@ impl Receipt {
     #[must_use]
     pub const fn stand_in(&self) -> Option<&StandIn> {
         self.stand_in.as_ref()
+    }
+
+    /// What the flow had to do with enrolling.
+    #[must_use]
+    pub const fn enrolment(&self) -> Enrolment {
+        self.enrolment
     }
 }

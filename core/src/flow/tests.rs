@@ -38,6 +38,7 @@ fn rule(methods: &[&[Factor]]) -> Rule {
         from_session: None,
         account: AccountMode::Auto,
         recovery: true,
+        enroll: None,
         session: SessionPolicy::default(),
     }
 }
@@ -46,7 +47,7 @@ fn alice() -> Holder {
     let mut keys = Authenticators::default();
     let secret = Secret::from("12345678901234567890");
     keys.add_totp(TotpKey::new("phone", secret, WallTime::default()).unwrap()).unwrap();
-    Holder { standing: Standing::Good, keys, has: [Password, Totp].into_iter().collect() }
+    Holder { standing: Standing::Good, keys, has: [Password, Totp].into_iter().collect(), enrollable: Enrollable::Yes }
 }
 
 fn without_totp() -> Holder {
@@ -102,9 +103,11 @@ impl Attempt<'_> {
         let hash = if right { HashOutcome::Matched } else { HashOutcome::Mismatched };
         let judgement = answered.judge(hash, &self.holder, state, (&TERMS, self.at));
         *state = judgement.next;
+        assert!(judgement.record.is_none());
         match judgement.verdict.commit(Written::after_durable_write()) {
-            Verdict::Granted(receipt) => Ok(*receipt),
-            Verdict::Denied(denial) => Err(denial),
+            Finding::Verdict(Verdict::Granted(receipt)) => Ok(*receipt),
+            Finding::Verdict(Verdict::Denied(denial)) => Err(denial),
+            Finding::Enrol(_) => panic!("no rule here enrols"),
         }
     }
 
@@ -156,7 +159,12 @@ fn a_wrong_password_does_not_use_the_code_up() {
 #[test]
 fn users_that_may_not_log_in_are_asked_the_same_and_denied() {
     let unknown = Attempt {
-        holder: Holder { standing: Standing::Unknown, keys: Authenticators::default(), has: Factors::none() },
+        holder: Holder {
+            standing: Standing::Unknown,
+            keys: Authenticators::default(),
+            has: Factors::none(),
+            ..alice()
+        },
         uid: None,
         ..attempt(BOTH, &[RIGHT, CODES[4]])
     };

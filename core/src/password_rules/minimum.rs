@@ -69,6 +69,7 @@ mod tests {
             from_session: None,
             account: AccountMode::Auto,
             recovery: true,
+            enroll: None,
             session: SessionPolicy::default(),
         }
     }

@@ -7,7 +7,10 @@ use std::{fs, path::Path, time::Duration};
 use authflow_core::{
     account::Authenticators,
     factor::{Factor, Factors},
-    flow::{Answered, Flow, FlowId, HashOutcome, Holder, Manner, Standing, Step, Subject, Terms, Verdict},
+    flow::{
+        Answered, Enrollable, Finding, Flow, FlowId, HashOutcome, Holder, Manner, Standing, Step, Subject, Terms,
+        Verdict,
+    },
     rule::{AccountMode, Method, Remote, Rule, SessionPolicy},
     secret::Secret,
     throttle::ThrottlePolicy,
@@ -48,7 +51,10 @@ impl Login {
         let (terms, now) = (Terms { throttle, skew: 1 }, WallTime::new(Duration::from_secs(120)));
         let Self { answered, holder } = self;
         let judge = |state: &_| answered.judge(HashOutcome::Mismatched, &holder, state, (&terms, now));
-        records.settle(Slot::User("alice"), judge)
+        match records.settle(Slot::User("alice"), judge)? {
+            Finding::Verdict(verdict) => Ok(verdict),
+            Finding::Enrol(_) => panic!("the rule does not enrol"),
+        }
     }
 }
 
@@ -63,6 +69,7 @@ fn answered() -> Answered {
         from_session: None,
         account: AccountMode::Auto,
         recovery: true,
+        enroll: None,
         session: SessionPolicy::default(),
     };
     let subject =
@@ -80,5 +87,5 @@ fn alice() -> Holder {
     let mut keys = Authenticators::default();
     let secret = Secret::from("12345678901234567890");
     keys.add_totp(TotpKey::new("phone", secret, WallTime::default()).unwrap()).unwrap();
-    Holder { standing: Standing::Good, keys, has: Factors::none().with(Factor::Totp) }
+    Holder { standing: Standing::Good, keys, has: Factors::none().with(Factor::Totp), enrollable: Enrollable::NoScreen }
 }

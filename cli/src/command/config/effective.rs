@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use authflow_core::{
     config::{Config, Source, Text},
+    enrolment::Enroll,
     policy::Limits,
     rule::{AccountMode, FromSession, Network, Rule, SessionPolicy},
 };
@@ -41,6 +42,7 @@ pub(super) enum Value {
     None,
     List(Vec<String>),
     Lists(Vec<Vec<String>>),
+    Table(Vec<(&'static str, Value)>),
 }
 
 /// What stands where no file says anything.
@@ -162,6 +164,14 @@ fn rule_values(rule: &Rule, config: &Config) -> Vec<(&'static str, Value)> {
     if !rule.recovery {
         values.push(("recovery", Value::Flag(rule.recovery)));
     }
+    if let Some(enroll) = rule.enroll {
+        let mut table = vec![("mode", Value::Text(enroll.as_str().to_owned()))];
+        match enroll {
+            Enroll::Grace(length) => table.push(("for", Value::Duration(length))),
+            Enroll::Required | Enroll::Optional | Enroll::Ticket => {}
+        }
+        values.push(("enroll", Value::Table(table)));
+    }
     let defaults = session(&config.session);
     values.extend(session(&rule.session).into_iter().filter(|value| !defaults.contains(value)));
     values
@@ -182,6 +192,10 @@ impl std::fmt::Display for Value {
             Self::Lists(lists) => {
                 write!(f, "[{}]", lists.iter().map(|items| list(items)).collect::<Vec<_>>().join(", "))
             }
+            Self::Table(pairs) => {
+                let pairs = pairs.iter().map(|(key, value)| format!("{key} = {value}"));
+                write!(f, "{{ {} }}", pairs.collect::<Vec<_>>().join(", "))
+            }
         }
     }
 }
@@ -197,6 +211,7 @@ impl Serialize for Value {
             Self::None => serializer.serialize_none(),
             Self::List(items) => items.serialize(serializer),
             Self::Lists(lists) => lists.serialize(serializer),
+            Self::Table(pairs) => as_map(pairs, serializer),
         }
     }
 }
@@ -255,6 +270,17 @@ mod tests {
             (&json["name"], &json["methods"][0][0], &json["origin"]),
             (&"b".into(), &"password".into(), &"50-b.toml".into())
         );
+    }
+
+    #[test]
+    fn a_rule_shows_how_it_enrols_as_the_file_writes_it() {
+        let text =
+            "[[rule]]\nname='a'\nservice=['su']\nmethods=[['password','totp']]\nenroll={mode='grace',for='7d'}\n";
+        let main = Text { name: "authflow.toml", text };
+        let rules = rules(&Config::parse(main, &[]).unwrap(), &[main]);
+        let (key, value) = rules[0].values.last().unwrap();
+        assert_eq!((*key, value.to_string().as_str()), ("enroll", "{ mode = \"grace\", for = \"7d\" }"));
+        assert_eq!(serde_json::to_value(value).unwrap(), serde_json::json!({ "mode": "grace", "for": 604_800 }));
     }
 
     #[test]

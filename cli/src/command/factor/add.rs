@@ -3,23 +3,23 @@
 
 use authflow_core::{
     news::{Event, Item},
+    otpauth,
+    qr::{self, Background},
     secret::Secret,
     totp::{TotpKey, secret_from_base32, secret_to_base32},
 };
-use authflow_host::random;
+use authflow_host::{codes, random};
 use clap::Subcommand;
 use serde::Serialize;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::{PASSWORD, recovery_codes};
 use crate::{
-    codes,
     command::revoke,
     context::Context,
     error::Error,
-    journal, otpauth,
+    journal,
     output::{terminal_takes_colour, text::clean},
-    qr::{self, Background},
     subject::{self, Subject},
     terminal::{Terminal, line_of_stdin},
 };
@@ -46,7 +46,28 @@ pub(crate) struct AddTotp {
     no_confirm: bool,
     /// How the QR code is drawn; by default in colour where the terminal knows it
     #[arg(long, value_enum)]
-    qr: Option<Background>,
+    qr: Option<Drawing>,
+}
+
+/// What the terminal looks like.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Drawing {
+    /// Paint the code's own black and white; right on every terminal that knows colours.
+    Painted,
+    /// Plain characters for light text on a dark ground.
+    Dark,
+    /// Plain characters for dark text on a light ground.
+    Light,
+}
+
+impl From<Drawing> for Background {
+    fn from(drawing: Drawing) -> Self {
+        match drawing {
+            Drawing::Painted => Self::Painted,
+            Drawing::Dark => Self::Dark,
+            Drawing::Light => Self::Light,
+        }
+    }
 }
 
 /// How often the code may be mistyped.
@@ -147,12 +168,13 @@ impl AddTotp {
 
     fn page(&self, colour: bool, key: &TotpKey, uri: &str) -> Result<Zeroizing<String>, Error> {
         let default = if colour { Background::Painted } else { Background::Dark };
-        let mut code = qr::render(uri, self.qr.unwrap_or(default)).map_err(|error| Error::failed("QR code", &error))?;
+        let background = self.qr.map_or(default, Background::from);
+        let code = qr::render(uri, background).map_err(|error| Error::failed("QR code", &error))?;
         let secret = secret_to_base32(key.secret());
-        let page =
-            format!("Scan this with an authenticator app, or type the secret in:\n{uri}\n{code}Secret: {}\n", *secret);
-        code.zeroize();
-        Ok(Zeroizing::new(page))
+        Ok(Zeroizing::new(format!(
+            "Scan this with an authenticator app, or type the secret in:\n{uri}\n{}Secret: {}\n",
+            *code, *secret
+        )))
     }
 }
 

@@ -11,7 +11,9 @@ use authflow_core::{
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use crate::{codes, context::Context, error::Error, journal, output::text::clean, subject::Subject};
+use authflow_host::codes;
+
+use crate::{context::Context, error::Error, journal, output::text::clean, subject::Subject};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Bypass {

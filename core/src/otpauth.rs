@@ -1,11 +1,13 @@
 //! The `otpauth://` URI that authenticator apps read from a QR code.
 
-use authflow_core::totp::{TotpKey, secret_to_base32};
 use zeroize::Zeroizing;
+
+use crate::totp::{TotpKey, secret_to_base32};
 
 /// The URI for `key`: shown in the app as `issuer` and `account`. What apps assume anyway (SHA1, six digits, thirty seconds)
 /// is left out, so that the QR code stays small.
-pub(crate) fn uri(key: &TotpKey, issuer: &str, account: &str) -> Zeroizing<String> {
+#[must_use]
+pub fn uri(key: &TotpKey, issuer: &str, account: &str) -> Zeroizing<String> {
     let secret = secret_to_base32(key.secret());
     let (issuer, account) = (encoded(issuer), encoded(account));
     let label = if issuer.is_empty() { account } else { format!("{issuer}:{account}") };
@@ -41,12 +43,11 @@ fn encoded(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use authflow_core::{
+    use super::*;
+    use crate::{
         time::WallTime,
         totp::{Hash, secret_from_base32},
     };
-
-    use super::*;
 
     fn key(parameters: (Hash, u8, u64)) -> TotpKey {
         let secret = secret_from_base32("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ").unwrap();

@@ -1,11 +1,12 @@
 //! QR codes out of half blocks, two modules a character cell, small enough that a code and its prompt share one
 //! 80x24 screen.
 
-use qrcode::{Color, EcLevel, QrCode, types::QrError};
+use qrcode::{Color, EcLevel, QrCode};
+use zeroize::Zeroizing;
 
 /// What the terminal looks like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Background {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Background {
     /// Paint the code's own black and white; right on every terminal that knows colours.
     Painted,
     /// Plain characters for light text on a dark ground.
@@ -18,23 +19,35 @@ pub(crate) enum Background {
 /// then leaves a line for the prompt.
 const FRAME: usize = 2;
 
-/// `text` as lines of characters.
+/// A text that is too long for any QR code.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the text is too long for a QR code")]
+pub struct TooLong;
+
+/// `text` as lines of characters. It shows a secret as a rule, so it is wiped.
 ///
 /// # Errors
 /// If `text` is too long for any QR code.
-pub(crate) fn render(text: &str, background: Background) -> Result<String, QrError> {
+pub fn render(text: &str, background: Background) -> Result<Zeroizing<String>, TooLong> {
     // A screen is not a crumpled label: the lowest error correction keeps the code small.
-    let code = QrCode::with_error_correction_level(text, EcLevel::L)?;
+    let code = QrCode::with_error_correction_level(text, EcLevel::L).map_err(|_too_long| TooLong)?;
     let modules = Modules { width: code.width(), colours: code.to_colors() };
     let side = modules.width + 2 * FRAME;
-    let mut lines = String::new();
+    // Room for all of it: a text that grows leaves copies behind.
+    let mut lines = Zeroizing::new(String::with_capacity(side * (side * 3 + 32)));
     for row in (0..side).step_by(2) {
         let cells = (0..side).map(|column| cell(modules.dark(column, row), modules.dark(column, row + 1), background));
-        let cells: String = cells.collect();
         match background {
             // 107 is the brighter white; where it is unknown, 47 stands.
-            Background::Painted => lines.push_str(&format!("\x1b[30;47;107m{cells}\x1b[0m\n")),
-            Background::Dark | Background::Light => lines.push_str(&format!("{cells}\n")),
+            Background::Painted => {
+                lines.push_str("\x1b[30;47;107m");
+                lines.extend(cells);
+                lines.push_str("\x1b[0m\n");
+            }
+            Background::Dark | Background::Light => {
+                lines.extend(cells);
+                lines.push('\n');
+            }
         }
     }
     Ok(lines)
