@@ -41,6 +41,7 @@ install:
 	  install -m 0644 conf/authflow.toml $(DESTDIR)$(SYSCONFDIR)/authflow/authflow.toml
 	install -d -m 0755 $(DESTDIR)/var/lib/authflow
 	install -d -m 0700 $(DESTDIR)/var/lib/authflow/users $(DESTDIR)/var/lib/authflow/state
+	install -D -m 0644 conf/common-passwords.txt $(DESTDIR)$(PREFIX)/share/authflow/common-passwords.txt
 	install -D -m 0644 conf/dbus/org.authflow.sessiond1.conf $(DESTDIR)$(PREFIX)/share/dbus-1/system.d/org.authflow.sessiond1.conf
 	install -D -m 0644 conf/dbus/org.authflow.sessiond1.service \
 	  $(DESTDIR)$(PREFIX)/share/dbus-1/system-services/org.authflow.sessiond1.service

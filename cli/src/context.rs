@@ -124,13 +124,19 @@ impl Context {
             (Some(user), true) => Ok(Subject::of_image(user.to_owned(), records)),
             (None, true) => Err(Error::Usage("--root needs --user: an image has no caller".to_owned())),
             (Some(user), false) => Ok(Subject::new(self.account(user)?, records)),
-            (None, false) => {
-                let uid = nix::unistd::getuid().as_raw();
-                let found = accounts::by_uid(uid).map_err(|error| Error::failed("the user data base", &error))?;
-                let account = found.ok_or_else(|| Error::NoUser(format!("uid {uid}")))?;
-                Ok(Subject::new(account, records))
-            }
+            (None, false) => Ok(Subject::new(self.caller_account()?, records)),
         }
+    }
+
+    /// The name of the account that calls.
+    pub(crate) fn caller_name(&self) -> Result<String, Error> {
+        Ok(self.caller_account()?.name)
+    }
+
+    fn caller_account(&self) -> Result<Account, Error> {
+        let uid = nix::unistd::getuid().as_raw();
+        let found = accounts::by_uid(uid).map_err(|error| Error::failed("the user data base", &error))?;
+        found.ok_or_else(|| Error::NoUser(format!("uid {uid}")))
     }
 
     /// Asks the person at the terminal; anything but a yes changes nothing.

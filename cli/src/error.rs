@@ -2,7 +2,9 @@
 
 use std::{io, process::ExitCode};
 
-use crate::{output::time::BadTime, strength::TooWeak};
+use authflow_core::password_rules::Refusal;
+
+use crate::output::time::BadTime;
 
 /// Why a command did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +65,7 @@ pub(crate) enum Error {
     Declined,
     /// A password that will not do.
     #[error(transparent)]
-    TooWeak(#[from] TooWeak),
+    TooWeak(#[from] Refusal),
     /// The files or the input are not as they should be.
     #[error("{0}")]
     Failed(String),

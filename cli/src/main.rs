@@ -8,9 +8,8 @@
 //! - `history`: the daemon's store, for reading
 //! - `session`: a session, live or closed, as people and programs are shown it
 //! - `terminal`: hidden prompts, questions
-//! - `subject`, `hashing`: a user's records, and what is written to them
+//! - `subject`, `initial`: a user's records, and initial passwords
 //! - `pam_stack`: the PAM stacks of this machine, for reading
-//! - `strength`: how long a password must be
 //! - `output`: tables, JSON, times
 //! - `error`: every error, and its exit code
 #![forbid(unsafe_code)]
@@ -20,13 +19,12 @@ mod context;
 mod daemon;
 mod error;
 mod flow;
-mod hashing;
 mod history;
+mod initial;
 mod journal;
 mod output;
 mod pam_stack;
 mod session;
-mod strength;
 mod subject;
 mod terminal;
 

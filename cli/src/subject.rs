@@ -2,7 +2,7 @@
 //! no way for users to change their own.
 
 use authflow_core::{
-    account::{Authenticators, BadRecord},
+    account::{Authenticators, BadRecord, Password},
     config::Config,
     news::Item,
     state::State,
@@ -10,6 +10,7 @@ use authflow_core::{
 };
 use authflow_host::{
     accounts::Account,
+    new_password::{self, SetError},
     records::{RecordError, Records},
 };
 
@@ -43,6 +44,11 @@ impl Subject {
         self.name
     }
 
+    /// The user's full name, and what else the account says for people.
+    pub(crate) fn gecos(&self) -> &str {
+        self.account.as_ref().map_or("", |account| &account.gecos)
+    }
+
     /// Those of the groups that rules name which the user is in.
     pub(crate) fn groups(&self, config: &Config) -> Result<Vec<String>, Error> {
         let Some(account) = &self.account else { return Ok(Vec::new()) };
@@ -68,6 +74,14 @@ impl Subject {
     /// Changes the user's counters, under the user's lock.
     pub(crate) fn change_state<T>(&self, change: impl FnOnce(&mut State) -> T) -> Result<T, Error> {
         Ok(self.records.update_state(&self.name, change)?)
+    }
+
+    /// Sets the password, whatever there is.
+    pub(crate) fn set_password(&self, new: Password) -> Result<(), Error> {
+        new_password::set(&self.records, &self.name, new, None).map_err(|error| match error {
+            SetError::Record(error) => error.into(),
+            SetError::ChangedMeanwhile => Error::failed("cannot set the password", &error),
+        })
     }
 
     /// Notes what the user is to be told at the next login.

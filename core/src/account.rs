@@ -43,6 +43,30 @@ pub struct Password {
     pub hash: PasswordHash,
     /// When it was set.
     pub changed: WallTime,
+    /// Whether the user must set another one before the next session opens: an administrator chose this one.
+    pub must_change: bool,
+    /// From when on it proves nothing any more.
+    pub expires: Option<WallTime>,
+}
+
+impl Password {
+    /// A password of the user's own choice.
+    #[must_use]
+    pub const fn chosen(hash: PasswordHash, changed: WallTime) -> Self {
+        Self { hash, changed, must_change: false, expires: None }
+    }
+
+    /// A password that an administrator hands to the user: to be changed at its first use, and good for nothing after `expires`.
+    #[must_use]
+    pub const fn initial(hash: PasswordHash, changed: WallTime, expires: WallTime) -> Self {
+        Self { hash, changed, must_change: true, expires: Some(expires) }
+    }
+
+    /// Whether its time is over.
+    #[must_use]
+    pub fn is_over(&self, now: WallTime) -> bool {
+        self.expires.is_some_and(|expires| now >= expires)
+    }
 }
 
 /// Why a record is not used.
@@ -103,6 +127,9 @@ struct File {
 struct PasswordEntry {
     hash: String,
     changed: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    must_change: bool,
+    expires: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -169,6 +196,8 @@ impl Authenticators {
             password: self.password.as_ref().map(|password| PasswordEntry {
                 hash: password.hash.to_string(),
                 changed: Some(password.changed.to_string()),
+                must_change: password.must_change,
+                expires: password.expires.map(|time| time.to_string()),
             }),
             recovery: self
                 .recovery
@@ -231,7 +260,9 @@ impl Authenticators {
 
 fn read_password(entry: PasswordEntry) -> Result<Password, BadRecord> {
     let changed = read_time(entry.changed.as_deref(), "[password] changed")?;
-    Ok(Password { hash: PasswordHash::parse(&entry.hash)?, changed })
+    let expires = entry.expires.as_deref();
+    let expires = expires.map(|time| read_time(Some(time), "[password] expires")).transpose()?;
+    Ok(Password { hash: PasswordHash::parse(&entry.hash)?, changed, must_change: entry.must_change, expires })
 }
 
 fn read_recovery(entry: RecoveryEntry) -> Result<RecoverySet, BadRecord> {
@@ -323,6 +354,25 @@ mod tests {
         let error = Authenticators::parse(&text).unwrap_err();
         assert_eq!(error, BadRecord::Syntax { line: 5 });
         assert!(!error.to_string().contains("GEZD"));
+    }
+
+    #[test]
+    fn an_initial_password_stays_one_through_text_and_runs_out() {
+        let hash = PasswordHash::impossible(crate::password::Cost::default());
+        let (set, end) = (WallTime::from_micros(1_000_000), WallTime::from_micros(9_000_000));
+        let mut record = Authenticators { password: Some(Password::initial(hash, set, end)), ..record() };
+        let read = Authenticators::parse_own(&record.to_text()).unwrap().password.unwrap();
+        assert!(read.must_change && !read.is_over(WallTime::from_micros(8_999_999)) && read.is_over(end));
+        record.password = Some(Password::chosen(read.hash, set));
+        let text = record.to_text();
+        assert!(!text.contains("must_change") && !text.contains("expires"), "a password of one's own has no end");
+    }
+
+    #[test]
+    fn an_end_that_is_no_time_is_an_error_and_not_a_password_without_end() {
+        let hash = PasswordHash::impossible(crate::password::Cost::default());
+        let text = format!("version = 1\n[password]\nhash = \"{hash}\"\nexpires = \"tomorrow\"\n");
+        assert_eq!(Authenticators::parse(&text).unwrap_err(), BadRecord::Time("[password] expires"));
     }
 
     #[test]

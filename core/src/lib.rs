@@ -4,6 +4,7 @@
 //!
 //! - [`factor`]: what can be proved, and the assurance level that follows
 //! - [`enrolment`]: enrolling within a login; [`otpauth`] and [`qr`]: how a phone learns a secret
+//! - [`password`], [`password_rules`]: hashes of passwords, and what a new one must be
 //! - [`secret`]: bytes that wipe themselves and never show in a log
 //! - [`time`]: the boot clock and the wall clock, as types
 //! - [`policy`]: what a rule grants: limits of a session, and what happens at them
@@ -20,6 +21,7 @@ pub mod name;
 pub mod news;
 pub mod otpauth;
 pub mod password;
+pub mod password_rules;
 pub mod policy;
 pub mod qr;
 pub mod rule;

@@ -2,7 +2,9 @@
 //! The memory to work in comes from the caller, since only it can say where it lives and that it is wiped.
 
 use argon2::{Algorithm, Argon2, Block, Params, Version, password_hash::phc};
+use icu_normalizer::ComposingNormalizerBorrowed;
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 
@@ -164,7 +166,7 @@ impl PasswordHash {
     /// # Errors
     /// Too little memory.
     pub fn verify(&self, password: &Secret, memory: &mut [Block]) -> Result<bool, BadHash> {
-        let mut tag = zeroize::Zeroizing::new(vec![0; self.tag.len()]);
+        let mut tag = Zeroizing::new(vec![0; self.tag.len()]);
         compute(self.cost, &self.salt, password, memory, &mut tag)?;
         let same: bool = tag.ct_eq(&self.tag).into();
         Ok(same && is_acceptable(password))
@@ -193,6 +195,24 @@ impl std::fmt::Display for PasswordHash {
     }
 }
 
+/// How many characters a password has, as people count them: code points of its composed form, or bytes where it is no text.
+#[must_use]
+pub fn characters(password: &Secret) -> usize {
+    let bytes = password.expose();
+    str::from_utf8(bytes).map_or(bytes.len(), |text| composed(text).chars().count())
+}
+
+/// The composed form (Unicode NFC): one keyboard sends `ü` as one code point and another as two, and it is the same password.
+fn composed(text: &str) -> Zeroizing<String> {
+    if text.is_ascii() {
+        return Zeroizing::new(text.to_owned());
+    }
+    // The composed form of a text is at most three times as long (UAX #15), so this never grows and leaves nothing behind.
+    let mut composed = Zeroizing::new(String::with_capacity(3 * text.len()));
+    composed.extend(ComposingNormalizerBorrowed::new_nfc().normalize_iter(text.chars()));
+    composed
+}
+
 fn is_acceptable(password: &Secret) -> bool {
     !password.is_empty() && password.expose().len() <= LONGEST_PASSWORD
 }
@@ -200,6 +220,8 @@ fn is_acceptable(password: &Secret) -> bool {
 fn compute(cost: Cost, salt: &[u8], password: &Secret, memory: &mut [Block], tag: &mut [u8]) -> Result<(), BadHash> {
     // An overlong password is hashed as nothing: it costs the same, and verify refuses it anyway.
     let bytes = if is_acceptable(password) { password.expose() } else { &[] };
+    let composed = str::from_utf8(bytes).map(composed);
+    let bytes = composed.as_ref().map_or(bytes, |text| text.as_bytes());
     let params = Params::new(cost.memory_kib, cost.iterations, 1, Some(tag.len())).map_err(|_range| BadHash::Memory)?;
     let blocks = memory.get_mut(..params.block_count()).ok_or(BadHash::Memory)?;
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
@@ -226,6 +248,23 @@ mod tests {
         assert!(verify("correct horse"));
         assert!(!verify("correct horsf"));
         assert!(!verify(""));
+    }
+
+    #[test]
+    fn composed_and_decomposed_are_one_password() {
+        let hash = hash("Zürich, 한글");
+        let verify = |password: &str| hash.verify(&Secret::from(password), &mut memory()).unwrap();
+        assert!(verify("Zu\u{308}rich, \u{1112}\u{1161}\u{11ab}\u{1100}\u{1173}\u{11af}"));
+        assert!(!verify("Zurich, 한글"));
+        assert_eq!(characters(&Secret::from("Zu\u{308}rich")), 6);
+    }
+
+    #[test]
+    fn the_composed_form_never_outgrows_its_room() {
+        // These grow most: each becomes three code points of three or four bytes.
+        for text in ["\u{1d160}".repeat(50), "\u{fb2c}".repeat(50), "\u{390}".repeat(50)] {
+            assert!(composed(&text).len() <= 3 * text.len());
+        }
     }
 
     #[test]

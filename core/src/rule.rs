@@ -219,6 +219,24 @@ pub struct Request<'a> {
 }
 
 impl Rule {
+    /// A rule of no file, by which the password alone is asked for: before it is changed, the old one is proved.
+    #[must_use]
+    pub fn of_password_alone(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            services: Vec::new(),
+            users: Vec::new(),
+            groups: Vec::new(),
+            from: Vec::new(),
+            methods: vec![Method(Factors::none().with(Factor::Password))],
+            from_session: None,
+            account: AccountMode::Auto,
+            recovery: false,
+            enroll: None,
+            session: SessionPolicy::default(),
+        }
+    }
+
     /// Whether this rule is about that service at all.
     #[must_use]
     pub fn governs(&self, service: &str) -> bool {

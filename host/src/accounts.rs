@@ -17,6 +17,8 @@ pub struct Account {
     pub uid: u32,
     /// The primary group's gid.
     pub gid: u32,
+    /// The full name, and what else the entry says for people.
+    pub gecos: String,
     /// The home folder.
     pub home: std::path::PathBuf,
     /// The login shell.
@@ -111,7 +113,14 @@ fn absent_is_none<T>(answer: nix::Result<Option<T>>) -> nix::Result<Option<T>> {
 
 impl From<User> for Account {
     fn from(user: User) -> Self {
-        Self { name: user.name, uid: user.uid.as_raw(), gid: user.gid.as_raw(), home: user.dir, shell: user.shell }
+        Self {
+            name: user.name,
+            uid: user.uid.as_raw(),
+            gid: user.gid.as_raw(),
+            gecos: user.gecos.to_string_lossy().into_owned(),
+            home: user.dir,
+            shell: user.shell,
+        }
     }
 }
 

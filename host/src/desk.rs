@@ -8,10 +8,9 @@ use authflow_core::{
     config::{Config, Source},
     factor::{Factor, Factors},
     flow::{
-        Answered, Denial, Enrollable, Enrolling, Finding, Flow, FlowId, HashOutcome, Holder, Manner, Prompt, Standing,
-        Step, Subject, Terms, Verdict, is_left_to_the_stack,
+        Answered, Denial, Enrollable, Enrolling, Finding, Flow, FlowId, Holder, Manner, Prompt, Standing, Step,
+        Subject, Terms, Verdict, is_left_to_the_stack,
     },
-    password::{BadHash, PasswordHash},
     qr::Background,
     rule::{Remote, Request, Rule},
     secret::Secret,
@@ -20,12 +19,10 @@ use authflow_core::{
 
 use crate::{
     accounts::{self, Account, AccountError},
-    crypt,
     enrolment::{self, Setting},
-    hash_memory::HashMemory,
+    passwords::{Compared, PasswordError, Passwords},
     random,
     records::{RecordError, Records, Slot},
-    shadow,
 };
 
 /// How a product asks.
@@ -90,21 +87,18 @@ pub enum DeskError {
     /// The user data base could not be asked.
     #[error(transparent)]
     Account(#[from] AccountError),
-    /// The shadow data base could not be asked.
-    #[error("cannot look up the system's password hash: {0}")]
-    Shadow(#[source] io::Error),
+    /// The password could not be looked up or hashed.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
     /// The user's record or state cannot be used.
     #[error(transparent)]
     Record(#[from] RecordError),
     /// The conversation ended.
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// No memory to hash in, or no random numbers.
-    #[error("the kernel gives no memory to hash in, or no random numbers: {0}")]
+    /// No random numbers.
+    #[error("the kernel gives no random numbers: {0}")]
     Kernel(#[from] io::Error),
-    /// The hash could not be computed.
-    #[error(transparent)]
-    Hash(#[from] BadHash),
 }
 
 impl DeskError {
@@ -113,7 +107,8 @@ impl DeskError {
     pub const fn is_breakage(&self) -> bool {
         match self {
             Self::Account(_) | Self::Refused(_) | Self::Record(RecordError::Busy | RecordError::Name(_)) => false,
-            Self::Shadow(_) | Self::Record(_) | Self::Kernel(_) | Self::Hash(_) => true,
+            Self::Password(PasswordError::Record(RecordError::Busy | RecordError::Name(_))) => false,
+            Self::Password(_) | Self::Record(_) | Self::Kernel(_) => true,
         }
     }
 }
@@ -150,6 +145,22 @@ impl<'a> Desk<'a> {
         self.case(attempt)?.map(|case| Ok(begin(attempt, &case)?.prompts())).transpose()
     }
 
+    /// Has the user prove the password alone, as before it is changed: at the same cost, and counted as any attempt.
+    ///
+    /// # Errors
+    /// It came to no decision, which denies.
+    pub fn prove_password(
+        &self,
+        attempt: &Attempt<'_>,
+        conversation: &mut dyn Conversation,
+    ) -> Result<Verdict, DeskError> {
+        let account = accounts::by_name(attempt.user)?;
+        let rule = Rule::of_password_alone("password-change");
+        let case = Case { account, rule: &rule, is_ruled: true, is_sshd: self.config.is_sshd(attempt.service) };
+        let answered = converse(begin(attempt, &case)?, conversation)?;
+        self.decide(answered, (case.account.as_ref(), case.is_ruled), conversation)
+    }
+
     /// What the user can prove when asked: the record's factors, and the password where the system has one that counts.
     ///
     /// # Errors
@@ -161,10 +172,10 @@ impl<'a> Desk<'a> {
 
     fn has_with(&self, account: &Account, keys: &Authenticators) -> Result<Factors, DeskError> {
         let mut has = keys.factors();
-        if !self.uses(Source::Authflow) {
+        if !self.passwords().uses(Source::Authflow) {
             has = has.iter().filter(|factor| *factor != Factor::Password).collect();
         }
-        if self.shadow_hash(account)?.is_some() {
+        if self.passwords().shadow_has_one(account)? {
             has.insert(Factor::Password);
         }
         Ok(has)
@@ -196,7 +207,8 @@ impl<'a> Desk<'a> {
         let screen = conversation.screen();
         let holder = self.holder((account, is_ruled), screen.is_some())?;
         let password = answered.password(&holder.keys).unwrap_or_default();
-        let Hashed { outcome, outdated } = self.hash(&password, &holder, account)?;
+        let now = self.clock.now().wall;
+        let Compared { outcome, upkeep } = self.passwords().compare(&password, (account, &holder.keys), now)?;
         let given = answered.subject().user.clone();
         let slot = account.map_or(Slot::Decoy(&given), |account| Slot::User(&account.name));
         let terms = self.terms();
@@ -207,9 +219,9 @@ impl<'a> Desk<'a> {
             (Finding::Enrol(_), None, _) => Verdict::Denied(Denial::UnknownUser),
             (Finding::Enrol(_), _, None) => Verdict::Denied(Denial::NoScreen),
         };
-        if let (Verdict::Granted(_), Some(account), Some(old)) = (&verdict, account, outdated) {
-            // It is decided; a record that cannot be written now is renewed by a later login.
-            let _renewed_or_not = self.renew(account, &password, &old);
+        if let (Verdict::Granted(_), Some(account)) = (&verdict, account) {
+            // It is decided; a record that cannot be written now is kept up by a later login.
+            let _kept_up_or_not = self.passwords().keep_up(account, &password, (upkeep, now));
         }
         Ok(verdict)
     }
@@ -256,63 +268,8 @@ impl<'a> Desk<'a> {
         Ok(Holder { standing, keys, has, enrollable })
     }
 
-    /// Compares the password with the hash of the first source that has one. Everybody costs the same: one Argon2 computation, and where the
-    /// system's own hashes count, one of those; a stand-in takes the place of what a user does not have.
-    fn hash(&self, password: &Secret, holder: &Holder, account: Option<&Account>) -> Result<Hashed, DeskError> {
-        let own = holder.keys.password.as_ref().filter(|_| self.uses(Source::Authflow)).map(|own| own.hash.clone());
-        let has_own = own.is_some();
-        let hash = own.unwrap_or_else(|| PasswordHash::impossible(self.config.password.cost));
-        let mut memory = HashMemory::new(hash.cost().blocks())?;
-        let own_matches = hash.verify(password, memory.blocks())?;
-        drop(memory);
-        let shadow_matches = if self.uses(Source::Shadow) {
-            match account.map(|account| self.shadow_hash(account)).transpose()?.flatten() {
-                Some(hash) => Some(crypt::verify(password, &hash)),
-                None => {
-                    crypt::verify_nothing(password);
-                    None
-                }
-            }
-        } else {
-            None
-        };
-        let by_source = |source: &Source| match source {
-            Source::Authflow => has_own.then_some(own_matches),
-            Source::Shadow => shadow_matches,
-        };
-        let matches = self.config.password.sources.iter().find_map(by_source).unwrap_or(false);
-        let outcome = if matches { HashOutcome::Matched } else { HashOutcome::Mismatched };
-        let outdated = (has_own && own_matches && hash.cost().is_below(self.config.password.cost)).then_some(hash);
-        Ok(Hashed { outcome, outdated })
-    }
-
-    /// Replaces the hash of a password that was just given by one of the cost that is asked for now; not if it has been changed meanwhile,
-    /// and not where configuration management owns the record.
-    fn renew(&self, account: &Account, password: &Secret, old: &PasswordHash) -> Result<(), DeskError> {
-        if self.records.is_managed(&account.name)? {
-            return Ok(());
-        }
-        let cost = self.config.password.cost;
-        let mut memory = HashMemory::new(cost.blocks())?;
-        let new = PasswordHash::create(cost, random::bytes()?, password, memory.blocks())?;
-        self.records.update(&account.name, |record| {
-            if let Some(kept) = record.password.as_mut().filter(|kept| kept.hash == *old) {
-                kept.hash = new;
-            }
-            Ok(())
-        })
-    }
-
-    fn uses(&self, source: Source) -> bool {
-        self.config.password.sources.contains(&source)
-    }
-
-    fn shadow_hash(&self, account: &Account) -> Result<Option<Secret>, DeskError> {
-        if !self.uses(Source::Shadow) {
-            return Ok(None);
-        }
-        let entry = shadow::by_name(&account.name).map_err(DeskError::Shadow)?;
-        Ok(entry.filter(shadow::Entry::has_password).map(|entry| entry.hash))
+    const fn passwords(&self) -> Passwords<'_> {
+        Passwords { config: self.config, records: &self.records }
     }
 }
 
@@ -347,13 +304,6 @@ fn converse(mut step: Step, conversation: &mut dyn Conversation) -> Result<Answe
             Step::Answered(answered) => return Ok(answered),
         }
     }
-}
-
-/// What came of hashing.
-struct Hashed {
-    outcome: HashOutcome,
-    /// The user's own hash, if the password is the one and hashes cost more now.
-    outdated: Option<PasswordHash>,
 }
 
 /// The name that the account itself goes by. Name services may know one user under several spellings (`Alice`, `alice@example.org`);

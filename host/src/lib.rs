@@ -10,6 +10,8 @@
 //! - [`process`]: who a process is, beyond its pid
 //! - [`accounts`], [`shadow`]: users, groups, the system's password hashes
 //! - [`crypt`], [`hash_memory`]: what hashing needs
+//! - [`hashing`], [`passwords`]: passwords hashed, compared and kept up
+//! - [`new_password`]: what a new one must be here, and setting it
 //! - [`config`]: the configuration, or the last good one
 //! - [`records`], [`lock`]: user records, and the one way to settle a judgement
 //! - [`sealed`]: a secret on its way to another process
@@ -27,7 +29,10 @@ pub mod desk;
 mod enrolment;
 pub mod file;
 pub mod hash_memory;
+pub mod hashing;
 pub mod lock;
+pub mod new_password;
+pub mod passwords;
 pub mod paths;
 pub mod pending;
 pub mod process;

@@ -60,6 +60,12 @@ impl Paths {
         self.root.join("etc/authflow/users")
     }
 
+    /// The passwords that everybody tries first.
+    #[must_use]
+    pub fn common_passwords(&self) -> PathBuf {
+        self.root.join("usr/share/authflow/common-passwords.txt")
+    }
+
     /// The folder that holds all that is kept.
     #[must_use]
     pub fn state_home(&self) -> PathBuf {

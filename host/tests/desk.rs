@@ -98,7 +98,7 @@ impl Machine {
         let secret = Secret::from(PASSWORD);
         let hash = PasswordHash::create(config.password.cost, [7; 16], &secret, memory.blocks()).unwrap();
         let enrolled: Result<(), RecordError> = records.update(&user, |record| {
-            record.password = Some(Password { hash, changed: WallTime::default() });
+            record.password = Some(Password::chosen(hash, WallTime::default()));
             let key = TotpKey::new("phone", Secret::from("12345678901234567890"), WallTime::default()).unwrap();
             record.add_totp(key).unwrap();
             Ok(())

@@ -1,8 +1,8 @@
 //! The account phase: may this account be used, and was enough proved? It runs after the whole auth stack has succeeded, so here a
 //! receipt becomes usable. Where no flow can have run it looks at the account's own standing alone, and leaves the rest to others.
 
-use authflow_core::{flow::is_left_to_the_stack, time::Clock};
-use authflow_host::{accounts::Account, clock::SystemClock, file, process::ProcessId, shadow};
+use authflow_core::{config::Source, factor::Factor, flow::is_left_to_the_stack, time::Clock};
+use authflow_host::{accounts::Account, clock::SystemClock, file, passwords::Passwords, process::ProcessId, shadow};
 
 use crate::{
     args::Options,
@@ -35,6 +35,11 @@ pub fn account<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Resu
     }
     check_standing(&mut login, &account)?;
     let answer = examine(&login, &account, &notes, flow_was_judged_by_it)?;
+    if notes.flow.factors().contains(Factor::Password) && must_change(&login, options, &account)? {
+        // No receipt before the change: an application that went on without it would get no session.
+        login.pam.keep(notes)?;
+        return Ok(Answer::NewPasswordNeeded);
+    }
     make_usable(&mut login, notes)?;
     Ok(answer)
 }
@@ -72,9 +77,23 @@ fn examine<H: Handle>(
     Ok(Answer::Yes)
 }
 
+/// Whether the password that the flow has just proved is an initial one of ours.
+fn must_change<H: Handle>(login: &Login<'_, H>, options: &Options, account: &Account) -> Result<bool, Error> {
+    if options.proved.contains(Factor::Password) {
+        return Ok(false);
+    }
+    let records = login.records();
+    let keys = records.authenticators(&account.name)?.unwrap_or_default();
+    let source = Passwords { config: &login.config, records: &records }.source(account, &keys)?;
+    Ok(source == Some(Source::Authflow) && keys.password.is_some_and(|password| password.must_change))
+}
+
 /// Makes the receipt of a granted flow usable: on this handle and, since sshd's authentication process is not the one that opens the
 /// session, in a file for its parent.
-fn make_usable<H: Handle>(login: &mut Login<'_, H>, mut notes: Notes) -> Result<(), Error> {
+///
+/// # Errors
+/// The file cannot be written, or the note not kept.
+pub fn make_usable<H: Handle>(login: &mut Login<'_, H>, mut notes: Notes) -> Result<(), Error> {
     if let FlowNote::Granted(receipt) = notes.flow {
         if login.is_sshd() {
             let paths = &login.place.paths;

@@ -14,6 +14,8 @@ pub struct Options {
     pub debug: bool,
     /// Where the password comes from.
     pub first_pass: FirstPass,
+    /// Whether a new password comes from the module before us alone.
+    pub use_authtok: bool,
     /// What the module before us has verified.
     pub proved: Factors,
     /// Password and code in one field, for clients that have a single one.
@@ -80,8 +82,7 @@ impl Options {
             // The stricter of the two wins, in either order.
             "try_first_pass" if self.first_pass == FirstPass::Use => {}
             "try_first_pass" => self.first_pass = FirstPass::Try,
-            // It is about changing passwords, which this module leaves to others; known, so that one line can serve all phases.
-            "use_authtok" => {}
+            "use_authtok" => self.use_authtok = true,
             other => return Err(unknown(other.as_bytes())),
         }
         Ok(())

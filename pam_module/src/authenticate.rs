@@ -150,7 +150,7 @@ const fn enrolment_word(enrolment: Enrolment) -> Option<&'static str> {
 /// There is no memory for it.
 pub fn note<H: Handle>(login: &mut Login<'_, H>, user: &UserName, flow: FlowNote) -> Result<(), Error> {
     let config = Some(login.known_config());
-    Ok(login.pam.keep(Notes { user: Some(user.as_str().to_owned()), flow, session: None, config })?)
+    Ok(login.pam.keep(Notes { user: Some(user.as_str().to_owned()), flow, config, ..Notes::default() })?)
 }
 
 /// Leaves the password, and never a code, to the modules behind us: keyrings open with it.

@@ -1,6 +1,6 @@
 //! The only place where an outcome becomes a PAM code.
 
-use authflow_host::desk::DeskError;
+use authflow_host::{desk::DeskError, records::RecordError};
 use pam::constants::PamResultCode;
 
 use crate::{daemon::DaemonError, error::Error, flow::FlowError, phase::Phase};
@@ -15,6 +15,8 @@ pub enum Answer {
     NotOurs,
     /// Nothing speaks against it, and others must speak for it.
     NoObjection,
+    /// Yes, once the user has set a new password.
+    NewPasswordNeeded,
 }
 
 /// The code for an answer.
@@ -22,12 +24,19 @@ pub enum Answer {
 pub const fn of_answer(phase: Phase, answer: Answer) -> PamResultCode {
     match (phase, answer) {
         (_, Answer::Yes) => PamResultCode::PAM_SUCCESS,
+        (Phase::Account, Answer::NewPasswordNeeded) => PamResultCode::PAM_NEW_AUTHTOK_REQD,
         (Phase::Authenticate, Answer::NotOurs) => PamResultCode::PAM_USER_UNKNOWN,
         // Nobody may be let in by a module that has asked nothing, wherever it stands in the stack.
-        (Phase::Authenticate, Answer::NoObjection) => PamResultCode::PAM_AUTH_ERR,
-        (Phase::Account | Phase::OpenSession | Phase::CloseSession, Answer::NotOurs | Answer::NoObjection) => {
-            PamResultCode::PAM_IGNORE
-        }
+        (Phase::Authenticate, Answer::NoObjection | Answer::NewPasswordNeeded) => PamResultCode::PAM_AUTH_ERR,
+        (
+            Phase::Account | Phase::OpenSession | Phase::CloseSession | Phase::CheckPassword | Phase::ChangePassword,
+            Answer::NotOurs | Answer::NoObjection,
+        ) => PamResultCode::PAM_IGNORE,
+        // The account phase alone says so; a session or a change that came to it would be a defect.
+        (
+            Phase::OpenSession | Phase::CloseSession | Phase::CheckPassword | Phase::ChangePassword,
+            Answer::NewPasswordNeeded,
+        ) => PamResultCode::PAM_SYSTEM_ERR,
     }
 }
 
@@ -35,15 +44,32 @@ pub const fn of_answer(phase: Phase, answer: Answer) -> PamResultCode {
 /// fails while closing is logged; there is nothing left to refuse.
 #[must_use]
 pub const fn of_error(phase: Phase, error: &Error) -> PamResultCode {
-    match (phase, kind(error)) {
-        (Phase::CloseSession, _) => PamResultCode::PAM_SUCCESS,
-        (Phase::Authenticate, Kind::Refused | Kind::Ended) => PamResultCode::PAM_AUTH_ERR,
-        (Phase::Authenticate | Phase::Account, Kind::Broken) => PamResultCode::PAM_AUTHINFO_UNAVAIL,
-        (Phase::Account, Kind::Ended) => PamResultCode::PAM_ACCT_EXPIRED,
-        (Phase::Account | Phase::OpenSession, Kind::Refused) | (Phase::OpenSession, Kind::Ended) => {
-            PamResultCode::PAM_PERM_DENIED
-        }
-        (Phase::OpenSession, Kind::Broken) => PamResultCode::PAM_SYSTEM_ERR,
+    match phase {
+        Phase::Authenticate => match kind(error) {
+            Kind::Refused | Kind::Ended | Kind::Busy => PamResultCode::PAM_AUTH_ERR,
+            Kind::Managed | Kind::Broken => PamResultCode::PAM_AUTHINFO_UNAVAIL,
+        },
+        Phase::Account => match kind(error) {
+            Kind::Refused | Kind::Busy => PamResultCode::PAM_PERM_DENIED,
+            Kind::Ended => PamResultCode::PAM_ACCT_EXPIRED,
+            Kind::Managed | Kind::Broken => PamResultCode::PAM_AUTHINFO_UNAVAIL,
+        },
+        Phase::OpenSession => match kind(error) {
+            Kind::Refused | Kind::Ended | Kind::Busy => PamResultCode::PAM_PERM_DENIED,
+            Kind::Managed | Kind::Broken => PamResultCode::PAM_SYSTEM_ERR,
+        },
+        Phase::CloseSession => PamResultCode::PAM_SUCCESS,
+        Phase::CheckPassword => match kind(error) {
+            Kind::Refused => PamResultCode::PAM_AUTHTOK_RECOVERY_ERR,
+            Kind::Ended | Kind::Managed => PamResultCode::PAM_PERM_DENIED,
+            Kind::Busy => PamResultCode::PAM_TRY_AGAIN,
+            Kind::Broken => PamResultCode::PAM_AUTHTOK_ERR,
+        },
+        Phase::ChangePassword => match kind(error) {
+            Kind::Refused | Kind::Broken => PamResultCode::PAM_AUTHTOK_ERR,
+            Kind::Ended | Kind::Managed => PamResultCode::PAM_PERM_DENIED,
+            Kind::Busy => PamResultCode::PAM_AUTHTOK_LOCK_BUSY,
+        },
     }
 }
 
@@ -53,6 +79,10 @@ enum Kind {
     Refused,
     /// This account is at its end.
     Ended,
+    /// Other logins of the user hold the lock.
+    Busy,
+    /// Configuration management owns the record.
+    Managed,
     /// We cannot tell, or cannot do it.
     Broken,
 }
@@ -67,10 +97,13 @@ const fn kind(error: &Error) -> Kind {
         | Error::NoRule
         | Error::NotProved { .. }
         | Error::Receipt(_)
+        | Error::NewPassword(_)
         | Error::NotOneself
         | Error::Flow(FlowError::Denied | FlowError::Gone | FlowError::NotNow(_))
         | Error::Daemon(DaemonError::TooManySessions(_)) => Kind::Refused,
         Error::Disabled | Error::Expired => Kind::Ended,
+        Error::Record(RecordError::Busy) | Error::Desk(DeskError::Record(RecordError::Busy)) => Kind::Busy,
+        Error::Record(RecordError::Managed(_)) => Kind::Managed,
         Error::Desk(DeskError::Account(_)) => Kind::Broken,
         Error::Desk(_) | Error::Record(_) if !error.is_breakage() => Kind::Refused,
         Error::Options(_)
@@ -78,6 +111,7 @@ const fn kind(error: &Error) -> Kind {
         | Error::Account(_)
         | Error::Record(_)
         | Error::Desk(_)
+        | Error::Password(_)
         | Error::Process(_)
         | Error::Shadow(_)
         | Error::Folder(_)
@@ -90,18 +124,22 @@ const fn kind(error: &Error) -> Kind {
 mod tests {
     use std::{io, path::PathBuf, time::Duration};
 
-    use authflow_core::{factor::Factors, flow::Denial, name::BadName, password::BadHash, time::WallTime};
+    use authflow_core::{
+        factor::Factors, flow::Denial, name::BadName, password::BadHash, password_rules::Refusal, time::WallTime,
+    };
     use authflow_host::{
         accounts::{Account, AccountError},
         config::{self, LoadError},
         desk::Refused,
         file::{FileError, Trust},
+        hashing::HashingError,
+        passwords::PasswordError,
         paths::Paths,
         records::RecordError,
     };
 
     use super::*;
-    use crate::{args::BadOption, flow::FlowError, handle::NoAnswer, receipt::BadReceipt};
+    use crate::{args::BadOption, error::BadNewPassword, flow::FlowError, handle::NoAnswer, receipt::BadReceipt};
 
     /// A sample for every variant, each beside its pattern: the match that nobody calls makes the compiler ask for those of a variant that
     /// is new.
@@ -118,7 +156,14 @@ mod tests {
     }
 
     fn account_error() -> AccountError {
-        let nobody = Account { name: "\0".into(), uid: 1, gid: 1, home: PathBuf::new(), shell: PathBuf::new() };
+        let nobody = Account {
+            name: "\0".into(),
+            uid: 1,
+            gid: 1,
+            gecos: String::new(),
+            home: PathBuf::new(),
+            shell: PathBuf::new(),
+        };
         nobody.groups_among(["root"].into_iter()).unwrap_err()
     }
 
@@ -144,14 +189,37 @@ mod tests {
     fn desks() -> Vec<DeskError> {
         let mut desks = every!(DeskError:
             DeskError::Account(_) => DeskError::Account(account_error()),
-            DeskError::Shadow(_) => DeskError::Shadow(io_error()),
+            DeskError::Password(_) => DeskError::Password(PasswordError::Shadow(io_error())),
             DeskError::Record(_) => DeskError::Record(RecordError::Busy),
             DeskError::Refused(_) => DeskError::Refused(Refused),
             DeskError::Kernel(_) => DeskError::Kernel(io_error()),
-            DeskError::Hash(_) => DeskError::Hash(BadHash::Malformed),
         );
         desks.extend(records().into_iter().map(DeskError::Record));
+        desks.extend(passwords().into_iter().map(DeskError::Password));
         desks
+    }
+
+    fn passwords() -> Vec<PasswordError> {
+        let hashing = |error: HashingError| PasswordError::Hashing(error);
+        let mut passwords = every!(PasswordError:
+            PasswordError::Shadow(_) => PasswordError::Shadow(io_error()),
+            PasswordError::Record(_) => PasswordError::Record(RecordError::Busy),
+            PasswordError::Hashing(_) => hashing(HashingError::Kernel(io_error())),
+        );
+        passwords.push(hashing(HashingError::Hash(BadHash::Malformed)));
+        passwords.extend(records().into_iter().map(PasswordError::Record));
+        passwords
+    }
+
+    fn new_passwords() -> Vec<BadNewPassword> {
+        every!(BadNewPassword:
+            BadNewPassword::Refused(_) => BadNewPassword::Refused(Refusal::Empty),
+            BadNewPassword::Different => BadNewPassword::Different,
+            BadNewPassword::Unchanged => BadNewPassword::Unchanged,
+            BadNewPassword::NotGiven => BadNewPassword::NotGiven,
+            BadNewPassword::NoList(_) => BadNewPassword::NoList(FileError::Missing(PathBuf::new())),
+            BadNewPassword::ChangedMeanwhile => BadNewPassword::ChangedMeanwhile,
+        )
     }
 
     fn denials() -> Vec<Denial> {
@@ -169,6 +237,7 @@ mod tests {
             Denial::Stopped => Denial::Stopped,
             Denial::RefusedBySshd => Denial::RefusedBySshd,
             Denial::WrongPassword => Denial::WrongPassword,
+            Denial::PasswordExpired => Denial::PasswordExpired,
             Denial::NoCode => Denial::NoCode,
             Denial::WrongCode => Denial::WrongCode,
             Denial::CodeUsed => Denial::CodeUsed,
@@ -217,19 +286,24 @@ mod tests {
             Error::Folder(_) => Error::Folder(FileError::Missing(PathBuf::new())),
             Error::Flow(_) => Error::Flow(FlowError::Denied),
             Error::NotOneself => Error::NotOneself,
+            Error::Password(_) => Error::Password(PasswordError::Shadow(io_error())),
+            Error::NewPassword(_) => Error::NewPassword(BadNewPassword::Different),
         );
         errors.extend(records().into_iter().map(Error::Record));
         errors.extend(desks().into_iter().map(Error::Desk));
         errors.extend(denials().into_iter().map(Error::Denied));
         errors.extend(daemons().into_iter().map(Error::Daemon));
         errors.extend(flows().into_iter().map(Error::Flow));
+        errors.extend(passwords().into_iter().map(Error::Password));
+        errors.extend(new_passwords().into_iter().map(Error::NewPassword));
         errors
     }
 
     #[test]
     fn no_error_of_any_phase_lets_anybody_through() {
         use PamResultCode::{
-            PAM_ACCT_EXPIRED, PAM_AUTH_ERR, PAM_AUTHINFO_UNAVAIL, PAM_PERM_DENIED, PAM_SUCCESS, PAM_SYSTEM_ERR,
+            PAM_ACCT_EXPIRED, PAM_AUTH_ERR, PAM_AUTHINFO_UNAVAIL, PAM_AUTHTOK_ERR, PAM_AUTHTOK_LOCK_BUSY,
+            PAM_AUTHTOK_RECOVERY_ERR, PAM_PERM_DENIED, PAM_SUCCESS, PAM_SYSTEM_ERR, PAM_TRY_AGAIN,
         };
         for error in errors() {
             for (phase, allowed) in [
@@ -238,6 +312,8 @@ mod tests {
                 (Phase::Account, &[PAM_PERM_DENIED, PAM_ACCT_EXPIRED, PAM_AUTHINFO_UNAVAIL]),
                 // Not PAM_SESSION_ERR: sudo goes on after it.
                 (Phase::OpenSession, &[PAM_PERM_DENIED, PAM_SYSTEM_ERR]),
+                (Phase::CheckPassword, &[PAM_AUTHTOK_RECOVERY_ERR, PAM_AUTHTOK_ERR, PAM_PERM_DENIED, PAM_TRY_AGAIN]),
+                (Phase::ChangePassword, &[PAM_AUTHTOK_ERR, PAM_AUTHTOK_LOCK_BUSY, PAM_PERM_DENIED]),
                 // The session is over; there is nothing left to refuse.
                 (Phase::CloseSession, &[PAM_SUCCESS]),
             ] {
@@ -249,8 +325,15 @@ mod tests {
 
     #[test]
     fn only_a_yes_is_a_success() {
-        for phase in [Phase::Authenticate, Phase::Account, Phase::OpenSession, Phase::CloseSession] {
-            for answer in [Answer::NotOurs, Answer::NoObjection] {
+        for phase in [
+            Phase::Authenticate,
+            Phase::Account,
+            Phase::OpenSession,
+            Phase::CloseSession,
+            Phase::CheckPassword,
+            Phase::ChangePassword,
+        ] {
+            for answer in [Answer::NotOurs, Answer::NoObjection, Answer::NewPasswordNeeded] {
                 assert_ne!(of_answer(phase, answer), PamResultCode::PAM_SUCCESS, "{phase:?} {answer:?}");
             }
         }

@@ -2,9 +2,10 @@
 
 use std::io;
 
-use authflow_core::{factor::Factors, flow::Denial, rule::Method};
+use authflow_core::{factor::Factors, flow::Denial, password_rules::Refusal, rule::Method};
 use authflow_host::{
-    accounts::AccountError, config::LoadError, desk::DeskError, file::FileError, records::RecordError,
+    accounts::AccountError, config::LoadError, desk::DeskError, file::FileError, hashing::HashingError,
+    new_password::SetError, passwords::PasswordError, records::RecordError,
 };
 
 use crate::{
@@ -29,6 +30,12 @@ pub enum Error {
     /// The flow could not be run to its end.
     #[error("{0}")]
     Desk(#[from] DeskError),
+    /// A password cannot be looked up or hashed.
+    #[error("{0}")]
+    Password(#[from] PasswordError),
+    /// There is no new password, or it will not do.
+    #[error("{0}")]
+    NewPassword(#[from] BadNewPassword),
     /// The flow was denied.
     #[error("{0}")]
     Denied(#[from] Denial),
@@ -89,6 +96,44 @@ pub enum Error {
     Folder(#[source] FileError),
 }
 
+/// Why there is no new password. Each sentence is for the user as well as for the log.
+#[derive(Debug, thiserror::Error)]
+pub enum BadNewPassword {
+    /// It will not do.
+    #[error("{0}")]
+    Refused(#[from] Refusal),
+    /// It was typed differently the second time.
+    #[error("these were two different passwords")]
+    Different,
+    /// It is the one that there is.
+    #[error("this is the password already")]
+    Unchanged,
+    /// Nobody gave one.
+    #[error("no new password was given")]
+    NotGiven,
+    /// It cannot be compared with the common ones.
+    #[error("new passwords cannot be compared with the common ones, so only an administrator can set one: {0}")]
+    NoList(FileError),
+    /// Somebody set another one since the old one was proved.
+    #[error("the password was changed by somebody else meanwhile")]
+    ChangedMeanwhile,
+}
+
+impl From<SetError> for Error {
+    fn from(error: SetError) -> Self {
+        match error {
+            SetError::Record(error) => Self::Record(error),
+            SetError::ChangedMeanwhile => Self::NewPassword(BadNewPassword::ChangedMeanwhile),
+        }
+    }
+}
+
+impl From<HashingError> for Error {
+    fn from(error: HashingError) -> Self {
+        Self::Password(error.into())
+    }
+}
+
 impl Error {
     /// Whether something of ours is broken, as opposed to a login that is not good enough. Only then does break-glass open.
     #[must_use]
@@ -97,6 +142,7 @@ impl Error {
             Self::Config(_) | Self::Process(_) | Self::Shadow(_) | Self::Folder(_) => true,
             Self::Record(why) => is_broken(why),
             Self::Desk(why) => why.is_breakage(),
+            Self::Password(_) => true,
             Self::Options(_)
             | Self::Account(_)
             | Self::Denied(_)
@@ -109,6 +155,7 @@ impl Error {
             | Self::NoRule
             | Self::NotProved { .. }
             | Self::Receipt(_)
+            | Self::NewPassword(_)
             | Self::Flow(_)
             | Self::NotOneself
             | Self::Daemon(_) => false,

@@ -40,6 +40,8 @@ pub(crate) struct FakePam {
     pub(crate) user_at_the_end: Option<&'static str>,
     /// `PAM_AUTHTOK`.
     pub(crate) password: Option<Secret>,
+    /// `PAM_OLDAUTHTOK`.
+    pub(crate) old_password: Option<Secret>,
     /// What the user was told.
     pub(crate) told: Vec<String>,
     /// Variables that were set.
@@ -85,6 +87,14 @@ impl Handle for FakePam {
 
     fn set_password(&mut self, password: &Secret) {
         self.password = Some(password.clone());
+    }
+
+    fn old_password(&self) -> Option<Secret> {
+        self.old_password.clone()
+    }
+
+    fn set_old_password(&mut self, password: &Secret) {
+        self.old_password = Some(password.clone());
     }
 
     fn set_variable(&mut self, name: &str, value: &str) {
@@ -180,8 +190,7 @@ impl Machine {
         let key = TotpKey::new("phone", Secret::new(vec![7; 20]), WallTime::default()).unwrap();
         let records = Records::trusting(self.place.paths.clone(), self.place.trust);
         let change = |record: &mut authflow_core::account::Authenticators| {
-            record.password =
-                Some(authflow_core::account::Password { hash: hash.unwrap(), changed: SystemClock.now().wall });
+            record.password = Some(authflow_core::account::Password::chosen(hash.unwrap(), SystemClock.now().wall));
             record.add_totp(key).unwrap();
             Ok::<_, RecordError>(())
         };

@@ -39,6 +39,12 @@ pub trait Handle {
     /// Leaves the password to the modules behind us.
     fn set_password(&mut self, password: &Secret);
 
+    /// `PAM_OLDAUTHTOK`: the password before a change, as a module before us was given it.
+    fn old_password(&self) -> Option<Secret>;
+
+    /// Leaves the password before a change to the modules behind us.
+    fn set_old_password(&mut self, password: &Secret);
+
     /// Puts a variable into the environment of the session. Nothing of ours reads it back.
     fn set_variable(&mut self, name: &str, value: &str);
 
@@ -80,6 +86,10 @@ pub struct Facts {
     pub connection: Option<String>,
     /// Whether the application wants no messages.
     pub is_silent: bool,
+    /// Whether the application wants passwords changed only where they must be, as a login does.
+    pub must_changes_only: bool,
+    /// Whether root called the application: its real uid, which `passwd` keeps.
+    pub is_called_by_root: bool,
 }
 
 /// A user's name as PAM gave it.

@@ -1,4 +1,4 @@
-//! The PAM module: runs the flow in the auth phase, guards the account phase, opens and closes the session.
+//! The PAM module: runs the flow in the auth phase, guards the account phase, opens and closes the session, changes passwords.
 //!
 //! It lives in other people's processes, most of them root, some setuid. It reads no environment, keeps no thread, descriptor or
 //! signal handler, writes to no standard stream, and never aborts: a panic is caught at its edge and refuses.
@@ -6,7 +6,7 @@
 //! # Layout
 //!
 //! - [`phase`]: what the entry points have in common: read the line, run, log, answer
-//! - [`authenticate`], [`account`], [`session`]: the phases
+//! - [`authenticate`], [`account`], [`session`], [`password`]: the phases
 //! - [`login`]: a login as PAM describes it, and the configuration that it is judged by
 //! - [`step_up`]: whether the session that the caller is in vouches for its owner
 //! - [`guard`]: where enough must have been proved
@@ -14,6 +14,7 @@
 //! - [`tracking`], [`daemon`]: has the session tracked, by the daemon or until that is back
 //! - [`unprivileged`], [`flow`]: the phases in a process that is not root, by a flow that the daemon runs
 //! - [`conversation`]: every text that a user is shown
+//! - [`ask_new`]: the conversation of a password change
 //! - [`log`]: every line for the log
 //! - [`error`], [`code`]: why a phase refuses, and the PAM code for it
 //! - [`args`], [`ssh`], [`console`]: the PAM line, what sshd tells, what is a real console
@@ -22,6 +23,7 @@
 
 pub mod account;
 pub mod args;
+pub mod ask_new;
 pub mod authenticate;
 pub mod code;
 pub mod console;
@@ -38,6 +40,7 @@ pub mod log;
 pub mod login;
 pub mod notes;
 pub mod notice;
+pub mod password;
 pub mod phase;
 pub mod receipt;
 pub mod session;
@@ -56,6 +59,10 @@ use pam::{
 };
 
 use crate::{ffi::LibPam, login::Place, phase::Phase};
+
+/// Flags of `pam_sm_chauthtok` alone (`pam_modules.h`).
+const PAM_PRELIM_CHECK: PamFlag = 0x4000;
+const PAM_UPDATE_AUTHTOK: PamFlag = 0x2000;
 
 struct Authflow;
 
@@ -88,9 +95,13 @@ impl PamHooks for Authflow {
         enter(Phase::CloseSession, handle, &args, flags)
     }
 
-    /// Changing passwords is left to other modules.
-    fn sm_chauthtok(_handle: &mut PamHandle, _args: Vec<&CStr>, _flags: PamFlag) -> PamResultCode {
-        PamResultCode::PAM_IGNORE
+    /// Called twice: once to see whether the password may be changed, once to change it.
+    fn sm_chauthtok(handle: &mut PamHandle, args: Vec<&CStr>, flags: PamFlag) -> PamResultCode {
+        match (flags & PAM_PRELIM_CHECK != 0, flags & PAM_UPDATE_AUTHTOK != 0) {
+            (true, false) => enter(Phase::CheckPassword, handle, &args, flags),
+            (false, true) => enter(Phase::ChangePassword, handle, &args, flags),
+            (true, true) | (false, false) => PamResultCode::PAM_SYSTEM_ERR,
+        }
     }
 }
 

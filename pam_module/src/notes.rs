@@ -3,7 +3,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use authflow_core::{config::Config, factor::Factors};
+use authflow_core::{config::Config, factor::Factors, password::PasswordHash};
 
 use crate::{error::Error, receipt::Carried};
 
@@ -18,6 +18,17 @@ pub struct Notes {
     pub session: Option<OpenSession>,
     /// The configuration that the login is judged by, from its first phase to its last.
     pub config: Option<KnownConfig>,
+    /// The change of a password that was begun.
+    pub change: Option<Change>,
+}
+
+/// The change of a password, between its two passes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Root sets it, whatever there is.
+    ByRoot,
+    /// The user proved the password of this hash, and may replace that one alone.
+    Of(PasswordHash),
 }
 
 /// A configuration, and the file that it was read from: another PAM line may name another.

@@ -1,10 +1,11 @@
-//! The four entry points that do something, and what they have in common: read the line, run, log, answer.
+//! The entry points that do something, and what they have in common: read the line, run, log, answer.
 
 use pam::constants::PamResultCode;
 
 use crate::{
     account::account,
     args::Options,
+    ask_new,
     authenticate::authenticate,
     code::{self, Answer},
     console,
@@ -12,7 +13,7 @@ use crate::{
     handle::{Handle, UserName},
     log::{Line, Priority},
     login::Place,
-    notice, session,
+    notice, password, session,
 };
 
 /// The entry points that do something.
@@ -26,6 +27,10 @@ pub enum Phase {
     OpenSession,
     /// `pam_sm_close_session`
     CloseSession,
+    /// `pam_sm_chauthtok`, the first pass: may it be changed?
+    CheckPassword,
+    /// `pam_sm_chauthtok`, the second pass
+    ChangePassword,
 }
 
 impl Phase {
@@ -37,6 +42,8 @@ impl Phase {
             Self::Account => "account",
             Self::OpenSession => "open-session",
             Self::CloseSession => "close-session",
+            Self::CheckPassword => "check-password",
+            Self::ChangePassword => "change-password",
         }
     }
 }
@@ -57,6 +64,8 @@ pub fn run<'a, H: Handle>(
         Phase::Account => account(pam, &options, place),
         Phase::OpenSession => session::open(pam, &options, place),
         Phase::CloseSession => session::close(pam, &options, place),
+        Phase::CheckPassword => password::check(pam, &options, place),
+        Phase::ChangePassword => password::change(pam, &options, place),
     };
     match answer {
         Ok(answer) => {
@@ -78,7 +87,9 @@ fn way_out<H: Handle>(phase: Phase, pam: &mut H, options: &Options, error: &Erro
     let answer = match phase {
         Phase::Authenticate | Phase::Account if options.breakglass => Answer::NotOurs,
         Phase::OpenSession => Answer::Yes,
-        Phase::Authenticate | Phase::Account | Phase::CloseSession => return None,
+        Phase::Authenticate | Phase::Account | Phase::CloseSession | Phase::CheckPassword | Phase::ChangePassword => {
+            return None;
+        }
     };
     if !error.is_breakage() || !console::is_root_there(pam) {
         return None;
@@ -89,8 +100,13 @@ fn way_out<H: Handle>(phase: Phase, pam: &mut H, options: &Options, error: &Erro
 
 fn refuse<H: Handle>(phase: Phase, pam: &mut H, error: &Error) -> PamResultCode {
     pam.log(error.priority(), &line("refused", phase, pam).with("reason", error));
-    if phase == Phase::OpenSession && !pam.facts().is_silent {
-        pam.tell_refusal(notice::refusal(error));
+    let text = match phase {
+        Phase::OpenSession => Some(notice::refusal(error).to_owned()),
+        Phase::CheckPassword | Phase::ChangePassword => Some(ask_new::refusal(error)),
+        Phase::Authenticate | Phase::Account | Phase::CloseSession => None,
+    };
+    if let Some(text) = text.filter(|_| !pam.facts().is_silent) {
+        pam.tell_refusal(&text);
     }
     code::of_error(phase, error)
 }

@@ -295,6 +295,7 @@ impl Plan {
         let stack = match service {
             "sshd" => include_str!("../../conf/pam.d/sshd.example"),
             "login" => include_str!("../../conf/pam.d/login.example"),
+            "passwd" => include_str!("../../conf/pam.d/passwd.example"),
             "su" => include_str!("../../conf/pam.d/su.example"),
             "sudo" => include_str!("../../conf/pam.d/sudo.example"),
             "vlock" => include_str!("../../conf/pam.d/vlock.example"),

@@ -19,7 +19,7 @@ const COMMON_ACCOUNT: &str = "\
 account [success=1 new_authtok_reqd=done default=ignore] pam_unix.so
 account requisite pam_deny.so
 account required pam_permit.so
-account [success=ok user_unknown=ignore ignore=ignore default=bad] pam_authflow.so debug
+account [success=ok new_authtok_reqd=ok user_unknown=ignore ignore=ignore default=bad] pam_authflow.so debug
 ";
 
 const COMMON_SESSION: &str = "\

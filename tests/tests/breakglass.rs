@@ -6,7 +6,7 @@ use authflow_tests::{Machine, Plan};
 const STACK: &str = "\
 auth [success=done user_unknown=ignore ignore=ignore default=die] pam_authflow.so breakglass
 auth required pam_unix.so nodelay
-account [success=ok user_unknown=ignore ignore=ignore default=bad] pam_authflow.so breakglass
+account [success=ok new_authtok_reqd=ok user_unknown=ignore ignore=ignore default=bad] pam_authflow.so breakglass
 account required pam_permit.so
 session required pam_authflow.so breakglass
 ";

@@ -8,7 +8,7 @@ const STACK: &str = "\
 auth [success=done default=ignore] pam_succeed_if.so quiet user = mallory
 auth [success=done user_unknown=ignore ignore=ignore default=die] pam_authflow.so
 auth required pam_deny.so
-account [success=ok user_unknown=ignore ignore=ignore default=bad] pam_authflow.so
+account [success=ok new_authtok_reqd=ok user_unknown=ignore ignore=ignore default=bad] pam_authflow.so
 account required pam_permit.so
 session required pam_loginuid.so
 session required pam_authflow.so

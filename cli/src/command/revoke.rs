@@ -75,11 +75,7 @@ impl Revoke {
     /// The daemon is told users, not sessions, so that a login in between does not slip through.
     fn by_user(&self, context: &Context, daemon: &Daemon) -> Result<u32, Error> {
         let sessions = daemon.sessions()?;
-        let own = match daemon.own_session() {
-            Ok(own) => Some(own),
-            Err(Error::InNoSession) => None,
-            Err(error) => return Err(error),
-        };
+        let own = own_session(daemon)?;
         let users = self.users(context, &sessions, own.as_ref())?;
         let mine = own.filter(|_| !self.including_mine).map(|own| chain(&own, &sessions));
         let spared: Vec<String> = mine.into_iter().flatten().collect();
@@ -125,6 +121,23 @@ impl Revoke {
 
     fn confirm(&self, context: &Context, question: &str) -> Result<(), Error> {
         if self.yes { Ok(()) } else { context.confirm(question) }
+    }
+}
+
+/// Ends the user's sessions but the one that this command is run in; tells how many.
+pub(crate) fn all_but_mine(daemon: &Daemon, uid: u32, message: &str) -> Result<u32, Error> {
+    let own = own_session(daemon)?;
+    let sessions = daemon.sessions()?;
+    let spared: Vec<String> = own.into_iter().flat_map(|own| chain(&own, &sessions)).collect();
+    daemon.revoke_user(uid, &spared, message)
+}
+
+/// The session that this command is run in, if it is in any.
+fn own_session(daemon: &Daemon) -> Result<Option<Session>, Error> {
+    match daemon.own_session() {
+        Ok(own) => Ok(Some(own)),
+        Err(Error::InNoSession) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

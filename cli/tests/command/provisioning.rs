@@ -38,6 +38,47 @@ fn a_short_password_is_refused_with_the_reason() {
 }
 
 #[test]
+fn a_password_that_is_tried_first_is_refused_with_the_reason() {
+    let image = Image::new();
+    let said = set_password(&image, "qwertyuiopasdfghjkl\n");
+    assert_eq!(said.code, 1);
+    assert!(said.error.contains("rows of the alphabet or keyboard"), "{}", said.error);
+    assert!(set_password(&image, "alice-authflow-2026\n").error.contains("names of the user"));
+    assert!(
+        set_password(&image, PASSWORD).error.contains("not compared with common passwords"),
+        "the image has no list"
+    );
+    std::fs::create_dir_all(image.path("usr/share/authflow")).unwrap();
+    image.write("usr/share/authflow/common-passwords.txt", "marmalade\n");
+    let said = set_password(&image, "MarmaladeMarmalade\n");
+    assert!(said.code == 1 && said.error.contains("one of those that are tried first"), "{}", said.error);
+}
+
+#[test]
+fn an_initial_password_is_drawn_shown_once_and_kept_with_its_end() {
+    let image = Image::new();
+    let said = image.run(&["passwd", "--user", "alice", "--initial", "--for", "2h", "--json"], "").json();
+    let password = said["password"].as_str().unwrap();
+    assert_eq!((password.len(), said["changed"].as_bool()), (19, Some(true)));
+    assert!(said["expires"].is_string());
+    let record = std::fs::read_to_string(image.path("var/lib/authflow/users/alice.toml")).unwrap();
+    assert!(record.contains("must_change = true") && record.contains("expires = ") && !record.contains(password));
+    assert_eq!(set_password(&image, &format!("{password}\n")).json()["changed"], true, "now it is alice's own");
+    let record = std::fs::read_to_string(image.path("var/lib/authflow/users/alice.toml")).unwrap();
+    assert!(!record.contains("must_change"));
+}
+
+#[test]
+fn an_initial_password_from_standard_input_is_judged_like_any() {
+    let image = Image::new();
+    let initial = ["passwd", "--user", "alice", "--initial", "--stdin", "--json"];
+    assert_eq!(image.run(&initial, "short\n").code, 1);
+    let said = image.run(&initial, PASSWORD).json();
+    assert!(said.get("password").is_none(), "whoever gave it knows it");
+    assert_eq!(image.run(&["passwd", "--user", "alice", "--for", "2h", "--stdin"], PASSWORD).code, 2);
+}
+
+#[test]
 fn a_secret_enrolled_twice_is_changed_once() {
     let image = Image::new();
     assert_eq!(add_totp(&image, "phone", SECRET).json()["changed"], true);

@@ -45,6 +45,7 @@ struct Password {
     memory: Option<Size>,
     iterations: Option<u32>,
     source: Option<Vec<Source>>,
+    adopt: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -141,7 +142,12 @@ fn password(
     if sources.is_empty() {
         return Err(wrong(span, "source is empty: expected \"authflow\", \"shadow\" or both".to_owned()));
     }
-    Ok(PasswordPolicy { cost, sources })
+    let adopt = table.adopt.unwrap_or(defaults.adopt);
+    if adopt && sources != [Source::Authflow, Source::Shadow] {
+        let why = "adopt takes the system's passwords over: expected source = [\"authflow\", \"shadow\"] beside it";
+        return Err(wrong(span, why.to_owned()));
+    }
+    Ok(PasswordPolicy { cost, sources, adopt })
 }
 
 fn totp(table: Option<Totp>, defaults: TotpPolicy) -> TotpPolicy {

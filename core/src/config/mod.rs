@@ -46,6 +46,8 @@ pub struct PasswordPolicy {
     pub cost: Cost,
     /// Where a password is looked up; the first that has one decides.
     pub sources: Vec<Source>,
+    /// Whether a login with the system's password makes it the record's.
+    pub adopt: bool,
 }
 
 /// Where passwords are looked up.
@@ -73,7 +75,11 @@ impl Default for Config {
             sshd_services: vec!["sshd".to_owned()],
             bus_address: DEFAULT_BUS_ADDRESS.to_owned(),
             bus_timeout: Duration::from_secs(3),
-            password: PasswordPolicy { cost: Cost::default(), sources: vec![Source::Authflow, Source::Shadow] },
+            password: PasswordPolicy {
+                cost: Cost::default(),
+                sources: vec![Source::Authflow, Source::Shadow],
+                adopt: false,
+            },
             totp: TotpPolicy { skew: 1, issuer: "authflow".to_owned() },
             throttle: ThrottlePolicy::default(),
             session: SessionPolicy::default(),

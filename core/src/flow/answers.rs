@@ -10,6 +10,8 @@ pub enum HashOutcome {
     Matched,
     /// It is not, there was none, or the user has none.
     Mismatched,
+    /// It was the user's, and its time is over: it proves nothing any more.
+    Expired,
 }
 
 /// All answers are in; nothing is decided yet.

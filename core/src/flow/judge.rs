@@ -178,6 +178,9 @@ pub enum Denial {
     /// Wrong or no password.
     #[error("wrong password")]
     WrongPassword,
+    /// The right password, past its end.
+    #[error("the initial password has run out (authflow passwd --initial)")]
+    PasswordExpired,
     /// No code was given where one is needed.
     #[error("no code was given")]
     NoCode,
@@ -200,6 +203,7 @@ impl Denial {
             | Self::NoScreen
             | Self::Managed
             | Self::WrongPassword
+            | Self::PasswordExpired
             | Self::WrongCode
             | Self::CodeUsed => true,
             Self::Locked(_)
@@ -338,10 +342,11 @@ impl Answered {
             factors = factors.without(Factor::Session);
         }
         if method.factors().contains(Factor::Password) && !factors.contains(Factor::Password) {
-            if password != HashOutcome::Matched {
-                return Err(Denial::WrongPassword);
+            match password {
+                HashOutcome::Matched => factors.insert(Factor::Password),
+                HashOutcome::Mismatched => return Err(Denial::WrongPassword),
+                HashOutcome::Expired => return Err(Denial::PasswordExpired),
             }
-            factors.insert(Factor::Password);
         }
         if enrols && method.factors().contains(Factor::Totp) {
             let ticket = stand_in.transpose()?;

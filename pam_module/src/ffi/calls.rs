@@ -9,8 +9,15 @@ use pam::{constants::PamResultCode, module::PamHandle};
 
 use crate::log::Priority;
 
-/// `PAM_AUTHTOK` of `_pam_types.h`.
-const PAM_AUTHTOK: c_int = 6;
+/// A password that libpam keeps between modules, by its number in `_pam_types.h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub(super) enum Kept {
+    /// `PAM_AUTHTOK`: the password, or in a change the new one.
+    Password = 6,
+    /// `PAM_OLDAUTHTOK`: in a change the old one.
+    OldPassword = 7,
+}
 
 #[link(name = "pam")]
 unsafe extern "C" {
@@ -21,10 +28,10 @@ unsafe extern "C" {
     fn pam_syslog(pamh: *const PamHandle, priority: c_int, format: *const c_char, ...);
 }
 
-/// Sets `PAM_AUTHTOK`; libpam keeps a copy of its own, and wipes it.
-pub(super) fn set_authtok(handle: &mut PamHandle, password: &CStr) -> Result<(), i32> {
+/// Keeps a password for other modules; libpam makes a copy of its own, and wipes it.
+pub(super) fn keep_password(handle: &mut PamHandle, which: Kept, password: &CStr) -> Result<(), i32> {
     // SAFETY: the handle is libpam's own for this call, and the text is a C string that outlives it.
-    succeeded(unsafe { pam_set_item(handle, PAM_AUTHTOK, password.as_ptr().cast()) })
+    succeeded(unsafe { pam_set_item(handle, which as c_int, password.as_ptr().cast()) })
 }
 
 /// A copy of a variable of the PAM environment.

@@ -7,14 +7,17 @@ use std::{
 
 use authflow_core::{password::LONGEST_PASSWORD, secret::Secret};
 use pam::{
-    constants::{PAM_ERROR_MSG, PAM_PROMPT_ECHO_OFF, PAM_SILENT, PAM_TEXT_INFO, PamFlag, PamResultCode},
+    constants::{
+        PAM_CHANGE_EXPIRED_AUTHTOK, PAM_ERROR_MSG, PAM_PROMPT_ECHO_OFF, PAM_SILENT, PAM_TEXT_INFO, PamFlag,
+        PamResultCode,
+    },
     conv::Conv,
-    items::{AuthTok, RHost, Service, Tty, User},
+    items::{AuthTok, OldAuthTok, RHost, Service, Tty, User},
     module::PamHandle,
 };
 use zeroize::Zeroizing;
 
-use super::calls;
+use super::calls::{self, Kept};
 use crate::{
     handle::{Facts, Handle, NoAnswer, UserName},
     log::{Line, Priority},
@@ -41,6 +44,18 @@ impl<'h> LibPam<'h> {
         calls::variable(self.handle, name).map(|bytes| text(&bytes))
     }
 
+    fn keep_password(&mut self, which: Kept, password: &Secret) {
+        // Room for all of it at once: a vector that grows leaves what it held behind.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(password.expose().len() + 1));
+        bytes.extend_from_slice(password.expose());
+        bytes.push(0);
+        // Answers come from C strings, so there is no other NUL in it; if there were, the modules behind us would ask for themselves.
+        let Ok(password) = CStr::from_bytes_with_nul(&bytes) else { return };
+        if let Err(code) = calls::keep_password(self.handle, which, password) {
+            self.log(Priority::Warning, &Line::new("password-not-kept").with("pam_code", code));
+        }
+    }
+
     fn converse(&self, style: i32, message: &str) -> Result<Option<Secret>, NoAnswer> {
         let conversation = self.handle.get_item::<Conv<'_>>().map_err(no_answer)?;
         let conversation = conversation.ok_or(NoAnswer(PamResultCode::PAM_CONV_ERR as i32))?;
@@ -63,6 +78,8 @@ impl Handle for LibPam<'_> {
             auth_info: self.variable(c"SSH_AUTH_INFO_0"),
             connection: self.variable(c"SSH_CONNECTION"),
             is_silent: self.flags & PAM_SILENT != 0,
+            must_changes_only: self.flags & PAM_CHANGE_EXPIRED_AUTHTOK != 0,
+            is_called_by_root: nix::unistd::getuid().is_root(),
         }
     }
 
@@ -94,15 +111,16 @@ impl Handle for LibPam<'_> {
     }
 
     fn set_password(&mut self, password: &Secret) {
-        // Room for all of it at once: a vector that grows leaves what it held behind.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(password.expose().len() + 1));
-        bytes.extend_from_slice(password.expose());
-        bytes.push(0);
-        // Answers come from C strings, so there is no other NUL in it; if there were, the modules behind us would ask for themselves.
-        let Ok(password) = CStr::from_bytes_with_nul(&bytes) else { return };
-        if let Err(code) = calls::set_authtok(self.handle, password) {
-            self.log(Priority::Warning, &Line::new("password-not-kept").with("pam_code", code));
-        }
+        self.keep_password(Kept::Password, password);
+    }
+
+    fn old_password(&self) -> Option<Secret> {
+        let item = self.handle.get_item::<OldAuthTok<'_>>().ok().flatten()?;
+        Some(bounded(item.as_bytes()))
+    }
+
+    fn set_old_password(&mut self, password: &Secret) {
+        self.keep_password(Kept::OldPassword, password);
     }
 
     fn set_variable(&mut self, name: &str, value: &str) {

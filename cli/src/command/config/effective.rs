@@ -95,6 +95,7 @@ fn values(config: &Config) -> Vec<(&'static str, Value)> {
         ("password.memory", Value::Text(format!("{}KiB", config.password.cost.memory_kib()))),
         ("password.iterations", Value::Number(config.password.cost.iterations().into())),
         ("password.source", Value::List(sources.collect())),
+        ("password.adopt", Value::Flag(config.password.adopt)),
         ("totp.skew", Value::Number(config.totp.skew.into())),
         ("totp.issuer", Value::Text(config.totp.issuer.clone())),
         ("throttle.attempts", Value::Number(config.throttle.attempts.into())),
