@@ -57,7 +57,7 @@ fn who_proves_an_authenticator_adds_another_and_removes_the_first() {
     alice.expect("Recovery codes");
     alice.expect("alice now has \"tablet\"");
     alice.expect("<0>");
-    machine.logged(&["factor-added", "user=\"alice\"", "name=\"tablet\""]);
+    machine.logged(&["authflow-sessiond", "factor-added", "user=alice", "name=tablet"]);
     change(&machine, &mut alice, "remove totp", &tablet.code());
     alice.expect("removed \"totp\" of alice");
     alice.expect("<0>");
