@@ -40,9 +40,6 @@ pub const SESSION_INTERFACE: &str = "org.authflow.sessiond1.Session";
 /// The interface for those who cannot read the records themselves, on the manager's object.
 pub const FLOW_INTERFACE: &str = "org.authflow.sessiond1.Flow";
 
-/// The key in the options of `Begin` that asks for password and code in one field.
-pub const ONE_PROMPT: &str = "OnePrompt";
-
 /// The polkit action for other users' sessions.
 pub const MANAGE_ACTION: &str = "org.authflow.sessiond1.manage";
 

@@ -83,8 +83,9 @@ pub trait Manager {
     default_path = "/org/authflow/sessiond1"
 )]
 pub trait Flow {
-    /// Begins a flow for a PAM service, or with `""` to renew the caller's session; tells its id and what to ask.
-    fn begin(&self, service: &str, options: HashMap<&str, zbus::Variant<'_>>) -> Result<(String, Vec<String>), Error>;
+    /// Begins a flow for a PAM service, or with `""` to renew the caller's session; tells its id and what to ask. With `one_prompt`
+    /// password and code are asked in one field.
+    fn begin(&self, service: &str, one_prompt: bool) -> Result<(String, Vec<String>), Error>;
 
     /// Gives all answers, each in a sealed memory file; returns when the flow is granted. Tells which session was renewed, if one was.
     fn answer(&self, flow: &str, answers: Vec<zbus::Fd<'_>>) -> Result<String, Error>;

@@ -1,7 +1,7 @@
 //! A flow that the daemon runs, for the caller's own user: what to ask, and the answers, each in a sealed memory file; and what the caller
 //! may change of its authenticators after that.
 
-use std::{collections::HashMap, os::fd::AsFd, time::Duration};
+use std::{os::fd::AsFd, time::Duration};
 
 use authflow_bus::{self as bus, proxy::FlowProxy};
 use authflow_core::{flow::Prompt, secret::Secret, stand_in::RecoverySet, totp::TotpKey};
@@ -33,7 +33,7 @@ impl Daemon {
     /// Begins a flow by the rules for that PAM service.
     pub(crate) fn begin_flow(&self, service: &str) -> Result<Begun, Error> {
         let (flow, words) =
-            self.call(async { FlowProxy::new(self.connection()).await?.begin(service, HashMap::new()).await })?;
+            self.call(async { FlowProxy::new(self.connection()).await?.begin(service, false).await })?;
         let prompts = words.iter().map(|word| word.parse()).collect::<Result<_, _>>();
         let prompts = prompts.map_err(|error| Error::failed("what the daemon asks", &error))?;
         Ok(Begun { flow, prompts })

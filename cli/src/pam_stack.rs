@@ -11,6 +11,8 @@ pub(crate) struct Line {
     pub number: usize,
     /// `auth`, `account`, `session` or `password`.
     pub phase: String,
+    /// What its outcome does: a word as `required`, or pairs in brackets.
+    pub control: String,
     /// The module's file name, without its folder.
     pub module: String,
     /// What the module is told.
@@ -63,6 +65,7 @@ fn read(file: &Path, only: Option<&str>, depth: usize, lines: &mut Vec<Line>) {
             file: file.to_owned(),
             number,
             phase,
+            control: control.to_owned(),
             module,
             arguments: words.map(str::to_owned).collect(),
         });

@@ -3,8 +3,8 @@
 //! # Layout
 //!
 //! - [`factor`]: what can be proved, and the assurance level that follows
-//! - [`enrolment`]: enrolling within a login; [`otpauth`] and [`qr`]: how a phone learns a secret
 //! - [`password`], [`password_rules`]: hashes of passwords, and what a new one must be
+//! - [`enrolment`]: enrolling within a login; [`otpauth`] and [`qr`]: how a phone learns a secret
 //! - [`secret`]: bytes that wipe themselves and never show in a log
 //! - [`time`]: the boot clock and the wall clock, as types
 //! - [`policy`]: what a rule grants: limits of a session, and what happens at them

@@ -56,11 +56,11 @@ pub struct Asker {
 }
 
 impl Asker {
-    /// Whether any session could vouch: for whoever runs the process, here.
+    /// Whether any session could vouch: for whoever runs the process, here. The audit session id that it must have.
     ///
     /// # Errors
     /// Why none could.
-    pub const fn check(&self) -> Result<(), NotVouched> {
+    pub const fn check(&self) -> Result<u32, NotVouched> {
         let &Self { user, real_uid, audit_id, remote } = self;
         match remote {
             Remote::Local => {}
@@ -72,7 +72,10 @@ impl Asker {
         if real_uid != user {
             return Err(NotVouched::OtherUser { user, real_uid });
         }
-        if audit_id.is_none() { Err(NotVouched::NoAuditId) } else { Ok(()) }
+        match audit_id {
+            Some(audit_id) => Ok(audit_id),
+            None => Err(NotVouched::NoAuditId),
+        }
     }
 }
 
@@ -109,13 +112,8 @@ pub enum NotVouched {
     #[error("the kernel has the process in no audit session")]
     NoAuditId,
     /// The kernel has the process in another session.
-    #[error("the kernel has the process in audit session {asker:?}, not in {session:?}")]
-    AuditId {
-        /// The process's.
-        asker: Option<u32>,
-        /// The session's.
-        session: Option<u32>,
-    },
+    #[error("the kernel has the process in audit session {0}, which is not this session's")]
+    AuditId(u32),
     /// Its owner has not proved that there.
     #[error("no {0} was proved in the session")]
     Unproved(Factor),
@@ -140,12 +138,12 @@ pub enum NotVouched {
 /// Why it does not.
 pub fn vouch(rule: &Rule, asker: &Asker, session: &OwnSession) -> Result<(), NotVouched> {
     let wanted = rule.from_session.as_ref().ok_or(NotVouched::NotAsked)?;
-    asker.check()?;
+    let audit_id = asker.check()?;
     if session.uid != asker.user {
         return Err(NotVouched::OthersSession(session.uid));
     }
-    if session.audit_id != asker.audit_id {
-        return Err(NotVouched::AuditId { asker: asker.audit_id, session: session.audit_id });
+    if session.audit_id != Some(audit_id) {
+        return Err(NotVouched::AuditId(audit_id));
     }
     match session.class {
         Class::User => {}
@@ -242,9 +240,9 @@ mod tests {
             let session = OwnSession { audit_id, ..session() };
             assert_eq!(refusal(Asker { audit_id: None, ..ALICE }, &session), NotVouched::NoAuditId);
         }
-        for (asker, own) in [(Some(8), Some(7)), (Some(7), None)] {
-            let refused = refusal(Asker { audit_id: asker, ..ALICE }, &OwnSession { audit_id: own, ..session() });
-            assert_eq!(refused, NotVouched::AuditId { asker, session: own });
+        for (asker, own) in [(8, Some(7)), (7, None)] {
+            let refused = refusal(Asker { audit_id: Some(asker), ..ALICE }, &OwnSession { audit_id: own, ..session() });
+            assert_eq!(refused, NotVouched::AuditId(asker));
         }
     }
 

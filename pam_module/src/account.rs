@@ -64,7 +64,7 @@ fn examine<H: Handle>(
         return Ok(Answer::NoObjection);
     }
     let rule = rule.ok_or(Error::NoRule)?;
-    let proved = notes.flow.factors().union(&login.proved_by_sshd());
+    let proved = notes.flow.factors_for(rule).union(&login.proved_by_sshd());
     if !notes.flow.has_run() && is_left_to_the_stack(&rule.methods, &proved) {
         return Ok(Answer::NotOurs);
     }

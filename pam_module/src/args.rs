@@ -18,6 +18,8 @@ pub struct Options {
     pub use_authtok: bool,
     /// What the module before us has verified.
     pub proved: Factors,
+    /// Whether to put the questions alone, for a line of ours behind the module that verifies the password.
+    pub ask: bool,
     /// Password and code in one field, for clients that have a single one.
     pub one_prompt: bool,
     /// Whether root on a real console gets past us when our own files are unusable.
@@ -42,7 +44,7 @@ pub enum BadOption {
     /// No option of ours.
     #[error(
         "unknown option {0:?}; known are config=PATH, debug, use_first_pass, try_first_pass, use_authtok, proved=password, \
-         one_prompt, breakglass"
+         ask, one_prompt, breakglass"
     )]
     Unknown(String),
     /// `config` must not depend on the working directory, which is the caller's.
@@ -76,6 +78,7 @@ impl Options {
     fn set_flag(&mut self, word: &str) -> Result<(), BadOption> {
         match word {
             "debug" => self.debug = true,
+            "ask" => self.ask = true,
             "one_prompt" => self.one_prompt = true,
             "breakglass" => self.breakglass = true,
             "use_first_pass" => self.first_pass = FirstPass::Use,
@@ -110,11 +113,10 @@ mod tests {
 
     #[test]
     fn every_option_of_the_manual_is_known() {
-        let all =
-            "config=/etc/x.toml debug use_first_pass try_first_pass use_authtok proved=password one_prompt breakglass";
+        let all = "config=/etc/x.toml debug use_first_pass try_first_pass use_authtok proved=password ask one_prompt breakglass";
         let options = parse(all).unwrap();
         assert_eq!(options.config, Some(PathBuf::from("/etc/x.toml")));
-        assert!(options.debug && options.one_prompt && options.breakglass);
+        assert!(options.debug && options.ask && options.one_prompt && options.breakglass);
         assert!(options.proved.contains(Factor::Password));
         assert_eq!(options.first_pass, FirstPass::Use);
         assert_eq!(parse("").unwrap(), Options::default());
@@ -134,8 +136,8 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_is_accepted_is_made_of_known_words(words in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 0..5)) {
-            let known: [&[u8]; 7] =
-                [b"debug", b"use_first_pass", b"try_first_pass", b"use_authtok", b"proved=password", b"one_prompt", b"breakglass"];
+            let known: [&[u8]; 8] =
+                [b"debug", b"ask", b"use_first_pass", b"try_first_pass", b"use_authtok", b"proved=password", b"one_prompt", b"breakglass"];
             if Options::parse(words.iter().map(Vec::as_slice)).is_ok() {
                 for word in &words {
                     prop_assert!(known.contains(&word.as_slice()) || word.starts_with(b"config=/"));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use authflow_core::{
-    factor::Factor,
+    factor::{Factor, Factors},
     flow::{Denial, Enrolment, Manner, Receipt, Verdict, password_in},
     rule::Remote,
     time::{Clock, WallTime},
@@ -13,9 +13,11 @@ use authflow_host::{
     clock::SystemClock,
     desk::{Attempt, Decision, Desk},
     process::{self, ProcessId},
+    shadow,
 };
 
 use crate::{
+    ahead,
     args::Options,
     code::Answer,
     conversation::{Given, Questions, screen_of},
@@ -51,19 +53,28 @@ fn attempt<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<A
         return unprivileged::authenticate(&mut login, options);
     }
     let user = login.pam.user()?;
+    let ahead = login.pam.notes().ahead.filter(|ahead| ahead.user == user.as_str());
     forget_older(&mut login, &user)?;
+    if options.ask {
+        let answer = ahead::ask(&mut login, &user, options)?;
+        if answer == Answer::NotOurs {
+            note(&mut login, &user, FlowNote::None)?;
+        }
+        return Ok(answer);
+    }
     let voucher = step_up::voucher(&login, user.as_str(), options);
     let from_session = voucher.iter().map(|_session| Factor::Session).collect();
     let attempt = Attempt {
         user: user.as_str(),
         service: &login.facts.service,
         remote: login.remote(),
-        proved: options.proved.union(&login.proved_by_sshd()).union(&from_session),
+        proved: proved_before(&login, &user, options)?.union(&login.proved_by_sshd()).union(&from_session),
         manner: Manner { one_prompt: options.one_prompt },
     };
     let desk = Desk::new(&login.config, login.records(), &SystemClock);
     let screen = screen_of(&login.facts, login.is_sshd());
-    let mut questions = Questions::new(&mut *login.pam, options.first_pass).at(screen);
+    let code = ahead.map(|ahead| ahead.code);
+    let mut questions = Questions::new(&mut *login.pam, options.first_pass).at(screen).with_code(code);
     let decision = desk.run(&attempt, &mut questions)?;
     let given = questions.into_given();
     match decision {
@@ -83,6 +94,25 @@ fn attempt<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<A
             Ok(Answer::Yes)
         }
     }
+}
+
+/// What the module before us has verified. It leaves the password in PAM; where there is none it has asked for none. And `pam_unix` may
+/// take any password, or none, for an account whose hash is empty: an empty hash never proves a factor.
+fn proved_before<H: Handle>(login: &Login<'_, H>, user: &UserName, options: &Options) -> Result<Factors, Error> {
+    if options.proved.is_empty() {
+        return Ok(Factors::none());
+    }
+    let why_not = if login.pam.password().is_none_or(|password| password.is_empty()) {
+        "the module before us has left no password in PAM (pam_sss alone needs forward_pass)"
+    } else if shadow::by_name(user.as_str()).map_err(Error::Shadow)?.is_some_and(|entry| entry.hash.is_empty()) {
+        "the account's hash is empty"
+    } else {
+        return Ok(options.proved.clone());
+    };
+    login
+        .pam
+        .log(Priority::Warning, &Line::new("password-not-proved").with("user", user.as_str()).with("reason", why_not));
+    Ok(Factors::none())
 }
 
 /// Tells how long a lock lasts to whom it gives nothing away: the account's own user on this machine, as at sudo. Anybody else would learn

@@ -15,6 +15,8 @@ pub enum Answer {
     NotOurs,
     /// Nothing speaks against it, and others must speak for it.
     NoObjection,
+    /// The questions were put; a line of ours that stands further behind decides.
+    Asked,
     /// Yes, once the user has set a new password.
     NewPasswordNeeded,
 }
@@ -28,12 +30,18 @@ pub const fn of_answer(phase: Phase, answer: Answer) -> PamResultCode {
         (Phase::Authenticate, Answer::NotOurs) => PamResultCode::PAM_USER_UNKNOWN,
         // Nobody may be let in by a module that has asked nothing, wherever it stands in the stack.
         (Phase::Authenticate, Answer::NoObjection | Answer::NewPasswordNeeded) => PamResultCode::PAM_AUTH_ERR,
+        // It neither lets anybody in nor keeps anybody out: where nobody else speaks, libpam refuses.
+        (Phase::Authenticate, Answer::Asked) => PamResultCode::PAM_IGNORE,
         (
             Phase::Account | Phase::OpenSession | Phase::CloseSession | Phase::CheckPassword | Phase::ChangePassword,
             Answer::NotOurs | Answer::NoObjection,
         ) => PamResultCode::PAM_IGNORE,
-        // The account phase alone says so; a session or a change that came to it would be a defect.
+        // Each is one phase's alone to say; another that came to it would be a defect.
         (
+            Phase::Account | Phase::OpenSession | Phase::CloseSession | Phase::CheckPassword | Phase::ChangePassword,
+            Answer::Asked,
+        )
+        | (
             Phase::OpenSession | Phase::CloseSession | Phase::CheckPassword | Phase::ChangePassword,
             Answer::NewPasswordNeeded,
         ) => PamResultCode::PAM_SYSTEM_ERR,
@@ -333,7 +341,7 @@ mod tests {
             Phase::CheckPassword,
             Phase::ChangePassword,
         ] {
-            for answer in [Answer::NotOurs, Answer::NoObjection, Answer::NewPasswordNeeded] {
+            for answer in [Answer::NotOurs, Answer::NoObjection, Answer::NewPasswordNeeded, Answer::Asked] {
                 assert_ne!(of_answer(phase, answer), PamResultCode::PAM_SUCCESS, "{phase:?} {answer:?}");
             }
         }

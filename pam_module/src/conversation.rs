@@ -12,6 +12,7 @@ use crate::{
 pub struct Questions<'a, H> {
     pam: &'a mut H,
     first_pass: FirstPass,
+    ahead: Option<Secret>,
     given: Given,
     screen: Option<Background>,
 }
@@ -31,13 +32,20 @@ pub enum Given {
 impl<'a, H: Handle> Questions<'a, H> {
     /// Questions on that handle; the password may come from the module before us.
     pub const fn new(pam: &'a mut H, first_pass: FirstPass) -> Self {
-        Self { pam, first_pass, given: Given::Nothing, screen: None }
+        Self { pam, first_pass, ahead: None, given: Given::Nothing, screen: None }
     }
 
     /// The same, read at that screen if there is one.
+    #[must_use]
     pub const fn at(mut self, screen: Option<Background>) -> Self {
         self.screen = screen;
         self
+    }
+
+    /// The same, with a code that was asked ahead and is not asked for again.
+    #[must_use]
+    pub fn with_code(self, ahead: Option<Secret>) -> Self {
+        Self { ahead, ..self }
     }
 
     /// The password that was given.
@@ -68,7 +76,10 @@ impl<'a, H: Handle> Questions<'a, H> {
 impl<H: Handle> Conversation for Questions<'_, H> {
     fn ask(&mut self, prompt: Prompt) -> Result<Secret, Refused> {
         match prompt {
-            Prompt::Code => self.put(prompt.text()),
+            Prompt::Code => match self.ahead.take() {
+                Some(code) => Ok(code),
+                None => self.put(prompt.text()),
+            },
             Prompt::Password => {
                 let password = self.password(prompt)?;
                 self.given = Given::Password(password.clone());

@@ -5,8 +5,9 @@ use std::{collections::HashMap, time::Duration};
 
 use authflow_bus as bus;
 use authflow_core::{session::Opening, vouch::OwnSession};
-use serde::Serialize;
-use zbus::{Message, OwnedObjectPath, OwnedVariant, connection, zvariant::DynamicType};
+use zbus::{Message, OwnedObjectPath, OwnedVariant, connection};
+
+use crate::call::Call;
 
 /// Where the daemon is, and how long it may take.
 #[derive(Clone, Debug)]
@@ -46,7 +47,7 @@ impl Daemon {
     /// # Errors
     /// The daemon refuses, or cannot be asked.
     pub fn open(&self, opening: &Opening) -> Result<String, DaemonError> {
-        let reply = self.exchange(self.manager("OpenSession"), &bus::opening::to_dict(opening))?;
+        let reply = self.exchange(&Call::OpenSession(bus::opening::to_dict(opening)), self.limit)?;
         let (id, _path): (String, OwnedObjectPath) = reply.body().deserialize().map_err(failed)?;
         Ok(id)
     }
@@ -56,12 +57,8 @@ impl Daemon {
     /// # Errors
     /// The daemon cannot be asked, or does not know the session.
     pub fn close(&self, id: &str) -> Result<(), DaemonError> {
-        self.exchange(self.manager("CloseSession"), &id)?;
+        self.exchange(&Call::CloseSession(id), self.limit)?;
         Ok(())
-    }
-
-    const fn manager(&self, method: &'static str) -> Call {
-        Call { interface: bus::MANAGER_INTERFACE, method, limit: self.limit }
     }
 
     /// The session that this process is in.
@@ -69,29 +66,21 @@ impl Daemon {
     /// # Errors
     /// It is in none, or the daemon cannot be asked.
     pub fn own_session(&self) -> Result<OwnSession, DaemonError> {
-        let reply = self.exchange(self.manager("Vouch"), &())?;
+        let reply = self.exchange(&Call::Vouch, self.limit)?;
         let session: HashMap<String, OwnedVariant> = reply.body().deserialize().map_err(failed)?;
         bus::vouch::from_dict(&session).map_err(failed)
     }
 
     /// `method_timeout` of the connection would not cover connecting and authenticating, where a hung bus hangs.
-    pub(crate) fn exchange<B: Serialize + DynamicType>(&self, call: Call, body: &B) -> Result<Message, Unanswered> {
+    pub(crate) fn exchange(&self, call: &Call<'_>, limit: Duration) -> Result<Message, Unanswered> {
         let no_runtime = |error| Unanswered::Refused(bus::Error::from(zbus::Error::from(error)));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(no_runtime)?;
-        let answer = send(&self.address, call, body);
-        match runtime.block_on(async { tokio::time::timeout(call.limit, answer).await }) {
+        let answer = send(&self.address, call);
+        match runtime.block_on(async { tokio::time::timeout(limit, answer).await }) {
             Ok(reply) => reply.map_err(|error| Unanswered::Refused(error.into())),
-            Err(_elapsed) => Err(Unanswered::TimedOut(call.limit)),
+            Err(_elapsed) => Err(Unanswered::TimedOut(limit)),
         }
     }
-}
-
-/// A call, and how long all of it may take.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Call {
-    pub(crate) interface: &'static str,
-    pub(crate) method: &'static str,
-    pub(crate) limit: Duration,
 }
 
 /// What came instead of a reply.
@@ -104,9 +93,9 @@ pub(crate) enum Unanswered {
 }
 
 /// The connection is dropped inside the runtime: one that outlived it would leave a thread behind.
-async fn send<B: Serialize + DynamicType>(address: &str, call: Call, body: &B) -> zbus::Result<Message> {
+async fn send(address: &str, call: &Call<'_>) -> zbus::Result<Message> {
     let connection = connection::Builder::address(address).build().await?;
-    connection.call_method(Some(bus::NAME), bus::PATH, Some(call.interface), call.method, body).await
+    connection.call_method(Some(bus::NAME), bus::PATH, Some(call.interface()), call.method(), call).await
 }
 
 impl From<Unanswered> for DaemonError {

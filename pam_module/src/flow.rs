@@ -1,13 +1,16 @@
 //! A flow that the daemon runs, as this process calls it: what to ask, and the answers, each in a sealed memory file.
 
-use std::{collections::HashMap, os::fd::AsFd, time::Duration};
+use std::{os::fd::AsFd, time::Duration};
 
 use authflow_bus as bus;
 use authflow_core::{flow::Prompt, secret::Secret};
 use authflow_host::sealed;
-use zbus::{Fd, Variant};
+use zbus::Fd;
 
-use crate::daemon::{Call, Daemon, DaemonError, Unanswered, failed};
+use crate::{
+    call::Call,
+    daemon::{Daemon, DaemonError, Unanswered, failed},
+};
 
 /// How long a judgement may take beyond an ordinary exchange: it may wait for its turn, and hashes.
 const JUDGING: Duration = Duration::from_secs(10);
@@ -44,9 +47,7 @@ impl Daemon {
     /// # Errors
     /// The daemon refuses, cannot be asked, or asks what this module does not know.
     pub fn begin_flow(&self, service: &str, one_prompt: bool) -> Result<Begun, FlowError> {
-        let options = HashMap::from([(bus::ONE_PROMPT, Variant::from(one_prompt))]);
-        let call = Call { interface: bus::FLOW_INTERFACE, method: "Begin", limit: self.limit() };
-        let reply = self.exchange(call, &(service, options))?;
+        let reply = self.exchange(&Call::BeginFlow(service, one_prompt), self.limit())?;
         let (flow, words): (String, Vec<String>) = reply.body().deserialize().map_err(failed)?;
         let prompts = words.iter().map(|word| word.parse()).collect::<Result<_, _>>().map_err(failed)?;
         Ok(Begun { flow, prompts })
@@ -59,9 +60,7 @@ impl Daemon {
     pub fn answer_flow(&self, flow: &str, answers: &[Secret]) -> Result<(), FlowError> {
         let sealed = answers.iter().map(sealed::seal).collect::<Result<Vec<_>, _>>().map_err(failed)?;
         let descriptors: Vec<Fd<'_>> = sealed.iter().map(|answer| Fd::from(answer.as_fd())).collect();
-        let limit = self.limit().max(JUDGING);
-        let call = Call { interface: bus::FLOW_INTERFACE, method: "Answer", limit };
-        self.exchange(call, &(flow, descriptors)).map(drop)?;
+        self.exchange(&Call::AnswerFlow(flow, descriptors), self.limit().max(JUDGING))?;
         Ok(())
     }
 }

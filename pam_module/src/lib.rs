@@ -7,11 +7,12 @@
 //!
 //! - [`phase`]: what the entry points have in common: read the line, run, log, answer
 //! - [`authenticate`], [`account`], [`session`], [`password`]: the phases
+//! - [`ahead`]: the questions, put by a line of ours for another one
 //! - [`login`]: a login as PAM describes it, and the configuration that it is judged by
 //! - [`step_up`]: whether the session that the caller is in vouches for its owner
 //! - [`guard`]: where enough must have been proved
 //! - [`notes`], [`receipt`]: what one phase leaves for the next, on the handle and across sshd's processes
-//! - [`tracking`], [`daemon`]: has the session tracked, by the daemon or until that is back
+//! - [`tracking`], [`daemon`], `call`: has the session tracked, by the daemon or until that is back
 //! - [`unprivileged`], [`flow`]: the phases in a process that is not root, by a flow that the daemon runs
 //! - [`conversation`]: every text that a user is shown
 //! - [`ask_new`]: the conversation of a password change
@@ -22,9 +23,11 @@
 #![deny(unsafe_code)]
 
 pub mod account;
+pub mod ahead;
 pub mod args;
 pub mod ask_new;
 pub mod authenticate;
+mod call;
 pub mod code;
 pub mod console;
 pub mod conversation;
@@ -41,6 +44,8 @@ pub mod login;
 pub mod notes;
 pub mod notice;
 pub mod password;
+#[cfg(test)]
+mod password_tests;
 pub mod phase;
 pub mod receipt;
 pub mod session;
@@ -64,14 +69,8 @@ use crate::{ffi::LibPam, login::Place, phase::Phase};
 const PAM_PRELIM_CHECK: PamFlag = 0x4000;
 const PAM_UPDATE_AUTHTOK: PamFlag = 0x2000;
 
-struct Authflow;
-
-/// The six functions that libpam calls.
-mod entry_points {
-    use super::Authflow;
-
-    pam::pam_hooks!(Authflow);
-}
+/// What libpam calls, by way of `entry`.
+pub struct Authflow;
 
 impl PamHooks for Authflow {
     fn sm_authenticate(handle: &mut PamHandle, args: Vec<&CStr>, flags: PamFlag) -> PamResultCode {

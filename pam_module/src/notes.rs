@@ -3,7 +3,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use authflow_core::{config::Config, factor::Factors, password::PasswordHash};
+use authflow_core::{config::Config, factor::Factors, password::PasswordHash, rule::Rule, secret::Secret};
 
 use crate::{error::Error, receipt::Carried};
 
@@ -18,8 +18,19 @@ pub struct Notes {
     pub session: Option<OpenSession>,
     /// The configuration that the login is judged by, from its first phase to its last.
     pub config: Option<KnownConfig>,
+    /// What a line of ours has asked for the one behind it.
+    pub ahead: Option<Ahead>,
     /// The change of a password that was begun.
     pub change: Option<Change>,
+}
+
+/// What was asked ahead.
+#[derive(Clone, Debug)]
+pub struct Ahead {
+    /// Of whom.
+    pub user: String,
+    /// The code; empty if none was given.
+    pub code: Secret,
 }
 
 /// The change of a password, between its two passes.
@@ -108,6 +119,15 @@ impl FlowNote {
         match self {
             Self::Granted(receipt) | Self::Usable(receipt) => Some(receipt),
             Self::None | Self::Denied | Self::Vouched | Self::Used => None,
+        }
+    }
+
+    /// What the flow proved as far as that rule goes, if it was granted.
+    #[must_use]
+    pub fn factors_for(&self, rule: &Rule) -> Factors {
+        match self {
+            Self::Granted(receipt) | Self::Usable(receipt) => receipt.factors_for(rule),
+            Self::None | Self::Denied | Self::Vouched | Self::Used => Factors::none(),
         }
     }
 

@@ -80,6 +80,12 @@ pub fn wait(until: WallTime, now: WallTime) -> String {
     format!("authflow: too many failed attempts; try again in {left}.")
 }
 
+/// Why the daemon runs no flow now.
+#[must_use]
+pub fn not_now(why: &str) -> String {
+    format!("authflow: {}.", visible(why, 128))
+}
+
 /// Where something came from, as the end of a clause. `local` and `unknown` stand for no address.
 fn place(source: &str) -> String {
     match source {

@@ -14,7 +14,7 @@ use authflow_core::{
     factor::{Factor, Factors},
     flow::{Enrolment, RECEIPT_LIFE, Receipt},
     policy::{Limits, WhenUnavailable},
-    rule::SessionPolicy,
+    rule::{Rule, SessionPolicy},
     session::SessionId,
     state::Failures,
     time::{BootTime, Now, WallTime},
@@ -166,6 +166,13 @@ impl Carried {
         Ok(())
     }
 
+    /// What it proved, as far as that rule goes: a session vouches for the rule that it was asked for, and for no other.
+    #[must_use]
+    pub fn factors_for(&self, rule: &Rule) -> Factors {
+        let factors = self.factors.clone();
+        if self.rule == rule.name { factors } else { factors.without(Factor::Session) }
+    }
+
     /// What the rule granted when the flow was.
     #[must_use]
     pub fn policy(&self) -> SessionPolicy {
@@ -261,6 +268,7 @@ fn unlink(path: &Path) -> Result<bool, BadReceipt> {
 
 #[cfg(test)]
 mod tests {
+    use authflow_core::config::{Config, Text};
     use proptest::prelude::*;
 
     use super::*;
@@ -367,6 +375,17 @@ mod tests {
         let vouched_by = Some(SessionId::new([1; 16]));
         assert!(Carried { vouched_by, ..vouched_for }.check(&expected(100)).is_ok());
         assert!(matches!(Carried { vouched_by, ..carried() }.check(&expected(100)), Err(BadReceipt::Voucher)));
+    }
+
+    #[test]
+    fn a_session_vouches_for_one_rule_alone() {
+        let rule = |name: &str| {
+            let text = format!("[[rule]]\nname = '{name}'\nservice = ['sudo']\nmethods = [['password']]\n");
+            Config::parse(Text { name: "authflow.toml", text: &text }, &[]).unwrap().rules.remove(0)
+        };
+        let receipt = Carried { factors: [Factor::Password, Factor::Session].into_iter().collect(), ..carried() };
+        assert_eq!(receipt.factors_for(&rule("ssh")), receipt.factors);
+        assert_eq!(receipt.factors_for(&rule("another")), Factors::none().with(Factor::Password));
     }
 
     proptest! {

@@ -54,7 +54,7 @@ pub fn open<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<
         return Ok(Answer::Yes);
     }
     if unprivileged::is_here(&login) {
-        return unprivileged::open(&notes);
+        return unprivileged::open(&login, &target, &notes);
     }
     let receipt = take_receipt(&login, &mut notes)?;
     login.pam.keep(notes.clone())?;
@@ -173,7 +173,7 @@ fn grant<H: Handle>(
     let Some(rule) = rule else {
         return if must_be_proved { Err(Error::NoRule) } else { Ok(None) };
     };
-    let from_flow = receipt.as_ref().map(|receipt| receipt.factors.clone()).unwrap_or_default();
+    let from_flow = receipt.as_ref().map(|receipt| receipt.factors_for(rule)).unwrap_or_default();
     let mut factors = from_flow.union(&login.proved_by_sshd());
     if must_be_proved {
         let proved = Proved { factors: &factors, receipt: receipt.as_ref() };

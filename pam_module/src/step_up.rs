@@ -82,7 +82,7 @@ fn ask<H: Handle>(login: &Login<'_, H>, account: &Account, rule: &Rule) -> Resul
         remote: login.remote(),
     };
     // Most logins end here, and wait for nobody.
-    asker.check()?;
+    let _audit_id = asker.check()?;
     let limit = login.config.bus_timeout.min(PATIENCE);
     let session = Daemon::new(login.config.bus_address.clone(), limit).own_session()?;
     vouch(rule, &asker, &session)?;

@@ -18,8 +18,9 @@ use crate::{
     guard,
     handle::{Handle, UserName},
     log::{Line, Priority},
-    login::Login,
+    login::{Login, account_of},
     notes::{FlowNote, Notes},
+    notice,
     tracking::daemon,
 };
 
@@ -41,7 +42,12 @@ pub fn authenticate<H: Handle>(login: &mut Login<'_, H>, options: &Options) -> R
         note(login, &user, FlowNote::None)?;
         return Ok(Answer::NotOurs);
     }
-    let (flow, given) = run(login, options)?;
+    let (flow, given) = run(login, options).inspect_err(|error| {
+        // It is about the user who is asked, so it gives nothing away.
+        if let Error::Flow(FlowError::NotNow(why)) = error {
+            login.pam.tell_refusal(&notice::not_now(why));
+        }
+    })?;
     let now = login.pam.user()?;
     if now != user {
         return Err(Error::UserChanged { before: user.as_str().to_owned(), now: now.as_str().to_owned() });
@@ -71,14 +77,14 @@ pub fn account<H: Handle>(login: &Login<'_, H>, account: &Account, notes: &Notes
     }
 }
 
-/// The opening of a session: only root's login programs open any.
+/// The opening of a session: only root's login programs open any. What the account phase would refuse is refused here as well.
 ///
 /// # Errors
-/// A flow on this handle came to nothing.
-pub fn open(notes: &Notes) -> Result<Answer, Error> {
-    match &notes.flow {
-        FlowNote::None | FlowNote::Vouched => Ok(Answer::NotOurs),
-        FlowNote::Denied | FlowNote::Granted(_) | FlowNote::Usable(_) | FlowNote::Used => {
+/// A flow on this handle came to nothing, or the rule wants one that did not run.
+pub fn open<H: Handle>(login: &Login<'_, H>, target: &str, notes: &Notes) -> Result<Answer, Error> {
+    match account(login, &account_of(target)?, notes)? {
+        Answer::Yes | Answer::NoObjection | Answer::NotOurs => Ok(Answer::NotOurs),
+        Answer::NewPasswordNeeded | Answer::Asked => {
             Err(Error::NotProved { proved: notes.flow.factors(), needed: None })
         }
     }

@@ -41,6 +41,9 @@ auth [success=ok user_unknown=ignore ignore=ignore default=bad] pam_authflow.so 
 /// What is shipped for such sites: as a requisite module, though it is several.
 const SHIPPED: &str = include_str!("../../conf/pam.d/sshd-directory.example");
 
+/// The other recipe: we ask for everything, and the directory verifies the password that it finds.
+const ASK: &str = include_str!("../../conf/pam.d/sshd-directory-ask.example");
+
 const OTHERS: &str = "\
 account [success=ok user_unknown=ignore ignore=ignore default=bad] pam_authflow.so
 account required pam_unix.so
@@ -49,9 +52,11 @@ session required pam_authflow.so
 ";
 
 #[test]
-fn behind_the_directory_only_the_code_is_asked_for() {
-    for stack in [REQUIRED, REQUISITE, SHIPPED] {
+fn the_directory_knows_the_password_and_we_the_code() {
+    for stack in [REQUIRED, REQUISITE, SHIPPED, ASK] {
         let Some(machine) = machine(stack) else { return };
+        let checked = machine.run(["authflow", "config", "check"]).success();
+        assert!(!checked.contains("pam.d"), "{checked}");
         let mut phone = enroll(&machine);
         for mut alice in [machine.ssh("alice", &[]), machine.person(["login", "alice"])] {
             alice.expect("assword: ");
@@ -71,7 +76,7 @@ fn behind_the_directory_only_the_code_is_asked_for() {
 
 #[test]
 fn what_the_directory_refuses_no_code_opens_and_nothing_is_left_of_it() {
-    for (stack, asks_all) in [(REQUIRED, true), (REQUISITE, false), (SHIPPED, false)] {
+    for (stack, asks_all) in [(REQUIRED, true), (REQUISITE, false), (SHIPPED, false), (ASK, true)] {
         let Some(machine) = machine(stack) else { return };
         let mut phone = enroll(&machine);
         let answers = [("assword: ", "none of it"), ("Verification code: ", &*phone.code())];
@@ -106,8 +111,64 @@ fn a_code_accepted_behind_a_wrong_password_is_not_made_good_by_a_key() {
 }
 
 #[test]
+fn a_code_asked_ahead_is_not_used_up_by_a_wrong_password_nor_kept_for_another_try() {
+    let Some(machine) = machine(ASK) else { return };
+    let mut phone = enroll(&machine);
+    let code = phone.code();
+    let mut alice = machine.person(["login", "alice"]);
+    let wrong = phone.wrong_code();
+    for (password, code, is_right) in
+        [("none of it", &code, false), (DIRECTORYS, &wrong, false), (DIRECTORYS, &code, true)]
+    {
+        alice.expect("Password: ");
+        alice.type_line(password);
+        alice.expect("Verification code: ");
+        alice.type_line(code);
+        if !is_right {
+            alice.expect("Login incorrect");
+            alice.expect("login: ");
+            alice.type_line("alice");
+        }
+    }
+    alice.expect("$ ");
+    // sshd's password method has one string for both questions: it is no code, and counts as no failed one.
+    machine.restart_sshd("PasswordAuthentication yes\nKbdInteractiveAuthentication no");
+    assert!(!ssh(&machine, "alice", &[], &[("assword: ", DIRECTORYS)]).0);
+    machine.logged(&["user=alice", "no code was given"]);
+}
+
+#[test]
+fn an_account_without_a_password_has_none_that_was_proved() {
+    for stack in [SHIPPED, ASK] {
+        let Some(machine) = machine(stack) else { return };
+        let mut phone = enroll(&machine);
+        // common-auth has `nullok`: it asks nothing of such an account, and lets it through.
+        let _ = machine.run(["passwd", "--delete", "alice"]).success();
+        for password in ["", "whatever"] {
+            let code = phone.code();
+            let mut alice = machine.person(["pamtester", "login", "alice", "authenticate", "acct_mgmt"]);
+            let status = alice.answer_all(&[("Password: ", password), ("Verification code: ", &code)]);
+            assert!(!status.success(), "{password:?}: {}", alice.screen());
+            machine.logged(&["event=password-not-proved", "user=alice"]);
+        }
+    }
+}
+
+#[test]
+fn a_line_that_only_asks_lets_nobody_in_by_itself() {
+    for rest in ["", "auth required pam_unix.so nodelay\n"] {
+        let ask =
+            format!("auth [success=ok user_unknown=ignore ignore=ignore default=die] pam_authflow.so ask\n{rest}");
+        let Some(machine) = machine(&ask) else { return };
+        let mut phone = enroll(&machine);
+        let answers = [("assword: ", DIRECTORYS), ("Verification code: ", &*phone.code())];
+        assert!(!ssh(&machine, "alice", &[], &answers).0, "{rest:?}");
+    }
+}
+
+#[test]
 fn who_has_no_record_is_refused_unless_the_rule_leaves_it_to_the_stack() {
-    for stack in [REQUIRED, SHIPPED] {
+    for stack in [REQUIRED, SHIPPED, ASK] {
         let Some(machine) = machine(stack) else { return };
         let answers = [("assword: ", DIRECTORYS), ("Verification code: ", "000000")];
         assert!(!ssh(&machine, "bob", &[], &answers).0);

@@ -257,3 +257,31 @@ fn authflow_passwd_leads_users_to_passwd() {
     let mut alice = by(&machine, "alice", &["authflow", "passwd", "--user", "bob"]);
     assert_eq!(alice.end().code(), Some(4), "{}", alice.screen());
 }
+
+#[test]
+fn other_sessions_can_be_ended_with_the_password() {
+    const SSH: &str = "[throttle]\nattempts = 50\n\
+                       [[rule]]\nname = \"ssh\"\nservice = [\"sshd\"]\nmethods = [[\"password\"]]\n";
+    let Some(plan) = Machine::overlay() else { return };
+    let sshd = "KbdInteractiveAuthentication yes\nPasswordAuthentication no";
+    let machine = plan.user("alice").config(SSH).sshd(sshd).shipped_pam("passwd").start();
+    let _ = machine.enroll("alice");
+    let log_in = |password: &str| {
+        let mut alice = machine.ssh("alice", &[]);
+        answer(&mut alice, "Password: ", password);
+        alice.expect("$ ");
+        alice
+    };
+    let (mut other, mut alice) = (log_in(machine.password()), log_in(machine.password()));
+    alice.type_line("authflow passwd --end-other-sessions");
+    answer(&mut alice, "Current password: ", machine.password());
+    answer(&mut alice, "New password: ", NEW);
+    answer(&mut alice, "Retype new password: ", NEW);
+    alice.expect("1 other session(s) ended");
+    other.expect("the password was changed");
+    let _ = other.end();
+    assert_eq!(alice.shell("echo here"), "here", "the one in which it was changed goes on");
+    let end_all = ["authflow", "passwd", "--user", "alice", "--initial", "--end-other-sessions", "--json"];
+    assert_eq!(machine.run(end_all).json()["sessions_ended"], 1);
+    let _ = alice.end();
+}

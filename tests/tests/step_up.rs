@@ -90,7 +90,9 @@ fn what_sudo_proved_vouches_for_the_next_sudo() {
     assert_eq!(session_of(&machine, "alice")["authenticated_at"], renewed["authenticated_at"]);
     // A password does not make it forget that.
     assert_eq!(unasked(&mut alice, &format!("echo '{}' | su alice -c true", machine.password())), "Password: code=0");
-    machine.logged(&["event=renewed", "factors=password\n"].map(str::trim));
+    wait::until_true("the renewal by password", || {
+        machine.log().lines().any(|line| line.contains("event=renewed") && line.ends_with("factors=password"))
+    });
     assert_eq!(vouched(&mut alice, "sudo -S id -un"), "root code=0");
 }
 
@@ -269,6 +271,15 @@ fn ansibles_become_works_with_and_without_a_password() {
     assert_eq!(unasked(&mut alice, &without), "sudo: a password is required code=1");
     machine.write("/etc/sudoers.d/more", "Defaults noninteractive_auth\n");
     assert_eq!(unasked(&mut alice, &without), "BECOME-SUCCESS-kx\nroot code=0");
+}
+
+#[test]
+fn the_check_says_where_sudo_gives_a_ticket() {
+    let Some(machine) = machine(&rules("5m")) else { return };
+    let check = || machine.run(["authflow", "config", "check"]).success();
+    assert!(!check().contains("ticket"), "{}", check());
+    machine.write("/etc/sudoers.d/more", "Defaults:alice timestamp_timeout=5\n");
+    assert!(check().contains("/etc/sudoers.d/more:1: sudo's own ticket (timestamp_timeout=5)"), "{}", check());
 }
 
 fn rules(within: &str) -> String {

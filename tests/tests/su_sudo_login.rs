@@ -86,6 +86,18 @@ fn login_asks_again_and_revoking_it_ends_the_terminal() {
     wait::until_true("the end of the login", || sessions(&machine).is_empty());
 }
 
+/// What root's programs start by su is work: it must not end for being quiet, whatever else the stack lets in.
+#[test]
+fn what_the_stack_let_in_has_no_idle_timer_of_its_own() {
+    let Some(machine) = machine() else { return };
+    machine.write("/etc/authflow/authflow.toml", &RULE.replace(r#"[["password", "totp"]]"#, r#"[["stack"]]"#));
+    let _work = machine.start(["su", "alice", "-c", "sleep 4711"]);
+    wait::until_true("the session", || !sessions(&machine).is_empty());
+    let session = only_session(&machine);
+    assert_eq!((&session["class"], &session["factors"][0]), (&"nested".into(), &"stack".into()), "{session}");
+    assert!(session["idle_deadline"].is_null(), "{session}");
+}
+
 fn machine() -> Option<Machine> {
     let plan = Machine::overlay()?
         .user("alice")

@@ -175,6 +175,9 @@ fn the_throttle_is_one_with_that_of_other_ways_in() {
     let code = phone.code();
     assert!(!unlocks(&machine, "alice", "alice", &[machine.password(), &code]));
     machine.logged(&["flow-denied", "user=alice", "locked for this source until"]);
+    let mut locked = locker(&machine, "alice", "alice");
+    assert!(!locked.answer_all(&answers(&[machine.password(), &code])).success());
+    assert!(locked.screen().contains("too many failed attempts; try again in"), "{}", locked.screen());
     assert!(!door::opens(&machine, "alice", machine.password(), &code));
     let _ = machine.run(["authflow", "user", "unlock", "alice"]).success();
     assert!(unlocks(&machine, "alice", "alice", &[machine.password(), &code]));
@@ -195,7 +198,7 @@ fn an_expired_account_and_a_disabled_one_stay_locked() {
 
 #[test]
 fn many_users_at_once_are_all_judged_and_the_daemon_answers_others_meanwhile() {
-    let Some(plan) = door::plan(&format!("[password]\nmemory = \"64MiB\"\niterations = 4\n{}", door::RULE)) else {
+    let Some(plan) = door::plan(&format!("[password]\nsource = [\"authflow\"]\n{}", door::RULE)) else {
         return;
     };
     let users: Vec<_> = (0..10).map(|number| format!("user{number}")).collect();

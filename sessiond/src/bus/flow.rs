@@ -1,18 +1,14 @@
 //! `org.authflow.sessiond1.Flow`: flows for whoever cannot read the records. Answers come in sealed memory files, never in a message.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    os::fd,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, os::fd, sync::Arc};
 
-use authflow_bus::{Error, ONE_PROMPT};
+use authflow_bus::Error;
 use authflow_core::{
     flow::Manner,
     stand_in::{CodeDigest, SET_SIZE},
 };
 use authflow_host::{process::ProcessId, sealed};
-use zbus::{Connection, OwnedFd, OwnedVariant, message::Header};
+use zbus::{Connection, OwnedFd, message::Header};
 
 use super::caller::{Caller, Callers};
 use crate::flow::{Flows, Owner, Wish};
@@ -37,15 +33,12 @@ impl FlowObject {
     async fn begin(
         &self,
         service: &str,
-        options: HashMap<String, OwnedVariant>,
+        one_prompt: bool,
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(String, Vec<String>), Error> {
         let caller = self.callers.identify(&header, connection).await?;
         let service = service_of(service)?;
-        let one_prompt = options.get(ONE_PROMPT).map_or(Ok(false), |value| bool::try_from(&**value));
-        let one_prompt =
-            one_prompt.map_err(|_other| Error::InvalidArgument(format!("{ONE_PROMPT} is true or false")))?;
         let begun = self.flows.begin(owner(&caller)?, service, Manner { one_prompt }).await?;
         Ok((begun.flow, begun.prompts))
     }

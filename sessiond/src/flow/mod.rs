@@ -19,10 +19,10 @@ use std::{
 
 use authflow_bus::Error;
 use authflow_core::{
-    flow::{FlowId, Manner},
+    flow::{Denial, FlowId, Manner},
     secret::Secret,
     session::{Renewal, SessionId},
-    time::Clock,
+    time::{Clock, WallTime},
 };
 use authflow_host::{clock::SystemClock, paths::Paths, random};
 use tokio::sync::Semaphore;
@@ -79,8 +79,8 @@ impl Flows {
     /// # Errors
     /// The user began too many, nothing is asked there, or it cannot be found out.
     pub(crate) async fn begin(&self, owner: Owner, service: Option<&str>, manner: Manner) -> Result<Begun, Error> {
-        let place = self.place(owner, service)?;
         let work = self.begin_work(owner.uid)?;
+        let place = self.place(owner, service)?;
         let (paths, wanted) = (self.paths.clone(), Wanted { uid: owner.uid, place, manner });
         let found = self.beside(move || work::look_up(&paths, wanted)).await?;
         let case = found.map_err(|failure| self.not_begun(owner, &failure))?;
@@ -119,7 +119,7 @@ impl Flows {
             Ok(proof) => proof,
             Err(failure) => {
                 self.daemon.log.write(&denied.with("reason", &failure));
-                return Err(refusal(&failure));
+                return Err(refusal(&failure, SystemClock.now().wall));
             }
         };
         self.daemon.log.write(&granted.with("factors", &factors).with("rule", rule));
@@ -224,7 +224,7 @@ impl Flows {
     fn not_begun(&self, owner: Owner, failure: &Failure) -> Error {
         let line = Line::warning("flow-not-begun").with("uid", owner.uid).with("pid", owner.process.pid);
         self.daemon.log.write(&line.with("reason", failure));
-        refusal(failure)
+        refusal(failure, SystemClock.now().wall)
     }
 
     fn under_way(&self) -> MutexGuard<'_, UnderWay<Case>> {
@@ -252,11 +252,12 @@ fn no_such_flow() -> Error {
     Error::NoSuchFlow("there is no such flow, or it waited too long".to_owned())
 }
 
-/// What the caller learns of a failure: a denial looks like any other, whatever was wrong.
-fn refusal(failure: &Failure) -> Error {
+/// What the caller learns of a failure: a denial looks like any other, whatever was wrong. Only a lock is told: it is the caller's own.
+fn refusal(failure: &Failure, now: WallTime) -> Error {
     match failure {
         Failure::NotGoverned(_) => Error::NotSupported(failure.to_string()),
         Failure::NoUser(_) => Error::NoSuchUser(failure.to_string()),
+        Failure::Denied(Denial::Locked(until)) => Error::RateLimited(wait(*until, now)),
         _ if failure.is_breakage() => {
             Error::Degraded("the flow could not be run; the system's log says why".to_owned())
         }
@@ -267,5 +268,39 @@ fn refusal(failure: &Failure) -> Error {
         | Failure::Account(_)
         | Failure::Shadow(_)
         | Failure::Desk(_) => Error::Denied("denied".to_owned()),
+    }
+}
+
+fn wait(until: WallTime, now: WallTime) -> String {
+    let left = until.saturating_since(now).as_secs().max(1);
+    let left = if left < 120 { format!("{left} s") } else { format!("{} min", left.div_ceil(60)) };
+    format!("too many failed attempts; try again in {left}")
+}
+
+#[cfg(test)]
+mod tests {
+    use authflow_host::desk::{DeskError, Refused};
+
+    use super::*;
+
+    #[test]
+    fn a_denial_looks_like_any_other() {
+        let told = |failure: Failure| refusal(&failure, WallTime::default()).to_string();
+        let wrong = told(Denial::WrongPassword.into());
+        for denial in [Denial::WrongCode, Denial::CodeUsed, Denial::NoCode, Denial::Disabled, Denial::NotEnrolled] {
+            assert_eq!(told(denial.into()), wrong);
+        }
+        for failure in [Failure::Expired, Failure::OtherUser("bob".into()), DeskError::from(Refused).into()] {
+            assert_eq!(told(failure), wrong);
+        }
+    }
+
+    #[test]
+    fn a_lock_is_told_with_its_end_and_a_breakage_is_no_denial() {
+        let locked = Failure::from(Denial::Locked(WallTime::from_micros(40_000_000)));
+        assert!(matches!(refusal(&locked, WallTime::default()), Error::RateLimited(text) if text.ends_with("in 40 s")));
+        let broken = Failure::from(std::io::Error::other("no shadow file"));
+        let told = refusal(&broken, WallTime::default());
+        assert!(matches!(&told, Error::Degraded(text) if !text.contains("shadow")), "{told}");
     }
 }

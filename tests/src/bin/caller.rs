@@ -3,7 +3,6 @@
 //! `pipe` (nobody ever writes to it) or `file` (of the disk). Prints `granted`, or the name of the error.
 
 use std::{
-    collections::HashMap,
     fs::File,
     io::Write as _,
     os::fd::{AsFd as _, OwnedFd},
@@ -13,7 +12,7 @@ use rustix::{
     fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create},
     pipe::pipe,
 };
-use zbus::{Connection, Fd, Variant, connection::Builder};
+use zbus::{Connection, Fd, connection::Builder};
 
 const NAME: &str = "org.authflow.sessiond1";
 const PATH: &str = "/org/authflow/sessiond1";
@@ -29,8 +28,7 @@ fn main() {
             let flow = words.next().expect("a flow");
             return answer(&bus, &flow, words).await;
         }
-        let options: HashMap<&str, Variant<'_>> = HashMap::new();
-        let begun = bus.call_method(Some(NAME), PATH, Some(FLOW), "Begin", &(first.as_str(), options)).await?;
+        let begun = bus.call_method(Some(NAME), PATH, Some(FLOW), "Begin", &(first.as_str(), false)).await?;
         let (flow, prompts): (String, Vec<String>) = begun.body().deserialize()?;
         println!("{flow} {}", prompts.join(" "));
         answer(&bus, &flow, words).await

@@ -3,6 +3,7 @@
 mod apply;
 mod check;
 mod effective;
+mod password_stack;
 mod show;
 mod sudoers;
 mod warnings;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use authflow_core::config::Config;
 use authflow_host::accounts;
 
-use super::sudoers;
+use super::{password_stack, sudoers};
 use crate::{context::Context, pam_stack};
 
 const OURS: &str = "pam_authflow.so";
@@ -15,10 +15,22 @@ pub(super) fn of(context: &Context, config: &Config) -> Vec<String> {
     let own = config.warnings().into_iter().map(|warning| warning.to_string());
     // An image's groups may be made by its first boot.
     let groups = if context.is_image() { Vec::new() } else { groups(config) };
+    own.chain(groups).chain(stacks(context, config)).collect()
+}
+
+/// What is wrong with the PAM stacks of the services that rules name.
+fn stacks(context: &Context, config: &Config) -> Vec<String> {
     let folder = context.paths.root().join("etc/pam.d");
-    let governed = config.sshd_services.iter().filter(|service| config.governs(service));
-    let forgeable = governed.filter_map(|service| forgeable(&pam_stack::lines(&folder, service)));
-    own.chain(groups).chain(forgeable).chain(sudoers::warnings(config, context.paths.root())).collect()
+    let named = config.rules.iter().flat_map(|rule| &rule.services).chain(&config.sshd_services);
+    let governed: BTreeSet<_> = named.filter(|service| *service != "*" && config.governs(service)).collect();
+    let of_service = |service: &&String| {
+        let lines = pam_stack::lines(&folder, service);
+        let forgeable = if config.is_sshd(service) { forgeable(&lines) } else { None };
+        forgeable.into_iter().chain(unverified(&lines))
+    };
+    let of_pam = governed.iter().flat_map(of_service);
+    let of_pam = of_pam.chain(password_stack::warnings(&folder, config));
+    of_pam.chain(sudoers::warnings(config, context.paths.root())).collect()
 }
 
 /// Groups of rules that have no members here, since they do not exist.
@@ -51,6 +63,25 @@ fn forgeable(lines: &[pam_stack::Line]) -> Option<String> {
     })
 }
 
+/// A line of ours that takes the password for proved, although no other module can have verified it since a line of ours asked for it.
+fn unverified(lines: &[pam_stack::Line]) -> Option<String> {
+    let mut others = 0;
+    for line in lines.iter().filter(|line| line.phase == "auth") {
+        if line.module != OURS {
+            others += 1;
+        } else if line.says("ask") {
+            others = 0;
+        } else if line.says("proved=password") && others == 0 {
+            return Some(format!(
+                "{}:{}: proved=password, and no module before it verifies a password: put the line behind the one that does",
+                line.file.display(),
+                line.number
+            ));
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,7 +104,27 @@ mod tests {
     }
 
     #[test]
-    fn the_shipped_stack_is_not_warned_of() {
-        assert!(!warned(include_str!("../../../../conf/pam.d/sshd.example")));
+    fn a_password_that_nobody_verifies_is_warned_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let warned = |stack: &str| {
+            std::fs::write(folder.path().join("sshd"), stack).unwrap();
+            unverified(&pam_stack::lines(folder.path(), "sshd")).is_some()
+        };
+        const PROVED: &str = "auth required pam_authflow.so proved=password\n";
+        const ASK: &str = "auth required pam_authflow.so ask\n";
+        const OTHER: &str = "auth required pam_sss.so\n";
+        assert!(warned(PROVED) && warned(&format!("{ASK}{PROVED}")) && warned(&format!("{OTHER}{ASK}{PROVED}")));
+        assert!(warned(&format!("account required pam_unix.so\n{PROVED}{OTHER}")));
+        assert!(!warned(&format!("{OTHER}{PROVED}")) && !warned(&format!("{ASK}{OTHER}{PROVED}")) && !warned(ASK));
+    }
+
+    #[test]
+    fn the_shipped_stacks_are_not_warned_of() {
+        let shipped = ["sshd", "sshd-directory", "sshd-directory-ask"];
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../conf/pam.d");
+        for name in shipped {
+            // common-auth is not there, so what it verifies is not seen; the order of the session lines is.
+            assert_eq!(forgeable(&pam_stack::lines(&folder, &format!("{name}.example"))), None, "{name}");
+        }
     }
 }

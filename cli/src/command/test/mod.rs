@@ -23,7 +23,7 @@ pub(crate) struct Test {
     /// The address that it comes from; without it this machine's own
     #[arg(long, value_name = "ADDRESS")]
     from: Option<String>,
-    /// What others have verified before us, as publickey (sshd) or password (`proved=password` on the PAM line)
+    /// What is proved before anything is asked: publickey (sshd), password (`proved=password` on the PAM line), session
     #[arg(long, value_name = "FACTOR", value_delimiter = ',')]
     proved: Vec<Factor>,
     /// Run the flow at this terminal and tell the true reason. It counts as an attempt, and uses a code up
@@ -55,20 +55,21 @@ impl Test {
         let is_sshd = config.is_sshd(&self.service);
         for factor in &self.proved {
             match factor {
-                Factor::Password => {}
+                Factor::Password | Factor::Session => {}
                 Factor::Publickey if is_sshd => {}
                 Factor::Publickey => {
                     let why = format!("a key is proved to sshd alone, and {:?} is none of sshd_services", self.service);
                     return Err(Error::Usage(why));
                 }
                 Factor::Totp
-                | Factor::Session
                 | Factor::Stack
                 | Factor::Certificate
                 | Factor::SecurityKey
                 | Factor::Recovery
                 | Factor::Bypass => {
-                    return Err(Error::Usage(format!("{factor}: expected publickey or password, which others verify")));
+                    return Err(Error::Usage(format!(
+                        "{factor}: expected publickey, password or session, which are proved before"
+                    )));
                 }
             }
         }
