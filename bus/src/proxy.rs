@@ -89,6 +89,18 @@ pub trait Flow {
 
     /// Gives all answers, each in a sealed memory file; returns when the flow is granted. Tells which session was renewed, if one was.
     fn answer(&self, flow: &str, answers: Vec<zbus::Fd<'_>>) -> Result<String, Error>;
+
+    /// Adds an authenticator to the caller's own user, after a flow of this process that proved one: its name, the secret and a code of it in
+    /// sealed memory files, and the digests of recovery codes for a user without any. Tells whether these were taken.
+    fn add_totp(
+        &self,
+        name: &str,
+        secret_and_code: (zbus::Fd<'_>, zbus::Fd<'_>),
+        recovery: &[String],
+    ) -> Result<bool, Error>;
+
+    /// Takes an authenticator of the caller's own user away, after such a flow. Tells whether it was there.
+    fn remove_factor(&self, name: &str) -> Result<bool, Error>;
 }
 
 /// One session.

@@ -1,9 +1,10 @@
-//! A flow that the daemon runs, for the caller's own user: what to ask, and the answers, each in a sealed memory file.
+//! A flow that the daemon runs, for the caller's own user: what to ask, and the answers, each in a sealed memory file; and what the caller
+//! may change of its authenticators after that.
 
 use std::{os::fd::AsFd, time::Duration};
 
 use authflow_bus::{self as bus, proxy::FlowProxy};
-use authflow_core::{flow::Prompt, secret::Secret};
+use authflow_core::{flow::Prompt, secret::Secret, stand_in::RecoverySet, totp::TotpKey};
 use authflow_host::sealed;
 use zbus::Fd;
 
@@ -23,11 +24,16 @@ pub(crate) struct Begun {
 impl Daemon {
     /// Begins the flow that renews the session which the caller is in.
     pub(crate) fn begin_renewal(&self) -> Result<Begun, Error> {
-        let begun = self.call(async { FlowProxy::new(self.connection()).await?.begin("", false).await });
-        let (flow, words) = match begun {
-            Err(Error::NoSession(_)) => return Err(Error::InNoSession),
-            begun => begun?,
-        };
+        match self.begin_flow("") {
+            Err(Error::NoSession(_)) => Err(Error::InNoSession),
+            begun => begun,
+        }
+    }
+
+    /// Begins a flow by the rules for that PAM service.
+    pub(crate) fn begin_flow(&self, service: &str) -> Result<Begun, Error> {
+        let (flow, words) =
+            self.call(async { FlowProxy::new(self.connection()).await?.begin(service, false).await })?;
         let prompts = words.iter().map(|word| word.parse()).collect::<Result<_, _>>();
         let prompts = prompts.map_err(|error| Error::failed("what the daemon asks", &error))?;
         Ok(Begun { flow, prompts })
@@ -42,5 +48,23 @@ impl Daemon {
             flow.answer(&begun.flow, descriptors).await
         })?;
         Ok(Some(renewed).filter(|id| !id.is_empty()))
+    }
+
+    /// Adds an authenticator to the caller's own user, confirmed by that code. Tells whether the recovery codes were taken.
+    pub(crate) fn add_totp(&self, key: &TotpKey, code: &Secret, recovery: &RecoverySet) -> Result<bool, Error> {
+        let (secret, code) = (sealed::seal(key.secret())?, sealed::seal(code)?);
+        let digests: Vec<String> = recovery.codes.iter().map(ToString::to_string).collect();
+        self.call_within(JUDGING, async {
+            let flow: FlowProxy<'_> = FlowProxy::new(self.connection()).await.map_err(bus::Error::ZBus)?;
+            flow.add_totp(key.name(), (Fd::from(secret.as_fd()), Fd::from(code.as_fd())), &digests).await
+        })
+    }
+
+    /// Takes an authenticator of the caller's own user away. Tells whether it was there.
+    pub(crate) fn remove_factor(&self, name: &str) -> Result<bool, Error> {
+        self.call_within(JUDGING, async {
+            let flow: FlowProxy<'_> = FlowProxy::new(self.connection()).await.map_err(bus::Error::ZBus)?;
+            flow.remove_factor(name).await
+        })
     }
 }

@@ -6,8 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::{
-    context::Context, daemon::Daemon, error::Error, output::text::clean, session::Session, subject::Subject,
-    terminal::Terminal,
+    context::Context, daemon::Daemon, error::Error, output::text::clean, session::Session, terminal::Terminal,
 };
 
 #[derive(Debug, clap::Args)]
@@ -142,16 +141,16 @@ fn own_session(daemon: &Daemon) -> Result<Option<Session>, Error> {
 }
 
 /// After a change of factors: asks whether the user's other sessions shall end. Not asked where there are none, or no daemon.
-pub(crate) fn offer_to_end_others(context: &Context, terminal: &Terminal, subject: &Subject) -> Result<(), Error> {
+pub(crate) fn offer_to_end_others(context: &Context, terminal: &Terminal, user: &str) -> Result<(), Error> {
     if context.is_image() {
         return Ok(());
     }
-    let uid = context.account(subject.name())?.uid;
+    let uid = context.account(user)?.uid;
     let Ok(daemon) = context.daemon() else { return Ok(()) };
     let sessions = daemon.sessions()?;
     let mine = daemon.own_session().ok().map(|own| chain(&own, &sessions)).unwrap_or_default();
     let others = sessions.iter().filter(|session| session.uid == uid && !mine.contains(&session.id)).count();
-    if others > 0 && terminal.confirm(&format!("End {}'s other sessions ({others})?", clean(subject.name())))? {
+    if others > 0 && terminal.confirm(&format!("End {}'s other sessions ({others})?", clean(user)))? {
         let spared: Vec<String> = mine.into_iter().collect();
         daemon.revoke_user(uid, &spared, "your factors were changed")?;
     }

@@ -5,8 +5,7 @@
 use std::time::Duration;
 
 use super::{
-    Answered, Denial, Enrollable, Enrolment, Holder, Judgement, Standing, Terms, Verdict,
-    judge::{Proof, Sealed},
+    Answered, Denial, Enrollable, Enrolment, Holder, Judgement, Sealed, Standing, Terms, Verdict, judge::Proof,
 };
 use crate::{
     account::Authenticators,

@@ -14,14 +14,16 @@ pub mod page;
 mod receipt;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
 use std::{fmt, str::FromStr};
 
 pub use answers::{Answered, HashOutcome, password_in};
 pub use enrolling::{Concluded, Confirm, Confirmation, Enrolling};
-pub use judge::{Denial, Enrollable, Finding, Holder, Judgement, Sealed, Standing, Terms, Verdict, Written};
+pub use judge::{Enrollable, Holder, Standing, Terms};
 pub use method::{asked, choose, is_left_to_the_stack};
 pub use receipt::{Enrolment, FlowId, RECEIPT_LIFE, Receipt};
+pub use verdict::{Denial, Finding, Judgement, Sealed, Verdict, Written};
 
 use crate::{
     factor::{Factor, Factors},

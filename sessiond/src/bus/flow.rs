@@ -1,14 +1,17 @@
 //! `org.authflow.sessiond1.Flow`: flows for whoever cannot read the records. Answers come in sealed memory files, never in a message.
 
-use std::{os::fd, sync::Arc};
+use std::{collections::BTreeSet, os::fd, sync::Arc};
 
 use authflow_bus::Error;
-use authflow_core::flow::Manner;
+use authflow_core::{
+    flow::Manner,
+    stand_in::{CodeDigest, SET_SIZE},
+};
 use authflow_host::{process::ProcessId, sealed};
 use zbus::{Connection, OwnedFd, message::Header};
 
 use super::caller::{Caller, Callers};
-use crate::flow::{Flows, Owner};
+use crate::flow::{Flows, Owner, Wish};
 
 /// The longest name of a PAM service.
 const LONGEST_SERVICE: usize = 64;
@@ -54,6 +57,33 @@ impl FlowObject {
         let renewed = self.flows.answer(owner(&caller)?, flow, secrets).await?;
         Ok(renewed.map(|id| id.to_string()).unwrap_or_default())
     }
+
+    async fn add_totp(
+        &self,
+        name: &str,
+        secret_and_code: (OwnedFd, OwnedFd),
+        recovery: Vec<String>,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<bool, Error> {
+        let caller = self.callers.identify(&header, connection).await?;
+        let unseal = |file| {
+            sealed::unseal(fd::OwnedFd::from(file)).map_err(|why| Error::InvalidArgument(format!("a secret: {why}")))
+        };
+        let (secret, code) = (unseal(secret_and_code.0)?, unseal(secret_and_code.1)?);
+        let wish = Wish { name: name.to_owned(), secret, code, recovery: digests(&recovery)? };
+        self.flows.add_totp(owner(&caller)?, wish).await
+    }
+
+    async fn remove_factor(
+        &self,
+        name: &str,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<bool, Error> {
+        let caller = self.callers.identify(&header, connection).await?;
+        self.flows.remove_factor(owner(&caller)?, name).await
+    }
 }
 
 /// A PAM service, or `None` for the caller's session. A name beyond what stands in `/etc/pam.d` is not looked up at all.
@@ -63,6 +93,14 @@ fn service_of(name: &str) -> Result<Option<&str>, Error> {
         return Err(Error::InvalidArgument("expected the name of a PAM service".to_owned()));
     }
     Ok(Some(name).filter(|name| !name.is_empty()))
+}
+
+/// The digests of one whole set of recovery codes, or none.
+fn digests(words: &[String]) -> Result<BTreeSet<CodeDigest>, Error> {
+    let digests: Result<BTreeSet<_>, _> = words.iter().map(|word| word.parse()).collect();
+    let is_set = |digests: &BTreeSet<_>| digests.is_empty() || digests.len() == SET_SIZE;
+    let wrong = || Error::InvalidArgument(format!("recovery codes: expected none or the digests of {SET_SIZE}"));
+    digests.ok().filter(is_set).ok_or_else(wrong)
 }
 
 fn owner(caller: &Caller) -> Result<Owner, Error> {

@@ -4,8 +4,11 @@
 //! # Layout
 //!
 //! - [`under_way`]: one a user, ten a minute, two minutes to live
+//! - [`permit`], [`own_factors`]: what users change of their own authenticators, once they have proved one
 //! - [`work`]: what may take long, on threads beside the loop
 
+mod own_factors;
+mod permit;
 mod under_way;
 mod work;
 
@@ -24,11 +27,13 @@ use authflow_core::{
 use authflow_host::{clock::SystemClock, paths::Paths, random};
 use tokio::sync::Semaphore;
 
-pub(crate) use self::under_way::Owner;
 use self::{
+    own_factors::Unchanged,
+    permit::Permits,
     under_way::{NotBegun, UnderWay},
     work::{Case, Failure, Place, Proof, Wanted},
 };
+pub(crate) use self::{own_factors::Wish, under_way::Owner};
 
 use crate::{daemon::Daemon, log::Line};
 
@@ -44,6 +49,7 @@ pub(crate) struct Flows {
     paths: Paths,
     // A std mutex and not tokio's: it is never held over an await.
     under_way: Mutex<UnderWay<Case>>,
+    permits: Mutex<Permits>,
     turns: Arc<Semaphore>,
 }
 
@@ -59,7 +65,13 @@ impl Flows {
     /// Flows that are judged by the files at `paths`.
     #[must_use]
     pub(crate) fn new(daemon: Arc<Daemon>, paths: Paths) -> Self {
-        Self { daemon, paths, under_way: Mutex::default(), turns: Arc::new(Semaphore::new(AT_ONCE)) }
+        Self {
+            daemon,
+            paths,
+            under_way: Mutex::default(),
+            permits: Mutex::default(),
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+        }
     }
 
     /// Begins a flow of the owner's user for a PAM service; `None` is for renewing the session that its process is in.
@@ -111,7 +123,57 @@ impl Flows {
             }
         };
         self.daemon.log.write(&granted.with("factors", &factors).with("rule", rule));
+        self.permits().give(owner, &factors, at.boot);
         Ok(self.renew(owner, Renewal { uid: owner.uid, factors, at }))
+    }
+
+    /// Adds an authenticator to the owner's user, whose process has just proved one. Tells whether the recovery codes were taken.
+    ///
+    /// # Errors
+    /// Nothing was proved, or the authenticator will not do.
+    pub(crate) async fn add_totp(&self, owner: Owner, wish: Wish) -> Result<bool, Error> {
+        let name = wish.name.clone();
+        let paths = self.paths.clone();
+        self.change(owner, ("factor-added", &name), move || own_factors::add(&paths, owner.uid, wish)).await
+    }
+
+    /// Takes an authenticator of the owner's user away. Tells whether it was there.
+    ///
+    /// # Errors
+    /// Nothing was proved, or it is not for users to take away.
+    pub(crate) async fn remove_factor(&self, owner: Owner, name: &str) -> Result<bool, Error> {
+        let (paths, which) = (self.paths.clone(), name.to_owned());
+        self.change(owner, ("factor-removed", name), move || own_factors::remove(&paths, owner.uid, &which)).await
+    }
+
+    async fn change(
+        &self,
+        owner: Owner,
+        (event, name): (&str, &str),
+        work: impl FnOnce() -> Result<(String, bool), Unchanged> + Send + 'static,
+    ) -> Result<bool, Error> {
+        if !self.permits().take(owner, SystemClock.now().boot) {
+            return Err(Error::NotAuthorized("prove an authenticator first, in this very process".to_owned()));
+        }
+        match self.beside(work).await? {
+            Ok((user, told)) => {
+                self.daemon.log.write(&Line::info(event).with("user", user).with("name", name));
+                Ok(told)
+            }
+            Err(why) => {
+                let line = Line::warning("factor-unchanged").with("uid", owner.uid).with("name", name);
+                self.daemon.log.write(&line.with("reason", &why));
+                Err(if why.is_callers() {
+                    Error::InvalidArgument(why.to_string())
+                } else {
+                    Error::Degraded("it could not be done; the system's log says why".to_owned())
+                })
+            }
+        }
+    }
+
+    fn permits(&self) -> MutexGuard<'_, Permits> {
+        self.permits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Renews the session that the owner's process is in, and no other.

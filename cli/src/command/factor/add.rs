@@ -13,7 +13,7 @@ use clap::Subcommand;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::{PASSWORD, recovery_codes};
+use super::{PASSWORD, own, recovery_codes};
 use crate::{
     command::revoke,
     context::Context,
@@ -98,16 +98,19 @@ impl Add {
 
 impl AddTotp {
     fn run(self, context: &Context) -> Result<(), Error> {
-        let subject = context.subject(self.user.as_deref())?;
         if self.name == PASSWORD {
             return Err(Error::Usage(format!("{PASSWORD:?} is the password's own name: choose another")));
         }
+        if let Some(caller) = own::caller(context, self.user.as_deref())? {
+            return self.run_for_caller(context, &caller);
+        }
+        let subject = context.subject(self.user.as_deref())?;
         let key = self.key(context)?;
         let policy = context.config()?.totp;
         let uri = otpauth::uri(&key, &policy.issuer, &account(context, subject.name()));
         let changed = !is_there_already(&subject, &key)?;
         if changed {
-            let step = if self.no_confirm { None } else { Some(self.confirm(context, (&key, &uri), policy.skew)?) };
+            let step = if self.no_confirm { None } else { Some(self.confirm(context, (&key, &uri), policy.skew)?.1) };
             subject.enrol(&key, step)?;
             note_added(context, &subject, &self.name)?;
             if !self.no_confirm {
@@ -127,6 +130,27 @@ impl AddTotp {
         Ok(context.output.either(&enrolled, || text(&enrolled, &page))?)
     }
 
+    /// For a user who is not root: proves an authenticator first, and the daemon writes the record.
+    fn run_for_caller(&self, context: &Context, user: &str) -> Result<(), Error> {
+        if self.no_confirm {
+            return Err(Error::NeedsRoot("only root enrols without a code that proves it"));
+        }
+        let daemon = own::prove(context)?;
+        let key = self.key(context)?;
+        let policy = context.config()?.totp;
+        let uri = otpauth::uri(&key, &policy.issuer, &account(context, user));
+        let (code, _step) = self.confirm(context, (&key, &uri), policy.skew)?;
+        let (codes, set) = codes::fresh_set(context.now())?;
+        let are_taken = daemon.add_totp(&key, &code, &set)?;
+        let terminal = Terminal::open().map_err(|_no_tty| Error::NoTerminal("what was added is shown at one"))?;
+        if are_taken {
+            terminal.say(&codes::page(&codes))?;
+        }
+        revoke::offer_to_end_others(context, &terminal, user)?;
+        let enrolled = Enrolled { changed: true, user, name: &self.name, secret: None, uri: None };
+        Ok(context.output.either(&enrolled, || text(&enrolled, ""))?)
+    }
+
     fn key(&self, context: &Context) -> Result<TotpKey, Error> {
         let secret = if self.secret_stdin {
             let line = line_of_stdin()?;
@@ -139,8 +163,8 @@ impl AddTotp {
         TotpKey::new(&self.name, secret, context.now()).map_err(|error| Error::failed("cannot enrol", &error))
     }
 
-    /// Shows the code and waits until the app proves that it has the secret; the step that did is to be used up.
-    fn confirm(&self, context: &Context, (key, uri): (&TotpKey, &str), skew: u8) -> Result<u64, Error> {
+    /// Shows the code and waits until the app proves that it has the secret; the step of the code that did is to be used up.
+    fn confirm(&self, context: &Context, (key, uri): (&TotpKey, &str), skew: u8) -> Result<(Secret, u64), Error> {
         let terminal = Terminal::open()
             .map_err(|_no_tty| Error::NoTerminal("give --no-confirm to enrol without a code that proves it"))?;
         terminal.say(&self.page(terminal_takes_colour(), key, uri)?)?;
@@ -148,7 +172,7 @@ impl AddTotp {
             let code = terminal.ask("Code that the app shows now: ")?;
             let code = Secret::new(code.expose().trim_ascii().to_vec());
             if let Some(step) = key.step_of(&code, skew, context.now()) {
-                return Ok(step);
+                return Ok((code, step));
             }
             terminal.say("That is not the code. Are the clocks of the phone and of this machine right?\n")?;
         }
@@ -163,7 +187,7 @@ impl AddTotp {
         if recovery_codes::left(&subject.authenticators()?, &subject.state()?) == 0 {
             terminal.say(&codes::page(&recovery_codes::make(context, subject)?))?;
         }
-        revoke::offer_to_end_others(context, &terminal, subject)
+        revoke::offer_to_end_others(context, &terminal, subject.name())
     }
 
     fn page(&self, colour: bool, key: &TotpKey, uri: &str) -> Result<Zeroizing<String>, Error> {

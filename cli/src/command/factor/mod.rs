@@ -2,6 +2,7 @@
 
 mod add;
 mod list;
+mod own;
 mod recovery_codes;
 mod remove;
 

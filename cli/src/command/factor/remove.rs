@@ -7,7 +7,7 @@ use authflow_core::{
 };
 use serde::Serialize;
 
-use super::PASSWORD;
+use super::{PASSWORD, own};
 use crate::{context::Context, error::Error, journal, output::text::clean};
 
 #[derive(Debug, clap::Args)]
@@ -31,6 +31,10 @@ struct Removed {
 
 impl Remove {
     pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
+        if let Some(user) = own::caller(context, self.user.as_deref())? {
+            let changed = own::prove(context)?.remove_factor(&self.name)?;
+            return self.report(context, user, changed);
+        }
         let subject = context.subject(self.user.as_deref())?;
         let mut keys = subject.authenticators()?;
         let there = take(&mut keys, &self.name);
@@ -49,7 +53,11 @@ impl Remove {
             subject.tell(Item { at: context.now(), event, from: None, detail })?;
             journal::note(context, "factor-removed", &[("user", subject.name()), ("name", &self.name)]);
         }
-        let removed = Removed { changed, user: subject.into_name(), name: self.name };
+        self.report(context, subject.into_name(), changed)
+    }
+
+    fn report(self, context: &Context, user: String, changed: bool) -> Result<(), Error> {
+        let removed = Removed { changed, user, name: self.name };
         Ok(context.output.either(&removed, || {
             let (user, name) = (clean(&removed.user), clean(&removed.name));
             if changed {

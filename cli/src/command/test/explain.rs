@@ -3,6 +3,7 @@
 use authflow_core::{
     account::Authenticators,
     config::Config,
+    enrolment::Enroll,
     factor::{Factor, Factors},
     flow::{Prompt, asked, choose, is_left_to_the_stack},
     rule::{Method, Request, Rule},
@@ -73,10 +74,12 @@ fn with_records(
     let (keys, state) = (records.authenticators(&account.name)?.unwrap_or_default(), records.state(&account.name)?);
     let own = Desk::new(config, records.clone(), &SystemClock).has(account)?;
     let stand_ins = stand_ins(&keys, &state);
-    // A code that stands in is what a user without any other method has.
-    let has = match choose(&rule.methods, &own, &case.proved) {
-        None if rule.recovery && !stand_ins.is_empty() => own.clone().with(Factor::Totp),
-        Some(_) | None => own.clone(),
+    let enroll = rule.enroll.filter(|_| !own.contains(Factor::Totp));
+    // A code that stands in is what a user without any other method has; so is the authenticator that the login itself enrols.
+    let has = match (enroll, choose(&rule.methods, &own, &case.proved)) {
+        (Some(Enroll::Required | Enroll::Grace(_) | Enroll::Optional), _) => own.clone().with(Factor::Totp),
+        (None | Some(Enroll::Ticket), None) if rule.recovery && !stand_ins.is_empty() => own.clone().with(Factor::Totp),
+        (None | Some(Enroll::Ticket), _) => own.clone(),
     };
     let chosen = choose(&rule.methods, &has, &case.proved);
     let methods = rule.methods.iter().map(|method| MethodEntry::new(method, chosen, &has.union(&case.proved)));
@@ -84,11 +87,15 @@ fn with_records(
         enrolled: Some(own.union(&stand_ins).iter().map(Factor::as_str).collect()),
         methods: methods.collect(),
         method: chosen.map(|method| method.factors().iter().map(Factor::as_str).collect()),
+        enroll: enroll.map(Enroll::as_str),
         aal: chosen.map(|method| method.factors().union(&case.proved).aal()),
         ..report
     };
     let reason = match (standing(config, case, (account, &records), state)?, chosen) {
         (Some(reason), _) => Some(reason),
+        (None, Some(_)) if must_enrol_in_vain(enroll, &records, account)? => {
+            Some("the user has no authenticator, and the record is managed: it is never written here".to_owned())
+        }
         (None, None) => Some("the user has no authenticators for any method of the rule".to_owned()),
         (None, Some(method)) => unasked(method, rule, case),
     };
@@ -96,6 +103,12 @@ fn with_records(
         Some(reason) => report.denied(&reason),
         None => report,
     })
+}
+
+/// Whether the login would enrol into a record that configuration management owns.
+fn must_enrol_in_vain(enroll: Option<Enroll>, records: &Records, account: &Account) -> Result<bool, Error> {
+    let must_enrol = enroll.is_some_and(|enroll| !enroll.can_be_put_off());
+    Ok(must_enrol && records.is_managed(&account.name)?)
 }
 
 /// The codes of the user's that would stand in for `totp`.

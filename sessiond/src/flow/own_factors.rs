@@ -1,0 +1,145 @@
+//! What users change of their own authenticators, after they have proved one. It runs on a thread beside the loop.
+
+use std::collections::BTreeSet;
+
+use authflow_core::{
+    account::{Authenticators, BadRecord},
+    news::{Event, Item},
+    secret::Secret,
+    stand_in::{CodeDigest, RecoverySet},
+    time::{Clock, WallTime},
+    totp::{BadKey, TotpKey},
+};
+use authflow_host::{
+    accounts::{self, AccountError},
+    clock::SystemClock,
+    config::{self, LoadError},
+    paths::Paths,
+    records::{RecordError, Records},
+};
+
+/// The password's own name among the factors.
+const PASSWORD: &str = "password";
+
+/// An authenticator that somebody wants to have.
+pub(crate) struct Wish {
+    /// What it is called.
+    pub(crate) name: String,
+    /// Its secret.
+    pub(crate) secret: Secret,
+    /// A code that shows that the app has the secret.
+    pub(crate) code: Secret,
+    /// Digests of recovery codes, for a user who has none left.
+    pub(crate) recovery: BTreeSet<CodeDigest>,
+}
+
+/// Why nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unchanged {
+    /// The caller's uid is nobody's.
+    #[error("there is no user with the uid {0}")]
+    NoUser(u32),
+    /// An administrator disabled the user.
+    #[error("the user is disabled")]
+    Disabled,
+    /// The code is not of that authenticator, now.
+    #[error("the code is not the one that the app shows now: nothing was saved")]
+    NotConfirmed,
+    /// The name or the secret will not do.
+    #[error(transparent)]
+    Key(#[from] BadKey),
+    /// The name is the password's, or the name or the secret is taken.
+    #[error("the name or the secret is taken already: choose another name")]
+    Taken,
+    /// There is no more room.
+    #[error("{0}")]
+    Full(BadRecord),
+    /// Not by users themselves.
+    #[error("only an administrator takes the password or the last authenticator away")]
+    Last,
+    /// The configuration cannot be used.
+    #[error("no usable configuration: {0}")]
+    Config(#[from] LoadError),
+    /// The user data base cannot be asked.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// The record is managed, or cannot be used.
+    #[error("the user's record: {0}")]
+    Record(#[from] RecordError),
+}
+
+impl Unchanged {
+    /// Whether it is the caller's to mend, who may thus be told.
+    pub(super) const fn is_callers(&self) -> bool {
+        match self {
+            Self::NotConfirmed | Self::Key(_) | Self::Taken | Self::Full(_) | Self::Last => true,
+            Self::Record(RecordError::Managed(_)) => true,
+            Self::NoUser(_) | Self::Disabled | Self::Config(_) | Self::Account(_) | Self::Record(_) => false,
+        }
+    }
+}
+
+/// Adds an authenticator; tells whose, and whether the recovery codes were taken.
+///
+/// # Errors
+/// Nothing was changed.
+pub(super) fn add(paths: &Paths, uid: u32, wish: Wish) -> Result<(String, bool), Unchanged> {
+    let now = SystemClock.now().wall;
+    let skew = config::load(paths)?.config.totp.skew;
+    let (user, records) = (user(paths, uid)?, Records::new(paths.clone()));
+    let Wish { name, secret, code, recovery } = wish;
+    if name == PASSWORD {
+        return Err(Unchanged::Taken);
+    }
+    let key = TotpKey::new(&name, secret, now)?;
+    let step = key.step_of(&code, skew, now).ok_or(Unchanged::NotConfirmed)?;
+    // Used up before the authenticator is worth anything: were writing that to fail, the code could log in.
+    let spent = records.update_state(&user, |state| {
+        let last = state.last_steps.entry(name.clone()).or_default();
+        *last = step.max(*last);
+        state.spent_codes.clone()
+    })?;
+    let takes_codes = records.update(&user, |keys| {
+        add_to(keys, key)?;
+        let is_wanted = !recovery.is_empty() && keys.recovery.as_ref().is_none_or(|set| set.left(&spent) == 0);
+        if is_wanted {
+            keys.recovery = Some(RecoverySet { made: now, codes: recovery });
+        }
+        Ok::<_, Unchanged>(is_wanted)
+    })?;
+    tell(&records, &user, (Event::FactorAdded, &name), now)?;
+    Ok((user, takes_codes))
+}
+
+/// Takes an authenticator away; tells whose, and whether it was there.
+///
+/// # Errors
+/// Nothing was changed.
+pub(super) fn remove(paths: &Paths, uid: u32, name: &str) -> Result<(String, bool), Unchanged> {
+    let (user, records) = (user(paths, uid)?, Records::new(paths.clone()));
+    let removed = records.update(&user, |keys| {
+        let is_last = keys.totp().iter().all(|key| key.name() == name) && !keys.totp().is_empty();
+        if name == PASSWORD || is_last {
+            return Err(Unchanged::Last);
+        }
+        Ok(keys.remove_totp(name))
+    })?;
+    if removed {
+        tell(&records, &user, (Event::FactorRemoved, name), SystemClock.now().wall)?;
+    }
+    Ok((user, removed))
+}
+
+fn user(paths: &Paths, uid: u32) -> Result<String, Unchanged> {
+    let user = accounts::by_uid(uid)?.ok_or(Unchanged::NoUser(uid))?.name;
+    if Records::new(paths.clone()).is_disabled(&user)? { Err(Unchanged::Disabled) } else { Ok(user) }
+}
+
+fn add_to(keys: &mut Authenticators, key: TotpKey) -> Result<(), Unchanged> {
+    keys.add_totp(key).map_err(|bad| if bad == BadRecord::Twice { Unchanged::Taken } else { Unchanged::Full(bad) })
+}
+
+fn tell(records: &Records, user: &str, (event, name): (Event, &str), at: WallTime) -> Result<(), Unchanged> {
+    let item = Item { at, event, from: None, detail: name.to_owned() };
+    Ok(records.update_state(user, |state| state.news.push(item))?)
+}

@@ -1,0 +1,94 @@
+//! Users change their own authenticators: after they have proved one, through the daemon, and nobody else's.
+
+use authflow_tests::{Authenticator, Machine, Person, camera};
+
+const RULES: &str = r#"
+[throttle]
+attempts = 10
+[[rule]]
+name = "ssh"
+service = ["sshd", "authflow"]
+methods = [["password", "totp"]]
+
+[[rule]]
+name = "locker"
+service = ["locker"]
+methods = [["password"]]
+"#;
+const SSHD: &str = "KbdInteractiveAuthentication yes\nPasswordAuthentication no";
+
+fn machine() -> Option<Machine> {
+    Some(Machine::overlay()?.user("alice").user("bob").config(RULES).sshd(SSHD).start())
+}
+
+/// Begins to change a factor, from alice's own shell, with that code.
+fn change(machine: &Machine, alice: &mut Person, command: &str, code: &str) {
+    alice.type_line(&format!("authflow factor {command}; printf '<%s>' $?"));
+    alice.expect("Password: ");
+    alice.type_line(machine.password());
+    alice.expect("Verification code: ");
+    alice.type_line(code);
+}
+
+/// Scans what is shown, and confirms it.
+fn confirm(alice: &mut Person) -> Authenticator {
+    alice.expect("Secret: ");
+    alice.expect("Code that the app shows now: ");
+    let uri = camera::scan(&alice.screen());
+    let secret = uri.split("secret=").nth(1).and_then(|rest| rest.split('&').next()).expect("a secret");
+    let mut phone = Authenticator::new(secret);
+    alice.type_line(&phone.code());
+    phone
+}
+
+fn names(machine: &Machine) -> Vec<String> {
+    let listed = machine.run(["authflow", "factor", "list", "--user", "alice", "--json"]).json();
+    let factors = listed["factors"].as_array().expect("a list");
+    factors.iter().map(|factor| factor["name"].as_str().expect("a name").to_owned()).collect()
+}
+
+#[test]
+fn who_proves_an_authenticator_adds_another_and_removes_the_first() {
+    let Some(machine) = machine() else { return };
+    let mut old = machine.enroll("alice");
+    let mut alice = machine.log_in("alice", &mut old);
+    change(&machine, &mut alice, "add totp --name tablet", &old.code());
+    let mut tablet = confirm(&mut alice);
+    alice.expect("Recovery codes");
+    alice.expect("alice now has \"tablet\"");
+    alice.expect("<0>");
+    machine.logged(&["authflow-sessiond", "factor-added", "user=alice", "name=tablet"]);
+    change(&machine, &mut alice, "remove totp", &tablet.code());
+    alice.expect("removed \"totp\" of alice");
+    alice.expect("<0>");
+    assert_eq!(names(&machine), ["password", "tablet"]);
+    change(&machine, &mut alice, "remove tablet", &tablet.code());
+    alice.expect("only an administrator");
+    assert_eq!(names(&machine), ["password", "tablet"]);
+    drop(machine.log_in("alice", &mut tablet));
+}
+
+#[test]
+fn a_wrong_code_changes_nothing() {
+    let Some(machine) = machine() else { return };
+    let mut phone = machine.enroll("alice");
+    let mut alice = machine.log_in("alice", &mut phone);
+    change(&machine, &mut alice, "add totp --name tablet", &phone.wrong_code());
+    alice.expect("that was not right, and nothing was changed");
+    alice.expect("<4>");
+    assert_eq!(names(&machine), ["password", "totp"]);
+}
+
+#[test]
+fn nothing_changes_without_a_proof_or_for_anybody_else() {
+    let Some(machine) = machine() else { return };
+    let mut phone = machine.enroll("alice");
+    let _bobs = machine.enroll("bob");
+    let mut alice = machine.log_in("alice", &mut phone);
+    let unproved = "busctl --system call org.authflow.sessiond1 /org/authflow/sessiond1 org.authflow.sessiond1.Flow \
+                    RemoveFactor s totp 2>&1";
+    assert!(alice.shell(unproved).contains("prove an authenticator first"), "{}", alice.screen());
+    let others = alice.shell("authflow factor remove totp --user bob 2>&1; echo $?");
+    assert!(others.contains("only root changes another user's"), "{others}");
+    assert_eq!(names(&machine), ["password", "totp"]);
+}
