@@ -46,16 +46,6 @@ impl<'a> Dict<'a> {
         Vec::<String>::try_from(owned).map_err(|_other| BadDict::Type(key))
     }
 
-    /// A dictionary of words; empty where it is missing.
-    pub(crate) fn map<T>(&self, key: &'static str) -> Result<HashMap<String, T>, BadDict>
-    where
-        HashMap<String, T>: TryFrom<OwnedVariant>,
-    {
-        let Some(value) = self.0.get(key) else { return Ok(HashMap::new()) };
-        let owned = value.try_clone().map_err(|_fd| BadDict::Type(key))?;
-        HashMap::try_from(owned).map_err(|_other| BadDict::Type(key))
-    }
-
     pub(crate) fn word<T: std::str::FromStr<Err: std::fmt::Display>>(
         &self,
         key: &'static str,

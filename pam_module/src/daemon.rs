@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 
 use authflow_bus as bus;
 use authflow_core::{session::Opening, vouch::OwnSession};
-use zbus::{Message, OwnedObjectPath, OwnedVariant, connection};
+use zbus::{Message, OwnedObjectPath, connection};
 
 use crate::call::Call;
 
@@ -67,7 +67,7 @@ impl Daemon {
     /// It is in none, or the daemon cannot be asked.
     pub fn own_session(&self) -> Result<OwnSession, DaemonError> {
         let reply = self.exchange(&Call::Vouch, self.limit)?;
-        let session: HashMap<String, OwnedVariant> = reply.body().deserialize().map_err(failed)?;
+        let session: HashMap<String, String> = reply.body().deserialize().map_err(failed)?;
         bus::vouch::from_dict(&session).map_err(failed)
     }
 

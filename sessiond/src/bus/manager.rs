@@ -8,7 +8,7 @@ use authflow_core::{
     time::Clock,
 };
 use authflow_host::{clock::SystemClock, random};
-use zbus::{Connection, Fd, OwnedObjectPath, OwnedVariant, Variant, fdo::DBusProxy, message::Header};
+use zbus::{Connection, Fd, OwnedObjectPath, OwnedVariant, fdo::DBusProxy, message::Header};
 
 use super::{
     access::{Access, Verb, access, may_open},
@@ -110,7 +110,7 @@ impl Manager {
         &self,
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<HashMap<&'static str, Variant<'static>>, Error> {
+    ) -> Result<HashMap<String, String>, Error> {
         let caller = self.callers.identify(&header, connection).await?;
         let session = self.callers.charge(&caller, || self.daemon.own_session(caller.pid))?.ok_or_else(no_such)?;
         match access(caller.uid, session.uid, Verb::See) {
