@@ -1,5 +1,7 @@
 //! Every path of a flow, from the first question to the verdict.
 
+mod any_method;
+
 use std::time::Duration;
 
 use proptest::prelude::*;
