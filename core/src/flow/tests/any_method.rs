@@ -33,10 +33,8 @@ proptest! {
         let questions: Vec<Factor> = [Password, Totp].into_iter().filter(|factor| asked.contains(*factor)).collect();
         let answers = &typed[..questions.len()];
         for (factor, answer) in questions.iter().zip(answers) {
-            let is_true = match factor {
-                Password => *answer == RIGHT,
-                _ => *answer == CODES[4] || (takes_recovery && *answer == RECOVERY),
-            };
+            let is_code = *answer == CODES[4] || (takes_recovery && *answer == RECOVERY);
+            let is_true = if *factor == Password { *answer == RIGHT } else { is_code };
             if is_true {
                 truly.insert(*factor);
             }
