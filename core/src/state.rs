@@ -29,7 +29,7 @@ pub struct State {
     pub bypass: Option<Bypass>,
     /// Failures and waits.
     pub throttle: Throttle,
-    /// Failed attempts since the last success, for the user to see.
+    /// Failed attempts that the user has not been told of.
     pub failures: Failures,
     /// What the user has not been told yet.
     pub news: News,
@@ -37,7 +37,7 @@ pub struct State {
     pub graces: Graces,
 }
 
-/// Failed attempts since the user last succeeded.
+/// Failed attempts that the user has not been told of. A success at sudo or a locker leaves them: nobody reads a notice there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Failures {
     /// How many.

@@ -190,6 +190,13 @@ impl Throttle {
         self.forget_surplus(&caller.source);
     }
 
+    /// Notes a success that has proved less than the user can: the source is known from now on, and every count stays.
+    pub fn noted(&mut self, caller: &Caller, now: WallTime) {
+        let tally = self.sources.entry(caller.source.clone()).or_default();
+        (tally.touched, tally.succeeded) = (now, Some(now));
+        self.forget_surplus(&caller.source);
+    }
+
     /// Lifts every wait and count; what succeeded before stays known.
     pub fn unlock(&mut self) {
         self.consecutive = 0;

@@ -8,8 +8,8 @@ use authflow_core::{
     config::{Config, Source},
     factor::{Factor, Factors},
     flow::{
-        Answered, Denial, Enrollable, Enrolling, Finding, Flow, FlowId, Holder, Manner, Prompt, Standing, Step,
-        Subject, Terms, Verdict, is_left_to_the_stack,
+        Answered, Denial, Enrollable, Enrolling, Finding, Flow, FlowId, HashOutcome, Holder, Manner, Prompt, Standing,
+        Step, Subject, Terms, Verdict, is_left_to_the_stack,
     },
     qr::Background,
     rule::{Remote, Request, Rule},
@@ -212,8 +212,16 @@ impl<'a> Desk<'a> {
         let given = answered.subject().user.clone();
         let slot = account.map_or(Slot::Decoy(&given), |account| Slot::User(&account.name));
         let terms = self.terms();
-        let judge = |state: &_| answered.judge(outcome, &holder, state, (&terms, self.clock.now().wall));
-        let verdict = match (self.records.settle(slot, judge)?, account, screen) {
+        let has_screen = screen.is_some();
+        let judge = |state: &_| {
+            // Read again under the lock: hashing takes time, a caller may stop this process in it, and meanwhile the password and the codes
+            // may have become others.
+            let now_holder = self.holder((account, is_ruled), has_screen)?;
+            let hash = |holder: &Holder| holder.keys.password.as_ref().map(|password| password.hash.clone());
+            let outcome = if hash(&now_holder) == hash(&holder) { outcome } else { HashOutcome::Mismatched };
+            Ok::<_, DeskError>(answered.judge(outcome, &now_holder, state, (&terms, self.clock.now().wall)))
+        };
+        let verdict = match (self.records.try_settle(slot, judge)?, account, screen) {
             (Finding::Verdict(verdict), _, _) => verdict,
             (Finding::Enrol(enrolling), Some(account), Some(screen)) => self.enrol(*enrolling, account, screen)?,
             (Finding::Enrol(_), None, _) => Verdict::Denied(Denial::UnknownUser),

@@ -72,7 +72,8 @@ fn attempt<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<A
         manner: Manner { one_prompt: options.one_prompt },
     };
     let desk = Desk::new(&login.config, login.records(), &SystemClock);
-    let screen = screen_of(&login.facts, login.is_sshd());
+    // A module before us that is `required` has us run after a wrong password as well: nobody enrols by that.
+    let screen = if options.proved.is_empty() { screen_of(&login.facts, login.is_sshd()) } else { None };
     let code = ahead.map(|ahead| ahead.code);
     let mut questions = Questions::new(&mut *login.pam, options.first_pass).at(screen).with_code(code);
     let decision = desk.run(&attempt, &mut questions)?;

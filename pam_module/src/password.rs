@@ -136,11 +136,19 @@ const fn is_by_root<H>(login: &Login<'_, H>) -> bool {
 fn prove<H: Handle>(login: &mut Login<'_, H>, options: &Options, account: &Account) -> Result<Change, Error> {
     let was_proved =
         login.pam.notes().flow.factors().contains(Factor::Password) && !options.proved.contains(Factor::Password);
-    if !was_proved {
-        ask_old(login, options, account)?;
-    }
+    let notes = login.pam.notes();
+    let proved_at = match notes.flow.receipt().filter(|_| was_proved) {
+        Some(receipt) => receipt.granted_at,
+        None => {
+            let asked_at = SystemClock.now().wall;
+            ask_old(login, options, account)?;
+            asked_at
+        }
+    };
     let keys = login.records().authenticators(&account.name)?.unwrap_or_default();
-    keys.password.map(|password| Change::Of(password.hash)).ok_or_else(|| BadNewPassword::ChangedMeanwhile.into())
+    // One that was set since is not the one that was proved, however long somebody held this process up.
+    let proved = keys.password.filter(|password| password.changed <= proved_at);
+    proved.map(|password| Change::Of(password.hash)).ok_or_else(|| BadNewPassword::ChangedMeanwhile.into())
 }
 
 fn ask_old<H: Handle>(login: &mut Login<'_, H>, options: &Options, account: &Account) -> Result<(), Error> {

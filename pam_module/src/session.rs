@@ -8,6 +8,7 @@ use authflow_core::{
     news::Item,
     rule::{Remote, SessionPolicy},
     session::{Class, Opening},
+    state::Failures,
     time::Clock,
 };
 use authflow_host::{
@@ -258,10 +259,16 @@ fn tell<H: Handle>(login: &mut Login<'_, H>, opening: &Opening, grant: &Grant, o
 fn news<H: Handle>(login: &Login<'_, H>, opening: &Opening) -> Vec<Item> {
     let login_at = opening.authenticated_at.unwrap_or_default();
     let told = login.records().state(&opening.user).and_then(|state| {
-        if state.news.items().is_empty() {
+        if state.news.items().is_empty() && state.failures.count == 0 {
             return Ok(Vec::new());
         }
-        login.records().update_state(&opening.user, |state| state.news.tell(login_at))
+        login.records().update_state(&opening.user, |state| {
+            // The receipt brings their count; what failed since the login counts for the next one.
+            if state.failures.last.as_ref().is_some_and(|(at, _)| *at <= login_at) {
+                state.failures = Failures::default();
+            }
+            state.news.tell(login_at)
+        })
     });
     told.unwrap_or_else(|error| {
         login.pam.log(Priority::Error, &Line::new("news-unread").with("user", &opening.user).with("reason", error));

@@ -71,11 +71,9 @@ fn farewell(daemon: &Daemon, id: SessionId, reason: EndReason, message: Option<&
     tell(&ttys, &format!("authflow: this session ends now: {why}{words}."));
 }
 
-/// Tells a session something on its terminals.
-pub(crate) fn tell_session(daemon: &Daemon, id: SessionId, text: &str) {
-    if let Some(Inspected { ttys, .. }) = daemon.inspect(id) {
-        tell(&ttys, &visible(text));
-    }
+/// Tells these sessions something on their terminals, all found by one look at the machine.
+pub(crate) fn tell_sessions(daemon: &Daemon, ids: &[SessionId], text: &str) {
+    tell(&daemon.ttys_of(ids), &visible(text));
 }
 
 /// A line of its own, as wall(1) writes it: a full-screen program is garbled no more than by that.

@@ -15,7 +15,7 @@ use rustix::{
 };
 use tokio::io::unix::AsyncFd;
 
-use crate::{daemon::Daemon, execute::tell_session, log::Line, readable::readable};
+use crate::{daemon::Daemon, execute::tell_sessions, log::Line, readable::readable};
 
 /// Room for what the kernel reports at once.
 const BUFFER: usize = 4096;
@@ -78,8 +78,8 @@ fn tell(daemon: &Daemon, told: &mut Told, name: &str) {
     let fresh: Vec<&Item> = state.news.items().iter().filter(|item| item.at > *until).collect();
     let Some(latest) = fresh.iter().map(|item| item.at).max() else { return };
     *until = latest;
-    for item in fresh {
-        daemon.log.write(&Line::info("told").with("user", user).with("news", item.text()));
-        sessions.iter().for_each(|(id, _)| tell_session(daemon, *id, &format!("authflow: {}.", item.text())));
-    }
+    let texts: Vec<String> = fresh.iter().map(|item| item.text()).collect();
+    daemon.log.write(&Line::info("told").with("user", user).with("news", texts.join("; ")));
+    let ids: Vec<_> = sessions.iter().map(|(id, _)| *id).collect();
+    tell_sessions(daemon, &ids, &format!("authflow: {}.", texts.join("; ")));
 }

@@ -218,7 +218,6 @@ impl New {
         tell(Event::FactorAdded, self.key.name().to_owned());
         if self.recovery.is_some() {
             tell(Event::RecoveryCodesMade, String::new());
-            next.spent_codes.clear();
         }
     }
 }

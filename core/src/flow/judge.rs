@@ -138,12 +138,15 @@ impl Answered {
         let caller = self.caller();
         let previous = next.throttle.last_success().map(|(at, source)| (at, source.clone()));
         let is_new_source = previous.is_some() && !next.throttle.knows(&caller.source);
-        // A session that vouches is no answer: it must not wipe out the failures of whoever guesses inside it.
-        let is_answered = !proof.factors.clone().without(Factor::Session).is_empty();
-        if is_answered {
-            next.throttle.succeeded(&caller, now);
+        // What others have proved is no answer: a session that vouches must not wipe out the failures of whoever guesses inside it. Nor
+        // may the password alone clear the count of guesses at the code.
+        let is_answered = proof.factors.iter().any(|factor| !self.proved.contains(factor));
+        let lacks_code = holder.has.contains(Factor::Totp) && !proof.factors.contains(Factor::Totp);
+        match (is_answered, lacks_code) {
+            (true, false) => next.throttle.succeeded(&caller, now),
+            (true, true) => next.throttle.noted(&caller, now),
+            (false, _) => {}
         }
-        let failures = if is_answered { std::mem::take(&mut next.failures) } else { <_>::default() };
         let stand_in = proof.spent.and_then(|spent| spent.use_up(next, holder, (&caller.source, now)));
         Receipt {
             flow: self.id,
@@ -156,7 +159,7 @@ impl Answered {
             rule: self.rule.name,
             session: self.rule.session,
             previous,
-            failures,
+            failures: next.failures.clone(),
             is_new_source,
             stand_in,
             enrolment: proof.enrolment,

@@ -409,7 +409,19 @@ fn a_success_tells_of_the_failures_before_it_and_of_a_new_source() {
     let from_elsewhere = Remote::from_rhost(Some("198.51.100.7"));
     let elsewhere = Attempt { remote: from_elsewhere, ..attempt(BOTH, &[RIGHT, CODES[5]]) };
     let receipt = elsewhere.run(&mut state).unwrap();
-    assert_eq!((receipt.failures().count, receipt.is_new_source()), (0, true));
+    assert_eq!((receipt.failures().count, receipt.is_new_source()), (2, true), "nobody has been told of them yet");
+}
+
+#[test]
+fn a_password_alone_clears_no_count_of_guesses_at_the_code() {
+    let mut state = State::default();
+    for _ in 0..4 {
+        attempt(BOTH, &[RIGHT, "000000"]).run(&mut state).unwrap_err();
+    }
+    assert!(attempt(&[&[Password]], &[RIGHT]).run(&mut state).is_ok());
+    assert_eq!(state.throttle.consecutive, 4);
+    attempt(BOTH, &[RIGHT, "000000"]).run(&mut state).unwrap_err();
+    assert!(matches!(attempt(BOTH, &[RIGHT, CODES[4]]).run(&mut state), Err(Denial::Locked(_))));
 }
 
 proptest! {

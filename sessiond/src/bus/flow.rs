@@ -97,6 +97,9 @@ fn service_of(name: &str) -> Result<Option<&str>, Error> {
 
 /// The digests of one whole set of recovery codes, or none.
 fn digests(words: &[String]) -> Result<BTreeSet<CodeDigest>, Error> {
+    if !words.is_empty() && words.len() != SET_SIZE {
+        return Err(Error::InvalidArgument(format!("recovery codes: expected none or {SET_SIZE}")));
+    }
     let digests: Result<BTreeSet<_>, _> = words.iter().map(|word| word.parse()).collect();
     let is_set = |digests: &BTreeSet<_>| digests.is_empty() || digests.len() == SET_SIZE;
     let wrong = || Error::InvalidArgument(format!("recovery codes: expected none or the digests of {SET_SIZE}"));

@@ -294,6 +294,19 @@ impl Daemon {
         Some(Inspected { session, members, ttys, snapshot })
     }
 
+    /// The terminals of these sessions as they are now.
+    #[must_use]
+    pub(crate) fn ttys_of(&self, ids: &[SessionId]) -> BTreeSet<Tty> {
+        let snapshot = Snapshot::take();
+        let (core, now) = (self.core(), SystemClock.now());
+        let sessions = ids.iter().filter_map(|id| core.registry.find(*id));
+        let ttys = sessions.flat_map(|session| {
+            let found = members(session, core.registry.iter(), &core.known, &snapshot);
+            core.activity.peek(session, &found, &snapshot, now).ttys
+        });
+        ttys.collect()
+    }
+
     /// What a session shows, looked up now. `None` if there is none of that id.
     #[must_use]
     pub(crate) fn info(&self, id: SessionId) -> Option<SessionInfo> {

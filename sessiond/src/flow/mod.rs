@@ -114,7 +114,7 @@ impl Flows {
         }
         let about = |line: Line| about(line, owner, flow, &case);
         let (granted, denied) = (about(Line::info("flow-granted")), about(Line::warning("flow-denied")));
-        let paths = self.paths.clone();
+        let (paths, may_change_factors) = (self.paths.clone(), case.is_of_the_command);
         let Proof { factors, rule, at } = match self.beside(move || work::judge(&paths, &case, answers)).await? {
             Ok(proof) => proof,
             Err(failure) => {
@@ -123,7 +123,9 @@ impl Flows {
             }
         };
         self.daemon.log.write(&granted.with("factors", &factors).with("rule", rule));
-        self.permits().give(owner, &factors, at.boot);
+        if may_change_factors {
+            self.permits().give(owner, &factors, at.boot);
+        }
         Ok(self.renew(owner, Renewal { uid: owner.uid, factors, at }))
     }
 

@@ -108,6 +108,9 @@ pub(super) fn add(paths: &Paths, uid: u32, wish: Wish) -> Result<(String, bool),
         Ok::<_, Unchanged>(is_wanted)
     })?;
     tell(&records, &user, (Event::FactorAdded, &name), now)?;
+    if takes_codes {
+        tell(&records, &user, (Event::RecoveryCodesMade, ""), now)?;
+    }
     Ok((user, takes_codes))
 }
 

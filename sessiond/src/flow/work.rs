@@ -55,6 +55,9 @@ pub(super) struct Case {
     pub(super) prompts: Vec<Prompt>,
     /// Why the live configuration is not the one that counts, if it is not.
     pub(super) last_good: Option<String>,
+    /// Whether it is begun by `authflow` itself. A locker's flow permits nothing beside itself: whoever waits for the process to be done
+    /// would change factors by it.
+    pub(super) is_of_the_command: bool,
     uid: u32,
     remote: Remote,
     manner: Manner,
@@ -117,8 +120,13 @@ pub(super) fn look_up(paths: &Paths, wanted: Wanted) -> Result<Case, Failure> {
     };
     let config = Arc::new(loaded.config);
     let user = accounts::by_uid(uid)?.ok_or(Failure::NoUser(uid))?.name;
+    let is_of_the_command = match &place {
+        Place::Session { .. } => true,
+        Place::Service(service) => service == RENEWAL,
+    };
     let (service, remote) = place.resolve(&config);
-    let mut case = Case { user, service, prompts: Vec::new(), last_good, uid, remote, manner, config };
+    let prompts = Vec::new();
+    let mut case = Case { user, service, prompts, last_good, is_of_the_command, uid, remote, manner, config };
     let prompts = case.desk(paths).prompts(&case.attempt())?;
     case.prompts = prompts.ok_or_else(|| Failure::NotGoverned(case.service.clone()))?;
     Ok(case)
