@@ -54,7 +54,7 @@ impl FlowObject {
         let secrets =
             answers.into_iter().map(|answer| sealed::unseal(fd::OwnedFd::from(answer))).collect::<Result<_, _>>();
         let secrets = secrets.map_err(|why| Error::InvalidArgument(format!("an answer: {why}")))?;
-        let renewed = self.flows.answer(owner(&caller)?, flow, secrets).await?;
+        let renewed = self.flows.answer((owner(&caller)?, &caller.name), flow, secrets).await?;
         Ok(renewed.map(|id| id.to_string()).unwrap_or_default())
     }
 
@@ -72,7 +72,7 @@ impl FlowObject {
         };
         let (secret, code) = (unseal(secret_and_code.0)?, unseal(secret_and_code.1)?);
         let wish = Wish { name: name.to_owned(), secret, code, recovery: digests(&recovery)? };
-        self.flows.add_totp(owner(&caller)?, wish).await
+        self.flows.add_totp((owner(&caller)?, &caller.name), wish).await
     }
 
     async fn remove_factor(
@@ -82,7 +82,7 @@ impl FlowObject {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<bool, Error> {
         let caller = self.callers.identify(&header, connection).await?;
-        self.flows.remove_factor(owner(&caller)?, name).await
+        self.flows.remove_factor((owner(&caller)?, &caller.name), name).await
     }
 }
 

@@ -103,7 +103,7 @@ impl Flows {
     /// There is no such flow, it is denied, or it could not be judged.
     pub(crate) async fn answer(
         &self,
-        owner: Owner,
+        (owner, connection): (Owner, &str),
         flow: &str,
         answers: Vec<Secret>,
     ) -> Result<Option<SessionId>, Error> {
@@ -124,7 +124,7 @@ impl Flows {
         };
         self.daemon.log.write(&granted.with("factors", &factors).with("rule", rule));
         if may_change_factors {
-            self.permits().give(owner, &factors, at.boot);
+            self.permits().give((owner, connection), &factors, at.boot);
         }
         Ok(self.renew(owner, Renewal { uid: owner.uid, factors, at }))
     }
@@ -133,24 +133,24 @@ impl Flows {
     ///
     /// # Errors
     /// Nothing was proved, or the authenticator will not do.
-    pub(crate) async fn add_totp(&self, owner: Owner, wish: Wish) -> Result<bool, Error> {
+    pub(crate) async fn add_totp(&self, owner: (Owner, &str), wish: Wish) -> Result<bool, Error> {
         let name = wish.name.clone();
-        let paths = self.paths.clone();
-        self.change(owner, ("factor-added", &name), move || own_factors::add(&paths, owner.uid, wish)).await
+        let (paths, uid) = (self.paths.clone(), owner.0.uid);
+        self.change(owner, ("factor-added", &name), move || own_factors::add(&paths, uid, wish)).await
     }
 
     /// Takes an authenticator of the owner's user away. Tells whether it was there.
     ///
     /// # Errors
     /// Nothing was proved, or it is not for users to take away.
-    pub(crate) async fn remove_factor(&self, owner: Owner, name: &str) -> Result<bool, Error> {
-        let (paths, which) = (self.paths.clone(), name.to_owned());
-        self.change(owner, ("factor-removed", name), move || own_factors::remove(&paths, owner.uid, &which)).await
+    pub(crate) async fn remove_factor(&self, owner: (Owner, &str), name: &str) -> Result<bool, Error> {
+        let (paths, which, uid) = (self.paths.clone(), name.to_owned(), owner.0.uid);
+        self.change(owner, ("factor-removed", name), move || own_factors::remove(&paths, uid, &which)).await
     }
 
     async fn change(
         &self,
-        owner: Owner,
+        owner: (Owner, &str),
         (event, name): (&str, &str),
         work: impl FnOnce() -> Result<(String, bool), Unchanged> + Send + 'static,
     ) -> Result<bool, Error> {
@@ -163,7 +163,7 @@ impl Flows {
                 Ok(told)
             }
             Err(why) => {
-                let line = Line::warning("factor-unchanged").with("uid", owner.uid).with("name", name);
+                let line = Line::warning("factor-unchanged").with("uid", owner.0.uid).with("name", name);
                 self.daemon.log.write(&line.with("reason", &why));
                 Err(if why.is_callers() {
                     Error::InvalidArgument(why.to_string())
