@@ -218,7 +218,8 @@ impl<'a> Desk<'a> {
             // may have become others.
             let now_holder = self.holder((account, is_ruled), has_screen)?;
             let hash = |holder: &Holder| holder.keys.password.as_ref().map(|password| password.hash.clone());
-            let outcome = if hash(&now_holder) == hash(&holder) { outcome } else { HashOutcome::Mismatched };
+            let is_replaced = outcome == HashOutcome::Matched && hash(&now_holder) != hash(&holder);
+            let outcome = if is_replaced { HashOutcome::Replaced } else { outcome };
             Ok::<_, DeskError>(answered.judge(outcome, &now_holder, state, (&terms, self.clock.now().wall)))
         };
         let verdict = match (self.records.try_settle(slot, judge)?, account, screen) {

@@ -12,6 +12,8 @@ pub enum HashOutcome {
     Mismatched,
     /// It was the user's, and its time is over: it proves nothing any more.
     Expired,
+    /// It was the user's when it was hashed, and the record has another by now: a parallel login renewed the hash, or somebody changed it.
+    Replaced,
 }
 
 /// All answers are in; nothing is decided yet.

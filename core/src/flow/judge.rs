@@ -195,6 +195,7 @@ impl Answered {
                 HashOutcome::Matched => factors.insert(Factor::Password),
                 HashOutcome::Mismatched => return Err(Denial::WrongPassword),
                 HashOutcome::Expired => return Err(Denial::PasswordExpired),
+                HashOutcome::Replaced => return Err(Denial::RecordChanged),
             }
         }
         if enrols && method.factors().contains(Factor::Totp) {

@@ -413,6 +413,31 @@ fn a_success_tells_of_the_failures_before_it_and_of_a_new_source() {
 }
 
 #[test]
+fn a_password_that_was_replaced_meanwhile_opens_nothing_and_counts_as_no_guess() {
+    let mut state = State::default();
+    for _ in 0..20 {
+        let mut flow =
+            Flow::begin(FlowId::new([7; 16]), &rule(&[&[Password]]), subject(), Factors::none(), Manner::default());
+        let answered = loop {
+            match flow {
+                Step::Ask(ask) => flow = ask.answer(Secret::from(RIGHT)),
+                Step::Answered(answered) => break answered,
+            }
+        };
+        let judgement = answered.judge(HashOutcome::Replaced, &alice(), &state, (&TERMS, step(4)));
+        state = judgement.next;
+        let finding = judgement.verdict.commit(Written::after_durable_write());
+        assert!(matches!(finding, Finding::Verdict(Verdict::Denied(Denial::RecordChanged))));
+    }
+    assert_eq!(state, State::default());
+}
+
+fn subject() -> Subject {
+    let remote = Remote::from_rhost(Some("192.0.2.1"));
+    Subject { user: "alice".into(), uid: Some(1000), service: "sshd".into(), remote, is_sshd: true }
+}
+
+#[test]
 fn a_password_alone_clears_no_count_of_guesses_at_the_code() {
     let mut state = State::default();
     for _ in 0..4 {

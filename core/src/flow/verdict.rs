@@ -102,8 +102,8 @@ pub enum Denial {
     /// The new authenticator was not confirmed.
     #[error("no code confirmed the new authenticator")]
     NotConfirmed,
-    /// The user's record is another than when the enrolment began.
-    #[error("the user's record changed while an authenticator was enrolled")]
+    /// The user's record is another than when the answers were looked at. No guess, so it does not count.
+    #[error("the user's record changed during the login")]
     RecordChanged,
     /// The enrolment took too long, or the time to put it off ended meanwhile.
     #[error("the enrolment took too long")]
