@@ -59,6 +59,14 @@ impl SessionObject {
         Ok(info)
     }
 
+    /// Whether whoever asks may see the session.
+    ///
+    /// # Errors
+    /// They may not: to them there is none.
+    pub(super) async fn may_be_seen(&self, asked: Asked<'_>) -> Result<(), Error> {
+        self.shown(asked).await.map(drop)
+    }
+
     fn shown_just_now(&self, to: &str) -> Option<SessionInfo> {
         let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         let is_one =

@@ -1,0 +1,83 @@
+//! A session's object that is seen whole or not at all. zbus leaves a property that may not be read out of `GetAll`, so another's session
+//! would look like one without properties, and not like none.
+
+use std::{collections::HashMap, fmt::Write, sync::Arc};
+
+use async_trait::async_trait;
+use zbus::{
+    BoxDBusError, Connection, ObjectServer, OwnedVariant, Variant, fdo,
+    message::{Header, Message},
+    names::{InterfaceName, MemberName},
+    object_server::{DispatchResult, Interface, SignalEmitter},
+};
+
+use super::session::SessionObject;
+
+/// A session's object as the bus knows it: all but `GetAll` is the object's own.
+pub(super) struct Whole(pub(super) SessionObject);
+
+#[async_trait]
+impl Interface for Whole {
+    fn name() -> InterfaceName<'static> {
+        SessionObject::name()
+    }
+
+    async fn get(
+        &self,
+        property_name: &str,
+        server: &ObjectServer,
+        connection: &Connection,
+        header: Option<&Header<'_>>,
+        emitter: &SignalEmitter<'_>,
+    ) -> Option<Result<OwnedVariant, BoxDBusError>> {
+        self.0.get(property_name, server, connection, header, emitter).await
+    }
+
+    async fn get_all(
+        &self,
+        server: &ObjectServer,
+        connection: &Connection,
+        header: Option<&Header<'_>>,
+        emitter: &SignalEmitter<'_>,
+    ) -> fdo::Result<HashMap<String, OwnedVariant>> {
+        let seen = self.0.may_be_seen((header.cloned(), connection)).await;
+        seen.map_err(|error| fdo::Error::ZBus(zbus::Error::DBus(Arc::new(error))))?;
+        self.0.get_all(server, connection, header, emitter).await
+    }
+
+    async fn set_mut(
+        &mut self,
+        property_name: &str,
+        value: &Variant<'_>,
+        server: &ObjectServer,
+        connection: &Connection,
+        header: Option<&Header<'_>>,
+        emitter: &SignalEmitter<'_>,
+    ) -> Option<Result<(), BoxDBusError>> {
+        self.0.set_mut(property_name, value, server, connection, header, emitter).await
+    }
+
+    fn call<'call>(
+        &'call self,
+        server: &'call ObjectServer,
+        connection: &'call Connection,
+        message: &'call Message,
+        name: MemberName<'call>,
+    ) -> DispatchResult<'call> {
+        self.0.call(server, connection, message, name)
+    }
+
+    fn call_mut<'call>(
+        &'call mut self,
+        server: &'call ObjectServer,
+        connection: &'call Connection,
+        message: &'call Message,
+        name: MemberName<'call>,
+    ) -> DispatchResult<'call> {
+        self.0.call_mut(server, connection, message, name)
+    }
+
+    fn introspect_to_writer(&self, writer: &mut dyn Write, level: usize) {
+        self.0.introspect_to_writer(writer, level);
+    }
+}
