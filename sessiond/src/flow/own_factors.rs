@@ -95,8 +95,7 @@ pub(super) fn add(paths: &Paths, uid: u32, wish: Wish) -> Result<(String, bool),
     let step = key.step_of(&code, skew, now).ok_or(Unchanged::NotConfirmed)?;
     // Used up before the authenticator is worth anything: were writing that to fail, the code could log in.
     let spent = records.update_state(&user, |state| {
-        let last = state.last_steps.entry(name.clone()).or_default();
-        *last = step.max(*last);
+        state.last_steps.use_up(&key, step);
         state.spent_codes.clone()
     })?;
     let takes_codes = records.update(&user, |keys| {
