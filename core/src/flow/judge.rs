@@ -285,7 +285,7 @@ impl Answered {
 
 /// Whether what was proved admits to enrolling: everything else of the method, and of that something by the user. A session that vouches is
 /// no proof that would admit to a new authenticator.
-fn may_enrol(method: &Method, factors: &Factors) -> bool {
+pub(crate) fn may_enrol(method: &Method, factors: &Factors) -> bool {
     let others = method.factors().clone().without(Factor::Totp);
     let is_proved = others.iter().all(|factor| factors.contains(factor));
     is_proved && !others.without(Factor::Session).is_empty()

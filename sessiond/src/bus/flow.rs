@@ -43,6 +43,16 @@ impl FlowObject {
         Ok((begun.flow, begun.prompts))
     }
 
+    async fn begin_enrolment(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(String, Vec<String>), Error> {
+        let caller = self.callers.identify(&header, connection).await?;
+        let begun = self.flows.begin_enrolment(owner(&caller)?).await?;
+        Ok((begun.flow, begun.prompts))
+    }
+
     async fn answer(
         &self,
         flow: &str,
