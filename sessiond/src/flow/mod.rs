@@ -282,7 +282,7 @@ fn refusal(failure: &Failure, now: WallTime) -> Error {
     match failure {
         Failure::NotGoverned(_) => Error::NotSupported(failure.to_string()),
         Failure::NoUser(_) => Error::NoSuchUser(failure.to_string()),
-        Failure::NotByPassword(_) => Error::NotAuthorized(failure.to_string()),
+        Failure::NotByPassword(_) | Failure::NoCodeAsked => Error::NotAuthorized(failure.to_string()),
         Failure::Denied(Denial::Locked(until)) => Error::RateLimited(wait(*until, now)),
         _ if failure.is_breakage() => {
             Error::Degraded("the flow could not be run; the system's log says why".to_owned())

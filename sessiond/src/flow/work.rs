@@ -97,6 +97,9 @@ pub(super) enum Failure {
     /// It takes more than the user has to enrol the first authenticator.
     #[error(transparent)]
     NotByPassword(#[from] NotByPassword),
+    /// Nothing asked for would prove what the user has.
+    #[error("the rule asks for no code here, so nothing proves the authenticator that you have: ask an administrator")]
+    NoCodeAsked,
     /// The account has ended.
     #[error("the account has expired (chage -E)")]
     Expired,
@@ -150,6 +153,9 @@ pub(super) fn look_up(paths: &Paths, wanted: Wanted) -> Result<Case, Failure> {
     }
     let prompts = case.desk(paths).prompts(&case.attempt())?;
     case.prompts = prompts.ok_or_else(|| Failure::NotGoverned(case.service.clone()))?;
+    if enrols && !case.prompts.contains(&Prompt::Code) {
+        return Err(Failure::NoCodeAsked);
+    }
     Ok(case)
 }
 
@@ -206,7 +212,7 @@ impl Failure {
     pub(super) const fn is_breakage(&self) -> bool {
         match self {
             Self::NotGoverned(_) | Self::NoUser(_) | Self::Denied(_) | Self::Expired | Self::OtherUser(_) => false,
-            Self::NotByPassword(_) => false,
+            Self::NotByPassword(_) | Self::NoCodeAsked => false,
             Self::Config(_) | Self::Account(_) | Self::Shadow(_) => true,
             Self::Desk(why) => why.is_breakage(),
         }
