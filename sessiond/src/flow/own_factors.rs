@@ -37,27 +37,15 @@ pub(crate) struct Wish {
     pub(crate) recovery: BTreeSet<CodeDigest>,
 }
 
-/// What a user has, as far as it counts for whether a proof of it still stands. Not the password's hash, which logins renew.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Seen {
-    authenticators: Vec<(String, WallTime)>,
-    password: Option<WallTime>,
-    recovery: Option<WallTime>,
-}
+/// What a user had when a proof of it was judged.
+#[derive(Debug, Default)]
+pub(super) struct Seen(pub(super) Authenticators);
 
 impl Seen {
-    /// What stands in the record.
-    pub(super) fn of(keys: &Authenticators) -> Self {
-        Self {
-            authenticators: keys.totp().iter().map(|key| (key.name().to_owned(), key.added())).collect(),
-            password: keys.password.as_ref().map(|password| password.changed),
-            recovery: keys.recovery.as_ref().map(|set| set.made),
-        }
-    }
-
-    /// What was proved must not be worth anything any more once it was taken away, or replaced.
+    /// What was proved must not be worth anything any more once it was taken away, or replaced. A login that renews the hash voids it
+    /// as well: that happens once, and the next proof is good.
     fn still_holds(&self, keys: &Authenticators) -> Result<(), Unchanged> {
-        if *self == Self::of(keys) { Ok(()) } else { Err(Unchanged::Meanwhile) }
+        if *self.0.to_text() == *keys.to_text() { Ok(()) } else { Err(Unchanged::Meanwhile) }
     }
 }
 

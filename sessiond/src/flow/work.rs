@@ -184,7 +184,7 @@ pub(super) fn judge(paths: &Paths, case: &Case, answers: Vec<Secret>) -> Result<
     let mut given = Given(case.prompts.iter().copied().zip(answers).collect());
     // Before it is judged: what is changed after this voids what the proof permits.
     let records = Records::new(paths.clone());
-    let seen = Seen::of(&records.authenticators(&case.user).map_err(DeskError::from)?.unwrap_or_default());
+    let seen = Seen(records.authenticators(&case.user).map_err(DeskError::from)?.unwrap_or_default());
     let (desk, attempt) = (case.desk(paths), case.attempt());
     let decision = match case.permission {
         Permission::First => Decision::Verdict(desk.prove_password(&attempt, &mut given)?),
