@@ -44,6 +44,17 @@ impl FlowObject {
         Ok((begun.flow, begun.prompts))
     }
 
+    /// Begins the flow that a user without an authenticator proves by what there is, to add the first one.
+    async fn begin_enrolment(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(String, Vec<String>), Error> {
+        let caller = self.callers.identify(&header, connection).await?;
+        let begun = self.flows.begin_enrolment(owner(&caller)?).await?;
+        Ok((begun.flow, begun.prompts))
+    }
+
     /// Answers all prompts at once, each in a sealed memory file. Gives the session that was renewed, or nothing.
     async fn answer(
         &self,
