@@ -2,6 +2,7 @@
 //! reads a clock, and doing a thing twice does nothing new.
 
 mod action;
+mod birth;
 mod ending;
 mod id;
 mod limits;
@@ -16,11 +17,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use action::{Action, Ended};
+pub use birth::{Birth, NotOpened};
 pub use ending::{Closing, EndReason, Manner, Step};
 pub use id::{BadId, SessionId};
 pub use limits::{Deadlines, deadlines};
 pub use opening::{Class, Opening};
-pub use registry::{Birth, NotEnded, NotExtended, NotOpened, Registry};
+pub use registry::{NotEnded, NotExtended, Registry};
 pub use renewal::{NotRenewed, Renewal};
 
 use crate::{
