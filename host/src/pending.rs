@@ -6,6 +6,7 @@ use std::{fs, io::ErrorKind, path::PathBuf};
 use authflow_core::{
     session::Opening,
     time::{BootTime, WallTime},
+    toml_text,
 };
 use serde::{Deserialize, Serialize};
 
@@ -99,7 +100,7 @@ pub fn list(paths: &Paths, trust: Trust) -> Result<Vec<Result<Pending, PendingEr
 
 fn read(path: PathBuf, leader: ProcessId, trust: Trust) -> Result<Pending, PendingError> {
     let text = file::read_trusted(&path, trust)?;
-    match toml::from_str::<Pending>(&text) {
+    match toml_text::from_str::<Pending>(&text) {
         Ok(pending) if pending.leader == leader => Ok(pending),
         Ok(_) | Err(_) => Err(PendingError::Syntax(path)),
     }
