@@ -1,6 +1,6 @@
 //! How a session begins: with what, and why it may not.
 
-use super::{Basis, Leader, Opening, Session, SessionId, State};
+use super::{Basis, Inhibition, Leader, Opening, Session, SessionId, State};
 use crate::time::{Now, WallTime};
 
 /// What a session is born with, beyond the facts of its opening.
@@ -60,6 +60,9 @@ pub(super) fn born(birth: Birth, now: Now) -> Session {
         logind_id: birth.logind_id,
         audit_id: birth.audit_id,
         warned_of: None,
+        warned_again_of: None,
+        locked_of: None,
+        inhibition: Inhibition::default(),
         extended: 0,
         state: State::Active,
         opening: birth.opening,

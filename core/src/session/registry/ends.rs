@@ -53,6 +53,18 @@ impl Registry {
         Ok(self.begin_end(id, &cause, now))
     }
 
+    /// Its user logs out of the session.
+    ///
+    /// # Errors
+    /// There is no such session.
+    pub fn log_out(&mut self, id: SessionId, now: Now) -> Result<Vec<Action>, NotEnded> {
+        if !self.sessions.contains_key(&id) {
+            return Err(NotEnded);
+        }
+        let cause = Cause { reason: EndReason::Logout, by: None, message: None, due: None };
+        Ok(self.begin_end(id, &cause, now))
+    }
+
     /// Begins the end of a session and of those nested in it. An end under way goes on as it is.
     pub(super) fn begin_end(&mut self, id: SessionId, cause: &Cause<'_>, now: Now) -> Vec<Action> {
         let Some(session) = self.sessions.get_mut(&id) else { return Vec::new() };

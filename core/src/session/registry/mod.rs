@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 mod ends;
+mod inhibit;
 mod review;
 
 use self::ends::Cause;
@@ -138,6 +139,7 @@ impl Registry {
         }
         session.last_active = now;
         session.warned_of = None;
+        session.warned_again_of = None;
         self.reschedule(id);
         Ok(vec![Action::Persist(id)])
     }
