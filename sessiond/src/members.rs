@@ -226,6 +226,9 @@ mod tests {
             logind_id: None,
             audit_id,
             warned_of: None,
+            warned_again_of: None,
+            locked_of: None,
+            inhibition: <_>::default(),
             extended: 0,
             state: State::Active,
         }

@@ -147,6 +147,7 @@ impl Daemon {
         drop(core);
         self.log.write(&line);
         self.watch(id, leader);
+        self.desktops_changed.notify_one();
         if let Some((parent, renewal)) = around
             && let Err(why) = self.renew(parent, &renewal)
         {

@@ -2,7 +2,9 @@
 //! lock; everything else goes to the executor, in order.
 
 mod info;
+mod inhibiting;
 mod logins;
+mod screens;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -44,6 +46,8 @@ pub(crate) struct Daemon {
     keeper: Mutex<Keeper>,
     /// Told when the next deadline may have changed.
     pub(crate) wake: Notify,
+    /// Told when logind may have something new to say of desktops.
+    pub(crate) desktops_changed: Notify,
     todo: mpsc::UnboundedSender<Action>,
     /// Whether pending logins are about to be taken over.
     will_adopt: AtomicBool,
@@ -75,9 +79,17 @@ impl Daemon {
     #[must_use]
     pub(crate) fn new(log: Log, paths: Paths, boot_id: String, todo: mpsc::UnboundedSender<Action>) -> Arc<Self> {
         let keeper = Keeper::open(&paths, SystemClock.now().wall, &log);
-        let (core, wake) = (Mutex::default(), Notify::new());
-        let will_adopt = AtomicBool::new(false);
-        Arc::new(Self { log, paths, boot_id, core, keeper: Mutex::new(keeper), wake, todo, will_adopt })
+        Arc::new(Self {
+            log,
+            paths,
+            boot_id,
+            core: Mutex::default(),
+            keeper: Mutex::new(keeper),
+            wake: Notify::new(),
+            desktops_changed: Notify::new(),
+            todo,
+            will_adopt: AtomicBool::new(false),
+        })
     }
 
     /// Finds every session again that lived before this daemon did. What changed meanwhile is noticed now.
@@ -86,6 +98,7 @@ impl Daemon {
         let now = SystemClock.now();
         for session in sessions {
             let (id, leader) = (session.id, process_of(session.leader));
+            let holders = session.inhibition.holders.clone();
             let is_of_this_boot = session.boot_id == self.boot_id;
             let mut core = self.core();
             let actions = core.registry.load(session, &self.boot_id, now);
@@ -94,8 +107,10 @@ impl Daemon {
             if is_of_this_boot {
                 let _announced = self.todo.send(Action::AnnounceOpened(id));
                 self.watch(id, leader);
+                holders.iter().for_each(|holder| self.watch_holder(id, holder));
             }
         }
+        self.desktops_changed.notify_one();
         // What later looks are compared with.
         let (snapshot, ids) = (Snapshot::take(), self.ids());
         for id in ids {
@@ -124,6 +139,18 @@ impl Daemon {
         let message = Some(message).filter(|message| !message.is_empty());
         let mut core = self.core();
         let actions = core.registry.revoke(id, by, message, SystemClock.now())?;
+        self.apply(&core, actions);
+        Ok(())
+    }
+
+    /// Its user logs out of a session.
+    ///
+    /// # Errors
+    /// There is none of that id.
+    pub(crate) fn log_out(self: &Arc<Self>, id: SessionId) -> Result<(), NotEnded> {
+        self.look(id);
+        let mut core = self.core();
+        let actions = core.registry.log_out(id, SystemClock.now())?;
         self.apply(&core, actions);
         Ok(())
     }
@@ -248,6 +275,7 @@ impl Daemon {
                 }
                 Action::Archive(ended) => self.archive(core, &ended),
                 Action::Warn { .. }
+                | Action::Lock(_)
                 | Action::Farewell { .. }
                 | Action::Strike { .. }
                 | Action::AnnounceOpened(_)
@@ -326,6 +354,12 @@ impl Daemon {
                 info(session, &look, now)
             })
             .collect()
+    }
+
+    /// The sessions that `wanted` names.
+    #[must_use]
+    pub(crate) fn sessions_where(&self, wanted: impl Fn(&Session) -> bool) -> Vec<Session> {
+        self.core().registry.iter().filter(|session| wanted(session)).cloned().collect()
     }
 
     /// The owner and leader of a session. `None` if there is none of that id.
