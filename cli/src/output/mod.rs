@@ -24,6 +24,12 @@ impl Output {
         Self { json, colour: !json && terminal_takes_colour() && io::stdout().is_terminal() }
     }
 
+    /// Text for a reader of whom nothing is known.
+    #[cfg(test)]
+    pub(crate) const fn plain() -> Self {
+        Self { json: false, colour: false }
+    }
+
     /// Writes text as it stands. What came from outside must have gone through [`text::clean`].
     pub(crate) fn text(self, text: &str) -> io::Result<()> {
         let mut out = io::stdout().lock();

@@ -19,6 +19,11 @@ impl Table {
         self.rows.push(cells.into_iter().map(|cell| clean(&cell)).collect());
     }
 
+    /// Whether it has no rows.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// The table as text, the heading in bold where that is allowed.
     pub(crate) fn render(&self, output: Output) -> String {
         let widths = self.widths();
