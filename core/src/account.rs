@@ -12,6 +12,7 @@ use crate::{
     secret::Secret,
     stand_in::{CodeDigest, RecoverySet},
     time::WallTime,
+    toml_text,
     totp::{self, BadKey, Hash, TotpKey},
 };
 
@@ -173,8 +174,8 @@ impl Authenticators {
     /// # Errors
     /// Whatever is not exactly as it should be, with the place and without the content.
     pub fn parse(text: &str) -> Result<Self, BadRecord> {
-        let file: File = toml::from_str(text).map_err(|error| BadRecord::Syntax {
-            line: error.span().map_or(1, |span| 1 + text.bytes().take(span.start).filter(|b| *b == b'\n').count()),
+        let file: File = toml_text::from_str(text).map_err(|error| BadRecord::Syntax {
+            line: 1 + text.bytes().take(error.offset).filter(|byte| *byte == b'\n').count(),
         })?;
         if file.version != VERSION {
             return Err(BadRecord::Version(file.version));

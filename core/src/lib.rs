@@ -34,5 +34,6 @@ pub mod stand_in;
 pub mod state;
 pub mod throttle;
 pub mod time;
+pub mod toml_text;
 pub mod totp;
 pub mod vouch;

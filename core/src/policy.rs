@@ -215,7 +215,7 @@ mod tests {
     fn no_limit_stays_no_limit_through_text() {
         let limits = Limits { idle: None, lifetime: None, ..Limits::default() };
         let text = toml::to_string(&limits).unwrap();
-        assert_eq!(toml::from_str::<Limits>(&text), Ok(limits));
+        assert_eq!(crate::toml_text::from_str::<Limits>(&text), Ok(limits));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::{
     stand_in::{Bypass, CodeDigest},
     throttle::{Source, Tally, Throttle},
     time::WallTime,
+    toml_text,
 };
 
 const VERSION: u32 = 1;
@@ -140,7 +141,7 @@ impl State {
     /// # Errors
     /// Anything but the exact shape. That the text is whole is for the one to know who stored it.
     pub fn parse(text: &str) -> Result<Self, BadState> {
-        let file: File = toml::from_str(text).map_err(|error| BadState::Syntax(error.message().to_owned()))?;
+        let file: File = toml_text::from_str(text).map_err(|error| BadState::Syntax(error.message))?;
         if file.version != VERSION {
             return Err(BadState::Version(file.version));
         }

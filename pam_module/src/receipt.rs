@@ -18,6 +18,7 @@ use authflow_core::{
     session::SessionId,
     state::Failures,
     time::{BootTime, Now, WallTime},
+    toml_text,
 };
 use authflow_host::{
     file::{self, FileError, Trust},
@@ -187,7 +188,7 @@ impl Carried {
         if !text.ends_with(END) {
             return Err(BadReceipt::Syntax);
         }
-        toml::from_str(text).map_err(|_what| BadReceipt::Syntax)
+        toml_text::from_str(text).map_err(|_what| BadReceipt::Syntax)
     }
 }
 

@@ -8,7 +8,7 @@
 //! - [`flow`]: flows of those who cannot read the records themselves
 //! - [`snapshot`], [`members`], [`leader`]: processes, and whose they are
 //! - [`tty`], [`activity`]: terminals, and when they were used
-//! - [`store`], [`keeper`]: what outlives the daemon
+//! - [`store`], [`spare`], [`keeper`]: what outlives the daemon
 //! - [`timer`], [`log`], [`readable`], [`ready`]: the boot clock, the log, descriptors, the service manager
 #![forbid(unsafe_code)]
 
@@ -25,6 +25,7 @@ mod news;
 mod readable;
 mod ready;
 mod snapshot;
+mod spare;
 mod store;
 mod timer;
 mod tty;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use serde::Deserialize;
-use toml::Spanned;
+use serde_spanned::Spanned;
 
 use super::{
     Config, ConfigError, PasswordPolicy, Source, Text, TotpPolicy,
@@ -16,6 +16,7 @@ use crate::{
     policy::{ActivityKind, AtLimit, AtMax, Limits, WhenUnavailable, WithoutTty},
     rule::{AccountMode, FromSession, Method, Network, Rule, SessionPolicy},
     throttle::ThrottlePolicy,
+    toml_text,
 };
 
 #[derive(Deserialize)]
@@ -121,8 +122,7 @@ pub(super) fn parse(main: Text<'_>, drop_ins: &[Text<'_>]) -> Result<Config, Con
 }
 
 fn read<T: serde::de::DeserializeOwned>(source: Text<'_>) -> Result<T, ConfigError> {
-    toml::from_str(source.text)
-        .map_err(|error| ConfigError::at(source, error.span().map_or(0, |span| span.start), error.message()))
+    toml_text::from_str(source.text).map_err(|error| ConfigError::at(source, error.offset, error.message))
 }
 
 fn password(

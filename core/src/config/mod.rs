@@ -283,7 +283,7 @@ mod tests {
             ("[[rule]]\nname='a'\nservice=['x']\nmethods=[]\n", "authflow.toml:1:1: rule \"a\": methods is empty"),
             (
                 "[[rule]]\nname='a'\nservice=['x']\nmethods=[[]]\n",
-                "authflow.toml:4:9: methods: a method needs at least one factor",
+                "authflow.toml:4:10: methods: a method needs at least one factor",
             ),
             (
                 "[[rule]]\nname='a'\nservice=['x']\nmethods=[['otp']]\n",
@@ -339,7 +339,7 @@ mod tests {
             ),
             (
                 "[[rule]]\nname='a'\nservice=['x']\nmethods=[['totp']]\nfrom=['host']\n",
-                "authflow.toml:5:6: from: \"host\" is no",
+                "authflow.toml:5:7: from: \"host\" is no",
             ),
         ] {
             let error = error(text);

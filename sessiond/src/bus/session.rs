@@ -1,16 +1,9 @@
 //! `org.authflow.sessiond1.Session`: one session. Every property is authorised like every method, and looked up when it is read.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::Arc;
 
 use authflow_bus::{Error, SessionInfo};
-use authflow_core::{
-    session::SessionId,
-    time::{BootTime, Clock},
-};
-use authflow_host::clock::SystemClock;
+use authflow_core::session::SessionId;
 use zbus::{Connection, message::Header};
 
 use super::{
@@ -25,45 +18,23 @@ pub(crate) struct SessionObject {
     daemon: Arc<Daemon>,
     callers: Arc<Callers>,
     id: SessionId,
-    shown: Mutex<Option<Shown>>,
 }
-
-/// What was shown last, to whom and when.
-struct Shown {
-    to: String,
-    at: BootTime,
-    info: SessionInfo,
-}
-
-/// `GetAll` asks for every property by itself. Within so short a time it is one question: one look, one authorisation, one call that counts.
-const ONE_QUESTION: Duration = Duration::from_millis(100);
 
 type Asked<'a> = (Option<Header<'a>>, &'a Connection);
 
 impl SessionObject {
     pub(super) const fn new(daemon: Arc<Daemon>, callers: Arc<Callers>, id: SessionId) -> Self {
-        Self { daemon, callers, id, shown: Mutex::new(None) }
+        Self { daemon, callers, id }
     }
 
-    /// What the session shows to whoever asks, if they may see it.
-    async fn shown(&self, (header, connection): Asked<'_>) -> Result<SessionInfo, Error> {
+    /// What the session shows to whoever asks.
+    ///
+    /// # Errors
+    /// They may not see it: to them there is none.
+    pub(super) async fn shown(&self, (header, connection): Asked<'_>) -> Result<SessionInfo, Error> {
         let header = header.ok_or_else(no_such)?;
-        let to = header.sender().ok_or_else(no_such)?.to_string();
-        if let Some(info) = self.shown_just_now(&to) {
-            return Ok(info);
-        }
         let caller = self.authorised(Verb::See, &header, connection).await?;
-        let info = self.callers.charge(&caller, || self.daemon.info(self.id))?.ok_or_else(no_such)?;
-        let shown = Shown { to, at: SystemClock.now().boot, info: info.clone() };
-        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown);
-        Ok(info)
-    }
-
-    fn shown_just_now(&self, to: &str) -> Option<SessionInfo> {
-        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_one =
-            |shown: &&Shown| shown.to == to && SystemClock.now().boot.saturating_since(shown.at) < ONE_QUESTION;
-        shown.as_ref().filter(is_one).map(|shown| shown.info.clone())
+        self.callers.charge(&caller, || self.daemon.info(self.id))?.ok_or_else(no_such)
     }
 
     async fn authorised(&self, verb: Verb, header: &Header<'_>, connection: &Connection) -> Result<Caller, Error> {
@@ -76,6 +47,7 @@ impl SessionObject {
 
 #[zbus::interface(name = "org.authflow.sessiond1.Session")]
 impl SessionObject {
+    /// Pushes the idle deadline, as activity does. Users may as often as their rule says.
     #[zbus(name = "Extend")]
     async fn push(
         &self,
@@ -86,6 +58,7 @@ impl SessionObject {
         extend(&self.daemon, &caller, self.id)
     }
 
+    /// Ends it at once; its user reads the message.
     #[zbus(name = "Revoke")]
     async fn end(
         &self,
@@ -97,10 +70,12 @@ impl SessionObject {
         self.callers.charge(&caller, || revoke(&self.daemon, &caller, self.id, message))?
     }
 
+    /// Has the screen locked, where there is one.
     fn lock(&self) -> Result<(), Error> {
         Err(not_supported())
     }
 
+    /// 32 hexadecimal digits.
     #[zbus(property(emits_changed_signal = "false"), name = "Id")]
     async fn id(
         &self,
@@ -110,6 +85,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.id)
     }
 
+    /// Who authenticated.
     #[zbus(property(emits_changed_signal = "false"), name = "User")]
     async fn user(
         &self,
@@ -119,6 +95,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.user)
     }
 
+    /// That user's uid.
     #[zbus(property(emits_changed_signal = "false"), name = "Uid")]
     async fn uid(
         &self,
@@ -128,6 +105,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.uid)
     }
 
+    /// Whom it runs as: another than `User` under su and sudo.
     #[zbus(property(emits_changed_signal = "false"), name = "Target")]
     async fn target(
         &self,
@@ -137,6 +115,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.target)
     }
 
+    /// The target's uid.
     #[zbus(property(emits_changed_signal = "false"), name = "TargetUid")]
     async fn target_uid(
         &self,
@@ -146,6 +125,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.target_uid)
     }
 
+    /// The PAM service that opened it.
     #[zbus(property(emits_changed_signal = "false"), name = "Service")]
     async fn service(
         &self,
@@ -155,6 +135,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.service)
     }
 
+    /// The terminals that its processes hold now, as "pts/1".
     #[zbus(property(emits_changed_signal = "false"), name = "TTYs")]
     async fn ttys(
         &self,
@@ -164,6 +145,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.ttys)
     }
 
+    /// Where from; empty for a login on the machine itself.
     #[zbus(property(emits_changed_signal = "false"), name = "RemoteHost")]
     async fn remote_host(
         &self,
@@ -173,6 +155,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.remote_host)
     }
 
+    /// The process whose end is a logout.
     #[zbus(property(emits_changed_signal = "false"), name = "Leader")]
     async fn leader(
         &self,
@@ -182,6 +165,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.leader)
     }
 
+    /// "user", "nested" or "background".
     #[zbus(property(emits_changed_signal = "false"), name = "Class")]
     async fn class(
         &self,
@@ -191,6 +175,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.class)
     }
 
+    /// What was proved.
     #[zbus(property(emits_changed_signal = "false"), name = "Factors")]
     async fn factors(
         &self,
@@ -200,6 +185,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.factors)
     }
 
+    /// 0 to 2: nothing seen by us, one kind of factor, both kinds.
     #[zbus(property(emits_changed_signal = "false"), name = "AAL")]
     async fn aal(
         &self,
@@ -209,6 +195,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.aal)
     }
 
+    /// The rule that let it in.
     #[zbus(property(emits_changed_signal = "false"), name = "Rule")]
     async fn rule(
         &self,
@@ -218,6 +205,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.rule)
     }
 
+    /// "active", "orphaned" or "closing".
     #[zbus(property(emits_changed_signal = "false"), name = "State")]
     async fn state(
         &self,
@@ -227,6 +215,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.state)
     }
 
+    /// What idleness is measured by: "tty", "hint", "io" or "none".
     #[zbus(property(emits_changed_signal = "false"), name = "ActivityBasis")]
     async fn activity_basis(
         &self,
@@ -236,6 +225,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.activity_basis)
     }
 
+    /// Microseconds since 1970.
     #[zbus(property(emits_changed_signal = "false"), name = "OpenedAt")]
     async fn opened_at(
         &self,
@@ -245,6 +235,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.opened_at)
     }
 
+    /// When its user last authenticated, in microseconds since 1970.
     #[zbus(property(emits_changed_signal = "false"), name = "AuthenticatedAt")]
     async fn authenticated_at(
         &self,
@@ -254,6 +245,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.authenticated_at)
     }
 
+    /// When it was last used, in microseconds since 1970, looked up now.
     #[zbus(property(emits_changed_signal = "false"), name = "LastActiveAt")]
     async fn last_active_at(
         &self,
@@ -263,6 +255,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.last_active_at)
     }
 
+    /// When it will have idled too long, in microseconds since 1970, looked up now; the largest number is never.
     #[zbus(property(emits_changed_signal = "false"), name = "IdleDeadline")]
     async fn idle_deadline(
         &self,
@@ -272,6 +265,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.idle_deadline)
     }
 
+    /// When its authentication will be too old, in microseconds since 1970; the largest number is never.
     #[zbus(property(emits_changed_signal = "false"), name = "LifetimeDeadline")]
     async fn lifetime_deadline(
         &self,
@@ -281,6 +275,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.lifetime_deadline)
     }
 
+    /// Longest inactivity, in microseconds; the largest number is none.
     #[zbus(property(emits_changed_signal = "false"), name = "IdleLimitUSec")]
     async fn idle_limit_usec(
         &self,
@@ -290,6 +285,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.idle_limit_usec)
     }
 
+    /// Longest time since authentication, in microseconds; the largest number is none.
     #[zbus(property(emits_changed_signal = "false"), name = "LifetimeLimitUSec")]
     async fn lifetime_limit_usec(
         &self,
@@ -299,6 +295,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.lifetime_limit_usec)
     }
 
+    /// logind's name for it, if there is one.
     #[zbus(property(emits_changed_signal = "false"), name = "LogindId")]
     async fn logind_id(
         &self,
@@ -308,6 +305,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.logind_id)
     }
 
+    /// The session that it is nested in, if it is.
     #[zbus(property(emits_changed_signal = "false"), name = "Parent")]
     async fn parent(
         &self,

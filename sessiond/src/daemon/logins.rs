@@ -7,7 +7,7 @@ use std::{
 
 use authflow_core::{
     session::{Birth, Class, NotOpened, Opening, Registry, Renewal, Session, SessionId},
-    time::{Clock, Now},
+    time::{Clock, Now, WallTime},
 };
 use authflow_host::{
     clock::SystemClock,
@@ -65,25 +65,53 @@ impl Daemon {
     }
 
     fn adopt(self: &Arc<Self>, pending: Pending) {
-        let Pending { id, boot_id, leader, opened_boot, opened_wall, opening } = pending;
-        let line = Line::info("adopted").with("session", &id).with("user", &opening.user).with("leader", leader.pid);
+        let Pending { id, boot_id, leader, opened_boot, opened_wall, closed, opening } = pending;
+        let line =
+            |event| Line::info(event).with("session", &id).with("user", &opening.user).with("leader", leader.pid);
+        let (adopted, missed) = (line("adopted"), line("missed"));
         let opened = Now { boot: opened_boot, wall: opened_wall };
-        let adopted = match (id.parse::<SessionId>(), boot_id == self.boot_id && leader.is_alive()) {
-            (Ok(id), true) => {
+        let is_alive = closed.is_none() && leader.is_alive();
+        let done = match id.parse::<SessionId>() {
+            Ok(_) if boot_id != self.boot_id => Err("it is of another boot".to_owned()),
+            Ok(id) if is_alive => {
                 let login = Login { id, opening, leader, opened };
                 // Its processes are there already, and its limits run from its opening: it may be due.
-                self.begin(login, &Snapshot::chain(leader.pid)).map(|()| self.look(id)).map_err(|why| why.to_string())
+                let begun = self.begin(login, &Snapshot::chain(leader.pid)).map(|()| self.look(id));
+                begun.map(|()| adopted).map_err(|why| why.to_string())
             }
-            (Ok(_), false) => Err("its leader is gone".to_owned()),
-            (Err(why), _) => Err(why.to_string()),
+            Ok(id) => {
+                self.record((id, opening, leader), opened, closed).map(|()| missed).map_err(|why| why.to_string())
+            }
+            Err(why) => Err(why.to_string()),
         };
-        match adopted {
-            Ok(()) => self.log.write(&line),
+        match done {
+            Ok(line) => self.log.write(&line),
             Err(why) => self.log.write(&Line::warning("not-adopted").with("session", &id).with("why", why)),
         }
         if let Err(error) = pending::remove(&self.paths, leader) {
             self.log.write(&Line::error("pending-not-removed").with("why", &error));
         }
+    }
+
+    /// Records a session that came and went while no daemon was there. Nothing of it is looked up: its leader's pid may be another's now.
+    fn record(
+        &self,
+        (id, opening, leader): (SessionId, Opening, ProcessId),
+        opened: Now,
+        closed: Option<WallTime>,
+    ) -> Result<(), NotOpened> {
+        let now = SystemClock.now();
+        let boot_id = self.boot_id.clone();
+        let leader = leader_of(leader);
+        let birth = Birth { id, opening, leader, boot_id, parent: None, logind_id: None, audit_id: None, opened };
+        let mut core = self.core();
+        let mut actions = core.registry.open(birth, now)?;
+        actions.extend(match closed {
+            Some(wall) => core.registry.close(id, Now { wall, ..now }),
+            None => core.registry.leader_exited(id, false, now),
+        });
+        self.apply(&core, actions);
+        Ok(())
     }
 
     /// Opens a session.
