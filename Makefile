@@ -45,6 +45,8 @@ install:
 	install -D -m 0644 conf/dbus/org.authflow.sessiond1.conf $(DESTDIR)$(PREFIX)/share/dbus-1/system.d/org.authflow.sessiond1.conf
 	install -D -m 0644 conf/dbus/org.authflow.sessiond1.service \
 	  $(DESTDIR)$(PREFIX)/share/dbus-1/system-services/org.authflow.sessiond1.service
+	install -d -m 0755 $(DESTDIR)$(PREFIX)/share/dbus-1/interfaces
+	install -m 0644 conf/dbus/interfaces/*.xml $(DESTDIR)$(PREFIX)/share/dbus-1/interfaces/
 	install -D -m 0644 conf/polkit/org.authflow.sessiond1.policy \
 	  $(DESTDIR)$(PREFIX)/share/polkit-1/actions/org.authflow.sessiond1.policy
 	install -D -m 0644 packaging/systemd/authflow-sessiond.service \

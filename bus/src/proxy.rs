@@ -93,6 +93,10 @@ pub trait Flow {
     /// password and code are asked in one field.
     fn begin(&self, service: &str, one_prompt: bool) -> Result<(String, Vec<String>), Error>;
 
+    /// Begins the flow after which this process may enrol an authenticator of the caller's own user. It asks for one that the user has; for
+    /// the password alone where there is none yet, and a login would enrol by that as well.
+    fn begin_enrolment(&self) -> Result<(String, Vec<String>), Error>;
+
     /// Gives all answers, each in a sealed memory file; returns when the flow is granted. Tells which session was renewed, if one was.
     fn answer(&self, flow: &str, answers: Vec<zbus::Fd<'_>>) -> Result<String, Error>;
 

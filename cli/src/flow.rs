@@ -32,11 +32,12 @@ impl Daemon {
 
     /// Begins a flow by the rules for that PAM service.
     pub(crate) fn begin_flow(&self, service: &str) -> Result<Begun, Error> {
-        let (flow, words) =
-            self.call(async { FlowProxy::new(self.connection()).await?.begin(service, false).await })?;
-        let prompts = words.iter().map(|word| word.parse()).collect::<Result<_, _>>();
-        let prompts = prompts.map_err(|error| Error::failed("what the daemon asks", &error))?;
-        Ok(Begun { flow, prompts })
+        begun(self.call(async { FlowProxy::new(self.connection()).await?.begin(service, false).await })?)
+    }
+
+    /// Begins the flow after which an authenticator may be enrolled.
+    pub(crate) fn begin_enrolment(&self) -> Result<Begun, Error> {
+        begun(self.call(async { FlowProxy::new(self.connection()).await?.begin_enrolment().await })?)
     }
 
     /// Gives the answers to all prompts. Tells the id of the session that was renewed, if one was.
@@ -67,4 +68,10 @@ impl Daemon {
             flow.remove_factor(name).await
         })
     }
+}
+
+fn begun((flow, words): (String, Vec<String>)) -> Result<Begun, Error> {
+    let prompts = words.iter().map(|word| word.parse()).collect::<Result<_, _>>();
+    let prompts = prompts.map_err(|error| Error::failed("what the daemon asks", &error))?;
+    Ok(Begun { flow, prompts })
 }

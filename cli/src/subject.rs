@@ -92,10 +92,7 @@ impl Subject {
     /// Adds an authenticator. The step that confirmed it is used up first: were that to fail, the code could log in.
     pub(crate) fn enrol(&self, key: &TotpKey, confirmed: Option<u64>) -> Result<(), Error> {
         if let Some(step) = confirmed {
-            self.change_state(|state| {
-                let last = state.last_steps.entry(key.name().to_owned()).or_default();
-                *last = step.max(*last);
-            })?;
+            self.change_state(|state| state.last_steps.use_up(key, step))?;
         }
         self.update(|keys| add(keys, key.clone()))
     }

@@ -4,7 +4,8 @@
 //!
 //! - [`factor`]: what can be proved, and the assurance level that follows
 //! - [`password`], [`password_rules`]: hashes of passwords, and what a new one must be
-//! - [`enrolment`]: enrolling within a login; [`otpauth`] and [`qr`]: how a phone learns a secret
+//! - [`enrolment`], [`first_authenticator`]: enrolling within a login, and by the password alone outside of one; [`otpauth`] and [`qr`]: how a phone learns a secret
+//! - [`totp`], [`last_steps`], [`stand_in`]: one-time codes, which steps of them were used up, and what stands in for them
 //! - [`secret`]: bytes that wipe themselves and never show in a log
 //! - [`time`]: the boot clock and the wall clock, as types
 //! - [`policy`]: what a rule grants: limits of a session, and what happens at them
@@ -16,7 +17,9 @@ pub mod account;
 pub mod config;
 pub mod enrolment;
 pub mod factor;
+pub mod first_authenticator;
 pub mod flow;
+pub mod last_steps;
 pub mod name;
 pub mod news;
 pub mod otpauth;

@@ -255,6 +255,13 @@ impl Rule {
         self.mismatch(request).is_none()
     }
 
+    /// Whether this rule is about that user, at whatever service and from wherever. `groups` as in [`Request`].
+    #[must_use]
+    pub fn is_of(&self, user: &str, groups: &[String]) -> bool {
+        let is_named = self.users.is_empty() || self.users.iter().any(|name| name == user);
+        is_named && (self.groups.is_empty() || self.groups.iter().any(|group| groups.contains(group)))
+    }
+
     /// The first key by which this rule is not about that request. `None` if it decides it.
     #[must_use]
     pub fn mismatch(&self, request: &Request<'_>) -> Option<Mismatch> {

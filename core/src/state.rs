@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     enrolment::{Grace, Graces},
+    last_steps::LastSteps,
     news::{Event, Item, News},
     stand_in::{Bypass, CodeDigest},
     throttle::{Source, Tally, Throttle},
@@ -22,8 +23,8 @@ const VERSION: u32 = 1;
 /// A user's state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
-    /// The last step that passed, by the authenticator's name. Only a newer one passes (RFC 6238 §5.2).
-    pub last_steps: BTreeMap<String, u64>,
+    /// The steps that passed.
+    pub last_steps: LastSteps,
     /// The recovery codes that passed. Only another passes.
     pub spent_codes: BTreeSet<CodeDigest>,
     /// The bypass code, until it passes or is withdrawn.
@@ -79,7 +80,7 @@ struct File {
     failures: Option<FailuresEntry>,
     bypass: Option<BypassEntry>,
     #[serde(default)]
-    last_steps: BTreeMap<String, u64>,
+    last_steps: LastSteps,
     #[serde(default)]
     source: BTreeMap<String, Entry>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -315,7 +316,7 @@ mod tests {
         (steps, codes, throttle, rest).prop_map(|(last_steps, spent_codes, throttle, rest)| {
             let (bypass, failures, news, graces) = rest;
             State {
-                last_steps,
+                last_steps: last_steps.into_iter().collect(),
                 spent_codes,
                 bypass,
                 throttle,

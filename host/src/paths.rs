@@ -102,6 +102,12 @@ impl Paths {
         self.run().join("flows")
     }
 
+    /// The daemon's spare copies of live sessions.
+    #[must_use]
+    pub fn live(&self) -> PathBuf {
+        self.run().join("live")
+    }
+
     /// Logins that the daemon has yet to adopt.
     #[must_use]
     pub fn pending(&self) -> PathBuf {

@@ -1,7 +1,14 @@
 //! Logins that the daemon has yet to adopt: written by the module while the daemon is away, one file a leader, read by the daemon when it
-//! starts. Only root writes there, and the daemon checks again that the leader still runs.
+//! starts. Only root writes there, and the daemon checks again that the leader still runs. A login that ended meanwhile is left for the
+//! history.
 
-use std::{fs, io::ErrorKind, path::PathBuf};
+use std::{
+    fs,
+    io::{self, ErrorKind},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use authflow_core::{
     session::Opening,
@@ -15,6 +22,12 @@ use crate::{
     paths::Paths,
     process::ProcessId,
 };
+
+/// What the file's name of a login that is over ends with.
+const OVER: &str = ".over";
+
+/// How many logins may lie there before the end of one is forgotten: they lie in memory, and the daemon may be away for days.
+const MOST: usize = 1000;
 
 /// A login that was let in without the daemon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +43,9 @@ pub struct Pending {
     pub opened_boot: BootTime,
     /// When it was opened, for people.
     pub opened_wall: WallTime,
+    /// When it was closed, if it was. The file's own affair.
+    #[serde(skip)]
+    pub closed: Option<WallTime>,
     /// What it was opened with.
     pub opening: Opening,
 }
@@ -61,16 +77,42 @@ impl Pending {
     }
 }
 
-/// Removes the pending login of that leader; tells whether it was there.
+/// Marks the pending login of that leader as over; tells whether there was one.
 ///
 /// # Errors
 /// What the kernel says.
-pub fn remove(paths: &Paths, leader: ProcessId) -> Result<bool, FileError> {
-    let path = paths.pending().join(leader.to_string());
-    match fs::remove_file(&path) {
+pub fn close(paths: &Paths, leader: ProcessId) -> Result<bool, FileError> {
+    let (path, over) = places(paths, leader);
+    let is_crowded = || fs::read_dir(paths.pending()).is_ok_and(|entries| entries.count() > MOST);
+    let (action, done) = match path.exists() {
+        true if is_crowded() => ("remove", fs::remove_file(&path)),
+        true => ("rename", fs::rename(&path, over)),
+        false => return Ok(false),
+    };
+    was_there(done).map_err(|source| FileError::Io { action, path, source })
+}
+
+/// Removes the pending login of that leader, whether it is over or not.
+///
+/// # Errors
+/// What the kernel says.
+pub fn remove(paths: &Paths, leader: ProcessId) -> Result<(), FileError> {
+    let (path, over) = places(paths, leader);
+    for path in [path, over] {
+        was_there(fs::remove_file(&path)).map_err(|source| FileError::Io { action: "remove", path, source })?;
+    }
+    Ok(())
+}
+
+fn places(paths: &Paths, leader: ProcessId) -> (PathBuf, PathBuf) {
+    (paths.pending().join(leader.to_string()), paths.pending().join(format!("{leader}{OVER}")))
+}
+
+fn was_there(done: io::Result<()>) -> io::Result<bool> {
+    match done {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(source) => Err(FileError::Io { action: "remove", path, source }),
+        Err(error) => Err(error),
     }
 }
 
@@ -91,19 +133,29 @@ pub fn list(paths: &Paths, trust: Trust) -> Result<Vec<Result<Pending, PendingEr
         let entry = entry.map_err(failed)?;
         let name = entry.file_name();
         // Temporary files of a writer that is still at work begin with a dot.
-        if let Some(Ok(leader)) = name.to_str().map(str::parse::<ProcessId>) {
-            found.push(read(entry.path(), leader, trust));
+        let Some(name) = name.to_str() else { continue };
+        let over = name.strip_suffix(OVER);
+        if let Ok(leader) = over.unwrap_or(name).parse::<ProcessId>() {
+            found.push(read(entry.path(), (leader, over.is_some()), trust));
         }
     }
     Ok(found)
 }
 
-fn read(path: PathBuf, leader: ProcessId, trust: Trust) -> Result<Pending, PendingError> {
+fn read(path: PathBuf, (leader, is_over): (ProcessId, bool), trust: Trust) -> Result<Pending, PendingError> {
     let text = file::read_trusted(&path, trust)?;
+    let closed = if is_over { Some(changed(&path)?) } else { None };
     match toml_text::from_str::<Pending>(&text) {
-        Ok(pending) if pending.leader == leader => Ok(pending),
+        Ok(pending) if pending.leader == leader => Ok(Pending { closed, ..pending }),
         Ok(_) | Err(_) => Err(PendingError::Syntax(path)),
     }
+}
+
+/// When the file was last renamed.
+fn changed(path: &Path) -> Result<WallTime, FileError> {
+    let meta = path.symlink_metadata();
+    let meta = meta.map_err(|source| FileError::Io { action: "look at", path: path.to_owned(), source })?;
+    Ok(WallTime::new(Duration::from_secs(meta.ctime().try_into().unwrap_or_default())))
 }
 
 #[cfg(test)]
@@ -121,6 +173,7 @@ mod tests {
             leader: ProcessId { pid: 7, start_time: 42 },
             opened_boot: BootTime::new(Duration::from_secs(5)),
             opened_wall: WallTime::new(Duration::from_secs(6)),
+            closed: None,
             opening: Opening {
                 user: "alice".into(),
                 uid: 1000,
@@ -153,7 +206,27 @@ mod tests {
         assert_eq!(found, pending(), "and no limit stays no limit");
         fs::write(paths.pending().join("8-42"), "x").unwrap();
         assert_eq!(list(&paths, trust).unwrap().iter().filter(|read| read.is_err()).count(), 1);
-        assert!(remove(&paths, pending().leader).unwrap());
-        assert!(!remove(&paths, pending().leader).unwrap());
+        remove(&paths, pending().leader).unwrap();
+        remove(&paths, pending().leader).unwrap();
+        assert_eq!(list(&paths, trust).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_login_that_is_over_is_still_found_until_there_are_too_many() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = Paths::new(folder.path());
+        let trust = Trust::of(nix::unistd::geteuid().as_raw());
+        fs::create_dir(folder.path().join("run")).unwrap();
+        pending().write(&paths).unwrap();
+        assert!(close(&paths, pending().leader).unwrap());
+        assert!(!close(&paths, pending().leader).unwrap());
+        let found = list(&paths, trust).unwrap().pop().unwrap().unwrap();
+        assert!(found.closed.is_some());
+        assert_eq!(Pending { closed: None, ..found }, pending());
+        remove(&paths, pending().leader).unwrap();
+        (0..MOST).for_each(|n| fs::write(paths.pending().join(format!("{}-1{OVER}", n + 100)), "").unwrap());
+        pending().write(&paths).unwrap();
+        assert!(close(&paths, pending().leader).unwrap());
+        assert_eq!(fs::read_dir(paths.pending()).unwrap().count(), MOST);
     }
 }

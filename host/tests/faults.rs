@@ -17,7 +17,7 @@ use std::{
 };
 
 use authflow_core::flow::{Denial, Verdict};
-use login::{Login, records};
+use login::{Login, phone, records};
 use nix::unistd::geteuid;
 
 const ROOT: &str = "ROOT_OF_TEST";
@@ -55,13 +55,13 @@ fn told_under(shell: &[&str], commands: &str, folder: &Path) -> String {
 /// A machine on which somebody else has used the lock and the state already, so that only the write itself can fail.
 fn used_machine() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    records(folder.path()).update_state("alice", |state| state.last_steps.insert("phone".into(), 1)).unwrap();
+    records(folder.path()).update_state("alice", |state| state.last_steps.use_up(&phone(), 1)).unwrap();
     folder
 }
 
 /// The code is still good, and nothing lies about.
 fn assert_nothing_happened(folder: &Path) {
-    assert_eq!(records(folder).state("alice").unwrap().last_steps.get("phone"), Some(&1));
+    assert_eq!(records(folder).state("alice").unwrap().last_steps.last(&phone()), Some(1));
     assert!(!folder.join("var/lib/authflow/state/.alice.new").exists());
     assert!(matches!(Login::new().settle(&records(folder)), Ok(Verdict::Granted(_))));
 }

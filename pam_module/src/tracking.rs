@@ -68,13 +68,13 @@ pub fn begin<H: Handle>(
     })
 }
 
-/// Ends the session: nobody needs to adopt it any more, or the daemon is told.
+/// Ends the session: it is not to be adopted any more, or the daemon is told.
 ///
 /// # Errors
 /// The daemon cannot be told.
 pub fn end<H: Handle>(login: &Login<'_, H>, id: &str) -> Result<(), Error> {
     let leader = ProcessId::current().map_err(Error::Process)?;
-    let was_pending = pending::remove(&login.place.paths, leader).map_err(Error::Folder)?;
+    let was_pending = pending::close(&login.place.paths, leader).map_err(Error::Folder)?;
     if was_pending { Ok(()) } else { Ok(daemon(login).close(id)?) }
 }
 
@@ -93,6 +93,7 @@ fn write_down<H: Handle>(login: &Login<'_, H>, opening: &Opening) -> Result<Stri
         leader: ProcessId::current()?,
         opened_boot: now.boot,
         opened_wall: now.wall,
+        closed: None,
         opening: opening.clone(),
     };
     pending.write(&login.place.paths)?;

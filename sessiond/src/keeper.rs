@@ -1,7 +1,9 @@
-//! The store behind one promise: the daemon goes on whatever the disk does. What cannot be kept is kept in memory, loudly.
+//! The store behind one promise: the daemon goes on whatever the disk does. What cannot be kept is kept in memory, loudly; and a spare
+//! copy of every live session outlives both the daemon and the store.
 
 use std::{
     collections::BTreeMap,
+    fmt::Display,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -10,9 +12,11 @@ use authflow_core::{
     session::{Ended, Session, SessionId},
     time::WallTime,
 };
+use authflow_host::paths::Paths;
 
 use crate::{
     log::{Line, Log},
+    spare::Spares,
     store::{Store, StoreError},
 };
 
@@ -24,6 +28,7 @@ pub(crate) struct Keeper {
     store: Option<Store>,
     /// Whether the store is memory that stands in for a file.
     is_memory: bool,
+    spares: Option<Spares>,
     /// What the store refused, the newest of each session: written as soon as it takes something again.
     owed: BTreeMap<SessionId, Owed>,
 }
@@ -34,9 +39,14 @@ enum Owed {
 }
 
 impl Keeper {
-    /// Opens the store. One that is broken is set aside under another name, so that nobody's evidence is lost.
+    /// Opens the store and the spare copies. A store that is broken is set aside under another name, so that nobody's evidence is lost.
     #[must_use]
-    pub(crate) fn open(path: &Path, now: WallTime, log: &Log) -> Self {
+    pub(crate) fn open(paths: &Paths, now: WallTime, log: &Log) -> Self {
+        let spares = told(Spares::open(paths), "no-spare-copies", log);
+        Self::with(&paths.sessions_db(), spares, now, log)
+    }
+
+    fn with(path: &Path, spares: Option<Spares>, now: WallTime, log: &Log) -> Self {
         let store = Store::open(path).or_else(|error| {
             if !error.is_of_the_file() {
                 return Err(error);
@@ -49,17 +59,19 @@ impl Keeper {
         });
         match store {
             Ok(store) => {
-                let keeper = Self { store: Some(store), is_memory: false, owed: BTreeMap::new() };
+                let keeper = Self { store: Some(store), is_memory: false, spares, owed: BTreeMap::new() };
                 keeper.expire(now, log);
                 keeper
             }
             Err(error) => {
                 log.write(&Line::error("store-degraded").with("path", path.display()).with("why", &error));
-                let mut keeper = Self { store: Store::in_memory().ok(), is_memory: true, owed: BTreeMap::new() };
+                let store = Store::in_memory().ok();
                 // What cannot be written may still be read: sessions must not be lost for a full disk.
                 let rows = Store::live_read_only(path).unwrap_or_default();
-                rows.into_iter().flatten().for_each(|session| keeper.keep(&session, log));
-                keeper
+                for session in rows.into_iter().flatten() {
+                    told(store.as_ref().map_or(Ok(()), |store| store.keep(&session)), "store-degraded", log);
+                }
+                Self { store, is_memory: true, spares, owed: BTreeMap::new() }
             }
         }
     }
@@ -71,29 +83,63 @@ impl Keeper {
     }
 
     /// The live sessions that were kept.
-    pub(crate) fn live(&mut self, log: &Log) -> Vec<Session> {
+    pub(crate) fn live(&mut self, boot_id: &str, log: &Log) -> Vec<Session> {
         let rows = self.attempt(log, |store| store.live()).unwrap_or_default();
-        let mut sessions = Vec::with_capacity(rows.len());
+        let mut sessions = BTreeMap::new();
         for row in rows {
             match row {
-                Ok(session) => sessions.push(session),
+                Ok(session) => drop(sessions.insert(session.id, session)),
                 Err((id, error)) => {
                     log.write(&Line::error("session-unreadable").with("session", &id).with("why", &error));
                     self.attempt(log, |store| store.forget(&id));
                 }
             }
         }
-        sessions
+        for spare in self.spare_copies(boot_id, log) {
+            if !sessions.contains_key(&spare.id) {
+                log.write(&Line::warning("session-rebuilt").with("session", spare.id));
+            }
+            // A copy is made before the store is written to, so it is never the older one.
+            if sessions.get(&spare.id) != Some(&spare) {
+                self.settle(spare.id, Owed::Live(Box::new(spare.clone())), log);
+                sessions.insert(spare.id, spare);
+            }
+        }
+        sessions.into_values().collect()
+    }
+
+    /// The spare copies that count. One that is left of a session that is over, or of another boot, is removed.
+    fn spare_copies(&mut self, boot_id: &str, log: &Log) -> Vec<Session> {
+        let Some(spares) = self.spares.clone() else { return Vec::new() };
+        let found = told(spares.all(), "no-spare-copies", log).unwrap_or_default();
+        let readable = found.into_iter().filter_map(|copy| told(copy, "spare-copy-unreadable", log));
+        let (live, over): (Vec<_>, Vec<_>) = readable.partition(|session| {
+            let is_over = self.attempt(log, |store| store.is_over(session.id)).unwrap_or(false);
+            session.boot_id == boot_id && !is_over
+        });
+        for session in over {
+            told(spares.remove(session.id), "spare-copy-not-removed", log);
+        }
+        live
     }
 
     /// Keeps a session as it is now.
     pub(crate) fn keep(&mut self, session: &Session, log: &Log) {
+        if let Some(spares) = &self.spares {
+            told(spares.copy(session), "no-spare-copy", log);
+        }
         self.settle(session.id, Owed::Live(Box::new(session.clone())), log);
     }
 
     /// Moves a session to the history.
     pub(crate) fn archive(&mut self, ended: &Ended, ttys: &[String], log: &Log) {
         self.settle(ended.session.id, Owed::Archive(Box::new(ended.clone()), ttys.to_vec()), log);
+        // While the store owes it, the copy is all that a new daemon would find.
+        if !self.owed.contains_key(&ended.session.id)
+            && let Some(spares) = &self.spares
+        {
+            told(spares.remove(ended.session.id), "spare-copy-not-removed", log);
+        }
         self.expire(ended.closed.wall, log);
     }
 
@@ -135,6 +181,11 @@ impl Keeper {
     }
 }
 
+/// What it gave, or nothing and a line in the log.
+fn told<T, E: Display>(done: Result<T, E>, event: &'static str, log: &Log) -> Option<T> {
+    done.inspect_err(|error| log.write(&Line::error(event).with("why", error))).ok()
+}
+
 fn aside(path: &Path, now: WallTime) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".broken-{}", now.as_secs()));
@@ -146,39 +197,96 @@ mod tests {
     use super::*;
     use crate::store::tests::{ended, session};
 
+    struct Disk {
+        folder: tempfile::TempDir,
+        log: Log,
+    }
+
+    impl Disk {
+        fn new() -> Self {
+            Self { folder: tempfile::tempdir().unwrap(), log: Log::new(false) }
+        }
+
+        fn store(&self) -> PathBuf {
+            self.folder.path().join("sessions.db")
+        }
+
+        /// A daemon's keeper, as it is when the daemon starts.
+        fn keeper(&self) -> Keeper {
+            let copies = self.folder.path().join("live");
+            std::fs::create_dir_all(&copies).unwrap();
+            let now = WallTime::from_micros(7_000_000);
+            Keeper::with(&self.store(), Some(Spares::in_folder(copies)), now, &self.log)
+        }
+
+        fn live(&self, keeper: &mut Keeper) -> Vec<Session> {
+            keeper.live("b", &self.log)
+        }
+    }
+
     #[test]
-    fn a_broken_store_is_set_aside_and_a_new_one_begun() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("sessions.db");
-        std::fs::write(&path, vec![b'x'; 8192]).unwrap();
-        let keeper = Keeper::open(&path, WallTime::from_micros(7_000_000), &Log::new(false));
+    fn a_broken_store_is_set_aside_and_its_sessions_are_found_all_the_same() {
+        let disk = Disk::new();
+        let mut keeper = disk.keeper();
+        keeper.keep(&session(1), &disk.log);
+        keeper.keep(&session(2), &disk.log);
+        keeper.archive(&ended(2, 50), &[], &disk.log);
+        drop(keeper);
+        std::fs::write(disk.store(), vec![b'x'; 8192]).unwrap();
+        let mut keeper = disk.keeper();
         assert!(!keeper.is_degraded());
-        assert!(folder.path().join("sessions.db.broken-7").exists());
+        assert!(disk.folder.path().join("sessions.db.broken-7").exists());
+        assert_eq!(disk.live(&mut keeper), [session(1)]);
+        std::fs::remove_dir_all(disk.folder.path().join("live")).unwrap();
+        assert_eq!(disk.live(&mut disk.keeper()), [session(1)], "it is in the new store");
     }
 
     #[test]
     fn what_a_full_disk_refused_is_written_when_there_is_room_again() {
-        let (folder, log) = (tempfile::tempdir().unwrap(), Log::new(false));
-        let path = folder.path().join("sessions.db");
-        let mut keeper = Keeper::open(&path, WallTime::default(), &log);
-        keeper.keep(&session(1), &log);
+        let disk = Disk::new();
+        let mut keeper = disk.keeper();
+        keeper.keep(&session(1), &disk.log);
         keeper.store.as_ref().unwrap().be_full(true);
-        keeper.keep(&session(2), &log);
-        keeper.archive(&ended(1, 50), &[], &log);
+        keeper.keep(&session(2), &disk.log);
+        keeper.archive(&ended(1, 50), &[], &disk.log);
         assert!(keeper.is_degraded());
         keeper.store.as_ref().unwrap().be_full(false);
-        keeper.keep(&session(3), &log);
+        keeper.keep(&session(3), &disk.log);
         assert!(!keeper.is_degraded());
         drop(keeper);
-        let live: Vec<_> = Keeper::open(&path, WallTime::default(), &log).live(&log);
-        assert_eq!(live, [session(2), session(3)]);
+        assert_eq!(disk.live(&mut disk.keeper()), [session(2), session(3)]);
+    }
+
+    #[test]
+    fn what_a_full_disk_refused_is_found_by_the_next_daemon() {
+        let disk = Disk::new();
+        let mut keeper = disk.keeper();
+        keeper.keep(&session(1), &disk.log);
+        keeper.store.as_ref().unwrap().be_full(true);
+        let newer = Session { extended: 1, ..session(1) };
+        keeper.keep(&newer, &disk.log);
+        keeper.keep(&session(2), &disk.log);
+        drop(keeper);
+        assert_eq!(disk.live(&mut disk.keeper()), [newer, session(2)]);
+    }
+
+    #[test]
+    fn a_copy_that_was_left_behind_brings_no_session_back() {
+        let disk = Disk::new();
+        let mut keeper = disk.keeper();
+        keeper.archive(&ended(1, 50), &[], &disk.log);
+        let spares = keeper.spares.clone().unwrap();
+        spares.copy(&session(1)).unwrap();
+        spares.copy(&Session { boot_id: "before".into(), ..session(2) }).unwrap();
+        assert_eq!(disk.live(&mut keeper), []);
+        assert_eq!(spares.all().unwrap().len(), 0);
     }
 
     #[test]
     fn without_a_place_for_it_the_store_is_memory_and_says_so() {
         let log = Log::new(false);
-        let mut keeper = Keeper::open(Path::new("/nonexistent/sessions.db"), WallTime::default(), &log);
+        let mut keeper = Keeper::with(Path::new("/nonexistent/sessions.db"), None, WallTime::default(), &log);
         assert!(keeper.is_degraded());
-        assert!(keeper.live(&log).is_empty());
+        assert!(keeper.live("b", &log).is_empty());
     }
 }

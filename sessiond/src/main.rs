@@ -9,7 +9,7 @@
 //! - [`snapshot`], [`members`], [`leader`]: processes, and whose they are
 //! - [`tty`], [`activity`]: terminals, and when they were used
 //! - [`desktop`]: what logind knows of desktops
-//! - [`store`], [`keeper`]: what outlives the daemon
+//! - [`store`], [`spare`], [`keeper`]: what outlives the daemon
 //! - [`timer`], [`log`], [`readable`], [`ready`]: the boot clock, the log, descriptors, the service manager
 #![forbid(unsafe_code)]
 
@@ -27,6 +27,7 @@ mod news;
 mod readable;
 mod ready;
 mod snapshot;
+mod spare;
 mod store;
 mod timer;
 mod tty;

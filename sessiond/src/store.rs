@@ -125,6 +125,14 @@ impl Store {
         Ok(Self { connection })
     }
 
+    /// Whether a session of that id is over.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(crate) fn is_over(&self, id: SessionId) -> Result<bool, StoreError> {
+        Ok(self.connection.prepare("SELECT 1 FROM history WHERE id = ?1")?.exists(params![id.to_string()])?)
+    }
+
     /// Keeps the session as it is now.
     ///
     /// # Errors

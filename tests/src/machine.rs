@@ -215,6 +215,13 @@ impl Machine {
         }
     }
 
+    /// The session daemon's number as the machine sees it.
+    #[track_caller]
+    #[must_use]
+    pub fn daemon_pid(&self) -> u32 {
+        self.daemon.borrow().as_ref().expect("a daemon that the test started").pid()
+    }
+
     /// Sends the session daemon a signal.
     pub fn signal_daemon(&self, signal: Signal) {
         if let Some(daemon) = &*self.daemon.borrow() {

@@ -20,7 +20,7 @@ fn who_was_let_in_without_a_daemon_is_adopted_when_it_comes() {
 }
 
 #[test]
-fn who_left_before_the_daemon_came_is_not_adopted() {
+fn who_left_before_the_daemon_came_is_in_its_history_alone() {
     let Some(plan) = plan("open") else { return };
     let machine = plan.without_daemon().start();
     let mut alice = log_in(&machine);
@@ -29,6 +29,9 @@ fn who_left_before_the_daemon_came_is_not_adopted() {
     machine.start_daemon();
     assert_eq!(users(&machine), [""; 0]);
     assert_eq!(pending(&machine), 0);
+    let history = machine.run(["authflow", "history", "--json"]).json();
+    assert_eq!(history.as_array().map(Vec::len), Some(1), "{history}");
+    assert_eq!((&history[0]["user"], &history[0]["end_reason"]), (&"alice".into(), &"logout".into()));
 }
 
 #[test]

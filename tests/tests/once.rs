@@ -61,3 +61,20 @@ fn nobody_is_judged_while_another_login_of_the_user_is() {
     drop(other);
     assert!(opens(), "a code that nobody judged is not used up");
 }
+
+#[test]
+fn a_secret_that_comes_back_under_another_name_lets_no_used_code_in() {
+    let Some(plan) = Machine::overlay() else { return };
+    let machine =
+        plan.user("alice").config(RULE).sshd("KbdInteractiveAuthentication yes\nPasswordAuthentication no").start();
+    let mut phone = machine.enroll("alice");
+    let code = phone.code();
+    drop(machine.log_in_by("alice", &code));
+    let _ = machine.run(["authflow", "factor", "remove", "totp", "--user", "alice", "--yes"]).success();
+    let again =
+        ["authflow", "factor", "add", "totp", "--user", "alice", "--name", "other", "--secret-stdin", "--no-confirm"];
+    let _ = machine.feed(again, phone.secret.as_bytes()).success();
+    machine.is_refused("alice", machine.password(), &code);
+    machine.logged(&["user=alice", "used already"]);
+    drop(machine.log_in("alice", &mut phone));
+}

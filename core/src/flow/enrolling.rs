@@ -211,8 +211,7 @@ impl Concluded {
 impl New {
     /// Uses the code up that confirmed it, and notes for the user what was added.
     fn note(&self, next: &mut State, answered: &Answered, now: WallTime) {
-        let last = next.last_steps.entry(self.key.name().to_owned()).or_default();
-        *last = self.step.max(*last);
+        next.last_steps.use_up(&self.key, self.step);
         let from = Some(answered.caller().source);
         let mut tell = |event, detail| next.news.push(Item { at: now, event, from: from.clone(), detail });
         tell(Event::FactorAdded, self.key.name().to_owned());

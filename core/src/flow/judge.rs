@@ -15,6 +15,7 @@ use crate::{
     state::State,
     throttle::{Caller, Gate, Source, ThrottlePolicy},
     time::WallTime,
+    totp::TotpKey,
 };
 
 /// What the user is and has, as host found it.
@@ -81,7 +82,7 @@ enum Reach {
 /// What passes once.
 pub(super) enum Spent {
     /// That authenticator's codes up to this step.
-    Step(String, u64),
+    Step(Box<TotpKey>, u64),
     /// That recovery code.
     Recovery(CodeDigest),
     /// The bypass code.
@@ -273,9 +274,8 @@ impl Answered {
         let mut denial = Denial::WrongCode;
         for key in keys.totp() {
             let Some(step) = key.step_of(code, terms.skew, now) else { continue };
-            let is_newer = state.last_steps.get(key.name()).is_none_or(|last| step > *last);
-            if is_newer {
-                return Ok(Spent::Step(key.name().to_owned(), step));
+            if state.last_steps.allow(key, step) {
+                return Ok(Spent::Step(Box::new(key.clone()), step));
             }
             denial = Denial::CodeUsed;
         }
@@ -285,7 +285,7 @@ impl Answered {
 
 /// Whether what was proved admits to enrolling: everything else of the method, and of that something by the user. A session that vouches is
 /// no proof that would admit to a new authenticator.
-fn may_enrol(method: &Method, factors: &Factors) -> bool {
+pub(crate) fn may_enrol(method: &Method, factors: &Factors) -> bool {
     let others = method.factors().clone().without(Factor::Totp);
     let is_proved = others.iter().all(|factor| factors.contains(factor));
     is_proved && !others.without(Factor::Session).is_empty()
@@ -321,8 +321,8 @@ impl Spent {
             next.news.push(Item { at: now, event, from: Some(from.clone()), detail });
         };
         match self {
-            Self::Step(name, step) => {
-                next.last_steps.insert(name, step);
+            Self::Step(key, step) => {
+                next.last_steps.use_up(&key, step);
                 None
             }
             Self::Recovery(digest) => {

@@ -20,6 +20,7 @@ use std::{fmt, str::FromStr};
 
 pub use answers::{Answered, HashOutcome, password_in};
 pub use enrolling::{Concluded, Confirm, Confirmation, Enrolling};
+pub(crate) use judge::may_enrol;
 pub use judge::{Enrollable, Holder, Standing, Terms};
 pub use method::{asked, choose, is_left_to_the_stack};
 pub use receipt::{Enrolment, FlowId, RECEIPT_LIFE, Receipt};

@@ -83,9 +83,13 @@ fn answered() -> Answered {
     }
 }
 
+/// What alice's codes come from.
+pub(crate) fn phone() -> TotpKey {
+    TotpKey::new("phone", Secret::from("12345678901234567890"), WallTime::default()).unwrap()
+}
+
 fn alice() -> Holder {
     let mut keys = Authenticators::default();
-    let secret = Secret::from("12345678901234567890");
-    keys.add_totp(TotpKey::new("phone", secret, WallTime::default()).unwrap()).unwrap();
+    keys.add_totp(phone()).unwrap();
     Holder { standing: Standing::Good, keys, has: Factors::none().with(Factor::Totp), enrollable: Enrollable::NoScreen }
 }

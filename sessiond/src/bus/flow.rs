@@ -30,6 +30,7 @@ impl FlowObject {
 
 #[zbus::interface(name = "org.authflow.sessiond1.Flow")]
 impl FlowObject {
+    /// Begins a flow of the caller's own user, for a PAM service or, if that is empty, for the session that the caller is in. Gives its id and the prompts.
     async fn begin(
         &self,
         service: &str,
@@ -43,6 +44,18 @@ impl FlowObject {
         Ok((begun.flow, begun.prompts))
     }
 
+    /// Begins the flow that a user without an authenticator proves by what there is, to add the first one.
+    async fn begin_enrolment(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(String, Vec<String>), Error> {
+        let caller = self.callers.identify(&header, connection).await?;
+        let begun = self.flows.begin_enrolment(owner(&caller)?).await?;
+        Ok((begun.flow, begun.prompts))
+    }
+
+    /// Answers all prompts at once, each in a sealed memory file. Gives the session that was renewed, or nothing.
     async fn answer(
         &self,
         flow: &str,
@@ -58,6 +71,7 @@ impl FlowObject {
         Ok(renewed.map(|id| id.to_string()).unwrap_or_default())
     }
 
+    /// Adds an authenticator of the caller's own, after a flow that proved what must be.
     async fn add_totp(
         &self,
         name: &str,
@@ -75,6 +89,7 @@ impl FlowObject {
         self.flows.add_totp((owner(&caller)?, &caller.name), wish).await
     }
 
+    /// Removes an authenticator of the caller's own, after a flow that proved what must be.
     async fn remove_factor(
         &self,
         name: &str,

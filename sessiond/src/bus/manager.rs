@@ -42,6 +42,7 @@ impl Manager {
 
 #[zbus::interface(name = "org.authflow.sessiond1.Manager")]
 impl Manager {
+    /// Opens a session that the caller leads. Root only. Facts are keys of a session's properties; unknown ones are ignored.
     async fn open_session(
         &self,
         facts: HashMap<String, OwnedVariant>,
@@ -58,7 +59,7 @@ impl Manager {
         let opening = opening::from_dict(&facts).map_err(|why| Error::InvalidArgument(why.to_string()))?;
         let leader = hold(&caller, connection).await.inspect_err(too_late)?;
         let id = SessionId::new(random::bytes().map_err(|why| Error::Degraded(why.to_string()))?);
-        let login = Login { id, opening, leader: leader.id(), opened: SystemClock.now() };
+        let login = Login { id, opening, leader: leader.id(), opened: SystemClock.now(), is_in: false };
         self.daemon.open(login).map_err(|refused| match refused {
             NotOpened::TooMany(_) => Error::TooManySessions(refused.to_string()),
             NotOpened::NotVouched => Error::NotAuthorized(refused.to_string()),
@@ -67,6 +68,7 @@ impl Manager {
         Ok((id.to_string(), path_of(id)?))
     }
 
+    /// The login is over. Root, or the leader itself.
     async fn close_session(
         &self,
         id: &str,
@@ -83,6 +85,7 @@ impl Manager {
         Ok(())
     }
 
+    /// The properties of every session that the caller may see: its own user's, or all for root and whom polkit lets.
     async fn list_sessions(
         &self,
         #[zbus(header)] header: Header<'_>,
@@ -95,6 +98,7 @@ impl Manager {
         infos.iter().map(owned).collect()
     }
 
+    /// The object of a session; "self" is the one that the caller is in.
     async fn get_session(
         &self,
         id: &str,
@@ -109,6 +113,7 @@ impl Manager {
         path_of(session.id)
     }
 
+    /// What the session that the caller is in has proved, and how long ago.
     async fn vouch(
         &self,
         #[zbus(header)] header: Header<'_>,
@@ -122,6 +127,7 @@ impl Manager {
         }
     }
 
+    /// The object of the session that a process is in.
     #[zbus(name = "GetSessionByPIDFD")]
     async fn get_session_by_pidfd(
         &self,
@@ -137,6 +143,7 @@ impl Manager {
         self.of_process(&caller, pid.ok_or_else(invalid)?)
     }
 
+    /// Pushes the idle deadline, as activity does. Users may as often as their rule says.
     async fn extend(
         &self,
         id: &str,
@@ -148,6 +155,7 @@ impl Manager {
         extend(&self.daemon, &caller, session.id)
     }
 
+    /// The user logs out of a session of their own.
     async fn logout(
         &self,
         id: &str,
@@ -159,6 +167,7 @@ impl Manager {
         self.callers.charge(&caller, || log_out(&self.daemon, &caller, &session))?
     }
 
+    /// Keeps the session that the caller is in from being idle, until the caller ends or the rule's `inhibit_max` is over.
     async fn inhibit(
         &self,
         why: &str,
@@ -170,6 +179,7 @@ impl Manager {
         self.callers.charge(&caller, || inhibit(&self.daemon, &caller, held, why))?
     }
 
+    /// Ends a session at once; its user reads the message.
     async fn revoke(
         &self,
         id: &str,
@@ -182,6 +192,7 @@ impl Manager {
         self.callers.charge(&caller, || revoke(&self.daemon, &caller, session.id, message))?
     }
 
+    /// Ends all sessions of a user but some, and tells how many.
     async fn revoke_user(
         &self,
         uid: u32,
@@ -203,14 +214,17 @@ impl Manager {
         Ok(u32::try_from(ended).unwrap_or(u32::MAX))
     }
 
+    /// Ends all that the user has, and lets nobody in by that name until it is lifted.
     fn deactivate(&self, _uid: u32, _message: &str) -> Result<(), Error> {
         Err(not_supported())
     }
 
+    /// Lifts that.
     fn reactivate(&self, _uid: u32) -> Result<(), Error> {
         Err(not_supported())
     }
 
+    /// Takes over logins that were let in meanwhile. Root only.
     async fn reload(
         &self,
         #[zbus(header)] header: Header<'_>,
@@ -224,27 +238,33 @@ impl Manager {
         Ok(())
     }
 
+    /// The daemon's version.
     #[zbus(property(emits_changed_signal = "false"))]
     fn version(&self) -> String {
         env!("CARGO_PKG_VERSION").to_owned()
     }
 
+    /// How many sessions live.
     #[zbus(property(emits_changed_signal = "false"), name = "NSessions")]
     fn n_sessions(&self) -> u32 {
         u32::try_from(self.daemon.count()).unwrap_or(u32::MAX)
     }
 
+    /// Whether something would not survive a restart, since the disk does not take it.
     #[zbus(property(emits_changed_signal = "false"))]
     fn degraded(&self) -> bool {
         self.daemon.is_degraded()
     }
 
+    /// A session began.
     #[zbus(signal)]
     async fn session_opened(emitter: &zbus::object_server::SignalEmitter<'_>, id: &str) -> zbus::Result<()>;
 
+    /// A session is about to end.
     #[zbus(signal)]
     async fn session_ending(emitter: &zbus::object_server::SignalEmitter<'_>, id: &str) -> zbus::Result<()>;
 
+    /// A session is over.
     #[zbus(signal)]
     async fn session_closed(emitter: &zbus::object_server::SignalEmitter<'_>, id: &str) -> zbus::Result<()>;
 }
@@ -356,7 +376,11 @@ fn path_of(id: SessionId) -> Result<OwnedObjectPath, Error> {
     OwnedObjectPath::try_from(session_path(&id.to_string())).map_err(|why| Error::InvalidArgument(why.to_string()))
 }
 
-fn owned(info: &authflow_bus::SessionInfo) -> Result<HashMap<String, OwnedVariant>, Error> {
+/// What a session shows, as the bus carries it.
+///
+/// # Errors
+/// There is no memory for it.
+pub(super) fn owned(info: &authflow_bus::SessionInfo) -> Result<HashMap<String, OwnedVariant>, Error> {
     info.to_dict()
         .into_iter()
         .map(|(key, value)| {

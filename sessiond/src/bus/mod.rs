@@ -6,6 +6,7 @@ mod flow;
 mod manager;
 mod polkit;
 mod session;
+mod whole;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use caller::Callers;
 use flow::FlowObject;
 use manager::Manager;
 use session::SessionObject;
+use whole::Whole;
 
 /// Serves the manager and the flows and takes the name, in this order: whoever sees the name can call.
 ///
@@ -55,7 +57,7 @@ pub(crate) async fn announce(connection: &Connection, what: Announcement, id: Se
 pub(crate) async fn serve_session(connection: &Connection, daemon: &Arc<Daemon>, id: SessionId) {
     let Ok(manager) = connection.object_server().interface::<_, Manager>(PATH).await else { return };
     let callers = manager.get().await.callers();
-    let object = SessionObject::new(Arc::clone(daemon), callers, id);
+    let object = Whole(SessionObject::new(Arc::clone(daemon), callers, id));
     if let Err(error) = connection.object_server().at(session_path(&id.to_string()), object).await {
         daemon.log.write(&Line::error("session-not-served").with("session", id).with("why", &error));
     }
@@ -63,7 +65,7 @@ pub(crate) async fn serve_session(connection: &Connection, daemon: &Arc<Daemon>,
 
 /// Takes a session's object off the bus.
 pub(crate) async fn withdraw_session(connection: &Connection, path: &str) {
-    let _was_not_there = connection.object_server().remove::<SessionObject, _>(path).await;
+    let _was_not_there = connection.object_server().remove::<Whole, _>(path).await;
 }
 
 /// Waits until the connection to the bus is gone.

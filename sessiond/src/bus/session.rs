@@ -1,16 +1,9 @@
 //! `org.authflow.sessiond1.Session`: one session. Every property is authorised like every method, and looked up when it is read.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::Arc;
 
 use authflow_bus::{Error, SessionInfo};
-use authflow_core::{
-    session::SessionId,
-    time::{BootTime, Clock},
-};
-use authflow_host::clock::SystemClock;
+use authflow_core::session::SessionId;
 use zbus::{Connection, message::Header};
 
 use super::{
@@ -25,45 +18,23 @@ pub(crate) struct SessionObject {
     daemon: Arc<Daemon>,
     callers: Arc<Callers>,
     id: SessionId,
-    shown: Mutex<Option<Shown>>,
 }
-
-/// What was shown last, to whom and when.
-struct Shown {
-    to: String,
-    at: BootTime,
-    info: SessionInfo,
-}
-
-/// `GetAll` asks for every property by itself. Within so short a time it is one question: one look, one authorisation, one call that counts.
-const ONE_QUESTION: Duration = Duration::from_millis(100);
 
 type Asked<'a> = (Option<Header<'a>>, &'a Connection);
 
 impl SessionObject {
     pub(super) const fn new(daemon: Arc<Daemon>, callers: Arc<Callers>, id: SessionId) -> Self {
-        Self { daemon, callers, id, shown: Mutex::new(None) }
+        Self { daemon, callers, id }
     }
 
-    /// What the session shows to whoever asks, if they may see it.
-    async fn shown(&self, (header, connection): Asked<'_>) -> Result<SessionInfo, Error> {
+    /// What the session shows to whoever asks.
+    ///
+    /// # Errors
+    /// They may not see it: to them there is none.
+    pub(super) async fn shown(&self, (header, connection): Asked<'_>) -> Result<SessionInfo, Error> {
         let header = header.ok_or_else(no_such)?;
-        let to = header.sender().ok_or_else(no_such)?.to_string();
-        if let Some(info) = self.shown_just_now(&to) {
-            return Ok(info);
-        }
         let caller = self.authorised(Verb::See, &header, connection).await?;
-        let info = self.callers.charge(&caller, || self.daemon.info(self.id))?.ok_or_else(no_such)?;
-        let shown = Shown { to, at: SystemClock.now().boot, info: info.clone() };
-        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown);
-        Ok(info)
-    }
-
-    fn shown_just_now(&self, to: &str) -> Option<SessionInfo> {
-        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_one =
-            |shown: &&Shown| shown.to == to && SystemClock.now().boot.saturating_since(shown.at) < ONE_QUESTION;
-        shown.as_ref().filter(is_one).map(|shown| shown.info.clone())
+        self.callers.charge(&caller, || self.daemon.info(self.id))?.ok_or_else(no_such)
     }
 
     async fn authorised(&self, verb: Verb, header: &Header<'_>, connection: &Connection) -> Result<Caller, Error> {
@@ -76,6 +47,7 @@ impl SessionObject {
 
 #[zbus::interface(name = "org.authflow.sessiond1.Session")]
 impl SessionObject {
+    /// Pushes the idle deadline, as activity does. Users may as often as their rule says.
     #[zbus(name = "Extend")]
     async fn push(
         &self,
@@ -86,6 +58,7 @@ impl SessionObject {
         extend(&self.daemon, &caller, self.id)
     }
 
+    /// Ends it at once; its user reads the message.
     #[zbus(name = "Revoke")]
     async fn end(
         &self,
@@ -97,6 +70,7 @@ impl SessionObject {
         self.callers.charge(&caller, || revoke(&self.daemon, &caller, self.id, message))?
     }
 
+    /// Has the screen locked, where there is one.
     async fn lock(
         &self,
         #[zbus(header)] header: Header<'_>,
@@ -109,6 +83,7 @@ impl SessionObject {
         lock_once(connection, logind_id).await.map_err(|why| Error::Degraded(format!("logind: {why}")))
     }
 
+    /// 32 hexadecimal digits.
     #[zbus(property(emits_changed_signal = "false"), name = "Id")]
     async fn id(
         &self,
@@ -118,6 +93,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.id)
     }
 
+    /// Who authenticated.
     #[zbus(property(emits_changed_signal = "false"), name = "User")]
     async fn user(
         &self,
@@ -127,6 +103,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.user)
     }
 
+    /// That user's uid.
     #[zbus(property(emits_changed_signal = "false"), name = "Uid")]
     async fn uid(
         &self,
@@ -136,6 +113,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.uid)
     }
 
+    /// Whom it runs as: another than `User` under su and sudo.
     #[zbus(property(emits_changed_signal = "false"), name = "Target")]
     async fn target(
         &self,
@@ -145,6 +123,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.target)
     }
 
+    /// The target's uid.
     #[zbus(property(emits_changed_signal = "false"), name = "TargetUid")]
     async fn target_uid(
         &self,
@@ -154,6 +133,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.target_uid)
     }
 
+    /// The PAM service that opened it.
     #[zbus(property(emits_changed_signal = "false"), name = "Service")]
     async fn service(
         &self,
@@ -163,6 +143,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.service)
     }
 
+    /// The terminals that its processes hold now, as "pts/1".
     #[zbus(property(emits_changed_signal = "false"), name = "TTYs")]
     async fn ttys(
         &self,
@@ -172,6 +153,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.ttys)
     }
 
+    /// Where from; empty for a login on the machine itself.
     #[zbus(property(emits_changed_signal = "false"), name = "RemoteHost")]
     async fn remote_host(
         &self,
@@ -181,6 +163,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.remote_host)
     }
 
+    /// The process whose end is a logout.
     #[zbus(property(emits_changed_signal = "false"), name = "Leader")]
     async fn leader(
         &self,
@@ -190,6 +173,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.leader)
     }
 
+    /// "user", "nested" or "background".
     #[zbus(property(emits_changed_signal = "false"), name = "Class")]
     async fn class(
         &self,
@@ -199,6 +183,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.class)
     }
 
+    /// What was proved.
     #[zbus(property(emits_changed_signal = "false"), name = "Factors")]
     async fn factors(
         &self,
@@ -208,6 +193,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.factors)
     }
 
+    /// 0 to 2: nothing seen by us, one kind of factor, both kinds.
     #[zbus(property(emits_changed_signal = "false"), name = "AAL")]
     async fn aal(
         &self,
@@ -217,6 +203,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.aal)
     }
 
+    /// The rule that let it in.
     #[zbus(property(emits_changed_signal = "false"), name = "Rule")]
     async fn rule(
         &self,
@@ -226,6 +213,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.rule)
     }
 
+    /// "active", "orphaned" or "closing".
     #[zbus(property(emits_changed_signal = "false"), name = "State")]
     async fn state(
         &self,
@@ -235,6 +223,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.state)
     }
 
+    /// What idleness is measured by: "tty", "hint", "io" or "none".
     #[zbus(property(emits_changed_signal = "false"), name = "ActivityBasis")]
     async fn activity_basis(
         &self,
@@ -244,6 +233,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.activity_basis)
     }
 
+    /// Microseconds since 1970.
     #[zbus(property(emits_changed_signal = "false"), name = "OpenedAt")]
     async fn opened_at(
         &self,
@@ -253,6 +243,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.opened_at)
     }
 
+    /// When its user last authenticated, in microseconds since 1970.
     #[zbus(property(emits_changed_signal = "false"), name = "AuthenticatedAt")]
     async fn authenticated_at(
         &self,
@@ -262,6 +253,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.authenticated_at)
     }
 
+    /// When it was last used, in microseconds since 1970, looked up now.
     #[zbus(property(emits_changed_signal = "false"), name = "LastActiveAt")]
     async fn last_active_at(
         &self,
@@ -271,6 +263,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.last_active_at)
     }
 
+    /// When it will have idled too long, in microseconds since 1970, looked up now; the largest number is never.
     #[zbus(property(emits_changed_signal = "false"), name = "IdleDeadline")]
     async fn idle_deadline(
         &self,
@@ -280,6 +273,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.idle_deadline)
     }
 
+    /// When its authentication will be too old, in microseconds since 1970; the largest number is never.
     #[zbus(property(emits_changed_signal = "false"), name = "LifetimeDeadline")]
     async fn lifetime_deadline(
         &self,
@@ -289,6 +283,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.lifetime_deadline)
     }
 
+    /// Longest inactivity, in microseconds; the largest number is none.
     #[zbus(property(emits_changed_signal = "false"), name = "IdleLimitUSec")]
     async fn idle_limit_usec(
         &self,
@@ -298,6 +293,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.idle_limit_usec)
     }
 
+    /// Longest time since authentication, in microseconds; the largest number is none.
     #[zbus(property(emits_changed_signal = "false"), name = "LifetimeLimitUSec")]
     async fn lifetime_limit_usec(
         &self,
@@ -307,6 +303,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.lifetime_limit_usec)
     }
 
+    /// What keeps it from being idle.
     #[zbus(property(emits_changed_signal = "false"), name = "InhibitedBy")]
     async fn inhibited_by(
         &self,
@@ -316,6 +313,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.inhibited_by)
     }
 
+    /// logind's name for it, if there is one.
     #[zbus(property(emits_changed_signal = "false"), name = "LogindId")]
     async fn logind_id(
         &self,
@@ -325,6 +323,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.logind_id)
     }
 
+    /// The session that it is nested in, if it is.
     #[zbus(property(emits_changed_signal = "false"), name = "Parent")]
     async fn parent(
         &self,

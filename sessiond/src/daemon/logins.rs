@@ -8,7 +8,7 @@ use std::{
 use authflow_core::{
     policy::AtMax,
     session::{Birth, Class, NotOpened, Opening, Registry, Renewal, Session, SessionId},
-    time::{Clock, Now},
+    time::{Clock, Now, WallTime},
 };
 use authflow_host::{
     clock::SystemClock,
@@ -33,6 +33,8 @@ pub(crate) struct Login {
     pub(crate) leader: ProcessId,
     /// When the user was let in.
     pub(crate) opened: Now,
+    /// Whether the user is in already, and cannot be refused.
+    pub(crate) is_in: bool,
 }
 
 impl Daemon {
@@ -66,25 +68,49 @@ impl Daemon {
     }
 
     fn adopt(self: &Arc<Self>, pending: Pending) {
-        let Pending { id, boot_id, leader, opened_boot, opened_wall, opening } = pending;
-        let line = Line::info("adopted").with("session", &id).with("user", &opening.user).with("leader", leader.pid);
+        let Pending { id, boot_id, leader, opened_boot, opened_wall, closed, opening } = pending;
+        let line =
+            |event| Line::info(event).with("session", &id).with("user", &opening.user).with("leader", leader.pid);
+        let (adopted, missed) = (line("adopted"), line("missed"));
         let opened = Now { boot: opened_boot, wall: opened_wall };
-        let adopted = match (id.parse::<SessionId>(), boot_id == self.boot_id && leader.is_alive()) {
-            (Ok(id), true) => {
-                let login = Login { id, opening, leader, opened };
+        let is_alive = closed.is_none() && leader.is_alive();
+        let done = match id.parse::<SessionId>() {
+            Ok(_) if boot_id != self.boot_id => Err("it is of another boot".to_owned()),
+            Ok(id) if is_alive => {
+                let login = Login { id, opening, leader, opened, is_in: true };
                 // Its processes are there already, and its limits run from its opening: it may be due.
-                self.begin(login, &Snapshot::chain(leader.pid)).map(|()| self.look(id)).map_err(|why| why.to_string())
+                let begun = self.begin(login, &Snapshot::chain(leader.pid)).map(|()| self.look(id));
+                begun.map(|()| adopted).map_err(|why| why.to_string())
             }
-            (Ok(_), false) => Err("its leader is gone".to_owned()),
-            (Err(why), _) => Err(why.to_string()),
+            Ok(id) => {
+                self.record((id, opening, leader), opened, closed).map(|()| missed).map_err(|why| why.to_string())
+            }
+            Err(why) => Err(why.to_string()),
         };
-        match adopted {
-            Ok(()) => self.log.write(&line),
+        match done {
+            Ok(line) => self.log.write(&line),
             Err(why) => self.log.write(&Line::warning("not-adopted").with("session", &id).with("why", why)),
         }
         if let Err(error) = pending::remove(&self.paths, leader) {
             self.log.write(&Line::error("pending-not-removed").with("why", &error));
         }
+    }
+
+    /// Records a session that came and went while no daemon was there. Nothing of it is looked up: its leader's pid may be another's now.
+    fn record(
+        &self,
+        (id, opening, leader): (SessionId, Opening, ProcessId),
+        opened: Now,
+        closed: Option<WallTime>,
+    ) -> Result<(), NotOpened> {
+        let now = SystemClock.now();
+        let boot_id = self.boot_id.clone();
+        let leader = leader_of(leader);
+        let birth = Birth { id, opening, leader, boot_id, parent: None, logind_id: None, audit_id: None, opened };
+        let mut core = self.core();
+        let actions = core.registry.record(birth, closed, now)?;
+        self.apply(&core, actions);
+        Ok(())
     }
 
     /// Opens a session.
@@ -100,7 +126,7 @@ impl Daemon {
     }
 
     fn begin(self: &Arc<Self>, login: Login, chain: &Snapshot) -> Result<(), NotOpened> {
-        let (id, leader) = (login.id, login.leader);
+        let (id, leader, is_in) = (login.id, login.leader, login.is_in);
         self.look_at_rivals(&login.opening);
         let mut core = self.core();
         let birth = self.birth(&core.registry, chain, login);
@@ -115,7 +141,8 @@ impl Daemon {
             .with("rule", &birth.opening.rule)
             .with("class", birth.opening.class.as_str())
             .with("leader", leader.pid);
-        let actions = core.registry.open(birth, SystemClock.now())?;
+        let now = SystemClock.now();
+        let actions = if is_in { core.registry.adopt(birth, now) } else { core.registry.open(birth, now) }?;
         let around = core.registry.find(id).and_then(Renewal::around);
         self.apply(&core, actions);
         drop(core);
@@ -145,7 +172,7 @@ impl Daemon {
     }
 
     fn birth(&self, registry: &Registry, chain: &Snapshot, login: Login) -> Birth {
-        let Login { id, mut opening, leader, opened } = login;
+        let Login { id, mut opening, leader, opened, is_in: _ } = login;
         let pid = leader.pid;
         let leads = |pid: u32| {
             chain.find(pid).and_then(|process| registry.led_by(leader_of(process.id))).map(|session| session.id)

@@ -78,7 +78,7 @@ impl Daemon {
     /// A daemon that hands its actions to `todo`.
     #[must_use]
     pub(crate) fn new(log: Log, paths: Paths, boot_id: String, todo: mpsc::UnboundedSender<Action>) -> Arc<Self> {
-        let keeper = Keeper::open(&paths.sessions_db(), SystemClock.now().wall, &log);
+        let keeper = Keeper::open(&paths, SystemClock.now().wall, &log);
         Arc::new(Self {
             log,
             paths,
@@ -94,7 +94,7 @@ impl Daemon {
 
     /// Finds every session again that lived before this daemon did. What changed meanwhile is noticed now.
     pub(crate) fn restore(self: &Arc<Self>) {
-        let sessions = self.keeper().live(&self.log);
+        let sessions = self.keeper().live(&self.boot_id, &self.log);
         let now = SystemClock.now();
         for session in sessions {
             let (id, leader) = (session.id, process_of(session.leader));

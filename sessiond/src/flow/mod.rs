@@ -27,13 +27,13 @@ use authflow_core::{
 use authflow_host::{clock::SystemClock, paths::Paths, random};
 use tokio::sync::Semaphore;
 
-use self::{
-    own_factors::Unchanged,
-    permit::Permits,
-    under_way::{NotBegun, UnderWay},
-    work::{Case, Failure, Place, Proof, Wanted},
-};
 pub(crate) use self::{own_factors::Wish, under_way::Owner};
+use self::{
+    own_factors::{Seen, Unchanged},
+    permit::{Permission, Permits},
+    under_way::{NotBegun, UnderWay},
+    work::{Case, Failure, Place, Proof, RENEWAL, Wanted},
+};
 
 use crate::{daemon::Daemon, log::Line};
 
@@ -79,9 +79,25 @@ impl Flows {
     /// # Errors
     /// The user began too many, nothing is asked there, or it cannot be found out.
     pub(crate) async fn begin(&self, owner: Owner, service: Option<&str>, manner: Manner) -> Result<Begun, Error> {
+        let wanted = |place| Wanted { uid: owner.uid, place, manner, enrols: false };
+        self.begin_wanted(owner, || Ok(wanted(self.place(owner, service)?))).await
+    }
+
+    /// Begins the flow that permits the owner's user to enrol an authenticator: in the session that its process is in, and in none by the
+    /// rule for `authflow` itself.
+    ///
+    /// # Errors
+    /// As [`Self::begin`], or it takes more than the user has.
+    pub(crate) async fn begin_enrolment(&self, owner: Owner) -> Result<Begun, Error> {
+        let manner = Manner::default();
+        let wanted = |place| Wanted { uid: owner.uid, place, manner, enrols: true };
+        let place = || self.place(owner, None).or_else(|_in_none| self.place(owner, Some(RENEWAL)));
+        self.begin_wanted(owner, || Ok(wanted(place()?))).await
+    }
+
+    async fn begin_wanted(&self, owner: Owner, wanted: impl FnOnce() -> Result<Wanted, Error>) -> Result<Begun, Error> {
         let work = self.begin_work(owner.uid)?;
-        let place = self.place(owner, service)?;
-        let (paths, wanted) = (self.paths.clone(), Wanted { uid: owner.uid, place, manner });
+        let (paths, wanted) = (self.paths.clone(), wanted()?);
         let found = self.beside(move || work::look_up(&paths, wanted)).await?;
         let case = found.map_err(|failure| self.not_begun(owner, &failure))?;
         if let Some(why) = &case.last_good {
@@ -114,19 +130,22 @@ impl Flows {
         }
         let about = |line: Line| about(line, owner, flow, &case);
         let (granted, denied) = (about(Line::info("flow-granted")), about(Line::warning("flow-denied")));
-        let (paths, may_change_factors) = (self.paths.clone(), case.is_of_the_command);
-        let Proof { factors, rule, at } = match self.beside(move || work::judge(&paths, &case, answers)).await? {
+        let (paths, permission) = (self.paths.clone(), case.permission);
+        let Proof { shown, rule, at } = match self.beside(move || work::judge(&paths, &case, answers)).await? {
             Ok(proof) => proof,
             Err(failure) => {
                 self.daemon.log.write(&denied.with("reason", &failure));
                 return Err(refusal(&failure, SystemClock.now().wall));
             }
         };
-        self.daemon.log.write(&granted.with("factors", &factors).with("rule", rule));
-        if may_change_factors {
-            self.permits().give((owner, connection), &factors, at.boot);
+        self.daemon.log.write(&granted.with("factors", &shown.factors).with("rule", rule));
+        let factors = shown.factors.clone();
+        self.permits().give((owner, connection), (permission, shown), at.boot);
+        match permission {
+            // The password alone is not what a rule asks for.
+            Permission::First => Ok(None),
+            Permission::Nothing | Permission::Change => Ok(self.renew(owner, Renewal { uid: owner.uid, factors, at })),
         }
-        Ok(self.renew(owner, Renewal { uid: owner.uid, factors, at }))
     }
 
     /// Adds an authenticator to the owner's user, whose process has just proved one. Tells whether the recovery codes were taken.
@@ -136,7 +155,8 @@ impl Flows {
     pub(crate) async fn add_totp(&self, owner: (Owner, &str), wish: Wish) -> Result<bool, Error> {
         let name = wish.name.clone();
         let (paths, uid) = (self.paths.clone(), owner.0.uid);
-        self.change(owner, ("factor-added", &name), move || own_factors::add(&paths, uid, wish)).await
+        let add = move |permission, seen: &Seen| own_factors::add(&paths, uid, wish, (permission, seen));
+        self.change(owner, ("factor-added", &name), add).await
     }
 
     /// Takes an authenticator of the owner's user away. Tells whether it was there.
@@ -145,19 +165,22 @@ impl Flows {
     /// Nothing was proved, or it is not for users to take away.
     pub(crate) async fn remove_factor(&self, owner: (Owner, &str), name: &str) -> Result<bool, Error> {
         let (paths, which, uid) = (self.paths.clone(), name.to_owned(), owner.0.uid);
-        self.change(owner, ("factor-removed", name), move || own_factors::remove(&paths, uid, &which)).await
+        let remove = move |permission, seen: &Seen| match permission {
+            Permission::Change => own_factors::remove(&paths, uid, &which, seen),
+            Permission::First | Permission::Nothing => Err(Unchanged::Last),
+        };
+        self.change(owner, ("factor-removed", name), remove).await
     }
 
     async fn change(
         &self,
         owner: (Owner, &str),
         (event, name): (&str, &str),
-        work: impl FnOnce() -> Result<(String, bool), Unchanged> + Send + 'static,
+        work: impl FnOnce(Permission, &Seen) -> Result<(String, bool), Unchanged> + Send + 'static,
     ) -> Result<bool, Error> {
-        if !self.permits().take(owner, SystemClock.now().boot) {
-            return Err(Error::NotAuthorized("prove an authenticator first, in this very process".to_owned()));
-        }
-        match self.beside(work).await? {
+        let unproved = || Error::NotAuthorized("prove an authenticator first, in this very process".to_owned());
+        let (permission, seen) = self.permits().take(owner, SystemClock.now().boot).ok_or_else(unproved)?;
+        match self.beside(move || work(permission, &seen)).await? {
             Ok((user, told)) => {
                 self.daemon.log.write(&Line::info(event).with("user", user).with("name", name));
                 Ok(told)
@@ -259,6 +282,7 @@ fn refusal(failure: &Failure, now: WallTime) -> Error {
     match failure {
         Failure::NotGoverned(_) => Error::NotSupported(failure.to_string()),
         Failure::NoUser(_) => Error::NoSuchUser(failure.to_string()),
+        Failure::NotByPassword(_) | Failure::NoCodeAsked => Error::NotAuthorized(failure.to_string()),
         Failure::Denied(Denial::Locked(until)) => Error::RateLimited(wait(*until, now)),
         _ if failure.is_breakage() => {
             Error::Degraded("the flow could not be run; the system's log says why".to_owned())

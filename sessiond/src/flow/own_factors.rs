@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use authflow_core::{
     account::{Authenticators, BadRecord},
+    config::Config,
+    first_authenticator::{self, NotByPassword},
     news::{Event, Item},
     secret::Secret,
     stand_in::{CodeDigest, RecoverySet},
@@ -11,12 +13,14 @@ use authflow_core::{
     totp::{BadKey, TotpKey},
 };
 use authflow_host::{
-    accounts::{self, AccountError},
+    accounts::{self, Account, AccountError},
     clock::SystemClock,
     config::{self, LoadError},
     paths::Paths,
     records::{RecordError, Records},
 };
+
+use super::permit::Permission;
 
 /// The password's own name among the factors.
 const PASSWORD: &str = "password";
@@ -31,6 +35,18 @@ pub(crate) struct Wish {
     pub(crate) code: Secret,
     /// Digests of recovery codes, for a user who has none left.
     pub(crate) recovery: BTreeSet<CodeDigest>,
+}
+
+/// What a user had when a proof of it was judged.
+#[derive(Debug, Default)]
+pub(super) struct Seen(pub(super) Authenticators);
+
+impl Seen {
+    /// What was proved must not be worth anything any more once it was taken away, or replaced. A login that renews the hash voids it
+    /// as well: that happens once, and the next proof is good.
+    fn still_holds(&self, keys: &Authenticators) -> Result<(), Unchanged> {
+        if *self.0.to_text() == *keys.to_text() { Ok(()) } else { Err(Unchanged::Meanwhile) }
+    }
 }
 
 /// Why nothing was changed.
@@ -54,6 +70,12 @@ pub(super) enum Unchanged {
     /// There is no more room.
     #[error("{0}")]
     Full(BadRecord),
+    /// What was proved has become another.
+    #[error("what you have was changed meanwhile: begin anew")]
+    Meanwhile,
+    /// It takes more than the password.
+    #[error(transparent)]
+    NotByPassword(#[from] NotByPassword),
     /// Not by users themselves.
     #[error("only an administrator takes the password or the last authenticator away")]
     Last,
@@ -72,21 +94,40 @@ impl Unchanged {
     /// Whether it is the caller's to mend, who may thus be told.
     pub(super) const fn is_callers(&self) -> bool {
         match self {
-            Self::NotConfirmed | Self::Key(_) | Self::Taken | Self::Full(_) | Self::Last => true,
+            Self::NotConfirmed | Self::Key(_) | Self::Taken | Self::Full(_) | Self::Last | Self::Meanwhile => true,
+            Self::NotByPassword(_) => true,
             Self::Record(RecordError::Managed(_)) => true,
             Self::NoUser(_) | Self::Disabled | Self::Config(_) | Self::Account(_) | Self::Record(_) => false,
         }
     }
 }
 
+/// Whether the user may enrol a first authenticator by the password alone, as the configuration is now.
+///
+/// # Errors
+/// It takes more, or the user's groups cannot be found out.
+pub(super) fn first_by_password(config: &Config, account: &Account) -> Result<Result<(), NotByPassword>, AccountError> {
+    let named = config.rules.iter().flat_map(|rule| &rule.groups).map(String::as_str);
+    Ok(first_authenticator::by_password(config, &account.name, &account.groups_among(named)?))
+}
+
 /// Adds an authenticator; tells whose, and whether the recovery codes were taken.
 ///
 /// # Errors
 /// Nothing was changed.
-pub(super) fn add(paths: &Paths, uid: u32, wish: Wish) -> Result<(String, bool), Unchanged> {
+pub(super) fn add(
+    paths: &Paths,
+    uid: u32,
+    wish: Wish,
+    (permission, seen): (Permission, &Seen),
+) -> Result<(String, bool), Unchanged> {
     let now = SystemClock.now().wall;
-    let skew = config::load(paths)?.config.totp.skew;
-    let (user, records) = (user(paths, uid)?, Records::new(paths.clone()));
+    let config = config::load(paths)?.config;
+    let (account, records) = (account(paths, uid)?, Records::new(paths.clone()));
+    if permission == Permission::First {
+        first_by_password(&config, &account)??;
+    }
+    let (user, skew) = (account.name, config.totp.skew);
     let Wish { name, secret, code, recovery } = wish;
     if name == PASSWORD {
         return Err(Unchanged::Taken);
@@ -95,11 +136,11 @@ pub(super) fn add(paths: &Paths, uid: u32, wish: Wish) -> Result<(String, bool),
     let step = key.step_of(&code, skew, now).ok_or(Unchanged::NotConfirmed)?;
     // Used up before the authenticator is worth anything: were writing that to fail, the code could log in.
     let spent = records.update_state(&user, |state| {
-        let last = state.last_steps.entry(name.clone()).or_default();
-        *last = step.max(*last);
+        state.last_steps.use_up(&key, step);
         state.spent_codes.clone()
     })?;
     let takes_codes = records.update(&user, |keys| {
+        seen.still_holds(keys)?;
         add_to(keys, key)?;
         let is_wanted = !recovery.is_empty() && keys.recovery.as_ref().is_none_or(|set| set.left(&spent) == 0);
         if is_wanted {
@@ -118,9 +159,10 @@ pub(super) fn add(paths: &Paths, uid: u32, wish: Wish) -> Result<(String, bool),
 ///
 /// # Errors
 /// Nothing was changed.
-pub(super) fn remove(paths: &Paths, uid: u32, name: &str) -> Result<(String, bool), Unchanged> {
-    let (user, records) = (user(paths, uid)?, Records::new(paths.clone()));
+pub(super) fn remove(paths: &Paths, uid: u32, name: &str, seen: &Seen) -> Result<(String, bool), Unchanged> {
+    let (user, records) = (account(paths, uid)?.name, Records::new(paths.clone()));
     let removed = records.update(&user, |keys| {
+        seen.still_holds(keys)?;
         let is_last = keys.totp().iter().all(|key| key.name() == name) && !keys.totp().is_empty();
         if name == PASSWORD || is_last {
             return Err(Unchanged::Last);
@@ -133,9 +175,9 @@ pub(super) fn remove(paths: &Paths, uid: u32, name: &str) -> Result<(String, boo
     Ok((user, removed))
 }
 
-fn user(paths: &Paths, uid: u32) -> Result<String, Unchanged> {
-    let user = accounts::by_uid(uid)?.ok_or(Unchanged::NoUser(uid))?.name;
-    if Records::new(paths.clone()).is_disabled(&user)? { Err(Unchanged::Disabled) } else { Ok(user) }
+fn account(paths: &Paths, uid: u32) -> Result<Account, Unchanged> {
+    let account = accounts::by_uid(uid)?.ok_or(Unchanged::NoUser(uid))?;
+    if Records::new(paths.clone()).is_disabled(&account.name)? { Err(Unchanged::Disabled) } else { Ok(account) }
 }
 
 fn add_to(keys: &mut Authenticators, key: TotpKey) -> Result<(), Unchanged> {

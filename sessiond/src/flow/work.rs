@@ -6,13 +6,14 @@ use std::{collections::VecDeque, io, sync::Arc};
 use authflow_core::{
     config::Config,
     factor::Factors,
+    first_authenticator::NotByPassword,
     flow::{Denial, Manner, Prompt, Verdict},
     rule::Remote,
     secret::Secret,
     time::{Clock, Now},
 };
 use authflow_host::{
-    accounts::{self, AccountError},
+    accounts::{self, Account, AccountError},
     clock::SystemClock,
     config::{self, From, LoadError},
     desk::{Attempt, Conversation, Decision, Desk, DeskError, Refused},
@@ -21,8 +22,13 @@ use authflow_host::{
     shadow,
 };
 
+use super::{
+    own_factors::{self, Seen},
+    permit::{Permission, Shown},
+};
+
 /// The service whose rule is for renewing; where none names it, the one that opened the session decides.
-const RENEWAL: &str = "authflow";
+pub(super) const RENEWAL: &str = "authflow";
 
 /// What the caller wants to prove itself to.
 #[derive(Clone, Debug)]
@@ -33,6 +39,8 @@ pub(super) struct Wanted {
     pub(super) place: Place,
     /// How to ask.
     pub(super) manner: Manner,
+    /// Whether an authenticator is to be enrolled after it.
+    pub(super) enrols: bool,
 }
 
 /// What the rule is looked up by.
@@ -55,9 +63,8 @@ pub(super) struct Case {
     pub(super) prompts: Vec<Prompt>,
     /// Why the live configuration is not the one that counts, if it is not.
     pub(super) last_good: Option<String>,
-    /// Whether it is begun by `authflow` itself. A locker's flow permits nothing beside itself: whoever waits for the process to be done
-    /// would change factors by it.
-    pub(super) is_of_the_command: bool,
+    /// What it permits beside.
+    pub(super) permission: Permission,
     uid: u32,
     remote: Remote,
     manner: Manner,
@@ -67,8 +74,8 @@ pub(super) struct Case {
 /// What was proved.
 #[derive(Debug)]
 pub(super) struct Proof {
-    /// With what.
-    pub(super) factors: Factors,
+    /// With what, of what the user has.
+    pub(super) shown: Shown,
     /// By which rule.
     pub(super) rule: String,
     /// When.
@@ -87,6 +94,12 @@ pub(super) enum Failure {
     /// It was judged.
     #[error("{0}")]
     Denied(#[from] Denial),
+    /// It takes more than the user has to enrol the first authenticator.
+    #[error(transparent)]
+    NotByPassword(#[from] NotByPassword),
+    /// Nothing asked for would prove what the user has.
+    #[error("the rule asks for no code here, so nothing proves the authenticator that you have: ask an administrator")]
+    NoCodeAsked,
     /// The account has ended.
     #[error("the account has expired (chage -E)")]
     Expired,
@@ -112,24 +125,55 @@ pub(super) enum Failure {
 /// # Errors
 /// Nothing is asked there, or it cannot be found out.
 pub(super) fn look_up(paths: &Paths, wanted: Wanted) -> Result<Case, Failure> {
-    let Wanted { uid, place, manner } = wanted;
+    let Wanted { uid, place, manner, enrols } = wanted;
     let loaded = config::load(paths)?;
     let last_good = match loaded.from {
         From::Live => None,
         From::LastGood { why } => Some(why),
     };
     let config = Arc::new(loaded.config);
-    let user = accounts::by_uid(uid)?.ok_or(Failure::NoUser(uid))?.name;
+    let account = accounts::by_uid(uid)?.ok_or(Failure::NoUser(uid))?;
+    // Only `authflow` itself means more than the flow.
     let is_of_the_command = match &place {
         Place::Session { .. } => true,
         Place::Service(service) => service == RENEWAL,
     };
+    let permission = match is_of_the_command {
+        false => Permission::Nothing,
+        true if enrols => permission_to_enrol(paths, &config, &account)?,
+        true => Permission::Change,
+    };
+    let user = account.name;
     let (service, remote) = place.resolve(&config);
     let prompts = Vec::new();
-    let mut case = Case { user, service, prompts, last_good, is_of_the_command, uid, remote, manner, config };
+    let mut case = Case { user, service, prompts, last_good, permission, uid, remote, manner, config };
+    if permission == Permission::First {
+        case.prompts.push(Prompt::Password);
+        return Ok(case);
+    }
     let prompts = case.desk(paths).prompts(&case.attempt())?;
     case.prompts = prompts.ok_or_else(|| Failure::NotGoverned(case.service.clone()))?;
+    if enrols && !case.prompts.contains(&Prompt::Code) {
+        return Err(Failure::NoCodeAsked);
+    }
     Ok(case)
+}
+
+/// How a user comes to another authenticator: by one that is there, or what stands in for it; and to the first by the password, where a
+/// login would have it so.
+fn permission_to_enrol(paths: &Paths, config: &Config, account: &Account) -> Result<Permission, Failure> {
+    let records = Records::new(paths.clone());
+    let keys = records.authenticators(&account.name).map_err(DeskError::from)?.unwrap_or_default();
+    if !keys.totp().is_empty() {
+        return Ok(Permission::Change);
+    }
+    let state = records.state(&account.name).map_err(DeskError::from)?;
+    let has_codes = keys.recovery.as_ref().is_some_and(|set| set.left(&state.spent_codes) > 0);
+    match own_factors::first_by_password(config, account)? {
+        Ok(()) => Ok(Permission::First),
+        Err(_not_by_password) if has_codes => Ok(Permission::Change),
+        Err(not_by_password) => Err(not_by_password.into()),
+    }
 }
 
 /// Judges the answers to a flow's questions, in their order.
@@ -138,7 +182,15 @@ pub(super) fn look_up(paths: &Paths, wanted: Wanted) -> Result<Case, Failure> {
 /// It was not granted.
 pub(super) fn judge(paths: &Paths, case: &Case, answers: Vec<Secret>) -> Result<Proof, Failure> {
     let mut given = Given(case.prompts.iter().copied().zip(answers).collect());
-    let receipt = match case.desk(paths).run(&case.attempt(), &mut given)? {
+    // Before it is judged: what is changed after this voids what the proof permits.
+    let records = Records::new(paths.clone());
+    let seen = Seen(records.authenticators(&case.user).map_err(DeskError::from)?.unwrap_or_default());
+    let (desk, attempt) = (case.desk(paths), case.attempt());
+    let decision = match case.permission {
+        Permission::First => Decision::Verdict(desk.prove_password(&attempt, &mut given)?),
+        Permission::Nothing | Permission::Change => desk.run(&attempt, &mut given)?,
+    };
+    let receipt = match decision {
         Decision::NotGoverned => return Err(Failure::NotGoverned(case.service.clone())),
         Decision::Verdict(Verdict::Denied(denial)) => return Err(denial.into()),
         Decision::Verdict(Verdict::Granted(receipt)) => receipt,
@@ -151,7 +203,8 @@ pub(super) fn judge(paths: &Paths, case: &Case, answers: Vec<Secret>) -> Result<
     if shadow::by_name(&case.user)?.is_some_and(|entry| entry.is_expired(at.wall)) {
         return Err(Failure::Expired);
     }
-    Ok(Proof { factors: receipt.factors().clone(), rule: receipt.rule().to_owned(), at })
+    let shown = Shown { factors: receipt.factors().clone(), seen };
+    Ok(Proof { shown, rule: receipt.rule().to_owned(), at })
 }
 
 impl Failure {
@@ -159,6 +212,7 @@ impl Failure {
     pub(super) const fn is_breakage(&self) -> bool {
         match self {
             Self::NotGoverned(_) | Self::NoUser(_) | Self::Denied(_) | Self::Expired | Self::OtherUser(_) => false,
+            Self::NotByPassword(_) | Self::NoCodeAsked => false,
             Self::Config(_) | Self::Account(_) | Self::Shadow(_) => true,
             Self::Desk(why) => why.is_breakage(),
         }

@@ -130,12 +130,12 @@ impl AddTotp {
         Ok(context.output.either(&enrolled, || text(&enrolled, &page))?)
     }
 
-    /// For a user who is not root: proves an authenticator first, and the daemon writes the record.
+    /// For a user who is not root: proves an authenticator first, or for the first one the password, and the daemon writes the record.
     fn run_for_caller(&self, context: &Context, user: &str) -> Result<(), Error> {
         if self.no_confirm {
             return Err(Error::NeedsRoot("only root enrols without a code that proves it"));
         }
-        let daemon = own::prove(context)?;
+        let daemon = own::prove_to_enrol(context)?;
         let key = self.key(context)?;
         let policy = context.config()?.totp;
         let uri = otpauth::uri(&key, &policy.issuer, &account(context, user));

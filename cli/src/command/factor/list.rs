@@ -7,6 +7,7 @@ use authflow_core::{
     state::State,
     throttle::{CEILING, Tally},
     time::WallTime,
+    totp::TotpKey,
 };
 use serde::Serialize;
 
@@ -97,14 +98,13 @@ fn entries(keys: &Authenticators, state: &State, local: &Local) -> Vec<Entry> {
         Entry { name: name.to_owned(), kind, added_at, last_used_at, added, last_used }
     };
     // The step tells when a code was used, to half a minute; one of a phone that is ahead was used by now.
-    let used = |name: &str, period: u64| {
-        let seconds = state.last_steps.get(name)?.saturating_mul(period);
+    let used = |key: &TotpKey| {
+        let seconds = state.last_steps.last(key)?.saturating_mul(key.period_seconds());
         Some(WallTime::new(Duration::from_secs(seconds)).min(local.now))
     };
     // Nothing is kept of when a password was used: a success from somewhere may have been by a key and a code.
     let password = keys.password.as_ref().map(|password| entry(PASSWORD, "password", password.changed, None));
-    let codes =
-        keys.totp().iter().map(|key| entry(key.name(), "totp", key.added(), used(key.name(), key.period_seconds())));
+    let codes = keys.totp().iter().map(|key| entry(key.name(), "totp", key.added(), used(key)));
     password.into_iter().chain(codes).collect()
 }
 

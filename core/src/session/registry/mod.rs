@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     policy::AtMax,
-    time::{BootTime, Now},
+    time::{BootTime, Now, WallTime},
 };
 
 /// Why an idle deadline is not pushed.
@@ -87,22 +87,56 @@ impl Registry {
     /// # Errors
     /// The id or leader is taken, or the user has too many.
     pub fn open(&mut self, birth: Birth, now: Now) -> Result<Vec<Action>, NotOpened> {
+        self.check(&birth)?;
+        let mut actions = self.make_room(&birth.opening, now)?;
+        actions.extend(self.settle_in(birth, now));
+        Ok(actions)
+    }
+
+    /// Takes on a login that was let in while nobody could count. It is in: one too many that is tracked is better than one that is not.
+    ///
+    /// # Errors
+    /// The id or leader is taken.
+    pub fn adopt(&mut self, birth: Birth, now: Now) -> Result<Vec<Action>, NotOpened> {
+        self.check(&birth)?;
+        let mut actions = self.make_room(&birth.opening, now).unwrap_or_default();
+        actions.extend(self.settle_in(birth, now));
+        Ok(actions)
+    }
+
+    /// Records a session that is over already: it ended at `closed`, or, where nobody knows, before `now` with its leader.
+    ///
+    /// # Errors
+    /// The id or leader is taken.
+    pub fn record(&mut self, birth: Birth, closed: Option<WallTime>, now: Now) -> Result<Vec<Action>, NotOpened> {
+        self.check(&birth)?;
+        let id = birth.id;
+        let mut actions = Vec::from(self.settle_in(birth, now));
+        actions.extend(match closed {
+            Some(wall) => self.close(id, Now { wall, ..now }),
+            None => self.leader_exited(id, false, now),
+        });
+        Ok(actions)
+    }
+
+    fn check(&self, birth: &Birth) -> Result<(), NotOpened> {
         if self.sessions.contains_key(&birth.id) {
             return Err(NotOpened::IdTaken);
         }
         if self.led_by(birth.leader).is_some() {
             return Err(NotOpened::LeaderTaken);
         }
-        if birth.opening.vouched_by.is_some() && !self.is_vouched_for(&birth) {
+        if birth.opening.vouched_by.is_some() && !self.is_vouched_for(birth) {
             return Err(NotOpened::NotVouched);
         }
-        let mut actions = self.make_room(&birth.opening, now)?;
+        Ok(())
+    }
+
+    fn settle_in(&mut self, birth: Birth, now: Now) -> [Action; 2] {
         let id = birth.id;
-        let session = born(birth, now);
-        self.sessions.insert(id, session);
+        self.sessions.insert(id, born(birth, now));
         self.reschedule(id);
-        actions.extend([Action::Persist(id), Action::AnnounceOpened(id)]);
-        Ok(actions)
+        [Action::Persist(id), Action::AnnounceOpened(id)]
     }
 
     /// Takes a session over as it was kept, after a restart. One of another boot is over.

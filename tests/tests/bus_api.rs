@@ -1,0 +1,169 @@
+//! The D-Bus interface as clients in other languages see it: GLib's gdbus, and a socket that speaks just enough of the protocol to be a
+//! nuisance.
+
+use authflow_tests::{Machine, Output, Program, wait};
+
+const CONFIG: &str = "[[rule]]\nname = \"su\"\nservice = [\"su\"]\nmethods = [[\"stack\"]]\n";
+const SU: &str = "auth sufficient pam_rootok.so\naccount required pam_permit.so\nsession required pam_authflow.so\n";
+
+const NAME: &str = "org.authflow.sessiond1";
+const PATH: &str = "/org/authflow/sessiond1";
+const SESSION: &str = "org.authflow.sessiond1.Session";
+const MANAGER: &str = "org.authflow.sessiond1.Manager";
+
+#[test]
+fn the_interfaces_that_are_shipped_are_those_of_the_running_service() {
+    let Some(machine) = machine() else { return };
+    let (_su, id) = in_a_session(&machine, "alice");
+    for (path, shipped) in [
+        (PATH.to_owned(), include_str!("../../conf/dbus/interfaces/org.authflow.sessiond1.Manager.xml")),
+        (PATH.to_owned(), include_str!("../../conf/dbus/interfaces/org.authflow.sessiond1.Flow.xml")),
+        (object(&id), include_str!("../../conf/dbus/interfaces/org.authflow.sessiond1.Session.xml")),
+    ] {
+        let running = gdbus(&machine, "root", &["introspect", "--object-path", &path, "--xml"]).success();
+        let found = interface(&running, shipped.split('"').nth(1).expect("an interface has a name"));
+        assert!(found == shipped, "this is what runs:\n{found}");
+    }
+}
+
+#[test]
+fn everybody_sees_their_own_session_and_nobody_anothers() {
+    let Some(machine) = machine() else { return };
+    let (_alice, alices) = in_a_session(&machine, "alice");
+    let (_bob, bobs) = in_a_session(&machine, "bob");
+    let all =
+        |user: &str, id: &str| call(&machine, user, &object(id), "org.freedesktop.DBus.Properties.GetAll", &[SESSION]);
+    let own = all("alice", &alices).success();
+    assert!(own.contains("'User': <'alice'>") && own.contains("'TargetUid': <uint32 100"), "{own}");
+    assert!(all("root", &bobs).success().contains("'User': <'bob'>"));
+    let one = |id: &str| {
+        call(&machine, "alice", &object(id), "org.freedesktop.DBus.Properties.Get", &[SESSION, "RemoteHost"])
+    };
+    let ask = |member: &str, words: &[&str]| call(&machine, "alice", PATH, &format!("{MANAGER}.{member}"), words);
+    let nobodys = "0".repeat(32);
+    let as_none = |id: &str| all("alice", id).failure(1).contains("org.freedesktop.DBus.Error.UnknownObject");
+    assert!(as_none(&bobs) && as_none(&nobodys));
+    for refused in [
+        one(&bobs),
+        call(&machine, "alice", &object(&bobs), &format!("{SESSION}.Extend"), &[]),
+        call(&machine, "alice", &object(&bobs), &format!("{SESSION}.Revoke"), &["mine now"]),
+        ask("GetSession", &[&bobs]),
+        ask("Extend", &[&bobs]),
+        ask("Revoke", &[&bobs, "mine now"]),
+        ask("CloseSession", &[&bobs]),
+    ] {
+        let command = refused.command.clone();
+        let why = refused.failure(1);
+        assert!(why.contains("org.authflow.sessiond1.Error.NoSuchSession"), "{command}: {why}");
+    }
+    assert!(one(&alices).status.success());
+    let listed = ask("ListSessions", &[]).success();
+    assert!(listed.contains(&alices) && !listed.contains(&bobs), "{listed}");
+    assert!(ask("RevokeUser", &["0", "[]", ""]).failure(1).contains("Error.NotAuthorized"));
+    assert!(ask("GetSession", &["self"]).failure(1).contains("Error.NoSuchSession"), "who is in none");
+    assert!(ask("OpenSession", &["{'User': <'alice'>}"]).failure(1).contains("Error.NotAuthorized"));
+}
+
+#[test]
+fn signals_carry_the_id_and_nothing_else() {
+    let Some(machine) = machine() else { return };
+    let script = "gdbus monitor --system --dest org.authflow.sessiond1 > /run/heard";
+    let _monitor = machine.start(["sh", "-c", script]);
+    wait::until_true("the monitor", || machine.read("/run/heard").contains("is owned by"));
+    let (su, id) = in_a_session(&machine, "alice");
+    let ended = call(&machine, "root", PATH, &format!("{MANAGER}.Revoke"), &[&id, "over"]);
+    assert_eq!(ended.success().trim(), "()");
+    let signal = |member: &str| format!("{PATH}: {MANAGER}.{member} ('{id}',)");
+    wait::until_true("the signals", || machine.read("/run/heard").contains(&signal("SessionClosed")));
+    drop(su);
+    let heard = machine.read("/run/heard");
+    let heard: Vec<&str> = heard.lines().filter(|line| line.contains(PATH)).collect();
+    assert_eq!(heard, [signal("SessionOpened"), signal("SessionEnding"), signal("SessionClosed")]);
+}
+
+/// Calls that nobody reads the answers of, and match rules by the hundred.
+#[test]
+fn a_client_that_never_reads_holds_nobody_up() {
+    let Some(machine) = machine() else { return };
+    machine.write("/run/deaf.py", DEAF);
+    let _deaf: Vec<Program> = (0..3)
+        .map(|_| {
+            machine.start(["setpriv", "--reuid=alice", "--regid=alice", "--clear-groups", "python3", "/run/deaf.py"])
+        })
+        .collect();
+    wait::until_true("the nuisance", || machine.path("/tmp/deaf").exists());
+    let (_bob, bobs) = in_a_session(&machine, "bob");
+    assert!(call(&machine, "bob", PATH, &format!("{MANAGER}.ListSessions"), &[]).success().contains(&bobs));
+    let _ = call(&machine, "root", PATH, &format!("{MANAGER}.Revoke"), &[&bobs, ""]).success();
+    wait::until_true("the end", || machine.run(["authflow", "sessions", "--json"]).json() == serde_json::json!([]));
+}
+
+/// Says hello, asks for every signal a few hundred times over, then calls for ever and reads nothing.
+const DEAF: &str = r#"
+import os, socket, struct
+
+def message(serial, path, interface, member, destination, body=None):
+    def text(s): return struct.pack("<I", len(s)) + s.encode() + b"\0"
+    def field(code, kind, value):
+        return struct.pack("<B", code) + b"\x01" + kind.encode() + b"\0" + value
+    fields = b""
+    for code, kind, value in ((1, "o", path), (2, "s", interface), (3, "s", member), (6, "s", destination)):
+        fields += b"\0" * (-len(fields) % 8) + field(code, kind, text(value))
+    payload = b""
+    if body is not None:
+        fields += b"\0" * (-len(fields) % 8) + field(8, "g", b"\x01s\0")
+        payload = text(body)
+    head = struct.pack("<cBBBIII", b"l", 1, 0, 1, len(payload), serial, len(fields)) + fields
+    return head + b"\0" * (-len(head) % 8) + payload
+
+bus = socket.socket(socket.AF_UNIX)
+bus.connect("/run/dbus/system_bus_socket")
+bus.sendall(b"\0AUTH EXTERNAL " + str(os.getuid()).encode().hex().encode() + b"\r\n")
+bus.recv(4096)
+bus.sendall(b"BEGIN\r\n")
+DBUS = ("/org/freedesktop/DBus", "org.freedesktop.DBus")
+bus.sendall(message(1, *DBUS, "Hello", "org.freedesktop.DBus"))
+for n in range(400):
+    bus.sendall(message(2 + n, *DBUS, "AddMatch", "org.freedesktop.DBus", f"type='signal',arg0='{n}'"))
+open("/tmp/deaf", "w").close()
+n = 1000
+while True:
+    bus.sendall(message(n, "/org/authflow/sessiond1", "org.authflow.sessiond1.Manager", "ListSessions", "org.authflow.sessiond1"))
+    n += 1
+"#;
+
+fn machine() -> Option<Machine> {
+    Some(Machine::overlay()?.user("alice").user("bob").config(CONFIG).pam("su", SU).start())
+}
+
+/// Somebody in a session, and its id.
+fn in_a_session(machine: &Machine, user: &str) -> (Program, String) {
+    let su = machine.start(["su", user, "-c", "exec sleep 1000"]);
+    let id = wait::until("the session", || {
+        let sessions = machine.run(["authflow", "sessions", "--user", user, "--json"]).json();
+        sessions[0]["id"].as_str().map(str::to_owned)
+    });
+    (su, id)
+}
+
+fn object(id: &str) -> String {
+    format!("{PATH}/session/{id}")
+}
+
+fn call(machine: &Machine, user: &str, path: &str, method: &str, words: &[&str]) -> Output {
+    gdbus(machine, user, &[&["call", "--object-path", path, "--method", method], words].concat())
+}
+
+fn gdbus(machine: &Machine, user: &str, words: &[&str]) -> Output {
+    let (verb, rest) = words.split_first().expect("a verb");
+    let argv = ["runuser", "-u", user, "--", "gdbus", verb, "--system", "--dest", NAME];
+    machine.run(argv.into_iter().chain(rest.iter().copied()))
+}
+
+/// The file that describes the interface of that name.
+fn interface(xml: &str, name: &str) -> String {
+    let begins = format!("  <interface name=\"{name}\">");
+    let lines = xml.lines().skip_while(|line| *line != begins).take_while(|line| *line != "  </interface>");
+    let lines: String = lines.flat_map(|line| [line.strip_prefix("  ").unwrap_or(line), "\n"]).collect();
+    lines + "</interface>\n"
+}
