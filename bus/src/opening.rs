@@ -38,6 +38,7 @@ pub fn to_dict(opening: &Opening) -> HashMap<&'static str, Variant<'_>> {
         ("WithoutTTY", limits.without_tty.to_string().into()),
         ("AtMax", limits.at_max.as_str().into()),
         ("UserExtend", limits.user_extend.into()),
+        ("InhibitMaxUSec", dict::micros(limits.inhibit_max).into()),
     ]);
     dict.extend(limits.max_sessions.map(|number| ("MaxSessions", number.into())));
     dict.extend(opening.tty.as_deref().map(|tty| ("TTY", tty.into())));
@@ -94,6 +95,7 @@ fn limits(dict: &Dict<'_>) -> Result<Limits, BadDict> {
         max_sessions: dict.optional("MaxSessions")?,
         at_max: dict.word("AtMax")?.unwrap_or(default.at_max),
         user_extend: dict.optional("UserExtend")?.unwrap_or(default.user_extend),
+        inhibit_max: dict.duration("InhibitMaxUSec")?.unwrap_or(default.inhibit_max),
     })
 }
 
@@ -128,6 +130,7 @@ mod tests {
                 without_tty: WithoutTty::Ignore,
                 max_sessions: Some(3),
                 at_max: AtMax::Supersede,
+                inhibit_max: Duration::from_secs(3600),
                 ..Limits::default()
             },
             authenticated_at: Some(WallTime::from_micros(7)),

@@ -36,6 +36,12 @@ pub trait Manager {
     /// Pushes a session's idle deadline.
     fn extend(&self, id: &str) -> Result<(), Error>;
 
+    /// Ends a session of the caller's own user, as leaving its shell does.
+    fn logout(&self, id: &str) -> Result<(), Error>;
+
+    /// Keeps the login that the caller is in from idling until the calling process ends, whatever program it is by then.
+    fn inhibit(&self, why: &str) -> Result<(), Error>;
+
     /// Ends a session; its user is told the message.
     fn revoke(&self, id: &str, message: &str) -> Result<(), Error>;
 

@@ -38,7 +38,7 @@ pub struct SessionInfo {
     pub aal: u32,
     /// The rule that granted it.
     pub rule: String,
-    /// `active`, `orphaned` or `closing`.
+    /// `active`, `locked`, `orphaned` or `closing`.
     pub state: String,
     /// What idleness is measured by: `tty`, `hint`, `io`, `none`.
     pub activity_basis: String,
@@ -56,6 +56,8 @@ pub struct SessionInfo {
     pub idle_limit_usec: u64,
     /// Longest time since authentication.
     pub lifetime_limit_usec: u64,
+    /// What for commands keep it from idling, if any do.
+    pub inhibited_by: Vec<String>,
     /// logind's name for it; empty without.
     pub logind_id: String,
     /// The session that it is nested in; empty without.
@@ -89,6 +91,7 @@ impl SessionInfo {
             ("LifetimeDeadline", self.lifetime_deadline.into()),
             ("IdleLimitUSec", self.idle_limit_usec.into()),
             ("LifetimeLimitUSec", self.lifetime_limit_usec.into()),
+            ("InhibitedBy", self.inhibited_by.clone().into()),
             ("LogindId", self.logind_id.as_str().into()),
             ("Parent", self.parent.as_str().into()),
         ])
@@ -126,6 +129,7 @@ impl SessionInfo {
             lifetime_deadline: time("LifetimeDeadline")?,
             idle_limit_usec: time("IdleLimitUSec")?,
             lifetime_limit_usec: time("LifetimeLimitUSec")?,
+            inhibited_by: dict.texts("InhibitedBy")?,
             logind_id: text("LogindId")?,
             parent: text("Parent")?,
         })

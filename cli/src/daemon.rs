@@ -81,6 +81,19 @@ impl Daemon {
         self.call(self.manager.extend(id)).map_err(|error| about(id, error))
     }
 
+    /// Logs out of the session of that id.
+    pub(crate) fn log_out(&self, id: &str) -> Result<(), Error> {
+        self.call(self.manager.logout(id)).map_err(|error| about(id, error))
+    }
+
+    /// Keeps the login that this process is in from idling for as long as this process runs, whatever program it is.
+    pub(crate) fn inhibit(&self, why: &str) -> Result<(), Error> {
+        match self.call(self.manager.inhibit(why)) {
+            Err(Error::NoSession(_)) => Err(Error::InNoSession),
+            inhibited => inhibited,
+        }
+    }
+
     /// Ends the session of that id; its user is told `message`.
     pub(crate) fn revoke(&self, id: &str, message: &str) -> Result<(), Error> {
         self.call(self.manager.revoke(id, message)).map_err(|error| about(id, error))
@@ -230,6 +243,7 @@ fn read(dict: &HashMap<String, OwnedVariant>) -> Result<Session, Error> {
         lifetime_deadline: time(info.lifetime_deadline),
         idle_limit: limit(info.idle_limit_usec),
         lifetime_limit: limit(info.lifetime_limit_usec),
+        inhibited_by: info.inhibited_by,
         logind_id: text(info.logind_id),
         parent: text(info.parent),
         end: None,

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The schema's version that this program knows.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// Sessions of `user`, or of all, that ended at `since` or later; in the order in which they ended.
 ///
@@ -62,6 +62,7 @@ fn session(row: &Row<'_>) -> rusqlite::Result<Session> {
         lifetime_deadline: None,
         idle_limit: limits.idle,
         lifetime_limit: limits.lifetime,
+        inhibited_by: json(row, "inhibited_by")?,
         logind_id: row.get("logind_id")?,
         parent: row.get("parent")?,
         end: Some(End {
@@ -102,9 +103,9 @@ mod tests {
             factors TEXT NOT NULL, aal INTEGER NOT NULL, rule TEXT NOT NULL, activity_basis TEXT NOT NULL,
             limits TEXT NOT NULL, opened_at INTEGER NOT NULL, authenticated_at INTEGER NOT NULL,
             last_active_at INTEGER NOT NULL, due_at INTEGER, closed_at INTEGER NOT NULL, end_reason TEXT NOT NULL,
-            ended_by TEXT, message TEXT, parent TEXT, logind_id TEXT
+            ended_by TEXT, message TEXT, parent TEXT, logind_id TEXT, inhibited_by TEXT NOT NULL
         ) WITHOUT ROWID;
-        PRAGMA user_version = 1;";
+        PRAGMA user_version = 2;";
 
     struct Store {
         folder: tempfile::TempDir,
@@ -128,7 +129,7 @@ mod tests {
         fn with(self, id: &str, user: &str, closed_at: i64) -> Self {
             let limits = serde_json::to_string(&Limits { idle: None, ..Limits::default() }).unwrap();
             let row = "INSERT INTO history VALUES (?1, ?2, 1000, ?2, 1000, 'sshd', '[\"pts/1\"]', '10.0.0.7', 42, 'user',
-                       '[\"password\",\"totp\"]', 2, 'ssh', 'tty', ?3, 1, 1, 2, NULL, ?4, 'revoked', 'root', 'bye', NULL, NULL)";
+                       '[\"password\",\"totp\"]', 2, 'ssh', 'tty', ?3, 1, 1, 2, NULL, ?4, 'revoked', 'root', 'bye', NULL, NULL, '[\"make\"]')";
             self.open().execute(row, (id, user, limits, closed_at)).unwrap();
             self
         }
@@ -153,6 +154,7 @@ mod tests {
         let session = read(&store.path(), None, WallTime::default()).unwrap().remove(0);
         assert_eq!((session.idle_limit, session.lifetime_limit), (None, Some(Duration::from_secs(12 * 3600))));
         assert_eq!(session.factors, ["password", "totp"]);
+        assert_eq!(session.inhibited_by, ["make"]);
         let end = session.end.unwrap();
         assert_eq!(
             (end.reason.as_str(), end.by.as_deref(), end.message.as_deref()),
@@ -170,7 +172,7 @@ mod tests {
         std::fs::write(&path, vec![b'x'; 8192]).unwrap();
         assert!(read(&path, None, WallTime::default()).is_err());
         let newer = Store::new();
-        newer.open().execute_batch("PRAGMA user_version = 2").unwrap();
-        assert!(read(&newer.path(), None, WallTime::default()).unwrap_err().to_string().contains("version 2"));
+        newer.open().execute_batch("PRAGMA user_version = 9").unwrap();
+        assert!(read(&newer.path(), None, WallTime::default()).unwrap_err().to_string().contains("version 9"));
     }
 }

@@ -39,7 +39,7 @@ pub(crate) struct Session {
     pub rule: String,
     /// Its state.
     pub state: String,
-    /// What counts as its activity: `tty`, `hint`, `io` or `none`.
+    /// What tells its activity: `tty`, `hint`, `io` or `none`.
     pub activity_basis: String,
     /// When it was opened.
     pub opened_at: WallTime,
@@ -55,6 +55,8 @@ pub(crate) struct Session {
     pub idle_limit: Option<Duration>,
     /// Longest life.
     pub lifetime_limit: Option<Duration>,
+    /// What for commands keep it from idling, or did in the life of a closed one.
+    pub inhibited_by: Vec<String>,
     /// logind's id for it.
     pub logind_id: Option<String>,
     /// The session it is nested in.
@@ -157,6 +159,7 @@ struct Json<'a> {
     lifetime_deadline: Option<String>,
     idle_limit: Option<u64>,
     lifetime_limit: Option<u64>,
+    inhibited_by: &'a [String],
     logind_id: Option<&'a str>,
     parent: Option<&'a str>,
     #[serde(flatten)]
@@ -198,6 +201,7 @@ impl<'a> Json<'a> {
             lifetime_deadline: time(session.lifetime_deadline),
             idle_limit: session.idle_limit.map(|limit| limit.as_secs()),
             lifetime_limit: session.lifetime_limit.map(|limit| limit.as_secs()),
+            inhibited_by: &session.inhibited_by,
             logind_id: session.logind_id.as_deref(),
             parent: session.parent.as_deref(),
             end: session.end.as_ref().map(|end| JsonEnd {

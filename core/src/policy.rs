@@ -35,6 +35,8 @@ pub struct Limits {
     pub at_max: AtMax,
     /// How often the user may push the idle deadline without activity.
     pub user_extend: u32,
+    /// How long after the last activity a command may keep the session from idling; zero is not at all.
+    pub inhibit_max: Duration,
 }
 
 impl Default for Limits {
@@ -44,13 +46,14 @@ impl Default for Limits {
             lifetime: Some(Duration::from_secs(12 * 3600)),
             warn: Duration::from_secs(120),
             grace: Duration::from_secs(5),
-            at_idle: AtLimit::Hangup,
+            at_idle: AtLimit::Lock,
             at_lifetime: AtLimit::Terminate,
             activity: ActivityKind::Input,
             without_tty: WithoutTty::default(),
             max_sessions: None,
             at_max: AtMax::Refuse,
             user_extend: 0,
+            inhibit_max: Duration::ZERO,
         }
     }
 }
@@ -63,7 +66,7 @@ pub enum AtLimit {
     Hangup,
     /// Every process of the session ends.
     Terminate,
-    /// The screen is locked (logind).
+    /// The screen is locked (logind). A session without one is hung up: a limit must not go by without effect.
     Lock,
 }
 

@@ -17,6 +17,7 @@ use authflow_core::{
 use authflow_host::process::ProcessId;
 
 use crate::{
+    desktop::Hint,
     snapshot::Snapshot,
     tty::{Tty, Use},
 };
@@ -28,6 +29,8 @@ const JUMP: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Activity {
     memories: BTreeMap<SessionId, Memory>,
+    /// What logind said of each session it was asked about: nothing if that is no desktop.
+    hints: BTreeMap<SessionId, Option<Hint>>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -67,6 +70,12 @@ impl Activity {
     /// Forgets a session that is over.
     pub(crate) fn forget(&mut self, id: SessionId) {
         self.memories.remove(&id);
+        self.hints.remove(&id);
+    }
+
+    /// Takes over what logind says of a session; gives back what it said before.
+    pub(crate) fn take_hint(&mut self, id: SessionId, hint: Option<Hint>) -> Option<Hint> {
+        self.hints.insert(id, hint).flatten()
     }
 
     fn compare(&self, session: &Session, members: &[ProcessId], snapshot: &Snapshot, now: Now) -> (Look, Memory) {
@@ -82,7 +91,10 @@ impl Activity {
             look.active_at = look.active_at.max(changed(&memory, session, &tty, stamp, now));
             next.stamps.insert(tty, stamp);
         }
-        if look.ttys.is_empty() {
+        if let Some(active_at) = self.by_hint(session, now) {
+            look.basis = Basis::Hint;
+            look.active_at = Some(active_at);
+        } else if look.ttys.is_empty() {
             look.basis = Basis::None;
             if let WithoutTty::Io(least) = limits.without_tty {
                 look.basis = Basis::Io;
@@ -95,6 +107,17 @@ impl Activity {
             }
         }
         (look, next)
+    }
+}
+
+impl Activity {
+    /// When a desktop was used last, which what happens in its terminal windows does not tell. `None` for what is no desktop.
+    fn by_hint(&self, session: &Session, now: Now) -> Option<BootTime> {
+        match self.hints.get(&session.id) {
+            Some(hint) => hint.map(|hint| hint.idle_since.unwrap_or(now.boot)),
+            // A daemon that was just started has yet to ask: ignorance must not lock out who may be hard at work.
+            None => session.has_screen().then_some(now.boot),
+        }
     }
 }
 

@@ -3,8 +3,11 @@
 use std::{collections::BTreeMap, fs, sync::Arc, time::Duration};
 
 use authflow_bus::session_path;
-use authflow_core::session::{Action, EndReason, Manner, SessionId, Step};
-use authflow_host::process::ProcessId;
+use authflow_core::{
+    session::{Action, EndReason, Manner, Session, SessionId, Step},
+    time::{Clock, WallTime},
+};
+use authflow_host::{clock::SystemClock, process::ProcessId};
 use rustix::process::Signal;
 use tokio::sync::mpsc;
 use zbus::Connection;
@@ -12,6 +15,7 @@ use zbus::Connection;
 use crate::{
     bus::{Announcement, announce, serve_session, withdraw_session},
     daemon::{Daemon, Inspected},
+    desktop,
     leader::{Held, process_of},
     log::{Line, visible},
     members::scope,
@@ -26,6 +30,7 @@ pub(crate) async fn run(daemon: Arc<Daemon>, connection: Connection, mut todo: m
     while let Some(action) = todo.recv().await {
         match action {
             Action::Warn { id, limit, left } => warn(&daemon, id, limit, left),
+            Action::Lock(id) => desktop::lock(&daemon, &connection, id),
             Action::Farewell { id, reason, message } => farewell(&daemon, id, reason, message.as_deref()),
             Action::Strike { id, manner, step } => strike(&daemon, id, manner, step),
             Action::AnnounceOpened(id) => {
@@ -45,15 +50,24 @@ pub(crate) async fn run(daemon: Arc<Daemon>, connection: Connection, mut todo: m
 }
 
 fn warn(daemon: &Daemon, id: SessionId, limit: EndReason, left: Duration) {
-    let Some(Inspected { ttys, .. }) = daemon.inspect(id) else { return };
-    let left = in_words(left);
-    let text = if limit == EndReason::Idle {
-        format!("authflow: nobody is using this session; it ends in {left}. Press a key to keep it.")
+    let Some(Inspected { session, ttys, .. }) = daemon.inspect(id) else { return };
+    let in_words = in_words(left);
+    daemon.log.write(&Line::info("warned").with("session", id).with("limit", limit.as_str()).with("left", &in_words));
+    let end = format!("{in_words} ({})", minute(SystemClock.now().wall.saturating_add(left)));
+    tell(&ttys, &warning(&session, limit, &end));
+}
+
+/// What will happen, and what its user can do about it. Only who authenticated can do so again.
+fn warning(session: &Session, limit: EndReason, end: &str) -> String {
+    if limit == EndReason::Idle {
+        format!("authflow: nobody is using this session; it ends in {end}. Press a key to keep it.")
+    } else if session.opening.uid == session.opening.target_uid {
+        format!(
+            "authflow: this session ends in {end}: its login is too old. Run `authflow renew` to keep it, or save your work."
+        )
     } else {
-        format!("authflow: this session ends in {left}: its login is too old. Save your work and log in again.")
-    };
-    daemon.log.write(&Line::info("warned").with("session", id).with("limit", limit.as_str()).with("left", left));
-    tell(&ttys, &text);
+        format!("authflow: this session ends in {end}: its login is too old. Save your work.")
+    }
 }
 
 fn farewell(daemon: &Daemon, id: SessionId, reason: EndReason, message: Option<&str>) {
@@ -64,7 +78,8 @@ fn farewell(daemon: &Daemon, id: SessionId, reason: EndReason, message: Option<&
         EndReason::Revoked => "it was revoked",
         EndReason::Deactivated => "the account is disabled",
         EndReason::Superseded => "a newer session took its place",
-        EndReason::Logout | EndReason::LeaderExited | EndReason::Reboot => "the session around it is over",
+        EndReason::Logout => "it was logged out",
+        EndReason::LeaderExited | EndReason::Reboot => "the session around it is over",
     };
     let words = message.map(|message| format!(" ({})", visible(message))).unwrap_or_default();
     daemon.log.write(&Line::info("ending").with("session", id).with("reason", reason.as_str()));
@@ -155,6 +170,12 @@ fn in_words(left: Duration) -> String {
     if seconds < 120 { format!("{seconds} s") } else { format!("{} min", seconds / 60) }
 }
 
+/// The time of day, as the notice at the login writes it: the daemon knows no user's time zone.
+fn minute(at: WallTime) -> String {
+    let text = at.to_string();
+    text.get(11..16).map_or_else(|| text.clone(), |time| format!("{time} UTC"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,5 +184,10 @@ mod tests {
     fn time_left_is_told_in_seconds_then_minutes() {
         assert_eq!(in_words(Duration::from_millis(4200)), "5 s");
         assert_eq!(in_words(Duration::from_secs(120)), "2 min");
+    }
+
+    #[test]
+    fn a_time_of_day_says_which_clock_it_is() {
+        assert_eq!(minute(WallTime::new(Duration::from_secs(9 * 3600 + 13 * 60 + 59))), "09:13 UTC");
     }
 }

@@ -8,6 +8,7 @@
 //! - [`flow`]: flows of those who cannot read the records themselves
 //! - [`snapshot`], [`members`], [`leader`]: processes, and whose they are
 //! - [`tty`], [`activity`]: terminals, and when they were used
+//! - [`desktop`]: what logind knows of desktops
 //! - [`store`], [`spare`], [`keeper`]: what outlives the daemon
 //! - [`timer`], [`log`], [`readable`], [`ready`]: the boot clock, the log, descriptors, the service manager
 #![forbid(unsafe_code)]
@@ -15,6 +16,7 @@
 mod activity;
 mod bus;
 mod daemon;
+mod desktop;
 mod execute;
 mod flow;
 mod keeper;
@@ -118,6 +120,7 @@ async fn run(log: Log, paths: Paths) -> Result<(), Failure> {
     let connection =
         bus::serve(&daemon, flows, &address).await.map_err(|why| Failure::Bus { address: address.clone(), why })?;
     daemon.adopt_pending();
+    tokio::spawn(desktop::run(Arc::clone(&daemon), connection.clone()));
     tokio::spawn(execute::run(Arc::clone(&daemon), connection.clone(), actions));
     tokio::spawn(news::run(Arc::clone(&daemon)));
     daemon.log.write(&Line::info("started").with("sessions", daemon.count()).with("bus", &address));

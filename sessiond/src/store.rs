@@ -5,8 +5,8 @@
 //!
 //! `live(id, record)`: the session as JSON, this program's own affair.
 //!
-//! `history`: a row a session that is over. Times are microseconds since 1970, `NULL` is never or none; `ttys` and `factors` are
-//! JSON arrays, `limits` a JSON object as in a session's opening.
+//! `history`: a row a session that is over. Times are microseconds since 1970, `NULL` is never or none; `ttys`, `factors` and
+//! `inhibited_by` are JSON arrays, `limits` a JSON object as in a session's opening.
 
 use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt, path::Path};
 
@@ -24,11 +24,22 @@ const SCHEMA: &str = "
         factors TEXT NOT NULL, aal INTEGER NOT NULL, rule TEXT NOT NULL, activity_basis TEXT NOT NULL, limits TEXT NOT NULL,
         opened_at INTEGER NOT NULL, authenticated_at INTEGER NOT NULL, last_active_at INTEGER NOT NULL,
         due_at INTEGER, closed_at INTEGER NOT NULL, end_reason TEXT NOT NULL, ended_by TEXT, message TEXT,
-        parent TEXT, logind_id TEXT
+        parent TEXT, logind_id TEXT, inhibited_by TEXT NOT NULL DEFAULT '[]'
     ) WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS history_by_end ON history (closed_at);
-    PRAGMA user_version = 1;
+    PRAGMA user_version = 2;
 ";
+
+/// What version 1 lacks.
+const SINCE_1: &str = "
+    BEGIN;
+    ALTER TABLE history ADD COLUMN inhibited_by TEXT NOT NULL DEFAULT '[]';
+    PRAGMA user_version = 2;
+    COMMIT;
+";
+
+/// The version of the schema that this program writes.
+const VERSION: i64 = 2;
 
 /// Why the store does not keep what it is told.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +51,7 @@ pub(crate) enum StoreError {
     #[error("a session in the store: {0}")]
     Record(#[from] serde_json::Error),
     /// A newer daemon wrote it.
-    #[error("the session store has version {0}, this daemon knows version 1")]
+    #[error("the session store has version {0}, this daemon knows version {VERSION}")]
     Version(i64),
 }
 
@@ -101,13 +112,15 @@ impl Store {
 
     fn prepare(connection: Connection) -> Result<Self, StoreError> {
         let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        if version > 1 {
+        if version > VERSION {
             return Err(StoreError::Version(version));
         }
         connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")?;
         // Nothing is written to a store that is there: its disk may be full.
-        if version < 1 {
-            connection.execute_batch(SCHEMA)?;
+        match version {
+            ..=0 => connection.execute_batch(SCHEMA)?,
+            1 => connection.execute_batch(SINCE_1)?,
+            _ => {}
         }
         Ok(Self { connection })
     }
@@ -185,7 +198,7 @@ fn insert(connection: &Connection, ended: &Ended, ttys: &[String]) -> Result<(),
     connection
         .prepare(
             "INSERT OR REPLACE INTO history VALUES
-             (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25)",
+             (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26)",
         )?
         .execute(params![
             session.id.to_string(),
@@ -213,6 +226,7 @@ fn insert(connection: &Connection, ended: &Ended, ttys: &[String]) -> Result<(),
             ended.message,
             session.parent.as_ref().map(SessionId::to_string),
             session.logind_id,
+            serde_json::to_string(&session.inhibition.reasons)?,
         ])?;
     Ok(())
 }
@@ -278,6 +292,9 @@ pub(crate) mod tests {
             logind_id: None,
             audit_id: None,
             warned_of: None,
+            warned_again_of: None,
+            locked_of: None,
+            inhibition: <_>::default(),
             extended: 0,
             state: State::Active,
         }
@@ -344,8 +361,28 @@ pub(crate) mod tests {
         std::fs::write(&path, vec![b'x'; 8192]).unwrap();
         assert!(Store::open(&path).is_err());
         std::fs::remove_file(&path).unwrap();
-        Store::open(&path).unwrap().connection.execute_batch("PRAGMA user_version = 2").unwrap();
-        assert!(matches!(Store::open(&path), Err(StoreError::Version(2))));
+        Store::open(&path).unwrap().connection.execute_batch("PRAGMA user_version = 9").unwrap();
+        assert!(matches!(Store::open(&path), Err(StoreError::Version(9))));
+    }
+
+    #[test]
+    fn a_store_of_the_first_version_is_taken_over_with_its_history() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sessions.db");
+        let mut store = Store::open(&path).unwrap();
+        store.archive(&ended(1, 50), &[]).unwrap();
+        let back = "ALTER TABLE history DROP COLUMN inhibited_by; PRAGMA user_version = 1";
+        store.connection.execute_batch(back).unwrap();
+        drop(store);
+        let mut store = Store::open(&path).unwrap();
+        let mut ended = ended(2, 60);
+        ended.session.inhibition.reasons = vec!["make".into()];
+        store.archive(&ended, &[]).unwrap();
+        drop(store);
+        let store = Store::open(&path).unwrap();
+        let mut statement = store.connection.prepare("SELECT inhibited_by FROM history ORDER BY closed_at").unwrap();
+        let reasons: Vec<String> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        assert_eq!(reasons, ["[]", r#"["make"]"#]);
     }
 
     #[test]

@@ -38,13 +38,19 @@ fn by(session: &Session, by: Option<String>) -> String {
     }
 }
 
+/// What held its idleness off, if anything did.
+fn kept_by(session: &Session) -> String {
+    if session.inhibited_by.is_empty() { "-".to_owned() } else { session.inhibited_by.join(", ") }
+}
+
 fn table(sessions: &[Session], local: &Local, output: Output) -> String {
     if sessions.is_empty() {
         return "no session has ended\n".to_owned();
     }
     let length = short_id_length(sessions);
-    let mut table =
-        Table::new(&["ID", "USER", "SERVICE", "FROM", "FACTORS", "OPENED", "CLOSED", "REASON", "BY", "MESSAGE"]);
+    let mut table = Table::new(&[
+        "ID", "USER", "SERVICE", "FROM", "FACTORS", "OPENED", "CLOSED", "REASON", "BY", "KEPT BY", "MESSAGE",
+    ]);
     for session in sessions {
         let end = session.end.clone().unwrap_or_default();
         table.row([
@@ -57,6 +63,7 @@ fn table(sessions: &[Session], local: &Local, output: Output) -> String {
             local.clock(end.closed_at),
             end.reason,
             by(session, end.by),
+            kept_by(session),
             end.message.unwrap_or_default(),
         ]);
     }

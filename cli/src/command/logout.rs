@@ -1,4 +1,4 @@
-//! `authflow logout [ID]`: ends one of the caller's sessions. Without an id that is the one this command is run in, so
+//! `authflow logout [ID]`: ends one of the caller's sessions as leaving its shell does: what detached itself goes on. Without an id that is the one this command is run in, so
 //! what follows the request may never be seen.
 
 use serde::Serialize;
@@ -21,7 +21,7 @@ impl Logout {
     pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
         let daemon = context.daemon()?;
         let session = daemon.session_or_own(self.id.as_deref())?;
-        daemon.revoke(&session.id, "")?;
+        daemon.log_out(&session.id)?;
         let ended = Ended { changed: true, id: session.id };
         Ok(context.output.either(&ended, || format!("session {} is ended\n", clean(&ended.id)))?)
     }

@@ -8,6 +8,7 @@ mod logout;
 mod passwd;
 mod renew;
 mod revoke;
+mod run;
 mod sessions;
 mod show;
 mod status;
@@ -51,6 +52,8 @@ enum Command {
     Renew(renew::Renew),
     /// End one of your sessions, by default the one that this command is run in
     Logout(logout::Logout),
+    /// Run a command, and keep the session from idling for as long as it runs
+    Run(run::Run),
     /// End sessions at once, with everything that runs in them
     Revoke(revoke::Revoke),
     /// What sessions there were, and how they ended
@@ -81,6 +84,7 @@ impl Arguments {
             Command::Extend(command) => command.run(&context),
             Command::Renew(command) => command.run(&context),
             Command::Logout(command) => command.run(&context),
+            Command::Run(command) => command.run(&context),
             Command::Revoke(command) => command.run(&context),
             Command::History(command) => command.run(&context),
             Command::Factor(command) => command.run(&context),

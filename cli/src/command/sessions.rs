@@ -75,22 +75,53 @@ fn table(sessions: &[Session], local: &Local, output: Output) -> String {
     }
     let length = short_id_length(sessions);
     let mut table = Table::new(&["ID", "USER", "SERVICE", "FROM", "TTY", "FACTORS", "AAL", "OPENED", "IDLE", "ENDS"]);
-    for session in sessions {
-        let idle = session.last_active_at.map(|at| time::words(local.now.saturating_since(at)));
+    for (depth, session) in nested(sessions) {
         table.row([
             shortened(&session.id, length),
-            session.who(),
+            who(depth, session),
             session.service.clone(),
             session.from(),
             tty(session),
             session.proved(),
             session.aal.to_string(),
             local.clock(session.opened_at),
-            idle.unwrap_or_else(|| "-".to_owned()),
+            idle(session, local),
             end(session, local),
         ]);
     }
     table.render(output)
+}
+
+/// Each session below the one that it is nested in, and how deep. One whose parent is not shown stands for itself.
+fn nested(sessions: &[Session]) -> Vec<(usize, &Session)> {
+    fn add<'a>(ordered: &mut Vec<(usize, &'a Session)>, sessions: &'a [Session], session: &'a Session, depth: usize) {
+        // A daemon of another version must not make a circle of us.
+        if ordered.len() > sessions.len() {
+            return;
+        }
+        ordered.push((depth, session));
+        let children = sessions.iter().filter(|child| child.parent.as_deref() == Some(session.id.as_str()));
+        children.for_each(|child| add(ordered, sessions, child, depth + 1));
+    }
+    let is_shown = |id: &str| sessions.iter().any(|session| session.id == id);
+    let outermost = sessions.iter().filter(|session| !session.parent.as_deref().is_some_and(is_shown));
+    let mut ordered = Vec::with_capacity(sessions.len());
+    outermost.for_each(|session| add(&mut ordered, sessions, session, 0));
+    ordered
+}
+
+fn who(depth: usize, session: &Session) -> String {
+    match depth.checked_sub(1) {
+        None => session.who(),
+        Some(indent) => format!("{}\u{2514} {}", "  ".repeat(indent), session.who()),
+    }
+}
+
+/// For how long nobody used it, and what keeps it all the same.
+fn idle(session: &Session, local: &Local) -> String {
+    let idle = session.last_active_at.map(|at| time::words(local.now.saturating_since(at)));
+    let idle = idle.unwrap_or_else(|| "-".to_owned());
+    if session.inhibited_by.is_empty() { idle } else { format!("{idle} (kept by {})", session.inhibited_by.join(", ")) }
 }
 
 fn tty(session: &Session) -> String {
@@ -136,6 +167,31 @@ mod tests {
         let line = text.lines().nth(1).unwrap();
         assert!(line.starts_with("01234567  alice  sshd     10.0.0.7  pts/3  password+totp  2    "), "{text}");
         assert!(line.ends_with("(in 14 min)"), "{text}");
+    }
+
+    #[test]
+    fn nested_sessions_stand_below_the_one_around_them() {
+        let session = |id: &str, parent: Option<&str>| Session {
+            id: id.into(),
+            user: "alice".into(),
+            target: "root".into(),
+            parent: parent.map(str::to_owned),
+            inhibited_by: vec!["make".into()],
+            ..Session::default()
+        };
+        let sessions = [
+            session("a", None),
+            session("b", None),
+            session("c", Some("a")),
+            session("d", Some("c")),
+            session("e", Some("x")),
+        ];
+        let order: Vec<_> =
+            nested(&sessions).into_iter().map(|(depth, session)| (depth, session.id.as_str())).collect();
+        assert_eq!(order, [(0, "a"), (1, "c"), (2, "d"), (0, "b"), (0, "e")]);
+        let text = table(&sessions, &Local::new(WallTime::default()), Output { json: false, colour: false });
+        assert!(text.contains("\nd     \u{2514} alice as root"), "{text}");
+        assert!(text.contains("- (kept by make)"), "{text}");
     }
 
     #[test]

@@ -49,6 +49,7 @@ fn page(session: &Session, local: &Local, output: Output) -> String {
         ("proved", local.past(session.authenticated_at)),
         ("active", session.last_active_at.map(|at| local.past(at)).unwrap_or_default()),
         ("active by", session.activity_basis.clone()),
+        ("kept by", session.inhibited_by.join(", ")),
         ("idle limit", format!("{}, ends {}", limit(session.idle_limit), deadline(session.idle_deadline))),
         ("lifetime", format!("{}, ends {}", limit(session.lifetime_limit), deadline(session.lifetime_deadline))),
     ];

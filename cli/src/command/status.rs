@@ -54,6 +54,7 @@ fn long(session: &Session, local: &Local, output: Output) -> String {
         ("proved", format!("{} (AAL {}) at {proved_at}", session.proved(), session.aal)),
         ("since", local.past(session.opened_at)),
         ("idle", idle_line(idle, session, local)),
+        ("kept by", session.inhibited_by.join(", ")),
         ("ends", session.ends_at().map_or("at no set time".to_owned(), |end| local.ahead(end))),
         ("latest", lifetime.map(|end| local.ahead(end)).unwrap_or_default()),
     ];

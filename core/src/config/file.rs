@@ -7,7 +7,7 @@ use serde_spanned::Spanned;
 
 use super::{
     Config, ConfigError, PasswordPolicy, Source, Text, TotpPolicy,
-    value::{Bound, Count, Size, Span, Within, Word},
+    value::{Allowance, Bound, Count, Size, Span, Within, Word},
 };
 use crate::{
     enrolment::Enroll,
@@ -78,6 +78,7 @@ struct Session {
     max_sessions: Option<Count>,
     at_limit: Option<Word<AtMax>>,
     user_extend: Option<u32>,
+    inhibit_max: Option<Allowance>,
     when_unavailable: Option<Word<WhenUnavailable>>,
 }
 
@@ -262,6 +263,7 @@ impl Session {
                 max_sessions: self.max_sessions.map_or(old.max_sessions, |count| count.0),
                 at_max: self.at_limit.map_or(old.at_max, |word| word.0),
                 user_extend: self.user_extend.unwrap_or(old.user_extend),
+                inhibit_max: self.inhibit_max.map_or(old.inhibit_max, |most| most.0),
             },
             when_unavailable: self.when_unavailable.map_or(defaults.when_unavailable, |word| word.0),
         }

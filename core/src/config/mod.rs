@@ -273,7 +273,11 @@ mod tests {
             ),
             ("[session]\nidle = '999999h'\n", "authflow.toml:2:8: idle: \"999999h\" is longer than ten years"),
             ("[session]\nidle = 15\n", "authflow.toml:2:8: idle: "),
-            ("[session]\nat_idle = 'lock'\n", "authflow.toml:2:11: at_idle: \"lock\" is not supported by this version"),
+            (
+                "[session]\nat_idle = 'sleep'\n",
+                "authflow.toml:2:11: at_idle: \"sleep\" is not one of: hangup terminate lock",
+            ),
+            ("[session]\ninhibit_max = 'none'\n", "authflow.toml:2:15: inhibit_max: \"none\" is no duration"),
             ("[password]\nmemory = '1KiB'\n", "authflow.toml:1:1: [password]: memory is 7MiB to 256MiB"),
             ("[password]\nsource = []\n", "authflow.toml:1:1: [password]: source is empty"),
             ("[totp]\nskew = 11\n", "authflow.toml:2:8: skew: 11 is not 0 to 10"),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, de::Error};
 use crate::{
     enrolment::Enroll,
     factor::{Factor, Factors},
-    policy::{ActivityKind, AtLimit, AtMax, WhenUnavailable, WithoutTty, parse_size},
+    policy::parse_size,
     rule::{AccountMode, FromSession, Method, Network},
 };
 
@@ -21,6 +21,9 @@ pub(super) struct Span(pub(super) Duration);
 
 /// A duration above zero, or `"none"`.
 pub(super) struct Bound(pub(super) Option<Duration>);
+
+/// A duration, or `"0"` for none at all.
+pub(super) struct Allowance(pub(super) Duration);
 
 /// A number of bytes.
 pub(super) struct Size(pub(super) u64);
@@ -62,6 +65,13 @@ impl<'de> Deserialize<'de> for Bound {
     }
 }
 
+impl<'de> Deserialize<'de> for Allowance {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text == "0" { Ok(Self(Duration::ZERO)) } else { span(&text).map(Self) }
+    }
+}
+
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
@@ -94,34 +104,9 @@ impl<'de> Deserialize<'de> for Count {
     }
 }
 
-/// Words of the language that this version does not act on yet are refused, never taken and ignored.
-pub(super) trait Supported {
-    fn is_supported(&self) -> bool {
-        true
-    }
-}
-
-impl Supported for AtLimit {
-    fn is_supported(&self) -> bool {
-        *self != Self::Lock
-    }
-}
-impl Supported for ActivityKind {}
-impl Supported for AtMax {}
-impl Supported for WhenUnavailable {}
-impl Supported for WithoutTty {}
-impl Supported for AccountMode {}
-impl Supported for Network {}
-
-impl<'de, T: FromStr<Err: std::fmt::Display> + Supported> Deserialize<'de> for Word<T> {
+impl<'de, T: FromStr<Err: std::fmt::Display>> Deserialize<'de> for Word<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let word = text.parse::<T>().map_err(D::Error::custom)?;
-        if word.is_supported() {
-            Ok(Self(word))
-        } else {
-            Err(D::Error::custom(format!("{text:?} is not supported by this version")))
-        }
+        String::deserialize(deserializer)?.parse().map(Self).map_err(D::Error::custom)
     }
 }
 

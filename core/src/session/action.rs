@@ -19,6 +19,8 @@ pub enum Action {
         /// In how long.
         left: Duration,
     },
+    /// Lock the session's screen.
+    Lock(SessionId),
     /// Tell the session's ttys that it ends now, and why.
     Farewell {
         /// Which.

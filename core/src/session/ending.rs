@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Opening;
+use super::{Class, Opening};
 use crate::{
     policy::{AtLimit, UnknownWord},
     time::{BootTime, Now},
@@ -52,6 +52,8 @@ impl EndReason {
         let at = match self {
             Self::Idle => opening.limits.at_idle,
             Self::Lifetime => opening.limits.at_lifetime,
+            // A logout leaves running what detached itself, as closing the terminal does. What is nested ends with what is around it.
+            Self::Logout if !matches!(opening.class, Class::Nested) => AtLimit::Hangup,
             Self::Logout | Self::LeaderExited | Self::Revoked | Self::Deactivated | Self::Superseded | Self::Reboot => {
                 AtLimit::Terminate
             }

@@ -2,8 +2,10 @@
 //! reads a clock, and doing a thing twice does nothing new.
 
 mod action;
+mod birth;
 mod ending;
 mod id;
+mod inhibition;
 mod limits;
 mod opening;
 mod registry;
@@ -16,11 +18,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use action::{Action, Ended};
+pub use birth::{Birth, NotOpened};
 pub use ending::{Closing, EndReason, Manner, Step};
 pub use id::{BadId, SessionId};
+pub use inhibition::{Holder, Inhibition, NotInhibited};
 pub use limits::{Deadlines, deadlines};
 pub use opening::{Class, Opening};
-pub use registry::{Birth, NotEnded, NotExtended, NotOpened, Registry};
+pub use registry::{NotEnded, NotExtended, Registry};
 pub use renewal::{NotRenewed, Renewal};
 
 use crate::{
@@ -29,7 +33,7 @@ use crate::{
 };
 
 /// The process whose end is a logout. A pid alone may be another's tomorrow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Leader {
     /// The pid.
     pub pid: u32,
@@ -43,6 +47,8 @@ pub struct Leader {
 pub enum Basis {
     /// Input on the ttys that the session's processes hold.
     Tty,
+    /// What logind hears from the desktop about it, where it is a graphical one.
+    Hint,
     /// What its processes move, where there is no tty.
     Io,
     /// Nothing: idleness does not govern the session, or it counts from the opening.
@@ -56,6 +62,7 @@ impl Basis {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Tty => "tty",
+            Self::Hint => "hint",
             Self::Io => "io",
             Self::None => "none",
         }
@@ -117,6 +124,15 @@ pub struct Session {
     pub audit_id: Option<u32>,
     /// The deadline that its user was last warned of.
     pub warned_of: Option<BootTime>,
+    /// The deadline that its user was warned of a second time.
+    #[serde(default)]
+    pub warned_again_of: Option<BootTime>,
+    /// The last deadline at which its screen was locked.
+    #[serde(default)]
+    pub locked_of: Option<BootTime>,
+    /// What keeps it from idling although nobody uses it.
+    #[serde(default)]
+    pub inhibition: Inhibition,
     /// How often its user pushed the idle deadline.
     pub extended: u32,
     /// Where it stands.
@@ -124,10 +140,17 @@ pub struct Session {
 }
 
 impl Session {
+    /// Whether it is a desktop, whose screen can be locked.
+    #[must_use]
+    pub fn has_screen(&self) -> bool {
+        self.basis == Basis::Hint
+    }
+
     /// The word for its state on the bus.
     #[must_use]
-    pub const fn state_word(&self) -> &'static str {
+    pub fn state_word(&self) -> &'static str {
         match self.state {
+            State::Active if limits::is_locked(self) => "locked",
             State::Active => "active",
             State::Orphaned => "orphaned",
             State::Closing(_) => "closing",

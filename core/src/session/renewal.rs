@@ -73,6 +73,9 @@ impl Renewal {
             session.last_active = self.at;
         }
         session.warned_of = None;
+        session.warned_again_of = None;
+        // Whoever proves himself at a locked screen opens it.
+        session.locked_of = None;
         Ok(())
     }
 }

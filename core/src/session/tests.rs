@@ -1,10 +1,11 @@
 //! The life of a session, first as people would tell it, then under every order of events.
 
+mod any_order;
+mod inhibiting;
+mod locking;
 mod step_up;
 
-use std::{collections::BTreeMap, time::Duration};
-
-use proptest::prelude::*;
+use std::time::Duration;
 
 use super::*;
 use crate::{
@@ -122,6 +123,10 @@ fn a_session_left_alone_is_warned_then_hung_up_then_gone() {
     let warned = registry.review(id(1), QUIET, at(IDLE - WARN));
     let left = Duration::from_secs(WARN);
     assert!(warned.contains(&Action::Warn { id: id(1), limit: EndReason::Idle, left }));
+    assert_eq!(registry.next_deadline(), Some(at(IDLE - WARN / 4).boot), "and is warned once more");
+    let warned = registry.review(id(1), QUIET, at(IDLE - WARN / 4));
+    let left = Duration::from_secs(WARN / 4);
+    assert!(warned.contains(&Action::Warn { id: id(1), limit: EndReason::Idle, left }));
     assert_eq!(registry.next_deadline(), Some(at(IDLE).boot));
 
     let ending = registry.review(id(1), QUIET, at(IDLE));
@@ -203,6 +208,25 @@ fn a_logout_is_a_logout_and_a_lost_leader_is_one_when_nobody_is_left() {
 }
 
 #[test]
+fn who_logs_out_leaves_running_what_detached_itself() {
+    let mut registry = registry([birth(1), nested(2, 1)]);
+    assert_eq!(farewells(&registry.log_out(id(1), at(5)).unwrap()), [id(1), id(2)]);
+    let _closed_by_sshd = registry.close(id(1), at(6));
+    assert_eq!(strikes(&registry.review(id(1), QUIET, at(6))), [(id(1), Manner::Hangup, Step::Hangup)]);
+    assert_eq!(strikes(&registry.review(id(2), QUIET, at(6))), [(id(2), Manner::Terminate, Step::Hangup)]);
+    assert_eq!(ends(&registry.review(id(1), DEAD, at(7))), [(id(1), EndReason::Logout)]);
+    assert_eq!(registry.log_out(id(1), at(8)), Err(NotEnded));
+}
+
+#[test]
+fn a_look_that_comes_late_warns_once() {
+    let mut registry = registry([birth(1)]);
+    let warned = registry.review(id(1), QUIET, at(IDLE - 5));
+    assert_eq!(warned.iter().filter(|action| matches!(action, Action::Warn { .. })).count(), 1);
+    assert_eq!(registry.next_deadline(), Some(at(IDLE).boot));
+}
+
+#[test]
 fn nested_sessions_have_no_idle_timer_and_end_with_their_parent() {
     let mut registry = registry([birth(1), nested(2, 1), nested(3, 2)]);
     assert_eq!(deadlines(registry.find(id(2)).unwrap()).idle, None);
@@ -255,6 +279,21 @@ fn one_too_many_is_refused_or_takes_the_place_of_the_longest_idle() {
 }
 
 #[test]
+fn who_was_let_in_while_nobody_counted_is_taken_on_and_who_left_is_recorded() {
+    let refuse = Limits { max_sessions: Some(1), ..limits() };
+    let mut registry = registry([birth(1)]);
+    let actions = registry.adopt(with_limits(2, refuse.clone()), at(5)).unwrap();
+    assert_eq!(actions, [Action::Persist(id(2)), Action::AnnounceOpened(id(2))]);
+    let supersede = Limits { at_max: AtMax::Supersede, ..refuse };
+    let closed = at(7).wall;
+    let actions = registry.record(with_limits(3, supersede.clone()), Some(closed), at(9)).unwrap();
+    assert_eq!((ends(&actions), registry.len()), (vec![(id(3), EndReason::Logout)], 2), "it takes nobody's place");
+    assert!(actions.iter().any(|action| matches!(action, Action::Archive(ended) if ended.closed.wall == closed)));
+    let actions = registry.record(with_limits(4, supersede), None, at(9)).unwrap();
+    assert_eq!(ends(&actions), [(id(4), EndReason::LeaderExited)]);
+}
+
+#[test]
 fn a_restart_finds_every_session_and_a_reboot_closes_them() {
     let mut before = registry([birth(1), birth(2)]);
     let _ = before.revoke(id(2), "root", None, at(5)).unwrap();
@@ -291,155 +330,4 @@ fn the_lifetime_counts_from_authentication_which_the_module_cannot_make_later_or
         BootTime::new(Duration::from_secs(970))
     );
     assert_eq!(opened_with(WallTime::default()), BootTime::new(Duration::from_secs(700)), "at most a receipt's life");
-}
-
-/// Something that may happen to sessions 0 to 3.
-#[derive(Clone, Copy, Debug)]
-enum Event {
-    Open(u8),
-    OpenNested(u8),
-    Close(u8),
-    Exit(u8, bool),
-    Revoke(u8),
-    Extend(u8),
-    Renew(u8),
-    Wake { typed: bool, alive: bool },
-    Look(u8, bool),
-    Restart,
-}
-
-fn event() -> impl Strategy<Value = Event> {
-    let n = 0_u8..4;
-    prop_oneof![
-        n.clone().prop_map(Event::Open),
-        n.clone().prop_map(Event::OpenNested),
-        n.clone().prop_map(Event::Close),
-        (n.clone(), any::<bool>()).prop_map(|(n, members)| Event::Exit(n, members)),
-        n.clone().prop_map(Event::Revoke),
-        n.clone().prop_map(Event::Extend),
-        n.clone().prop_map(Event::Renew),
-        (any::<bool>(), any::<bool>()).prop_map(|(typed, alive)| Event::Wake { typed, alive }),
-        (n, any::<bool>()).prop_map(|(n, alive)| Event::Look(n, alive)),
-        Just(Event::Restart),
-    ]
-}
-
-/// Runs events against a registry, and checks what must always hold.
-#[derive(Default)]
-struct World {
-    registry: Registry,
-    opened: u8,
-    /// The live session behind each number.
-    live: [Option<SessionId>; 4],
-    first_causes: BTreeMap<SessionId, EndReason>,
-    ended: BTreeMap<SessionId, EndReason>,
-}
-
-impl World {
-    fn happen(&mut self, event: Event, now: Now) {
-        let before: Vec<_> = self.registry.iter().cloned().collect();
-        let target = |n: u8| self.live[usize::from(n)].unwrap_or(id(255));
-        let actions = match event {
-            Event::Open(n) | Event::OpenNested(n) => self.open(n, matches!(event, Event::OpenNested(_)), now),
-            Event::Close(n) => self.registry.close(target(n), now),
-            Event::Exit(n, members) => self.registry.leader_exited(target(n), members, now),
-            Event::Revoke(n) => self.registry.revoke(target(n), "root", None, now).unwrap_or_default(),
-            Event::Extend(n) => self.registry.extend(target(n), false, now).unwrap_or_default(),
-            Event::Renew(n) => {
-                let renewal =
-                    Renewal { uid: 1000, factors: [Factor::Password, Factor::Totp].into_iter().collect(), at: now };
-                self.registry.renew(target(n), &renewal).unwrap_or_default()
-            }
-            Event::Look(n, alive) => {
-                let id = target(n);
-                self.look(id, Seen { is_alive: alive, ..QUIET }, now)
-            }
-            Event::Wake { typed, alive } => self.wake(typed, alive, now),
-            Event::Restart => self.restart(now),
-        };
-        self.check(&before, &actions);
-    }
-
-    fn open(&mut self, n: u8, is_nested: bool, now: Now) -> Vec<Action> {
-        self.opened += 1;
-        let number = self.opened;
-        let mut birth = Birth { opened: now, ..birth(number) };
-        if is_nested {
-            birth.opening.class = Class::Nested;
-            birth.parent = self.live.iter().flatten().next().copied();
-        }
-        self.live[usize::from(n)] = Some(birth.id);
-        self.registry.open(birth, now).unwrap()
-    }
-
-    fn wake(&mut self, typed: bool, alive: bool, now: Now) -> Vec<Action> {
-        let mut actions = Vec::new();
-        for id in self.registry.due(now.boot) {
-            let active_at = typed.then_some(now.boot);
-            actions.extend(self.look(id, Seen { active_at, is_alive: alive, ..QUIET }, now));
-        }
-        assert!(self.registry.next_deadline().is_none_or(|next| next > now.boot), "no deadline is missed");
-        actions
-    }
-
-    fn look(&mut self, id: SessionId, seen: Seen, now: Now) -> Vec<Action> {
-        let actions = self.registry.review(id, seen, now);
-        assert!(!self.registry.due(now.boot).contains(&id), "review moves the deadline past now");
-        if let Some(session) = self.registry.find(id) {
-            let lifetime = session.authenticated.boot.saturating_add(Duration::from_secs(LIFETIME));
-            let is_closing = matches!(session.state, State::Closing(_));
-            assert!(is_closing || now.boot < lifetime, "activity never outlives the lifetime");
-        }
-        let again = self.registry.review(id, Seen { active_at: None, is_alive: true, ..seen }, now);
-        assert!(ends(&again).is_empty() && strikes(&again).is_empty(), "twice does nothing new: {again:?}");
-        actions
-    }
-
-    fn restart(&mut self, now: Now) -> Vec<Action> {
-        let mut registry = Registry::default();
-        let actions = self.registry.iter().flat_map(|session| registry.load(session.clone(), BOOT, now)).collect();
-        self.registry = registry;
-        actions
-    }
-
-    fn check(&mut self, before: &[Session], actions: &[Action]) {
-        for session in self.registry.iter() {
-            if let State::Closing(closing) = &session.state {
-                let first = self.first_causes.entry(session.id).or_insert(closing.reason);
-                assert_eq!(*first, closing.reason, "the first cause is never overwritten");
-            }
-        }
-        for (id, reason) in ends(actions) {
-            assert_eq!(self.ended.insert(id, reason), None, "{id:?} ended twice");
-            let first = self.first_causes.get(&id).copied().unwrap_or(reason);
-            assert_eq!(first, reason, "the first cause wins");
-            assert!(self.registry.find(id).is_none());
-        }
-        for session in before {
-            let is_there = self.registry.find(session.id).is_some();
-            assert_ne!(is_there, self.ended.contains_key(&session.id), "a session is there or has ended");
-        }
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
-    #[test]
-    fn under_every_order_of_events_a_session_ends_once_for_its_first_cause(
-        events in prop::collection::vec((event(), 0_u64..1200), 1..60)
-    ) {
-        let (mut world, mut seconds) = (World::default(), 0);
-        for (event, gap) in events {
-            seconds += gap;
-            world.happen(event, at(seconds));
-        }
-        // In the end everybody leaves.
-        for _ in 0..10 {
-            seconds += LIFETIME;
-            world.happen(Event::Wake { typed: true, alive: true }, at(seconds));
-            world.happen(Event::Wake { typed: true, alive: false }, at(seconds + 10));
-        }
-        prop_assert!(world.registry.is_empty(), "nothing outlives its lifetime");
-        prop_assert_eq!(world.ended.len(), usize::from(world.opened));
-    }
 }

@@ -7,6 +7,8 @@ pub(crate) enum Verb {
     See,
     /// Push its idle deadline.
     Extend,
+    /// Lock its screen.
+    Lock,
     /// End it.
     End,
 }
@@ -24,8 +26,8 @@ pub(crate) enum Access {
 /// Whether `caller` may do that to a session of `owner`. Users have their own sessions; root has all.
 pub(crate) const fn access(caller: u32, owner: u32, verb: Verb) -> Access {
     match verb {
-        Verb::See | Verb::Extend | Verb::End if caller == 0 || caller == owner => Access::Allow,
-        Verb::See | Verb::Extend | Verb::End => Access::AskPolkit,
+        Verb::See | Verb::Extend | Verb::Lock | Verb::End if caller == 0 || caller == owner => Access::Allow,
+        Verb::See | Verb::Extend | Verb::Lock | Verb::End => Access::AskPolkit,
     }
 }
 
@@ -41,7 +43,7 @@ mod tests {
 
     #[test]
     fn users_have_their_own_and_root_has_all() {
-        for verb in [Verb::See, Verb::Extend, Verb::End] {
+        for verb in [Verb::See, Verb::Extend, Verb::Lock, Verb::End] {
             assert_eq!(access(1000, 1000, verb), Access::Allow);
             assert_eq!(access(0, 1000, verb), Access::Allow);
             assert_eq!(access(1001, 1000, verb), Access::AskPolkit);

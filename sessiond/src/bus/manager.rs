@@ -4,7 +4,7 @@ use std::{collections::HashMap, os::fd::AsRawFd, sync::Arc};
 
 use authflow_bus::{Error, SELF, opening, session_path, vouch};
 use authflow_core::{
-    session::{NotExtended, NotOpened, Session, SessionId},
+    session::{NotExtended, NotInhibited, NotOpened, Session, SessionId},
     time::Clock,
 };
 use authflow_host::{clock::SystemClock, random};
@@ -20,6 +20,9 @@ use crate::{
     leader::Held,
     log::{Line, visible},
 };
+
+/// As much of why a command keeps a session from idling as is kept.
+const LONGEST_REASON: usize = 80;
 
 /// The manager's object.
 pub(crate) struct Manager {
@@ -56,7 +59,7 @@ impl Manager {
         let opening = opening::from_dict(&facts).map_err(|why| Error::InvalidArgument(why.to_string()))?;
         let leader = hold(&caller, connection).await.inspect_err(too_late)?;
         let id = SessionId::new(random::bytes().map_err(|why| Error::Degraded(why.to_string()))?);
-        let login = Login { id, opening, leader: leader.id(), opened: SystemClock.now() };
+        let login = Login { id, opening, leader: leader.id(), opened: SystemClock.now(), is_in: false };
         self.daemon.open(login).map_err(|refused| match refused {
             NotOpened::TooMany(_) => Error::TooManySessions(refused.to_string()),
             NotOpened::NotVouched => Error::NotAuthorized(refused.to_string()),
@@ -150,6 +153,30 @@ impl Manager {
         let caller = self.callers.identify(&header, connection).await?;
         let session = self.authorised(&caller, id, Verb::Extend, (&header, connection)).await?;
         extend(&self.daemon, &caller, session.id)
+    }
+
+    /// The user logs out of a session of their own.
+    async fn logout(
+        &self,
+        id: &str,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        let caller = self.callers.identify(&header, connection).await?;
+        let session = self.authorised(&caller, id, Verb::End, (&header, connection)).await?;
+        self.callers.charge(&caller, || log_out(&self.daemon, &caller, &session))?
+    }
+
+    /// Keeps the session that the caller is in from being idle, until the caller ends or the rule's `inhibit_max` is over.
+    async fn inhibit(
+        &self,
+        why: &str,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        let caller = self.callers.identify(&header, connection).await?;
+        let held = hold(&caller, connection).await?;
+        self.callers.charge(&caller, || inhibit(&self.daemon, &caller, held, why))?
     }
 
     /// Ends a session at once; its user reads the message.
@@ -301,6 +328,31 @@ pub(super) fn extend(daemon: &Arc<Daemon>, caller: &Caller, id: SessionId) -> Re
         NotExtended::NoSuchSession => no_such(),
         NotExtended::Ending => Error::InvalidArgument(refused.to_string()),
         NotExtended::UsedUp(_) => Error::NotAuthorized(refused.to_string()),
+    })
+}
+
+/// Whoever ends another's session revokes it. In a shell that sudo opened the user's own is root's by uid.
+fn log_out(daemon: &Arc<Daemon>, caller: &Caller, session: &Session) -> Result<(), Error> {
+    let is_own = caller.uid == session.opening.uid || daemon.session_of(caller.pid) == Some(session.id);
+    if !is_own {
+        return Err(Error::NotAuthorized("it is another user's session, and can be revoked".to_owned()));
+    }
+    daemon.log_out(session.id).map_err(|_ended| no_such())
+}
+
+/// In the caller's own session only, which its process tells.
+fn inhibit(daemon: &Arc<Daemon>, caller: &Caller, held: Held, why: &str) -> Result<(), Error> {
+    let session = daemon.session_of(caller.pid).and_then(|id| daemon.find(id)).ok_or_else(no_such)?;
+    match access(caller.uid, session.opening.uid, Verb::Extend) {
+        Access::Allow => {}
+        Access::AskPolkit => return Err(no_such()),
+    }
+    let why: String = visible(why).chars().take(LONGEST_REASON).collect();
+    daemon.inhibit(session.id, held, &why).map_err(|refused| match refused {
+        NotInhibited::NoSuchSession => no_such(),
+        NotInhibited::Ending => Error::InvalidArgument(refused.to_string()),
+        NotInhibited::NotGranted => Error::NotAuthorized(refused.to_string()),
+        NotInhibited::TooMany => Error::RateLimited(refused.to_string()),
     })
 }
 

@@ -9,9 +9,9 @@ use zbus::{Connection, message::Header};
 use super::{
     access::Verb,
     caller::{Caller, Callers},
-    manager::{extend, may, no_such, not_supported, revoke},
+    manager::{extend, may, no_such, revoke},
 };
-use crate::daemon::Daemon;
+use crate::{daemon::Daemon, desktop::lock_once};
 
 /// A session's object.
 pub(crate) struct SessionObject {
@@ -71,8 +71,16 @@ impl SessionObject {
     }
 
     /// Has the screen locked, where there is one.
-    fn lock(&self) -> Result<(), Error> {
-        Err(not_supported())
+    async fn lock(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        let _caller = self.authorised(Verb::Lock, &header, connection).await?;
+        let session = self.daemon.find(self.id).ok_or_else(no_such)?;
+        let no_screen = || Error::NotSupported("the session has no screen that could be locked".to_owned());
+        let logind_id = session.logind_id.as_deref().filter(|_| session.has_screen()).ok_or_else(no_screen)?;
+        lock_once(connection, logind_id).await.map_err(|why| Error::Degraded(format!("logind: {why}")))
     }
 
     /// 32 hexadecimal digits.
@@ -293,6 +301,16 @@ impl SessionObject {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<u64, Error> {
         Ok(self.shown((header, connection)).await?.lifetime_limit_usec)
+    }
+
+    /// What keeps it from being idle.
+    #[zbus(property(emits_changed_signal = "false"), name = "InhibitedBy")]
+    async fn inhibited_by(
+        &self,
+        #[zbus(header)] header: Option<Header<'_>>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<Vec<String>, Error> {
+        Ok(self.shown((header, connection)).await?.inhibited_by)
     }
 
     /// logind's name for it, if there is one.

@@ -59,6 +59,7 @@ pub(super) fn info(session: &Session, look: &Look, now: Now) -> SessionInfo {
         lifetime_deadline: wall(lifetime),
         idle_limit_usec: limit(opening.limits.idle),
         lifetime_limit_usec: limit(opening.limits.lifetime),
+        inhibited_by: session.inhibition.holders.iter().map(|holder| holder.why.clone()).collect(),
         logind_id: session.logind_id.clone().unwrap_or_default(),
         parent: session.parent.map(|id| id.to_string()).unwrap_or_default(),
     }

@@ -2,7 +2,9 @@
 //! lock; everything else goes to the executor, in order.
 
 mod info;
+mod inhibiting;
 mod logins;
+mod screens;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -44,6 +46,8 @@ pub(crate) struct Daemon {
     keeper: Mutex<Keeper>,
     /// Told when the next deadline may have changed.
     pub(crate) wake: Notify,
+    /// Told when logind may have something new to say of desktops.
+    pub(crate) desktops_changed: Notify,
     todo: mpsc::UnboundedSender<Action>,
     /// Whether pending logins are about to be taken over.
     will_adopt: AtomicBool,
@@ -75,9 +79,17 @@ impl Daemon {
     #[must_use]
     pub(crate) fn new(log: Log, paths: Paths, boot_id: String, todo: mpsc::UnboundedSender<Action>) -> Arc<Self> {
         let keeper = Keeper::open(&paths, SystemClock.now().wall, &log);
-        let (core, wake) = (Mutex::default(), Notify::new());
-        let will_adopt = AtomicBool::new(false);
-        Arc::new(Self { log, paths, boot_id, core, keeper: Mutex::new(keeper), wake, todo, will_adopt })
+        Arc::new(Self {
+            log,
+            paths,
+            boot_id,
+            core: Mutex::default(),
+            keeper: Mutex::new(keeper),
+            wake: Notify::new(),
+            desktops_changed: Notify::new(),
+            todo,
+            will_adopt: AtomicBool::new(false),
+        })
     }
 
     /// Finds every session again that lived before this daemon did. What changed meanwhile is noticed now.
@@ -86,6 +98,7 @@ impl Daemon {
         let now = SystemClock.now();
         for session in sessions {
             let (id, leader) = (session.id, process_of(session.leader));
+            let holders = session.inhibition.holders.clone();
             let is_of_this_boot = session.boot_id == self.boot_id;
             let mut core = self.core();
             let actions = core.registry.load(session, &self.boot_id, now);
@@ -94,8 +107,10 @@ impl Daemon {
             if is_of_this_boot {
                 let _announced = self.todo.send(Action::AnnounceOpened(id));
                 self.watch(id, leader);
+                holders.iter().for_each(|holder| self.watch_holder(id, holder));
             }
         }
+        self.desktops_changed.notify_one();
         // What later looks are compared with.
         let (snapshot, ids) = (Snapshot::take(), self.ids());
         for id in ids {
@@ -124,6 +139,18 @@ impl Daemon {
         let message = Some(message).filter(|message| !message.is_empty());
         let mut core = self.core();
         let actions = core.registry.revoke(id, by, message, SystemClock.now())?;
+        self.apply(&core, actions);
+        Ok(())
+    }
+
+    /// Its user logs out of a session.
+    ///
+    /// # Errors
+    /// There is none of that id.
+    pub(crate) fn log_out(self: &Arc<Self>, id: SessionId) -> Result<(), NotEnded> {
+        self.look(id);
+        let mut core = self.core();
+        let actions = core.registry.log_out(id, SystemClock.now())?;
         self.apply(&core, actions);
         Ok(())
     }
@@ -180,7 +207,7 @@ impl Daemon {
         let core = &mut *guard;
         let Some(session) = core.registry.find(id).cloned() else { return };
         let now = SystemClock.now();
-        let found = members(&session, core.registry.iter(), &core.known, snapshot);
+        let found = members(&session, &core.registry, &core.known, snapshot);
         let look = core.activity.look(&session, &found, snapshot, now);
         if look.has_future_stamp {
             self.log.write(&Line::warning("tty-stamp-in-the-future").with("session", id));
@@ -199,7 +226,7 @@ impl Daemon {
         let snapshot = Snapshot::take();
         let mut core = self.core();
         let Some(session) = core.registry.find(id).cloned() else { return };
-        let left = members(&session, core.registry.iter(), &core.known, &snapshot);
+        let left = members(&session, &core.registry, &core.known, &snapshot);
         let has_targets = has_targets(&session, &left, &snapshot);
         let actions = core.registry.leader_exited(id, has_targets, SystemClock.now());
         self.apply(&core, actions);
@@ -248,6 +275,7 @@ impl Daemon {
                 }
                 Action::Archive(ended) => self.archive(core, &ended),
                 Action::Warn { .. }
+                | Action::Lock(_)
                 | Action::Farewell { .. }
                 | Action::Strike { .. }
                 | Action::AnnounceOpened(_)
@@ -288,7 +316,7 @@ impl Daemon {
         let snapshot = Snapshot::take();
         let core = self.core();
         let session = core.registry.find(id)?.clone();
-        let members = members(&session, core.registry.iter(), &core.known, &snapshot);
+        let members = members(&session, &core.registry, &core.known, &snapshot);
         let ttys = core.activity.peek(&session, &members, &snapshot, SystemClock.now()).ttys;
         drop(core);
         Some(Inspected { session, members, ttys, snapshot })
@@ -301,7 +329,7 @@ impl Daemon {
         let (core, now) = (self.core(), SystemClock.now());
         let sessions = ids.iter().filter_map(|id| core.registry.find(*id));
         let ttys = sessions.flat_map(|session| {
-            let found = members(session, core.registry.iter(), &core.known, &snapshot);
+            let found = members(session, &core.registry, &core.known, &snapshot);
             core.activity.peek(session, &found, &snapshot, now).ttys
         });
         ttys.collect()
@@ -321,11 +349,17 @@ impl Daemon {
         let wanted = core.registry.iter().filter(|session| wanted(session));
         wanted
             .map(|session| {
-                let found = members(session, core.registry.iter(), &core.known, &snapshot);
+                let found = members(session, &core.registry, &core.known, &snapshot);
                 let look = core.activity.peek(session, &found, &snapshot, now);
                 info(session, &look, now)
             })
             .collect()
+    }
+
+    /// The sessions that `wanted` names.
+    #[must_use]
+    pub(crate) fn sessions_where(&self, wanted: impl Fn(&Session) -> bool) -> Vec<Session> {
+        self.core().registry.iter().filter(|session| wanted(session)).cloned().collect()
     }
 
     /// The owner and leader of a session. `None` if there is none of that id.
@@ -363,7 +397,7 @@ impl Daemon {
         // What is above the leaders too: that is in no session, and a member must not be above its own.
         let snapshot = Snapshot::chains(likely.iter().map(|session| session.leader.pid).chain([pid]));
         let holds = |session: &&Session| {
-            members(session, core.registry.iter(), &core.known, &snapshot).iter().any(|id| id.pid == pid)
+            members(session, &core.registry, &core.known, &snapshot).iter().any(|id| id.pid == pid)
         };
         let above = |id: &SessionId| core.registry.find(*id).and_then(|session| session.parent);
         let depth = |session: &&Session| std::iter::successors(session.parent, above).take(core.registry.len()).count();

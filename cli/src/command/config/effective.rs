@@ -117,6 +117,7 @@ fn session(policy: &SessionPolicy) -> Vec<(&'static str, Value)> {
         max_sessions,
         at_max,
         user_extend,
+        inhibit_max,
     } = &policy.limits;
     let text = |word: &str| Value::Text(word.to_owned());
     vec![
@@ -131,12 +132,17 @@ fn session(policy: &SessionPolicy) -> Vec<(&'static str, Value)> {
         ("session.max_sessions", max_sessions.map_or(Value::None, |most| Value::Number(most.into()))),
         ("session.at_limit", text(at_max.as_str())),
         ("session.user_extend", Value::Number((*user_extend).into())),
+        ("session.inhibit_max", allowance(*inhibit_max)),
         ("session.when_unavailable", text(policy.when_unavailable.as_str())),
     ]
 }
 
 fn limit(limit: Option<Duration>) -> Value {
     limit.map_or(Value::None, Value::Duration)
+}
+
+fn allowance(most: Duration) -> Value {
+    if most.is_zero() { Value::Text("0".to_owned()) } else { Value::Duration(most) }
 }
 
 fn rule_values(rule: &Rule, config: &Config) -> Vec<(&'static str, Value)> {

@@ -1,0 +1,53 @@
+//! Commands that keep a session from idling, held by their processes: they let go when they end, however they do.
+
+use std::sync::Arc;
+
+use authflow_core::{
+    session::{Holder, NotInhibited, SessionId},
+    time::Clock,
+};
+use authflow_host::{clock::SystemClock, process::ProcessId};
+
+use super::Daemon;
+use crate::{leader::Held, log::Line};
+
+impl Daemon {
+    /// Keeps the login that the session is in from idling until the process ends.
+    ///
+    /// # Errors
+    /// There is no such session, it is being ended, or its rule grants it not.
+    pub(crate) fn inhibit(self: &Arc<Self>, id: SessionId, held: Held, why: &str) -> Result<(), NotInhibited> {
+        let ProcessId { pid, start_time } = held.id();
+        let line = Line::info("inhibited").with("pid", pid).with("why", why);
+        let mut core = self.core();
+        let (login, actions) = core.registry.inhibit(id, Holder { pid, start_time, why: why.to_owned() })?;
+        self.apply(&core, actions);
+        drop(core);
+        self.log.write(&line.with("session", login));
+        self.release_when_gone(login, held);
+        Ok(())
+    }
+
+    /// Watches a holder that an earlier daemon knew. One that is gone held the session until now, as far as anybody knows.
+    pub(super) fn watch_holder(self: &Arc<Self>, id: SessionId, holder: &Holder) {
+        let process = ProcessId { pid: holder.pid, start_time: holder.start_time };
+        match Held::by_id(process) {
+            Ok(held) => self.release_when_gone(id, held),
+            Err(_gone) => self.release(id, process),
+        }
+    }
+
+    fn release_when_gone(self: &Arc<Self>, id: SessionId, held: Held) {
+        let (daemon, process) = (Arc::clone(self), held.id());
+        tokio::spawn(async move {
+            held.gone().await;
+            daemon.release(id, process);
+        });
+    }
+
+    fn release(&self, id: SessionId, process: ProcessId) {
+        let mut core = self.core();
+        let actions = core.registry.release(id, (process.pid, process.start_time), SystemClock.now());
+        self.apply(&core, actions);
+    }
+}

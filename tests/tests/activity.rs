@@ -1,0 +1,199 @@
+//! What keeps a session alive, on the real sshd: typing on any of its terminals, output where the rule says so, and what its processes
+//! move where it has no terminal.
+
+use std::time::Duration;
+
+use authflow_tests::{Machine, Person, wait};
+use serde_json::Value;
+
+const SSHD: &str = "KbdInteractiveAuthentication yes\nPasswordAuthentication no";
+
+/// Options of a connection that others go through.
+const SHARED: [&str; 4] = ["-o", "ControlPath=/tmp/shared", "-o", "ControlMaster=auto"];
+
+#[test]
+fn typing_in_either_shell_of_a_shared_connection_keeps_it() {
+    let Some(machine) = machine(r#"idle = "20s", warn = "4s""#) else { return };
+    let mut phone = machine.enroll("alice");
+    let mut alone = machine.log_in("bob", &mut machine.enroll("bob"));
+    let mut first = machine.ssh("alice", &SHARED);
+    machine.give_answers(&mut first, &phone.code());
+    first.expect("$ ");
+    let mut second = machine.ssh("alice", &SHARED);
+    second.expect("$ ");
+    let ttys = [first.shell("tty"), second.shell("tty")].map(|tty| Value::from(tty.trim_start_matches("/dev/")));
+    let shown = session_of(&machine, "alice");
+    assert_eq!((&shown["ttys"], &shown["activity_basis"]), (&Value::from(ttys.to_vec()), &"tty".into()), "{shown}");
+    while alone.is_there() {
+        assert_eq!(second.shell("echo here"), "here");
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    assert_eq!(first.shell("echo still here"), "still here");
+    assert_eq!(machine.sessions().len(), 1);
+}
+
+#[test]
+fn a_session_is_warned_twice_and_told_what_to_do() {
+    let Some(machine) = machine(r#"idle = "20s", warn = "8s""#) else { return };
+    let mut alice = machine.log_in("alice", &mut machine.enroll("alice"));
+    alice.expect("authflow: nobody is using this session; it ends in 8 s (");
+    alice.expect("UTC). Press a key to keep it.");
+    alice.expect("authflow: nobody is using this session; it ends in 2 s (");
+    alice.expect("authflow: this session ends now: nobody used it.");
+    let _ = alice.end();
+}
+
+#[test]
+fn whoever_grows_too_old_is_told_how_to_stay() {
+    let Some(machine) = machine(r#"lifetime = "12s", warn = "8s""#) else { return };
+    let mut alice = machine.log_in("alice", &mut machine.enroll("alice"));
+    alice.expect("authflow: this session ends in ");
+    alice.expect("its login is too old. Run `authflow renew` to keep it, or save your work.");
+    alice.expect("authflow: this session ends in 2 s");
+    let _ = alice.end();
+    assert_eq!(machine.end_reason("alice"), "lifetime");
+}
+
+#[test]
+fn output_keeps_a_session_only_where_the_rule_says_so() {
+    let rules = format!(
+        "{}{}",
+        rule("talking", "alice", r#"idle = "18s", warn = "2s", activity = "input+output""#),
+        rule("typing", "bob", r#"idle = "18s", warn = "2s""#)
+    );
+    let Some(machine) = machine_with(&rules) else { return };
+    let mut talking = machine.log_in("alice", &mut machine.enroll("alice"));
+    let mut typing = machine.log_in("bob", &mut machine.enroll("bob"));
+    for person in [&mut talking, &mut typing] {
+        person.type_line("while sleep 1; do echo tick; done");
+        person.expect("tick\r\n");
+    }
+    let _ = typing.end();
+    assert_eq!(machine.end_reason("bob"), "idle");
+    talking.expect("tick\r\n");
+    assert_eq!(machine.sessions().len(), 1);
+}
+
+#[test]
+fn without_a_terminal_what_is_moved_keeps_a_session() {
+    let Some(machine) = machine(r#"idle = "4s", without_tty = "io:4KiB""#) else { return };
+    let (mut alices, mut bobs) = (machine.enroll("alice"), machine.enroll("bob"));
+    let mut busy = command(&machine, "alice", &alices.code(), "while sleep 0.2; do head -c 20000 /dev/zero; done");
+    wait::until_true("the first session", || machine.sessions().len() == 1);
+    assert_eq!(session_of(&machine, "alice")["activity_basis"], "io");
+    for _ in 0..2 {
+        // Each outlives nothing but its own silence.
+        let mut quiet = command(&machine, "bob", &bobs.code(), "echo begun; sleep 4711");
+        quiet.expect("begun");
+        let _ = quiet.end();
+    }
+    assert!(busy.is_there());
+    assert!(machine.history("bob").iter().all(|ended| ended["end_reason"] == "idle"));
+    assert_eq!(session_of(&machine, "alice")["state"], "active");
+}
+
+#[test]
+fn a_forwarded_port_and_a_slow_copy_are_used_while_something_goes_through() {
+    let Some(machine) = machine(r#"idle = "4s", without_tty = "io:4KiB""#) else { return };
+    let mut phone = machine.enroll("alice");
+    let mut tunnel = machine.ssh("alice", &["-N", "-L", "8022:127.0.0.1:22", "-o", "ExitOnForwardFailure=yes"]);
+    machine.give_answers(&mut tunnel, &phone.code());
+    wait::until_true("the tunnel", || machine.run(["bash", "-c", THROUGH]).stdout == "SSH-");
+    // Three times the limit.
+    let _ = machine.shell("head -c 6000000 /dev/urandom > /tmp/big; chmod 644 /tmp/big").success();
+    let mut copy = machine.person(copying("bob"));
+    machine.give_answers(&mut copy, &machine.enroll("bob").code());
+    let through = machine.start(["bash", "-c", &format!("while sleep 0.1; do {THROUGH}; done >/dev/null")]);
+    assert!(copy.end().success(), "{}", copy.screen());
+    assert_eq!(machine.run(["stat", "-c", "%s", "/home/bob/big"]).success(), "6000000\n");
+    assert_eq!(machine.end_reason("bob"), "logout");
+    assert!(tunnel.is_there(), "{}", machine.log());
+    drop(through);
+    let _ = tunnel.end();
+    assert_eq!(machine.end_reason("alice"), "idle");
+}
+
+#[test]
+fn a_session_without_a_terminal_is_idle_from_the_start_or_never_where_the_rule_says_so() {
+    let rules = format!(
+        "{}{}",
+        rule("idle", "alice", r#"idle = "3s", without_tty = "idle""#),
+        rule("ignored", "bob", r#"idle = "3s", without_tty = "ignore", lifetime = "15s""#)
+    );
+    let Some(machine) = machine_with(&rules) else { return };
+    let busy = "echo begun; while sleep 0.1; do head -c 20000 /dev/zero; done";
+    let mut ignored = command(&machine, "bob", &machine.enroll("bob").code(), "echo begun; sleep 4711");
+    ignored.expect("begun");
+    let shown = session_of(&machine, "bob");
+    assert_eq!((&shown["activity_basis"], &shown["idle_deadline"]), (&"none".into(), &Value::Null), "{shown}");
+    let mut idle = command(&machine, "alice", &machine.enroll("alice").code(), busy);
+    idle.expect("begun");
+    let _ = idle.end();
+    assert_eq!(machine.end_reason("alice"), "idle");
+    let _ = ignored.end();
+    assert_eq!(machine.end_reason("bob"), "lifetime");
+}
+
+#[test]
+fn a_forged_stamp_is_one_activity_and_told_to_the_log() {
+    let Some(machine) = machine(r#"idle = "16s", warn = "2s""#) else { return };
+    let mut alice = machine.log_in("alice", &mut machine.enroll("alice"));
+    alice.type_line("touch -a -d 2099-01-01 $(tty)");
+    let _ = alice.end();
+    assert_eq!(machine.end_reason("alice"), "idle");
+    machine.logged(&["tty-stamp-in-the-future"]);
+}
+
+#[test]
+fn a_user_extends_as_often_as_the_rule_grants_and_no_more() {
+    let Some(machine) = machine(r#"idle = "10m", user_extend = 1"#) else { return };
+    let mut alice = machine.log_in("alice", &mut machine.enroll("alice"));
+    assert!(alice.shell("authflow extend; echo code=$?").contains("code=0"));
+    let said = alice.shell("authflow extend; echo code=$?");
+    assert!(said.contains("lets a user extend 1 times") && said.contains("code=4"), "{said}");
+    let id = session_of(&machine, "alice")["id"].as_str().expect("an id").to_owned();
+    let _ = machine.run(["authflow", "extend", &id]).success();
+}
+
+/// Greets the sshd at the other end of the tunnel.
+const THROUGH: &str = "exec 3<>/dev/tcp/127.0.0.1/8022 && timeout 2 head -c 4 <&3";
+
+fn rule(name: &str, user: &str, session: &str) -> String {
+    format!(
+        "[[rule]]\nname = \"{name}\"\nservice = [\"sshd\"]\nuser = [\"{user}\"]\nmethods = [[\"password\", \"totp\"]]\n\
+         session = {{ {session} }}\n"
+    )
+}
+
+fn machine(session: &str) -> Option<Machine> {
+    machine_with(&format!("{}{}", rule("alices", "alice", session), rule("bobs", "bob", session)))
+}
+
+fn machine_with(rules: &str) -> Option<Machine> {
+    Some(Machine::overlay()?.user("alice").user("bob").config(rules).sshd(SSHD).start())
+}
+
+/// A command without a terminal.
+fn command(machine: &Machine, user: &str, code: &str, command: &str) -> Person {
+    let mut person = machine.ssh(user, &[command]);
+    machine.give_answers(&mut person, code);
+    person
+}
+
+/// A copy at half a megabyte a second, in bursts as scp has them.
+fn copying(user: &str) -> Vec<String> {
+    let target = format!("{user}@127.0.0.1:");
+    let options = ["-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"];
+    ["scp", "-l", "4000"]
+        .iter()
+        .chain(&options)
+        .map(|word| (*word).to_owned())
+        .chain(["/tmp/big".to_owned(), target])
+        .collect()
+}
+
+#[track_caller]
+fn session_of(machine: &Machine, user: &str) -> Value {
+    let sessions = machine.sessions();
+    sessions.iter().find(|session| session["user"] == user).unwrap_or_else(|| panic!("{sessions:#?}")).clone()
+}
