@@ -10,6 +10,7 @@
 //! - [`tty`], [`activity`]: terminals, and when they were used
 //! - [`desktop`]: what logind knows of desktops
 //! - [`store`], [`spare`], [`keeper`]: what outlives the daemon
+//! - [`in_force`]: which configuration was in force when
 //! - [`timer`], [`log`], [`readable`], [`ready`]: the boot clock, the log, descriptors, the service manager
 #![forbid(unsafe_code)]
 
@@ -19,6 +20,7 @@ mod daemon;
 mod desktop;
 mod execute;
 mod flow;
+mod in_force;
 mod keeper;
 mod leader;
 mod log;
