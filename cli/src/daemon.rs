@@ -14,6 +14,9 @@ use zbus::{
 
 use crate::{error::Error, session::Session};
 
+/// For what asks name services or writes on the daemon's side.
+const PATIENT: Duration = Duration::from_secs(30);
+
 /// A connection to the daemon.
 pub(crate) struct Daemon {
     runtime: tokio::runtime::Runtime,
@@ -103,6 +106,21 @@ impl Daemon {
     pub(crate) fn revoke_user(&self, uid: u32, spared: &[String], message: &str) -> Result<u32, Error> {
         let spared: Vec<&str> = spared.iter().map(String::as_str).collect();
         self.call(self.manager.revoke_user(uid, &spared, message))
+    }
+
+    /// Keeps a user out and ends what is open; tells whether the user was let in before, and how many sessions end.
+    pub(crate) fn deactivate(&self, uid: u32, message: &str) -> Result<(bool, u32), Error> {
+        self.call_within(PATIENT, self.manager.deactivate(uid, message))
+    }
+
+    /// Lets a user in again; tells whether the user was kept out.
+    pub(crate) fn reactivate(&self, uid: u32) -> Result<bool, Error> {
+        self.call_within(PATIENT, self.manager.reactivate(uid))
+    }
+
+    /// Ends what a user left running outside of live sessions.
+    pub(crate) fn end_leftovers(&self, uid: u32) -> Result<(), Error> {
+        self.call(self.manager.end_leftovers(uid))
     }
 
     /// Everything that the daemon announces from now on.

@@ -13,10 +13,11 @@
 //! - [`hashing`], [`passwords`]: passwords hashed, compared and kept up
 //! - [`new_password`]: what a new one must be here, and setting it
 //! - [`config`]: the configuration, or the last good one
-//! - [`records`], [`lock`]: user records, and the one way to settle a judgement
+//! - [`records`], [`lock`]: user records, and the one way to settle a judgement; `disabled`: the mark that keeps a user out
 //! - [`sealed`]: a secret on its way to another process
 //! - `undisturbed`: nobody stops the process that holds a lock
 //! - [`desk`]: the one driver of a flow; `enrolment`: its part that enrols an authenticator
+//! - [`deferred`]: what the machine would start for a user by itself
 //! - [`pending`]: logins that the daemon has yet to adopt
 #![deny(unsafe_code)]
 
@@ -25,7 +26,9 @@ pub mod clock;
 pub mod codes;
 pub mod config;
 pub mod crypt;
+pub mod deferred;
 pub mod desk;
+mod disabled;
 mod enrolment;
 pub mod file;
 pub mod hash_memory;

@@ -4,6 +4,7 @@
 //!
 //! - [`daemon`]: events in, the registry's actions out
 //! - [`execute`]: carries the actions out, in order
+//! - [`deactivation`]: accounts that may no more be used, and the end of what they run
 //! - [`bus`]: parse, authorise, call, reply
 //! - [`flow`]: flows of those who cannot read the records themselves
 //! - [`snapshot`], [`members`], [`leader`]: processes, and whose they are
@@ -16,6 +17,7 @@
 mod activity;
 mod bus;
 mod daemon;
+mod deactivation;
 mod desktop;
 mod execute;
 mod flow;

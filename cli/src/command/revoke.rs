@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use authflow_host::deferred::{self, Deferred};
 use serde::Serialize;
 
 use crate::{
@@ -27,6 +28,9 @@ pub(crate) struct Revoke {
     /// With --user and --all: also the session that this command is run in
     #[arg(long, conflicts_with_all = ["ids", "others"])]
     including_mine: bool,
+    /// With --user: also what runs on outside of sessions, as tmux, jobs of cron and the user manager
+    #[arg(long, requires = "user")]
+    leftovers: bool,
     /// Do not ask
     #[arg(long)]
     yes: bool,
@@ -39,17 +43,33 @@ pub(crate) struct Revoke {
 struct Revoked {
     changed: bool,
     revoked: u32,
+    /// What the machine would start for the user by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deferred: Option<Vec<Deferred>>,
 }
 
 impl Revoke {
     pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
         let daemon = context.daemon()?;
         let revoked = if self.ids.is_empty() { self.by_user(context, &daemon)? } else { self.by_id(&daemon)? };
-        let result = Revoked { changed: revoked > 0, revoked };
-        Ok(context.output.either(&result, || match revoked {
-            0 => "no session to revoke\n".to_owned(),
-            1 => "1 session revoked\n".to_owned(),
-            _ => format!("{revoked} sessions revoked\n"),
+        let user = self.user.as_deref().filter(|_| self.leftovers);
+        let deferred = user.map(|user| {
+            // An account that is gone owns no jobs of at.
+            let uid = context.account(user).map_or(u32::MAX, |account| account.uid);
+            deferred::of(&context.paths, user, uid)
+        });
+        let result = Revoked { changed: revoked > 0 || self.leftovers, revoked, deferred };
+        Ok(context.output.either(&result, || {
+            let mut text = match revoked {
+                0 => "no session to revoke\n".to_owned(),
+                1 => "1 session revoked\n".to_owned(),
+                _ => format!("{revoked} sessions revoked\n"),
+            };
+            if let Some(deferred) = &result.deferred {
+                text.push_str("what runs outside of sessions ends\n");
+                text.push_str(&left_over(deferred));
+            }
+            text
         })?)
     }
 
@@ -80,14 +100,18 @@ impl Revoke {
         let spared: Vec<String> = mine.into_iter().flatten().collect();
         let affected =
             sessions.iter().filter(|session| users.contains_key(&session.uid) && !spared.contains(&session.id)).count();
-        if affected == 0 {
+        if affected == 0 && !self.leftovers {
             return Ok(0);
         }
         let names: Vec<&str> = users.values().map(String::as_str).collect();
-        self.confirm(context, &format!("End {affected} session(s) of {}?", names.join(", ")))?;
+        let more = if self.leftovers { " and all that runs outside of them" } else { "" };
+        self.confirm(context, &format!("End {affected} session(s) of {}{more}?", names.join(", ")))?;
         let mut revoked = 0;
         for &uid in users.keys() {
             revoked += daemon.revoke_user(uid, &spared, &self.message)?;
+            if self.leftovers {
+                daemon.end_leftovers(uid)?;
+            }
         }
         Ok(revoked)
     }
@@ -121,6 +145,13 @@ impl Revoke {
     fn confirm(&self, context: &Context, question: &str) -> Result<(), Error> {
         if self.yes { Ok(()) } else { context.confirm(question) }
     }
+}
+
+/// A line for each thing that the machine would start for a user by itself.
+pub(crate) fn left_over(deferred: &[Deferred]) -> String {
+    let line =
+        |Deferred { kind, path }: &Deferred| format!("left over: {kind} ({})\n", clean(&path.display().to_string()));
+    deferred.iter().map(line).collect()
 }
 
 /// Ends the user's sessions but the one that this command is run in; tells how many.
