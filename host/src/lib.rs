@@ -8,7 +8,7 @@
 //! - [`file`](mod@file): trusted reads and durable writes
 //! - [`clock`], [`random`]: the machine's clocks and its random numbers; [`codes`]: codes made of these
 //! - [`process`]: who a process is, beyond its pid
-//! - [`accounts`], [`shadow`]: users, groups, the system's password hashes
+//! - [`accounts`], [`shadow`]: users, groups, the system's password hashes; [`local_accounts`]: those in the machine's own files
 //! - [`crypt`], [`hash_memory`]: what hashing needs
 //! - [`hashing`], [`passwords`]: passwords hashed, compared and kept up
 //! - [`new_password`]: what a new one must be here, and setting it
@@ -33,6 +33,7 @@ mod enrolment;
 pub mod file;
 pub mod hash_memory;
 pub mod hashing;
+pub mod local_accounts;
 pub mod lock;
 pub mod new_password;
 pub mod passwords;

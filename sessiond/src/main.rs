@@ -125,6 +125,7 @@ async fn run(log: Log, paths: Paths) -> Result<(), Failure> {
     tokio::spawn(desktop::run(Arc::clone(&daemon), connection.clone()));
     tokio::spawn(execute::run(Arc::clone(&daemon), connection.clone(), actions));
     tokio::spawn(news::run(Arc::clone(&daemon)));
+    tokio::spawn(deactivation::watch::run(Arc::clone(&daemon), connection.clone()));
     daemon.log.write(&Line::info("started").with("sessions", daemon.count()).with("bus", &address));
     ready::tell();
     let mut bus_is_gone = std::pin::pin!(bus::gone(&connection));

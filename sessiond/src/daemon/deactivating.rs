@@ -12,11 +12,21 @@ use super::Daemon;
 use crate::{members::members, snapshot::Snapshot};
 
 impl Daemon {
-    /// Begins the end of all sessions of the user; tells of how many.
-    pub(crate) fn deactivate(self: &Arc<Self>, uid: u32, by: Option<&str>, message: &str) -> u32 {
+    /// Begins the end of all sessions of the user, or of those that one rule granted; tells of how many.
+    pub(crate) fn deactivate(
+        self: &Arc<Self>,
+        uid: u32,
+        rule: Option<&str>,
+        (by, message): (Option<&str>, &str),
+    ) -> u32 {
         let message = Some(message).filter(|message| !message.is_empty());
         let mut ended = 0;
-        for id in self.sessions_of(uid).into_iter().filter(|id| !self.is_ending(*id)) {
+        let ids = match rule {
+            None => self.sessions_of(uid),
+            // By itself, also where it is nested in another of the user's.
+            Some(rule) => self.sessions_granted(uid, rule),
+        };
+        for id in ids.into_iter().filter(|id| !self.is_ending(*id)) {
             self.look(id);
             let mut core = self.core();
             // One that is over by now needs no ending.
@@ -50,6 +60,11 @@ impl Daemon {
         let core = self.core();
         let live = core.registry.iter().filter(|session| !matches!(session.state, State::Closing(_)));
         live.flat_map(|session| members(session, core.registry.iter(), &core.known, snapshot)).collect()
+    }
+
+    fn sessions_granted(&self, uid: u32, rule: &str) -> Vec<SessionId> {
+        let is_granted = |session: &Session| session.opening.uid == uid && session.opening.rule == rule;
+        self.sessions_where(is_granted).into_iter().map(|session| session.id).collect()
     }
 
     fn is_ending(&self, id: SessionId) -> bool {

@@ -45,6 +45,8 @@ pub(crate) struct Daemon {
     // A std mutex and not tokio's: it is never held over an await.
     core: Mutex<Core>,
     keeper: Mutex<Keeper>,
+    /// Told when a session begins.
+    pub(crate) opened: Notify,
     /// Told when a session is over.
     pub(crate) over: Notify,
     /// Told when the next deadline may have changed.
@@ -88,6 +90,7 @@ impl Daemon {
             boot_id,
             core: Mutex::default(),
             keeper: Mutex::new(keeper),
+            opened: Notify::new(),
             over: Notify::new(),
             wake: Notify::new(),
             desktops_changed: Notify::new(),

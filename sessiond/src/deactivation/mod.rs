@@ -7,6 +7,8 @@
 //! - [`watch`]: hears that accounts may have changed, has them looked up and judged
 //! - [`look`]: the look-ups; [`beside`]: the threads beside the loop that they run on
 
-pub(crate) mod beside;
+mod beside;
+mod look;
 pub(crate) mod order;
 pub(crate) mod sweep;
+pub(crate) mod watch;

@@ -10,10 +10,13 @@ use authflow_host::{
 use zbus::Connection;
 
 use super::{
-    beside::{NoAnswer, beside},
+    beside::{Beside, NoAnswer},
     sweep::{self, Reach},
 };
 use crate::{daemon::Daemon, log::Line};
+
+/// Orders at a time.
+static MARKS: Beside = Beside::new(4);
 
 /// Whom it is about, by whose word, and what the user is told.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +55,7 @@ pub(crate) async fn disable(
     let Order { uid, by, message } = order;
     let note = format!("by {by}: {message}");
     let marked = change_mark(daemon, uid, move |records, user| records.disable(user, &note)).await;
-    let ended = daemon.deactivate(uid, Some(by), message);
+    let ended = daemon.deactivate(uid, None, (Some(by), message));
     sweep::begin(daemon, connection, uid, Reach::Everything);
     let line = Line::warning("deactivated").with("uid", uid).with("by", by).with("sessions", ended);
     match marked {
@@ -88,12 +91,13 @@ async fn change_mark(
 ) -> Result<(String, bool), NotMarked> {
     let known = daemon.sessions_where(|session| session.opening.uid == uid).pop().map(|session| session.opening.user);
     let paths = daemon.paths.clone();
-    beside(move || {
-        let user = accounts::by_uid(uid)?.map(|account| account.name).or(known).ok_or(NotMarked::NoUser(uid))?;
-        let is_changed = change(&Records::new(paths), &user)?;
-        Ok((user, is_changed))
-    })
-    .await?
+    MARKS
+        .run(move || {
+            let user = accounts::by_uid(uid)?.map(|account| account.name).or(known).ok_or(NotMarked::NoUser(uid))?;
+            let is_changed = change(&Records::new(paths), &user)?;
+            Ok((user, is_changed))
+        })
+        .await?
 }
 
 fn refusal(why: &NotMarked, consequence: &str) -> Error {
