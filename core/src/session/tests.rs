@@ -279,6 +279,21 @@ fn one_too_many_is_refused_or_takes_the_place_of_the_longest_idle() {
 }
 
 #[test]
+fn who_was_let_in_while_nobody_counted_is_taken_on_and_who_left_is_recorded() {
+    let refuse = Limits { max_sessions: Some(1), ..limits() };
+    let mut registry = registry([birth(1)]);
+    let actions = registry.adopt(with_limits(2, refuse.clone()), at(5)).unwrap();
+    assert_eq!(actions, [Action::Persist(id(2)), Action::AnnounceOpened(id(2))]);
+    let supersede = Limits { at_max: AtMax::Supersede, ..refuse };
+    let closed = at(7).wall;
+    let actions = registry.record(with_limits(3, supersede.clone()), Some(closed), at(9)).unwrap();
+    assert_eq!((ends(&actions), registry.len()), (vec![(id(3), EndReason::Logout)], 2), "it takes nobody's place");
+    assert!(actions.iter().any(|action| matches!(action, Action::Archive(ended) if ended.closed.wall == closed)));
+    let actions = registry.record(with_limits(4, supersede), None, at(9)).unwrap();
+    assert_eq!(ends(&actions), [(id(4), EndReason::LeaderExited)]);
+}
+
+#[test]
 fn a_restart_finds_every_session_and_a_reboot_closes_them() {
     let mut before = registry([birth(1), birth(2)]);
     let _ = before.revoke(id(2), "root", None, at(5)).unwrap();

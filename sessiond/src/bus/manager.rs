@@ -63,7 +63,7 @@ impl Manager {
         let opening = opening::from_dict(&facts).map_err(|why| Error::InvalidArgument(why.to_string()))?;
         let leader = hold(&caller, connection).await.inspect_err(too_late)?;
         let id = SessionId::new(random::bytes().map_err(|why| Error::Degraded(why.to_string()))?);
-        let login = Login { id, opening, leader: leader.id(), opened: SystemClock.now() };
+        let login = Login { id, opening, leader: leader.id(), opened: SystemClock.now(), is_in: false };
         self.daemon.open(login).map_err(|refused| match refused {
             NotOpened::TooMany(_) => Error::TooManySessions(refused.to_string()),
             NotOpened::NotVouched => Error::NotAuthorized(refused.to_string()),

@@ -6,7 +6,7 @@ use std::{
 };
 
 use authflow_core::{
-    session::{Birth, Class, NotOpened, Opening, Registry, Renewal, Session, SessionId},
+    session::{Birth, Class, NotOpened, Opening, Registry, Renewal, SessionId},
     time::{Clock, Now, WallTime},
 };
 use authflow_host::{
@@ -32,6 +32,8 @@ pub(crate) struct Login {
     pub(crate) leader: ProcessId,
     /// When the user was let in.
     pub(crate) opened: Now,
+    /// Whether the user is in already, and cannot be refused.
+    pub(crate) is_in: bool,
 }
 
 impl Daemon {
@@ -74,7 +76,7 @@ impl Daemon {
         let done = match id.parse::<SessionId>() {
             Ok(_) if boot_id != self.boot_id => Err("it is of another boot".to_owned()),
             Ok(id) if is_alive => {
-                let login = Login { id, opening, leader, opened };
+                let login = Login { id, opening, leader, opened, is_in: true };
                 // Its processes are there already, and its limits run from its opening: it may be due.
                 let begun = self.begin(login, &Snapshot::chain(leader.pid)).map(|()| self.look(id));
                 begun.map(|()| adopted).map_err(|why| why.to_string())
@@ -105,11 +107,7 @@ impl Daemon {
         let leader = leader_of(leader);
         let birth = Birth { id, opening, leader, boot_id, parent: None, logind_id: None, audit_id: None, opened };
         let mut core = self.core();
-        let mut actions = core.registry.open(birth, now)?;
-        actions.extend(match closed {
-            Some(wall) => core.registry.close(id, Now { wall, ..now }),
-            None => core.registry.leader_exited(id, false, now),
-        });
+        let actions = core.registry.record(birth, closed, now)?;
         self.apply(&core, actions);
         Ok(())
     }
@@ -127,7 +125,7 @@ impl Daemon {
     }
 
     fn begin(self: &Arc<Self>, login: Login, chain: &Snapshot) -> Result<(), NotOpened> {
-        let (id, leader) = (login.id, login.leader);
+        let (id, leader, is_in) = (login.id, login.leader, login.is_in);
         let mut core = self.core();
         let birth = self.birth(&core.registry, chain, login);
         let line = Line::info("opened")
@@ -141,7 +139,8 @@ impl Daemon {
             .with("rule", &birth.opening.rule)
             .with("class", birth.opening.class.as_str())
             .with("leader", leader.pid);
-        let actions = core.registry.open(birth, SystemClock.now())?;
+        let now = SystemClock.now();
+        let actions = if is_in { core.registry.adopt(birth, now) } else { core.registry.open(birth, now) }?;
         let around = core.registry.find(id).and_then(Renewal::around);
         self.apply(&core, actions);
         drop(core);
@@ -158,15 +157,15 @@ impl Daemon {
     }
 
     fn birth(&self, registry: &Registry, chain: &Snapshot, login: Login) -> Birth {
-        let Login { id, mut opening, leader, opened } = login;
+        let Login { id, mut opening, leader, opened, is_in: _ } = login;
         let pid = leader.pid;
         let leads = |pid: u32| {
             chain.find(pid).and_then(|process| registry.led_by(leader_of(process.id))).map(|session| session.id)
         };
         let audit_id = process::audit_session(pid);
         let same_audit = || {
-            let shares = |session: &&Session| audit_id.is_some() && session.audit_id == audit_id;
-            registry.iter().find(shares).map(|session| session.id)
+            let mut sharing = audit_id.into_iter().flat_map(|audit_id| registry.with_audit_id(audit_id));
+            sharing.next().map(|session| session.id)
         };
         let is_nested = opening.class == Class::Nested;
         let parent = is_nested.then(|| chain.ancestors(pid).find_map(leads).or_else(same_audit)).flatten();

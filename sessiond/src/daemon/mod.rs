@@ -214,7 +214,7 @@ impl Daemon {
         let core = &mut *guard;
         let Some(session) = core.registry.find(id).cloned() else { return };
         let now = SystemClock.now();
-        let found = members(&session, core.registry.iter(), &core.known, snapshot);
+        let found = members(&session, &core.registry, &core.known, snapshot);
         let look = core.activity.look(&session, &found, snapshot, now);
         if look.has_future_stamp {
             self.log.write(&Line::warning("tty-stamp-in-the-future").with("session", id));
@@ -233,7 +233,7 @@ impl Daemon {
         let snapshot = Snapshot::take();
         let mut core = self.core();
         let Some(session) = core.registry.find(id).cloned() else { return };
-        let left = members(&session, core.registry.iter(), &core.known, &snapshot);
+        let left = members(&session, &core.registry, &core.known, &snapshot);
         let has_targets = has_targets(&session, &left, &snapshot);
         let actions = core.registry.leader_exited(id, has_targets, SystemClock.now());
         self.apply(&core, actions);
@@ -325,7 +325,7 @@ impl Daemon {
         let snapshot = Snapshot::take();
         let core = self.core();
         let session = core.registry.find(id)?.clone();
-        let members = members(&session, core.registry.iter(), &core.known, &snapshot);
+        let members = members(&session, &core.registry, &core.known, &snapshot);
         let ttys = core.activity.peek(&session, &members, &snapshot, SystemClock.now()).ttys;
         drop(core);
         Some(Inspected { session, members, ttys, snapshot })
@@ -338,7 +338,7 @@ impl Daemon {
         let (core, now) = (self.core(), SystemClock.now());
         let sessions = ids.iter().filter_map(|id| core.registry.find(*id));
         let ttys = sessions.flat_map(|session| {
-            let found = members(session, core.registry.iter(), &core.known, &snapshot);
+            let found = members(session, &core.registry, &core.known, &snapshot);
             core.activity.peek(session, &found, &snapshot, now).ttys
         });
         ttys.collect()
@@ -358,7 +358,7 @@ impl Daemon {
         let wanted = core.registry.iter().filter(|session| wanted(session));
         wanted
             .map(|session| {
-                let found = members(session, core.registry.iter(), &core.known, &snapshot);
+                let found = members(session, &core.registry, &core.known, &snapshot);
                 let look = core.activity.peek(session, &found, &snapshot, now);
                 info(session, &look, now)
             })
@@ -406,7 +406,7 @@ impl Daemon {
         // What is above the leaders too: that is in no session, and a member must not be above its own.
         let snapshot = Snapshot::chains(likely.iter().map(|session| session.leader.pid).chain([pid]));
         let holds = |session: &&Session| {
-            members(session, core.registry.iter(), &core.known, &snapshot).iter().any(|id| id.pid == pid)
+            members(session, &core.registry, &core.known, &snapshot).iter().any(|id| id.pid == pid)
         };
         let above = |id: &SessionId| core.registry.find(*id).and_then(|session| session.parent);
         let depth = |session: &&Session| std::iter::successors(session.parent, above).take(core.registry.len()).count();

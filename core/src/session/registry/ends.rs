@@ -128,6 +128,7 @@ impl Registry {
     pub(super) fn finish(&mut self, id: SessionId, reason: EndReason, now: Now) -> Vec<Action> {
         let Some(session) = self.sessions.remove(&id) else { return Vec::new() };
         self.unqueue(id);
+        self.index.remove(&session);
         let first = match &session.state {
             State::Closing(closing) => Cause {
                 reason: closing.reason,
@@ -153,7 +154,7 @@ impl Registry {
     }
 
     fn nested_in(&self, id: SessionId) -> Vec<SessionId> {
-        self.sessions.values().filter(|session| session.parent == Some(id)).map(|session| session.id).collect()
+        self.index.nested_in(id).collect()
     }
 }
 

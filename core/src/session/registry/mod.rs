@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 mod ends;
+mod index;
 mod inhibit;
 mod review;
 
-use self::ends::Cause;
 pub use self::ends::NotEnded;
+use self::{ends::Cause, index::Index};
 
 use super::{
     Action, Birth, Class, EndReason, Leader, NotOpened, NotRenewed, Opening, Renewal, Session, SessionId, State,
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::{
     policy::AtMax,
-    time::{BootTime, Now},
+    time::{BootTime, Now, WallTime},
 };
 
 /// Why an idle deadline is not pushed.
@@ -38,6 +39,7 @@ pub struct Registry {
     sessions: BTreeMap<SessionId, Session>,
     queue: BTreeSet<(BootTime, SessionId)>,
     queued: BTreeMap<SessionId, BootTime>,
+    index: Index,
 }
 
 impl Registry {
@@ -55,7 +57,12 @@ impl Registry {
     /// The session that this process leads.
     #[must_use]
     pub fn led_by(&self, leader: Leader) -> Option<&Session> {
-        self.sessions.values().find(|session| session.leader == leader)
+        self.index.led_by(leader).and_then(|id| self.find(id))
+    }
+
+    /// The sessions that have this audit id of the kernel's: more than one where they are nested, or share a login's.
+    pub fn with_audit_id(&self, audit_id: u32) -> impl Iterator<Item = &Session> {
+        self.index.with_audit_id(audit_id).filter_map(|id| self.find(id))
     }
 
     /// How many sessions live.
@@ -87,22 +94,55 @@ impl Registry {
     /// # Errors
     /// The id or leader is taken, or the user has too many.
     pub fn open(&mut self, birth: Birth, now: Now) -> Result<Vec<Action>, NotOpened> {
+        self.check(&birth)?;
+        let mut actions = self.make_room(&birth.opening, now)?;
+        actions.extend(self.settle_in(birth, now));
+        Ok(actions)
+    }
+
+    /// Takes on a login that was let in while nobody could count. It is in: one too many that is tracked is better than one that is not.
+    ///
+    /// # Errors
+    /// The id or leader is taken.
+    pub fn adopt(&mut self, birth: Birth, now: Now) -> Result<Vec<Action>, NotOpened> {
+        self.check(&birth)?;
+        let mut actions = self.make_room(&birth.opening, now).unwrap_or_default();
+        actions.extend(self.settle_in(birth, now));
+        Ok(actions)
+    }
+
+    /// Records a session that is over already: it ended at `closed`, or, where nobody knows, before `now` with its leader.
+    ///
+    /// # Errors
+    /// The id or leader is taken.
+    pub fn record(&mut self, birth: Birth, closed: Option<WallTime>, now: Now) -> Result<Vec<Action>, NotOpened> {
+        self.check(&birth)?;
+        let id = birth.id;
+        let mut actions = Vec::from(self.settle_in(birth, now));
+        actions.extend(match closed {
+            Some(wall) => self.close(id, Now { wall, ..now }),
+            None => self.leader_exited(id, false, now),
+        });
+        Ok(actions)
+    }
+
+    fn check(&self, birth: &Birth) -> Result<(), NotOpened> {
         if self.sessions.contains_key(&birth.id) {
             return Err(NotOpened::IdTaken);
         }
         if self.led_by(birth.leader).is_some() {
             return Err(NotOpened::LeaderTaken);
         }
-        if birth.opening.vouched_by.is_some() && !self.is_vouched_for(&birth) {
+        if birth.opening.vouched_by.is_some() && !self.is_vouched_for(birth) {
             return Err(NotOpened::NotVouched);
         }
-        let mut actions = self.make_room(&birth.opening, now)?;
+        Ok(())
+    }
+
+    fn settle_in(&mut self, birth: Birth, now: Now) -> [Action; 2] {
         let id = birth.id;
-        let session = born(birth, now);
-        self.sessions.insert(id, session);
-        self.reschedule(id);
-        actions.extend([Action::Persist(id), Action::AnnounceOpened(id)]);
-        Ok(actions)
+        self.insert(born(birth, now));
+        [Action::Persist(id), Action::AnnounceOpened(id)]
     }
 
     /// Takes a session over as it was kept, after a restart. One of another boot is over.
@@ -112,13 +152,8 @@ impl Registry {
             return Vec::new();
         }
         let is_of_this_boot = session.boot_id == boot_id;
-        self.sessions.insert(id, session);
-        if is_of_this_boot {
-            self.reschedule(id);
-            Vec::new()
-        } else {
-            self.finish(id, EndReason::Reboot, now)
-        }
+        self.insert(session);
+        if is_of_this_boot { Vec::new() } else { self.finish(id, EndReason::Reboot, now) }
     }
 
     /// Pushes the idle deadline. `by_user` counts against what the rule grants.
@@ -186,6 +221,13 @@ impl Registry {
                 Ok(others.into_iter().take(surplus).flat_map(|(_, id)| self.begin_end(id, &cause, now)).collect())
             }
         }
+    }
+
+    fn insert(&mut self, session: Session) {
+        let id = session.id;
+        self.index.add(&session);
+        self.sessions.insert(id, session);
+        self.reschedule(id);
     }
 
     /// Puts the session's next deadline into the queue.
