@@ -146,6 +146,7 @@ impl Daemon {
         let around = core.registry.find(id).and_then(Renewal::around);
         self.apply(&core, actions);
         drop(core);
+        self.opened.notify_one();
         self.log.write(&line);
         self.watch(id, leader);
         self.desktops_changed.notify_one();

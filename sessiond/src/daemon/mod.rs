@@ -1,6 +1,7 @@
 //! The daemon: owns the registry, turns events into its methods and hands its actions on. What must be durable is kept at once, under the
 //! lock; everything else goes to the executor, in order.
 
+mod deactivating;
 mod info;
 mod inhibiting;
 mod logins;
@@ -45,6 +46,10 @@ pub(crate) struct Daemon {
     // A std mutex and not tokio's: it is never held over an await.
     core: Mutex<Core>,
     keeper: Mutex<Keeper>,
+    /// Told when a session begins.
+    pub(crate) opened: Notify,
+    /// Told when a session is over.
+    pub(crate) over: Notify,
     /// Told when the next deadline may have changed.
     pub(crate) wake: Notify,
     /// Told when logind may have something new to say of desktops.
@@ -86,6 +91,8 @@ impl Daemon {
             boot_id,
             core: Mutex::default(),
             keeper: Mutex::new(keeper),
+            opened: Notify::new(),
+            over: Notify::new(),
             wake: Notify::new(),
             desktops_changed: Notify::new(),
             todo,
@@ -318,6 +325,8 @@ impl Daemon {
         core.activity.forget(id);
         core.known.forget(id);
         core.ttys.remove(&id);
+        drop(core);
+        self.over.notify_waiters();
     }
 
     /// The session as it is now. `None` if there is none of that id.

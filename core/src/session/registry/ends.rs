@@ -55,6 +55,24 @@ impl Registry {
         Ok(self.begin_end(id, &cause, now))
     }
 
+    /// The account may no more be used. One that is being ended keeps its first cause.
+    ///
+    /// # Errors
+    /// There is no such session.
+    pub fn deactivate(
+        &mut self,
+        id: SessionId,
+        by: Option<&str>,
+        message: Option<&str>,
+        now: Now,
+    ) -> Result<Vec<Action>, NotEnded> {
+        if !self.sessions.contains_key(&id) {
+            return Err(NotEnded);
+        }
+        let cause = Cause { reason: EndReason::Deactivated, by, message, due: None };
+        Ok(self.begin_end(id, &cause, now))
+    }
+
     /// Its user logs out of the session.
     ///
     /// # Errors
