@@ -59,7 +59,7 @@ impl Daemon {
     pub(crate) fn held_by_sessions(&self, snapshot: &Snapshot) -> Vec<ProcessId> {
         let core = self.core();
         let live = core.registry.iter().filter(|session| !matches!(session.state, State::Closing(_)));
-        live.flat_map(|session| members(session, core.registry.iter(), &core.known, snapshot)).collect()
+        live.flat_map(|session| members(session, &core.registry, &core.known, snapshot)).collect()
     }
 
     fn sessions_granted(&self, uid: u32, rule: &str) -> Vec<SessionId> {
