@@ -28,6 +28,8 @@ impl Registry {
             (State::Active | State::Orphaned, false) => self.finish(id, EndReason::LeaderExited, now),
             (State::Active, true) => {
                 session.state = State::Orphaned;
+                // A limit that its screen was locked for ends it now.
+                self.reschedule(id);
                 vec![Action::Persist(id)]
             }
             (State::Closing(_), false) => self.finish(id, EndReason::LeaderExited, now),
