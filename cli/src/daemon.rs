@@ -21,6 +21,9 @@ const SETTLING: Duration = Duration::from_millis(100);
 /// How many announcements are told as one at most, so that a flood of them does not stop the view.
 const MOST_SETTLED: usize = 1000;
 
+/// For what asks name services or writes on the daemon's side.
+const PATIENT: Duration = Duration::from_secs(30);
+
 /// A connection to the daemon.
 pub(crate) struct Daemon {
     runtime: tokio::runtime::Runtime,
@@ -115,6 +118,21 @@ impl Daemon {
     /// Has the daemon look at the configuration again.
     pub(crate) fn reload(&self) -> Result<(), Error> {
         self.call(self.manager.reload())
+    }
+
+    /// Keeps a user out and ends what is open; tells whether the user was let in before, and how many sessions end.
+    pub(crate) fn deactivate(&self, uid: u32, message: &str) -> Result<(bool, u32), Error> {
+        self.call_within(PATIENT, self.manager.deactivate(uid, message))
+    }
+
+    /// Lets a user in again; tells whether the user was kept out.
+    pub(crate) fn reactivate(&self, uid: u32) -> Result<bool, Error> {
+        self.call_within(PATIENT, self.manager.reactivate(uid))
+    }
+
+    /// Ends what a user left running outside of live sessions.
+    pub(crate) fn end_leftovers(&self, uid: u32) -> Result<(), Error> {
+        self.call(self.manager.end_leftovers(uid))
     }
 
     /// Everything that the daemon announces from now on.

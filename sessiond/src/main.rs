@@ -4,6 +4,7 @@
 //!
 //! - [`daemon`]: events in, the registry's actions out
 //! - [`execute`]: carries the actions out, in order
+//! - [`deactivation`]: accounts that may no more be used, and the end of what they run
 //! - [`bus`]: parse, authorise, call, reply
 //! - [`flow`]: flows of those who cannot read the records themselves
 //! - [`snapshot`], [`members`], [`leader`]: processes, and whose they are
@@ -17,6 +18,7 @@
 mod activity;
 mod bus;
 mod daemon;
+mod deactivation;
 mod desktop;
 mod execute;
 mod flow;
@@ -126,6 +128,7 @@ async fn run(log: Log, paths: Paths) -> Result<(), Failure> {
     tokio::spawn(desktop::run(Arc::clone(&daemon), connection.clone()));
     tokio::spawn(execute::run(Arc::clone(&daemon), connection.clone(), actions));
     tokio::spawn(news::run(Arc::clone(&daemon)));
+    tokio::spawn(deactivation::watch::run(Arc::clone(&daemon), connection.clone()));
     daemon.log.write(&Line::info("started").with("sessions", daemon.count()).with("bus", &address));
     ready::tell();
     let mut bus_is_gone = std::pin::pin!(bus::gone(&connection));

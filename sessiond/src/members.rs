@@ -6,11 +6,11 @@ use std::{
     fs,
 };
 
-use authflow_core::session::{Class, Session, SessionId};
+use authflow_core::session::{Class, Registry, Session, SessionId};
 use authflow_host::process::ProcessId;
 
 use crate::{
-    leader::process_of,
+    leader::{leader_of, process_of},
     snapshot::{Process, Snapshot},
 };
 
@@ -34,16 +34,9 @@ impl Known {
 
 /// The processes of the session, the leader included, zombies not.
 #[must_use]
-pub(crate) fn members<'a>(
-    session: &Session,
-    others: impl Iterator<Item = &'a Session>,
-    known: &Known,
-    snapshot: &Snapshot,
-) -> Vec<ProcessId> {
-    let others: Vec<&Session> = others.filter(|other| other.id != session.id).collect();
+pub(crate) fn members(session: &Session, registry: &Registry, known: &Known, snapshot: &Snapshot) -> Vec<ProcessId> {
     let scope = scope(session, snapshot);
-    let mut look = Look { session, others: &others, known, snapshot, scope, foreign: BTreeSet::new() };
-    look.foreign = look.foreign_leaders();
+    let look = Look { session, registry, known, snapshot, scope };
     let found = look.candidates().into_iter().filter_map(|pid| snapshot.find(pid));
     found.filter(|process| look.is_member(process)).map(|process| process.id).collect()
 }
@@ -60,14 +53,16 @@ pub(crate) fn may_hold(session: &Session, pid: u32, known: &Known, snapshot: &Sn
         || session.logind_id.is_some() && session.logind_id == logind_id(&process.cgroup)
 }
 
+/// How deep sessions nest at most: each level is a su or sudo that runs.
+const DEEPEST: usize = 100;
+
 struct Look<'a> {
     session: &'a Session,
-    others: &'a [&'a Session],
+    /// This session and all others.
+    registry: &'a Registry,
     known: &'a Known,
     snapshot: &'a Snapshot,
     scope: Option<String>,
-    /// The leaders of all sessions but this one, those around it and those nested in it.
-    foreign: BTreeSet<ProcessId>,
 }
 
 impl Look<'_> {
@@ -80,12 +75,55 @@ impl Look<'_> {
         pids.extend(is_there.then_some(leader.pid));
         let known = self.known.by_session.get(&id).into_iter().flatten();
         pids.extend(known.filter(|known| self.snapshot.runs(**known)).map(|known| known.pid));
-        // Nested sessions share scope and audit id with the login around them, so there these say nothing.
-        if self.session.opening.class != Class::Nested {
+        // Nested sessions share scope and audit id with the login around them, so there these say little.
+        if self.session.opening.class == Class::Nested {
+            pids.extend(self.strays());
+        } else {
             pids.extend(self.scope.iter().flat_map(|scope| self.snapshot.in_cgroup(scope)));
             pids.extend(self.own_audit_id().into_iter().flat_map(|audit_id| self.snapshot.with_audit_id(audit_id)));
         }
         pids
+    }
+
+    /// What a nested session must have started, though nobody saw it below the leader: a process of the login around it that init adopted, as
+    /// the other user and since the session began. Killing su, or forking twice, is no way out. With a second session of the kind in the login
+    /// nobody can tell whose it is.
+    fn strays(&self) -> Vec<u32> {
+        let (target, since) = (self.session.opening.target_uid, self.session.leader.start_time);
+        let Some(login) = self.login_around() else { return Vec::new() };
+        let inside = self.registry.below(login.id);
+        let is_rival = |other: &&Session| other.id != self.session.id && other.opening.target_uid == target;
+        if login.opening.target_uid == target || inside.iter().any(is_rival) {
+            return Vec::new();
+        }
+        let others = inside.iter().filter(|other| other.id != self.session.id).copied().chain([login]);
+        let leaders: BTreeSet<u32> = others.map(|other| other.leader.pid).collect();
+        let is_stray = |process: &&Process| {
+            let mut above = self.snapshot.ancestors(process.id.pid);
+            process.uid == target && process.id.start_time >= since && !above.any(|pid| leaders.contains(&pid))
+        };
+        let scope = scope(login, self.snapshot);
+        let in_scope = scope.iter().flat_map(|scope| self.snapshot.in_cgroup(scope));
+        // As for the login itself: an id that another login has as well is no evidence.
+        let is_shared = |audit_id: &u32| {
+            let mut sharing = self.registry.with_audit_id(*audit_id);
+            sharing.any(|other| other.id != login.id && other.opening.class != Class::Nested)
+        };
+        let audit_id = login.audit_id.filter(|audit_id| !is_shared(audit_id));
+        let audited = audit_id.into_iter().flat_map(|audit_id| self.snapshot.with_audit_id(audit_id));
+        in_scope
+            .chain(audited)
+            .filter_map(|pid| self.snapshot.find(pid))
+            .filter(is_stray)
+            .map(|found| found.id.pid)
+            .collect()
+    }
+
+    /// The login that this session is nested in, however deep.
+    fn login_around(&self) -> Option<&Session> {
+        let above = |session: &&Session| session.parent.and_then(|parent| self.registry.find(parent));
+        let chain = std::iter::successors(above(&self.session), above).take(DEEPEST);
+        chain.into_iter().find(|other| other.opening.class != Class::Nested)
     }
 
     /// Whether nothing speaks against it.
@@ -97,15 +135,17 @@ impl Look<'_> {
             || !self.is_above_the_leader(process) && !self.belongs_to_another(process)
     }
 
-    fn foreign_leaders(&self) -> BTreeSet<ProcessId> {
-        let foreign = self.others.iter().filter(|other| !self.is_nested_here(other) && !self.is_inside(other));
-        foreign.map(|other| process_of(other.leader)).collect()
+    /// Whether the process leads another session than this one, those around it and those nested in it.
+    fn leads_another(&self, process: ProcessId) -> bool {
+        self.registry
+            .led_by(leader_of(process))
+            .is_some_and(|other| other.id != self.session.id && !self.is_nested_here(other) && !self.is_inside(other))
     }
 
     /// The session's audit id, unless another login has it as well: then it is no evidence.
     fn own_audit_id(&self) -> Option<u32> {
         let audit_id = self.session.audit_id?;
-        let mut sharers = self.others.iter().filter(|other| other.audit_id == Some(audit_id));
+        let mut sharers = self.registry.with_audit_id(audit_id).filter(|other| other.id != self.session.id);
         let is_shared = sharers.any(|other| other.opening.class != Class::Nested && !self.is_nested_here(other));
         (!is_shared).then_some(audit_id)
     }
@@ -121,7 +161,7 @@ impl Look<'_> {
         let above = self.snapshot.ancestors(process.id.pid).filter_map(|pid| self.snapshot.find(pid));
         let mut below_our_leader =
             std::iter::once(process).chain(above).take_while(|above| above.id != process_of(self.session.leader));
-        let is_another_sessions = below_our_leader.any(|above| self.foreign.contains(&above.id));
+        let is_another_sessions = below_our_leader.any(|above| self.leads_another(above.id));
         let has_another_audit_id =
             self.session.audit_id.is_some() && process.audit_id.is_some() && process.audit_id != self.session.audit_id;
         is_another_sessions || has_another_audit_id
@@ -138,15 +178,10 @@ impl Look<'_> {
     }
 
     fn is_below(&self, session: &Session, above: SessionId) -> bool {
-        let mut parent = session.parent;
-        for _ in 0..=self.others.len() {
-            match parent {
-                Some(id) if id == above => return true,
-                Some(id) => parent = self.others.iter().find(|other| other.id == id).and_then(|other| other.parent),
-                None => return false,
-            }
-        }
-        false
+        let parent_of = |id: &SessionId| self.registry.find(*id).and_then(|session| session.parent);
+        // No store that somebody edited leads in circles.
+        let chain = std::iter::successors(session.parent, parent_of).take(DEEPEST);
+        chain.into_iter().any(|id| id == above)
     }
 }
 
@@ -186,6 +221,7 @@ mod tests {
     fn process(pid: u32, parent: u32, audit_id: Option<u32>) -> Process {
         Process {
             id: ProcessId { pid, start_time: 1 },
+            uid: 1000,
             parent,
             tty: 0,
             audit_id,
@@ -241,8 +277,16 @@ mod tests {
         session
     }
 
+    fn registry(sessions: &[Session]) -> Registry {
+        let mut registry = Registry::default();
+        for session in sessions {
+            assert!(registry.load(session.clone(), "", Now::default()).is_empty());
+        }
+        registry
+    }
+
     fn pids(session: &Session, others: &[Session], snapshot: &Snapshot) -> Vec<u32> {
-        members(session, others.iter(), &Known::default(), snapshot).into_iter().map(|id| id.pid).collect()
+        members(session, &registry(others), &Known::default(), snapshot).into_iter().map(|id| id.pid).collect()
     }
 
     /// 10 is sshd's listener; 20 and 30 lead sessions; 25 was adopted by init; 99 is a neighbour.
@@ -294,6 +338,33 @@ mod tests {
     }
 
     #[test]
+    fn what_init_adopted_of_another_user_is_the_nested_sessions_and_of_two_nobodys() {
+        let mut machine = machine();
+        // The login's own; bob's from before; bob's; and one of bob's in another login.
+        for (pid, uid, start_time, audit_id) in [(40, 1000, 9, 5), (41, 1001, 2, 5), (42, 1001, 9, 5), (43, 1001, 9, 6)]
+        {
+            machine.push(Process { uid, id: ProcessId { pid, start_time }, ..process(pid, 1, Some(audit_id)) });
+        }
+        let snapshot = Snapshot::of(machine);
+        let su = |n: u8, leader: u32| {
+            let mut session = nested(n, leader, 1);
+            session.opening.target_uid = 1001;
+            session.leader.start_time = 5;
+            session
+        };
+        let logins = [session(1, 20, Some(5)), session(2, 30, Some(6))];
+        // Its leader was killed: only what it left is there.
+        assert_eq!(pids(&su(3, 77), &logins, &snapshot), [42]);
+        let others = [logins.to_vec(), vec![su(4, 78)]].concat();
+        assert_eq!(pids(&su(3, 77), &others, &snapshot), Vec::<u32>::new());
+        assert_eq!(
+            pids(&logins[0], &[su(3, 77)], &snapshot),
+            [20, 21, 22, 25, 40, 41, 42],
+            "and the login has them all"
+        );
+    }
+
+    #[test]
     fn a_nested_session_is_its_leaders_descendants_and_the_parent_has_them_too() {
         let snapshot = Snapshot::of(machine());
         let (outer, inner) = (session(1, 20, Some(5)), nested(3, 22, 1));
@@ -313,9 +384,9 @@ mod tests {
         let mut known = Known::default();
         let session = session(1, 20, None);
         let before = Snapshot::of(machine());
-        known.note(session.id, &members(&session, [].iter(), &known, &before));
+        known.note(session.id, &members(&session, &registry(&[]), &known, &before));
         let after = Snapshot::of([process(1, 0, None), process(22, 1, None), process(99, 1, None)]);
-        let left = members(&session, [].iter(), &known, &after);
+        let left = members(&session, &registry(&[]), &known, &after);
         assert_eq!(left.iter().map(|id| id.pid).collect::<Vec<_>>(), [22]);
     }
 

@@ -6,7 +6,8 @@ use std::{
 };
 
 use authflow_core::{
-    session::{Birth, Class, NotOpened, Opening, Registry, Renewal, Session, SessionId},
+    policy::AtMax,
+    session::{Birth, Class, NotOpened, Opening, Registry, Renewal, SessionId},
     time::{Clock, Now, WallTime},
 };
 use authflow_host::{
@@ -126,6 +127,7 @@ impl Daemon {
 
     fn begin(self: &Arc<Self>, login: Login, chain: &Snapshot) -> Result<(), NotOpened> {
         let (id, leader, is_in) = (login.id, login.leader, login.is_in);
+        self.look_at_rivals(&login.opening);
         let mut core = self.core();
         let birth = self.birth(&core.registry, chain, login);
         let line = Line::info("opened")
@@ -144,6 +146,7 @@ impl Daemon {
         let around = core.registry.find(id).and_then(Renewal::around);
         self.apply(&core, actions);
         drop(core);
+        self.opened.notify_one();
         self.log.write(&line);
         self.watch(id, leader);
         self.desktops_changed.notify_one();
@@ -155,6 +158,20 @@ impl Daemon {
         Ok(())
     }
 
+    /// Where the session that idled longest is to make room, it must be known which that is. It costs a look at the whole machine, so only
+    /// there.
+    fn look_at_rivals(self: &Arc<Self>, opening: &Opening) {
+        let Some(most) = opening.limits.max_sessions.filter(|_| opening.limits.at_max == AtMax::Supersede) else {
+            return;
+        };
+        let rivals = self.sessions_where(|session| session.opening.uid == opening.uid);
+        if rivals.len() < usize::try_from(most).unwrap_or(usize::MAX) {
+            return;
+        }
+        let snapshot = Snapshot::take();
+        rivals.iter().for_each(|rival| self.look_at(rival.id, &snapshot));
+    }
+
     fn birth(&self, registry: &Registry, chain: &Snapshot, login: Login) -> Birth {
         let Login { id, mut opening, leader, opened, is_in: _ } = login;
         let pid = leader.pid;
@@ -163,8 +180,8 @@ impl Daemon {
         };
         let audit_id = process::audit_session(pid);
         let same_audit = || {
-            let shares = |session: &&Session| audit_id.is_some() && session.audit_id == audit_id;
-            registry.iter().find(shares).map(|session| session.id)
+            let mut sharing = audit_id.into_iter().flat_map(|audit_id| registry.with_audit_id(audit_id));
+            sharing.next().map(|session| session.id)
         };
         let is_nested = opening.class == Class::Nested;
         let parent = is_nested.then(|| chain.ancestors(pid).find_map(leads).or_else(same_audit)).flatten();

@@ -5,6 +5,7 @@ mod plan;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use authflow_host::deferred::{self, Deferred};
 use serde::Serialize;
 
 use self::plan::{chain, chosen};
@@ -39,6 +40,9 @@ pub(crate) struct Revoke {
     /// Show which sessions it would end, and end none
     #[arg(long)]
     dry_run: bool,
+    /// With --user: also what runs on outside of sessions, as tmux, jobs of cron and the user manager
+    #[arg(long, requires = "user", conflicts_with_all = ["dry_run", "service", "from", "older_than", "idle_for"])]
+    leftovers: bool,
     /// Do not ask
     #[arg(long)]
     yes: bool,
@@ -53,6 +57,9 @@ struct Revoked<'a, T> {
     revoked: u32,
     /// Those that were ended, or would be. One that is nested in one of these ends with it.
     sessions: &'a [T],
+    /// What the machine would start for the user by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deferred: Option<Vec<Deferred>>,
 }
 
 /// What is to be ended.
@@ -70,19 +77,22 @@ impl Revoke {
         let plan = if self.ids.is_empty() { self.of_filters(context, &daemon)? } else { self.of_ids(&daemon)? };
         let documents: Vec<_> = plan.sessions.iter().map(|session| session.json(&local)).collect();
         if self.dry_run {
-            let none = Revoked { changed: false, revoked: 0, sessions: &documents };
+            let none = Revoked { changed: false, revoked: 0, sessions: &documents, deferred: None };
             return Ok(context.output.either(&none, || table(&plan.sessions, &local, context.output))?);
         }
-        if self.ids.is_empty() && !self.yes && !plan.sessions.is_empty() {
-            ask(context, &plan.sessions)?;
+        if self.ids.is_empty() && !self.yes && (self.leftovers || !plan.sessions.is_empty()) {
+            ask(context, &plan.sessions, self.leftovers)?;
         }
         let revoked = self.end(&daemon, &plan)?;
-        let result = Revoked { changed: revoked > 0, revoked, sessions: &documents };
-        Ok(context.output.either(&result, || match revoked {
-            0 => "no session to revoke\n".to_owned(),
-            1 => "1 session revoked\n".to_owned(),
-            _ => format!("{revoked} sessions revoked\n"),
-        })?)
+        let user = self.user.as_deref().filter(|_| self.leftovers);
+        let deferred = user.map(|user| {
+            // An account that is gone owns no jobs of at.
+            let uid = context.account(user).map_or(u32::MAX, |account| account.uid);
+            deferred::of(&context.paths, user, uid)
+        });
+        let changed = revoked > 0 || self.leftovers;
+        let result = Revoked { changed, revoked, sessions: &documents, deferred };
+        Ok(context.output.either(&result, || told(revoked, result.deferred.as_deref()))?)
     }
 
     /// All ids are looked up before the first session ends: a typing error must not end half of them.
@@ -153,20 +163,45 @@ impl Revoke {
         let spared: Vec<String> = plan.spared.iter().cloned().collect();
         for &uid in plan.users.keys() {
             revoked += daemon.revoke_user(uid, &spared, &self.message)?;
+            if self.leftovers {
+                daemon.end_leftovers(uid)?;
+            }
         }
         Ok(revoked)
     }
 }
 
 /// Shows which sessions it is about; anything but a yes changes nothing.
-fn ask(context: &Context, sessions: &[Session]) -> Result<(), Error> {
+fn ask(context: &Context, sessions: &[Session], with_leftovers: bool) -> Result<(), Error> {
     let terminal = Terminal::open().map_err(|_no_tty| Error::NoTerminal("give --yes to go on without a question"))?;
     terminal.say(&table(sessions, &context.local(), context.output))?;
     let question = match sessions.len() {
-        1 => "End this session?".to_owned(),
-        number => format!("End these {number} sessions?"),
+        1 => "End this session".to_owned(),
+        number => format!("End these {number} sessions"),
     };
-    if terminal.confirm(&question)? { Ok(()) } else { Err(Error::Declined) }
+    let more = if with_leftovers { " and all that runs outside of them" } else { "" };
+    if terminal.confirm(&format!("{question}{more}?"))? { Ok(()) } else { Err(Error::Declined) }
+}
+
+/// What was done, for people.
+fn told(revoked: u32, deferred: Option<&[Deferred]>) -> String {
+    let mut text = match revoked {
+        0 => "no session to revoke\n".to_owned(),
+        1 => "1 session revoked\n".to_owned(),
+        _ => format!("{revoked} sessions revoked\n"),
+    };
+    if let Some(deferred) = deferred {
+        text.push_str("what runs outside of sessions ends\n");
+        text.push_str(&left_over(deferred));
+    }
+    text
+}
+
+/// A line for each thing that the machine would start for a user by itself.
+pub(crate) fn left_over(deferred: &[Deferred]) -> String {
+    let line =
+        |Deferred { kind, path }: &Deferred| format!("left over: {kind} ({})\n", clean(&path.display().to_string()));
+    deferred.iter().map(line).collect()
 }
 
 /// Ends the user's sessions but the one that this command is run in; tells how many.
