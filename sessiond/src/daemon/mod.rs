@@ -45,6 +45,8 @@ pub(crate) struct Daemon {
     // A std mutex and not tokio's: it is never held over an await.
     core: Mutex<Core>,
     keeper: Mutex<Keeper>,
+    /// Told when any session is another than it was.
+    pub(crate) changed: Notify,
     /// Told when a session begins.
     pub(crate) opened: Notify,
     /// Told when a session is over.
@@ -90,6 +92,7 @@ impl Daemon {
             boot_id,
             core: Mutex::default(),
             keeper: Mutex::new(keeper),
+            changed: Notify::new(),
             opened: Notify::new(),
             over: Notify::new(),
             wake: Notify::new(),
@@ -293,6 +296,7 @@ impl Daemon {
                 }
             }
         }
+        self.changed.notify_one();
         self.wake.notify_one();
     }
 
