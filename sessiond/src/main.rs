@@ -5,6 +5,7 @@
 //! - [`daemon`]: events in, the registry's actions out
 //! - [`execute`]: carries the actions out, in order
 //! - [`second_enforcer`], [`systemd`]: timers that end what a dead daemon does not
+//! - [`leftovers`]: what runs on although its login is over
 //! - [`deactivation`]: accounts that may no more be used, and the end of what they run
 //! - [`bus`]: parse, authorise, call, reply
 //! - [`flow`]: flows of those who cannot read the records themselves
@@ -24,6 +25,7 @@ mod execute;
 mod flow;
 mod keeper;
 mod leader;
+mod leftovers;
 mod log;
 mod members;
 mod news;

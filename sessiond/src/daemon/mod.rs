@@ -30,6 +30,7 @@ use crate::{
     activity::Activity,
     keeper::Keeper,
     leader::{Held, process_of},
+    leftovers::EndedLogins,
     log::{Line, Log},
     members::{Known, may_hold, members},
     snapshot::Snapshot,
@@ -45,6 +46,7 @@ pub(crate) struct Daemon {
     // A std mutex and not tokio's: it is never held over an await.
     core: Mutex<Core>,
     keeper: Mutex<Keeper>,
+    ended: Mutex<EndedLogins>,
     /// Told when any session is another than it was.
     pub(crate) changed: Notify,
     /// Told when a session begins.
@@ -92,6 +94,7 @@ impl Daemon {
             boot_id,
             core: Mutex::default(),
             keeper: Mutex::new(keeper),
+            ended: Mutex::default(),
             changed: Notify::new(),
             opened: Notify::new(),
             over: Notify::new(),
@@ -304,6 +307,7 @@ impl Daemon {
         let id = ended.session.id;
         let ttys: Vec<String> = core.ttys.get(&id).into_iter().flatten().map(|tty| tty.name().to_owned()).collect();
         self.keeper().archive(ended, &ttys, &self.log);
+        self.ended().note(ended);
         let line = Line::info("closed")
             .with("session", id)
             .with("user", &ended.session.opening.user)
@@ -432,6 +436,10 @@ impl Daemon {
     // A panic elsewhere must not take every later call along: the data are values that are replaced as a whole.
     fn core(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ended(&self) -> MutexGuard<'_, EndedLogins> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn keeper(&self) -> MutexGuard<'_, Keeper> {
