@@ -37,6 +37,7 @@ fn the_end_of_many_at_once_waits_for_an_administrator() {
     let _ = machine.run(["authflow", "user", "disable", "user5"]).success();
     assert_eq!(machine.end_reason("user5"), "deactivated");
     assert_eq!(machine.sessions().len(), 11);
+    machine.logged(&["event=account-found-in-order", "uid=1007"]);
     // Who was put right, and is wrong by himself now, is one.
     edit(&machine, "/^user7:/s,/bin/bash,/bin/false,");
     assert_eq!(machine.end_reason("user7"), "deactivated");

@@ -115,6 +115,10 @@ fn has_units(snapshot: &Snapshot) -> bool {
 
 /// Asks systemd to stop the user's manager, with all that runs in it. Without systemd, or a manager, there is nothing to stop.
 async fn stop_manager(daemon: &Daemon, connection: &Connection, uid: u32) {
+    // Where it does not run, the bus would try to start it.
+    if !systemd::runs_here() {
+        return;
+    }
     let unit = format!("user@{uid}.service");
     if systemd::stop(connection, &unit).await.is_ok() {
         daemon.log.write(&Line::info("user-manager-stopped").with("unit", &unit));
