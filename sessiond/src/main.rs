@@ -13,6 +13,7 @@
 //! - [`tty`], [`activity`]: terminals, and when they were used
 //! - [`desktop`]: what logind knows of desktops
 //! - [`store`], [`spare`], [`keeper`]: what outlives the daemon
+//! - [`in_force`]: which configuration was in force when
 //! - [`timer`], [`log`], [`readable`], [`ready`]: the boot clock, the log, descriptors, the service manager
 #![forbid(unsafe_code)]
 
@@ -23,6 +24,7 @@ mod deactivation;
 mod desktop;
 mod execute;
 mod flow;
+mod in_force;
 mod keeper;
 mod leader;
 mod leftovers;

@@ -75,12 +75,55 @@ impl Look<'_> {
         pids.extend(is_there.then_some(leader.pid));
         let known = self.known.by_session.get(&id).into_iter().flatten();
         pids.extend(known.filter(|known| self.snapshot.runs(**known)).map(|known| known.pid));
-        // Nested sessions share scope and audit id with the login around them, so there these say nothing.
-        if self.session.opening.class != Class::Nested {
+        // Nested sessions share scope and audit id with the login around them, so there these say little.
+        if self.session.opening.class == Class::Nested {
+            pids.extend(self.strays());
+        } else {
             pids.extend(self.scope.iter().flat_map(|scope| self.snapshot.in_cgroup(scope)));
             pids.extend(self.own_audit_id().into_iter().flat_map(|audit_id| self.snapshot.with_audit_id(audit_id)));
         }
         pids
+    }
+
+    /// What a nested session must have started, though nobody saw it below the leader: a process of the login around it that init adopted, as
+    /// the other user and since the session began. Killing su, or forking twice, is no way out. With a second session of the kind in the login
+    /// nobody can tell whose it is.
+    fn strays(&self) -> Vec<u32> {
+        let (target, since) = (self.session.opening.target_uid, self.session.leader.start_time);
+        let Some(login) = self.login_around() else { return Vec::new() };
+        let inside = self.registry.below(login.id);
+        let is_rival = |other: &&Session| other.id != self.session.id && other.opening.target_uid == target;
+        if login.opening.target_uid == target || inside.iter().any(is_rival) {
+            return Vec::new();
+        }
+        let others = inside.iter().filter(|other| other.id != self.session.id).copied().chain([login]);
+        let leaders: BTreeSet<u32> = others.map(|other| other.leader.pid).collect();
+        let is_stray = |process: &&Process| {
+            let mut above = self.snapshot.ancestors(process.id.pid);
+            process.uid == target && process.id.start_time >= since && !above.any(|pid| leaders.contains(&pid))
+        };
+        let scope = scope(login, self.snapshot);
+        let in_scope = scope.iter().flat_map(|scope| self.snapshot.in_cgroup(scope));
+        // As for the login itself: an id that another login has as well is no evidence.
+        let is_shared = |audit_id: &u32| {
+            let mut sharing = self.registry.with_audit_id(*audit_id);
+            sharing.any(|other| other.id != login.id && other.opening.class != Class::Nested)
+        };
+        let audit_id = login.audit_id.filter(|audit_id| !is_shared(audit_id));
+        let audited = audit_id.into_iter().flat_map(|audit_id| self.snapshot.with_audit_id(audit_id));
+        in_scope
+            .chain(audited)
+            .filter_map(|pid| self.snapshot.find(pid))
+            .filter(is_stray)
+            .map(|found| found.id.pid)
+            .collect()
+    }
+
+    /// The login that this session is nested in, however deep.
+    fn login_around(&self) -> Option<&Session> {
+        let above = |session: &&Session| session.parent.and_then(|parent| self.registry.find(parent));
+        let chain = std::iter::successors(above(&self.session), above).take(DEEPEST);
+        chain.into_iter().find(|other| other.opening.class != Class::Nested)
     }
 
     /// Whether nothing speaks against it.
@@ -188,6 +231,7 @@ mod tests {
     fn process(pid: u32, parent: u32, audit_id: Option<u32>) -> Process {
         Process {
             id: ProcessId { pid, start_time: 1 },
+            uid: 1000,
             parent,
             tty: 0,
             audit_id,
@@ -301,6 +345,33 @@ mod tests {
         let snapshot = Snapshot::of(machine);
         let (one, two) = (session(1, 20, Some(5)), session(2, 30, Some(5)));
         assert_eq!(pids(&one, std::slice::from_ref(&two), &snapshot), [20, 21, 22]);
+    }
+
+    #[test]
+    fn what_init_adopted_of_another_user_is_the_nested_sessions_and_of_two_nobodys() {
+        let mut machine = machine();
+        // The login's own; bob's from before; bob's; and one of bob's in another login.
+        for (pid, uid, start_time, audit_id) in [(40, 1000, 9, 5), (41, 1001, 2, 5), (42, 1001, 9, 5), (43, 1001, 9, 6)]
+        {
+            machine.push(Process { uid, id: ProcessId { pid, start_time }, ..process(pid, 1, Some(audit_id)) });
+        }
+        let snapshot = Snapshot::of(machine);
+        let su = |n: u8, leader: u32| {
+            let mut session = nested(n, leader, 1);
+            session.opening.target_uid = 1001;
+            session.leader.start_time = 5;
+            session
+        };
+        let logins = [session(1, 20, Some(5)), session(2, 30, Some(6))];
+        // Its leader was killed: only what it left is there.
+        assert_eq!(pids(&su(3, 77), &logins, &snapshot), [42]);
+        let others = [logins.to_vec(), vec![su(4, 78)]].concat();
+        assert_eq!(pids(&su(3, 77), &others, &snapshot), Vec::<u32>::new());
+        assert_eq!(
+            pids(&logins[0], &[su(3, 77)], &snapshot),
+            [20, 21, 22, 25, 40, 41, 42],
+            "and the login has them all"
+        );
     }
 
     #[test]

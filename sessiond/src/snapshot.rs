@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    os::unix::fs::MetadataExt,
 };
 
 use authflow_host::process::{self, ProcessId};
@@ -12,6 +13,8 @@ use authflow_host::process::{self, ProcessId};
 pub(crate) struct Process {
     /// Which.
     pub(crate) id: ProcessId,
+    /// Whom it runs as; root where the kernel lets nobody look into it.
+    pub(crate) uid: u32,
     /// Its parent's pid.
     pub(crate) parent: u32,
     /// The device number of its controlling tty; 0 is none.
@@ -139,6 +142,7 @@ fn read(pid: u32) -> Option<Process> {
     let cgroup = process::text(pid, "cgroup").unwrap_or_default();
     Some(Process {
         id: ProcessId { pid, start_time: field(22)?.parse().ok()? },
+        uid: fs::metadata(format!("/proc/{pid}")).ok()?.uid(),
         parent: field(4)?.parse().ok()?,
         tty: field(7)?.parse::<i64>().ok().and_then(|tty| u32::try_from(tty).ok())?,
         audit_id: process::audit_session(pid),
@@ -171,6 +175,7 @@ mod tests {
     fn a_circle_of_parents_ends() {
         let process = |pid, parent| Process {
             id: ProcessId { pid, start_time: 1 },
+            uid: 0,
             parent,
             tty: 0,
             audit_id: None,

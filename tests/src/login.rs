@@ -50,6 +50,12 @@ impl Machine {
         history.as_array().expect("a list").clone()
     }
 
+    /// How many processes run a command line that begins like that.
+    #[must_use]
+    pub fn count(&self, command: &str) -> usize {
+        self.run(["pgrep", "-f", &format!("^{command}")]).stdout.lines().count()
+    }
+
     /// Why the only session of that user that has ended did so. Waits for its end.
     #[track_caller]
     pub fn end_reason(&self, user: &str) -> String {

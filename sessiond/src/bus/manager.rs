@@ -69,6 +69,8 @@ impl Manager {
             NotOpened::NotVouched => Error::NotAuthorized(refused.to_string()),
             NotOpened::LeaderTaken | NotOpened::IdTaken => Error::InvalidArgument(refused.to_string()),
         })?;
+        // An editor may have changed it since the last login.
+        self.daemon.note_config();
         Ok((id.to_string(), path_of(id)?))
     }
 
@@ -282,6 +284,7 @@ impl Manager {
             return Err(Error::NotAuthorized("only root reloads".to_owned()));
         }
         self.daemon.adopt_pending();
+        self.daemon.note_config();
         Ok(())
     }
 

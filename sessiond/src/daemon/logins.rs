@@ -6,6 +6,7 @@ use std::{
 };
 
 use authflow_core::{
+    policy::AtMax,
     session::{Birth, Class, NotOpened, Opening, Registry, Renewal, SessionId},
     time::{Clock, Now, WallTime},
 };
@@ -126,6 +127,7 @@ impl Daemon {
 
     fn begin(self: &Arc<Self>, login: Login, chain: &Snapshot) -> Result<(), NotOpened> {
         let (id, leader, is_in) = (login.id, login.leader, login.is_in);
+        self.look_at_rivals(&login.opening);
         let mut core = self.core();
         let birth = self.birth(&core.registry, chain, login);
         let line = Line::info("opened")
@@ -154,6 +156,20 @@ impl Daemon {
             self.log.write(&Line::info("not-renewed").with("session", parent).with("why", why));
         }
         Ok(())
+    }
+
+    /// Where the session that idled longest is to make room, it must be known which that is. It costs a look at the whole machine, so only
+    /// there.
+    fn look_at_rivals(self: &Arc<Self>, opening: &Opening) {
+        let Some(most) = opening.limits.max_sessions.filter(|_| opening.limits.at_max == AtMax::Supersede) else {
+            return;
+        };
+        let rivals = self.sessions_where(|session| session.opening.uid == opening.uid);
+        if rivals.len() < usize::try_from(most).unwrap_or(usize::MAX) {
+            return;
+        }
+        let snapshot = Snapshot::take();
+        rivals.iter().for_each(|rival| self.look_at(rival.id, &snapshot));
     }
 
     fn birth(&self, registry: &Registry, chain: &Snapshot, login: Login) -> Birth {

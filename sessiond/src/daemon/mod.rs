@@ -28,6 +28,7 @@ pub(crate) use self::logins::Login;
 
 use crate::{
     activity::Activity,
+    in_force::InForce,
     keeper::Keeper,
     leader::{Held, process_of},
     leftovers::EndedLogins,
@@ -133,6 +134,15 @@ impl Daemon {
 
     fn ids(&self) -> Vec<SessionId> {
         self.core().registry.iter().map(|session| session.id).collect()
+    }
+
+    /// Notes which configuration is in force, on a thread beside the loop: nothing here depends on it.
+    pub(crate) fn note_config(self: &Arc<Self>) {
+        let daemon = Arc::clone(self);
+        tokio::task::spawn_blocking(move || {
+            let config = InForce::look(&daemon.paths);
+            daemon.keeper().note_config(&config, SystemClock.now().wall, &daemon.log);
+        });
     }
 
     /// The application closed a session. Looked at once more first, so that its history is true.

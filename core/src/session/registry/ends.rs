@@ -28,6 +28,8 @@ impl Registry {
             (State::Active | State::Orphaned, false) => self.finish(id, EndReason::LeaderExited, now),
             (State::Active, true) => {
                 session.state = State::Orphaned;
+                // Nobody is left to unlock its screen, so a limit that locked it now ends it.
+                self.reschedule(id);
                 vec![Action::Persist(id)]
             }
             (State::Closing(_), false) => self.finish(id, EndReason::LeaderExited, now),

@@ -65,6 +65,20 @@ impl Registry {
         self.index.with_audit_id(audit_id).filter_map(|id| self.find(id))
     }
 
+    /// The sessions that are nested in that one, however deep.
+    #[must_use]
+    pub fn below(&self, id: SessionId) -> Vec<&Session> {
+        let (mut found, mut todo) = (Vec::new(), vec![id]);
+        let mut seen = BTreeSet::from([id]);
+        while let Some(above) = todo.pop() {
+            // No store that somebody edited leads in circles.
+            let nested = self.index.nested_in(above).filter(|id| seen.insert(*id)).collect::<Vec<_>>();
+            found.extend(nested.iter().filter_map(|id| self.find(*id)));
+            todo.extend(nested);
+        }
+        found
+    }
+
     /// How many sessions live.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -1,0 +1,194 @@
+//! How sessions end when nobody ends them by authority: a shell that is left, a logout, a program that is killed, a connection that is cut,
+//! and the session around a nested one. Each is closed once, with its own reason.
+
+use authflow_tests::{Machine, Person, wait};
+use serde_json::Value;
+
+const RULES: &str = r#"
+[throttle]
+attempts = 10
+[[rule]]
+name = "all"
+service = ["sshd", "su", "su-l", "sudo", "sudo-i"]
+methods = [["password", "totp"]]
+"#;
+
+const SSHD: &str = "KbdInteractiveAuthentication yes\nPasswordAuthentication no";
+
+#[test]
+fn a_logout_ends_the_shell_and_leaves_what_detached_itself() {
+    let Some(machine) = machine() else { return };
+    let mut alice = machine.log_in("alice", &mut machine.enroll("alice"));
+    alice.type_line("setsid nohup sleep 4711 >/dev/null 2>&1 & sleep 4712 &");
+    wait::until_true("what alice started", || machine.count("sleep 471") == 2);
+    alice.type_line("authflow logout");
+    alice.expect("authflow: this session ends now: it was logged out.");
+    let _ = alice.end();
+    assert_eq!(machine.end_reason("alice"), "logout");
+    assert_eq!(machine.history("alice")[0]["ended_by"], Value::Null);
+    wait::until_true("the end of what held the terminal", || machine.count("sleep 4712") == 0);
+    assert_eq!(machine.count("sleep 4711"), 1, "as leaving the shell would have left it");
+}
+
+#[test]
+fn one_logs_out_of_ones_own_sessions_only() {
+    let Some(machine) = machine() else { return };
+    let mut phone = machine.enroll("alice");
+    let mut first = machine.log_in("alice", &mut phone);
+    let mut second = machine.log_in("alice", &mut phone);
+    let _bob = machine.log_in("bob", &mut machine.enroll("bob"));
+    let id = |session: &Value| session["id"].as_str().expect("an id").to_owned();
+    let bobs = id(&session_of(&machine, "bob"));
+    let said = machine.run(["authflow", "logout", &bobs]).failure(4);
+    assert!(said.contains("another user's session, and can be revoked"), "{said}");
+    assert!(second.shell(&format!("authflow logout {bobs}; echo code=$?")).contains("code=3"));
+    let firsts = first.shell("authflow status --json | tr -d ' \\n'");
+    let firsts: Value = serde_json::from_str(&firsts).expect("JSON");
+    assert!(second.shell(&format!("authflow logout {}; echo code=$?", id(&firsts))).contains("code=0"));
+    let _ = first.end();
+    assert_eq!(machine.end_reason("alice"), "logout");
+    assert_eq!(second.shell("echo still here"), "still here");
+}
+
+#[test]
+fn a_connection_that_is_cut_is_a_logout_and_so_is_an_sshd_that_is_killed() {
+    let Some(machine) = machine() else { return };
+    let mut alice = machine.log_in("alice", &mut machine.enroll("alice"));
+    let bob = machine.log_in("bob", &mut machine.enroll("bob"));
+    // The one that serves the connection. The one that leads the session sees it gone.
+    let _ = machine.run(["pkill", "-KILL", "-u", "alice", "-x", "sshd"]).success();
+    let _ = alice.end();
+    assert_eq!(machine.end_reason("alice"), "logout");
+    // The client is gone between two packets, as when a laptop is closed.
+    let _ = machine.run(["pkill", "-KILL", "-x", "ssh"]).success();
+    assert_eq!(machine.end_reason("bob"), "logout");
+    drop(bob);
+    assert!(machine.sessions().is_empty());
+}
+
+#[test]
+fn a_session_whose_leader_was_killed_is_an_orphan_until_its_last_process_ends() {
+    let Some(machine) = machine() else { return };
+    let mut alice = machine.log_in("alice", &mut machine.enroll("alice"));
+    let leader = session_of(&machine, "alice")["leader"].to_string();
+    let _ = machine.run(["kill", "-KILL", &leader]).success();
+    wait::until_true("the orphan", || session_of(&machine, "alice")["state"] == "orphaned");
+    // sshd's child serves the connection as before.
+    assert_eq!(alice.shell("echo still here"), "still here");
+    assert!(machine.history("alice").is_empty());
+    alice.type_line("exit");
+    let _ = alice.end();
+    assert_eq!(machine.end_reason("alice"), "leader-exited");
+}
+
+#[test]
+fn an_orphan_is_not_spared_its_limits() {
+    let limits = RULES.replace("[[rule]]", "[session]\nidle = \"16s\"\nwarn = \"2s\"\n[[rule]]");
+    let Some(machine) = machine_with(&limits) else { return };
+    let mut alice = machine.log_in("alice", &mut machine.enroll("alice"));
+    let leader = session_of(&machine, "alice")["leader"].to_string();
+    let _ = machine.run(["kill", "-KILL", &leader]).success();
+    let _ = alice.end();
+    assert_eq!(machine.end_reason("alice"), "idle");
+}
+
+#[test]
+fn nested_sessions_hang_below_the_login_and_end_with_it() {
+    let Some(machine) = machine() else { return };
+    let mut phone = machine.enroll("alice");
+    let mut bobs = machine.enroll("bob");
+    let mut alice = machine.log_in("alice", &mut phone);
+    alice.type_line("su - bob");
+    machine.give_answers(&mut alice, &bobs.code());
+    alice.expect("bob@");
+    alice.type_line("sudo -i");
+    machine.give_answers(&mut alice, &bobs.code());
+    alice.expect("root@");
+    // Nothing of it hangs on the terminal any more.
+    alice.type_line("setsid sh -c 'trap \"\" HUP TERM; sleep 4711' & echo begun");
+    alice.expect("begun\r\n");
+    let sessions = machine.sessions();
+    let by = |service: &str| sessions.iter().find(|session| session["service"] == service).cloned().expect(service);
+    let (login, su, sudo) = (by("sshd"), by("su-l"), by("sudo-i"));
+    assert_eq!((&su["parent"], &sudo["parent"]), (&login["id"], &su["id"]), "{sessions:#?}");
+    assert_eq!(by("su-l")["idle_deadline"], Value::Null);
+    let table = machine.run(["authflow", "sessions"]).success();
+    let rows: Vec<_> = table.lines().skip(1).collect();
+    assert!(rows[0].contains("  alice "), "{table}");
+    assert!(rows[1].contains("\u{2514} bob") && rows[2].contains("  \u{2514} bob as root"), "{table}");
+
+    let _ = machine.run(["authflow", "revoke", login["id"].as_str().expect("an id")]).success();
+    let _ = alice.end();
+    wait::until_true("the end of them all", || machine.sessions().is_empty());
+    wait::until_true("the end of what ran in the innermost", || machine.count("sleep 4711") == 0);
+    let reasons = ["alice", "bob"].map(|user| machine.history(user)).concat();
+    assert_eq!(reasons.len(), 3);
+    assert!(reasons.iter().all(|ended| ended["end_reason"] == "revoked"), "{reasons:#?}");
+}
+
+#[test]
+fn leaving_a_nested_shell_ends_it_alone_and_leaving_the_login_ends_all() {
+    let Some(machine) = machine() else { return };
+    let (mut phone, mut bobs) = (machine.enroll("alice"), machine.enroll("bob"));
+    let mut alice = machine.log_in("alice", &mut phone);
+    become_bob(&machine, &mut alice, &bobs.code());
+    alice.type_line("exit");
+    alice.expect("alice@");
+    assert_eq!(machine.end_reason("bob"), "logout");
+    assert_eq!(machine.sessions().len(), 1);
+
+    become_bob(&machine, &mut alice, &bobs.code());
+    alice.hang_up();
+    wait::until_true("the end of both", || machine.sessions().is_empty());
+    assert_eq!(machine.end_reason("alice"), "logout");
+    let reasons: Vec<_> = machine.history("bob").iter().map(|ended| ended["end_reason"].clone()).collect();
+    assert_eq!(reasons.len(), 2, "{reasons:?}");
+    // Whether su hears of the lost terminal before its login closes is a race; either way it is over once.
+    assert!(reasons.iter().all(|reason| *reason == "logout" || *reason == "leader-exited"), "{reasons:?}");
+}
+
+#[test]
+fn killing_su_is_no_way_out_of_the_session_that_it_opened() {
+    let Some(machine) = machine() else { return };
+    let (mut phone, mut bobs) = (machine.enroll("alice"), machine.enroll("bob"));
+    let mut alice = machine.log_in("alice", &mut phone);
+    become_bob(&machine, &mut alice, &bobs.code());
+    alice.type_line("setsid nohup sleep 4711 >/dev/null 2>&1 & echo begun");
+    alice.expect("begun\r\n");
+    let su = machine.sessions().into_iter().find(|session| session["service"] == "su-l").expect("su's session");
+    // Her own program, by its real uid.
+    let kill = format!("kill -KILL {}", su["leader"]);
+    let _ = machine.run(["setpriv", "--reuid=alice", "--clear-groups", "--regid=alice", "sh", "-c", &kill]).success();
+    let state =
+        || machine.sessions().into_iter().find(|session| session["id"] == su["id"]).map(|found| found["state"].clone());
+    wait::until_true("the orphan", || state() == Some("orphaned".into()));
+    let _ = machine.run(["authflow", "revoke", su["id"].as_str().expect("an id")]).success();
+    wait::until_true("the end of what it left", || machine.count("sleep 4711") == 0);
+    wait::until_true("the end of the orphan", || state().is_none());
+    assert_eq!(machine.end_reason("bob"), "revoked");
+    assert_eq!(session_of(&machine, "alice")["state"], "active");
+}
+
+fn machine() -> Option<Machine> {
+    machine_with(RULES)
+}
+
+fn machine_with(rules: &str) -> Option<Machine> {
+    let plan = Machine::overlay()?.user("alice").user("bob").config(rules).sshd(SSHD);
+    let plan = plan.file("/etc/sudoers.d/bob", "bob ALL=(ALL) ALL\n").shipped_pam("su").shipped_pam("sudo");
+    Some(plan.pam("su-l", "@include su\n").pam("sudo-i", "@include sudo\n").start())
+}
+
+fn become_bob(machine: &Machine, person: &mut Person, code: &str) {
+    person.type_line("su - bob");
+    machine.give_answers(person, code);
+    person.expect("bob@");
+}
+
+/// The login of that user.
+#[track_caller]
+fn session_of(machine: &Machine, user: &str) -> Value {
+    let sessions = machine.sessions();
+    let is_login = |session: &&Value| session["user"] == user && session["class"] == "user";
+    sessions.iter().find(is_login).unwrap_or_else(|| panic!("{sessions:#?}")).clone()
+}
