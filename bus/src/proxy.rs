@@ -48,11 +48,14 @@ pub trait Manager {
     /// Ends a user's sessions but those named; tells how many.
     fn revoke_user(&self, uid: u32, except: &[&str], message: &str) -> Result<u32, Error>;
 
-    /// Ends a user's sessions and keeps new ones out.
-    fn deactivate(&self, uid: u32, message: &str) -> Result<(), Error>;
+    /// Ends a user's sessions and keeps new ones out; tells whether the user was let in before, and how many sessions end.
+    fn deactivate(&self, uid: u32, message: &str) -> Result<(bool, u32), Error>;
 
-    /// Lets a deactivated user in again.
-    fn reactivate(&self, uid: u32) -> Result<(), Error>;
+    /// Lets a deactivated user in again; tells whether the user was kept out.
+    fn reactivate(&self, uid: u32) -> Result<bool, Error>;
+
+    /// Ends what a user left running outside of live sessions.
+    fn end_leftovers(&self, uid: u32) -> Result<(), Error>;
 
     /// Reads the configuration again and adopts pending logins.
     fn reload(&self) -> Result<(), Error>;

@@ -14,6 +14,9 @@ use zbus::{
 
 use crate::{error::Error, session::Session};
 
+/// For what asks name services or writes on the daemon's side.
+const PATIENT: Duration = Duration::from_secs(30);
+
 /// A connection to the daemon.
 pub(crate) struct Daemon {
     runtime: tokio::runtime::Runtime,
@@ -103,6 +106,26 @@ impl Daemon {
     pub(crate) fn revoke_user(&self, uid: u32, spared: &[String], message: &str) -> Result<u32, Error> {
         let spared: Vec<&str> = spared.iter().map(String::as_str).collect();
         self.call(self.manager.revoke_user(uid, &spared, message))
+    }
+
+    /// Has the daemon look at the configuration again.
+    pub(crate) fn reload(&self) -> Result<(), Error> {
+        self.call(self.manager.reload())
+    }
+
+    /// Keeps a user out and ends what is open; tells whether the user was let in before, and how many sessions end.
+    pub(crate) fn deactivate(&self, uid: u32, message: &str) -> Result<(bool, u32), Error> {
+        self.call_within(PATIENT, self.manager.deactivate(uid, message))
+    }
+
+    /// Lets a user in again; tells whether the user was kept out.
+    pub(crate) fn reactivate(&self, uid: u32) -> Result<bool, Error> {
+        self.call_within(PATIENT, self.manager.reactivate(uid))
+    }
+
+    /// Ends what a user left running outside of live sessions.
+    pub(crate) fn end_leftovers(&self, uid: u32) -> Result<(), Error> {
+        self.call(self.manager.end_leftovers(uid))
     }
 
     /// Everything that the daemon announces from now on.
@@ -220,7 +243,11 @@ fn read(dict: &HashMap<String, OwnedVariant>) -> Result<Session, Error> {
     let text = |text: String| Some(text).filter(|text| !text.is_empty());
     let time = |micros| Some(micros).filter(|micros| *micros != NONE).map(WallTime::from_micros);
     let limit = |micros| Some(micros).filter(|micros| *micros != NONE).map(Duration::from_micros);
+    let idle_deadline = time(info.idle_deadline);
+    // A nested session ends with the one around it, and one whose screen is locked has met its limit.
+    let is_reached = idle_deadline.is_some() || info.class == "nested" || info.state == "locked";
     Ok(Session {
+        is_beyond_idle: info.idle_limit_usec != NONE && !is_reached,
         id: info.id,
         user: info.user,
         uid: info.uid,
@@ -239,7 +266,7 @@ fn read(dict: &HashMap<String, OwnedVariant>) -> Result<Session, Error> {
         opened_at: WallTime::from_micros(info.opened_at),
         authenticated_at: WallTime::from_micros(info.authenticated_at),
         last_active_at: time(info.last_active_at),
-        idle_deadline: time(info.idle_deadline),
+        idle_deadline,
         lifetime_deadline: time(info.lifetime_deadline),
         idle_limit: limit(info.idle_limit_usec),
         lifetime_limit: limit(info.lifetime_limit_usec),

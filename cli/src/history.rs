@@ -1,11 +1,15 @@
 //! The daemon's history, read from its store. Only the daemon writes there; this opens it for reading, so that it can be asked
 //! also while the daemon is away.
 
-use std::{path::Path, time::Duration};
+use std::{cmp::Ordering, path::Path};
 
-use authflow_core::{policy::Limits, time::WallTime};
+use authflow_core::{
+    policy::{Limits, WithoutTty},
+    session::EndReason,
+    time::WallTime,
+};
 use rusqlite::{Connection, OpenFlags, Row, types::Type};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
     error::Error,
@@ -13,32 +17,134 @@ use crate::{
 };
 
 /// The schema's version that this program knows.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
-/// Sessions of `user`, or of all, that ended at `since` or later; in the order in which they ended.
-///
-/// # Errors
-/// The store cannot be read. One that is not there is an empty one: the daemon has not run yet.
-pub(crate) fn read(path: &Path, user: Option<&str>, since: WallTime) -> Result<Vec<Session>, Error> {
-    if !path.try_exists()? {
-        return Ok(Vec::new());
+/// Which sessions that are over; the default is all.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Query<'a> {
+    /// Of this user.
+    pub user: Option<&'a str>,
+    /// That ended at that time or later.
+    pub since: WallTime,
+    /// That ended before that time.
+    pub until: Option<WallTime>,
+    /// That ended for this reason.
+    pub reason: Option<EndReason>,
+    /// Of this service.
+    pub service: Option<&'a str>,
+    /// At most so many, the last ones.
+    pub limit: Option<u32>,
+}
+
+/// A configuration that the daemon has seen in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Configuration {
+    /// When it was noticed.
+    pub seen_at: WallTime,
+    /// SHA-256 of its text; empty where there was none to use.
+    pub digest: String,
+    /// `live`, `last-good` or `none`.
+    pub origin: String,
+    /// What its rules grant.
+    pub rules: Vec<Granted>,
+}
+
+/// What a rule grants.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct Granted {
+    /// The rule.
+    pub name: String,
+    /// Its limits.
+    pub limits: Limits,
+}
+
+/// The daemon's store, open for reading.
+#[derive(Debug)]
+pub(crate) struct Store(Connection);
+
+impl Store {
+    /// Opens the store at `path`. One that is not there is `None`: the daemon has not run yet.
+    ///
+    /// # Errors
+    /// It cannot be read, or is of another version.
+    pub(crate) fn open(path: &Path) -> Result<Option<Self>, Error> {
+        if !path.try_exists()? {
+            return Ok(None);
+        }
+        let flags =
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+        let store = Connection::open_with_flags(path, flags)?;
+        let version: i64 = store.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        match version.cmp(&VERSION) {
+            Ordering::Equal => Ok(Some(Self(store))),
+            Ordering::Less => Err(Error::Failed(format!(
+                "the session store has version {version}, this program knows {VERSION}: restart authflow-sessiond, which brings it up"
+            ))),
+            Ordering::Greater => {
+                Err(Error::Failed(format!("the session store has version {version}, this program knows {VERSION}")))
+            }
+        }
     }
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-    let store = Connection::open_with_flags(path, flags)?;
-    let version: i64 = store.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if version != VERSION {
-        return Err(Error::Failed(format!("the session store has version {version}, this program knows {VERSION}")));
+
+    /// The sessions that are asked for, in the order in which they ended.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(crate) fn sessions(&self, query: Query<'_>) -> Result<Vec<Session>, Error> {
+        let mut statement = self.0.prepare(
+            "SELECT * FROM (
+                 SELECT * FROM history WHERE closed_at >= ?1 AND closed_at < ?2 AND (?3 IS NULL OR user = ?3)
+                     AND (?4 IS NULL OR end_reason = ?4) AND (?5 IS NULL OR service = ?5)
+                 ORDER BY closed_at DESC, opened_at DESC, id DESC LIMIT ?6
+             ) ORDER BY closed_at, opened_at, id",
+        )?;
+        let until = query.until.map_or(i64::MAX, micros);
+        // To SQLite a negative limit is none.
+        let limit = query.limit.map_or(-1, i64::from);
+        let reason = query.reason.map(EndReason::as_str);
+        let rows =
+            statement.query_map((micros(query.since), until, query.user, reason, query.service, limit), session)?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
-    let mut statement = store.prepare(
-        "SELECT * FROM history WHERE closed_at >= ?1 AND (?2 IS NULL OR user = ?2) ORDER BY closed_at, opened_at, id",
-    )?;
-    let since = i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
-    let rows = statement.query_map((since, user), session)?;
-    Ok(rows.collect::<Result<_, _>>()?)
+
+    /// The configurations that were in force between these times: the changes in between, and before them the one that held at the
+    /// beginning.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(crate) fn configurations(&self, since: WallTime, until: WallTime) -> Result<Vec<Configuration>, Error> {
+        let mut statement = self.0.prepare(
+            "SELECT * FROM config WHERE seen_at < ?2
+                 AND number >= (SELECT coalesce(max(number), 0) FROM config WHERE seen_at < ?1) ORDER BY number",
+        )?;
+        let rows = statement.query_map((micros(since), micros(until)), configuration)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The first moment of which the store knows anything. `None` if it knows nothing yet.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(crate) fn beginning(&self) -> Result<Option<WallTime>, Error> {
+        let first =
+            "SELECT min(at) FROM (SELECT min(seen_at) AS at FROM config UNION ALL SELECT min(closed_at) FROM history)";
+        let first: Option<i64> = self.0.query_row(first, [], |row| row.get(0))?;
+        Ok(first.map(wall))
+    }
+}
+
+fn configuration(row: &Row<'_>) -> rusqlite::Result<Configuration> {
+    Ok(Configuration {
+        seen_at: wall(row.get("seen_at")?),
+        digest: row.get("digest")?,
+        origin: row.get("origin")?,
+        rules: json(row, "rules")?,
+    })
 }
 
 fn session(row: &Row<'_>) -> rusqlite::Result<Session> {
     let limits: Limits = json(row, "limits")?;
+    let basis: String = row.get("activity_basis")?;
     Ok(Session {
         id: row.get("id")?,
         user: row.get("user")?,
@@ -54,7 +160,8 @@ fn session(row: &Row<'_>) -> rusqlite::Result<Session> {
         aal: row.get("aal")?,
         rule: row.get("rule")?,
         state: "closed".to_owned(),
-        activity_basis: row.get("activity_basis")?,
+        is_beyond_idle: basis == "none" && limits.idle.is_some() && limits.without_tty == WithoutTty::Ignore,
+        activity_basis: basis,
         opened_at: time(row, "opened_at")?.unwrap_or_default(),
         authenticated_at: time(row, "authenticated_at")?.unwrap_or_default(),
         last_active_at: time(row, "last_active_at")?,
@@ -77,7 +184,15 @@ fn session(row: &Row<'_>) -> rusqlite::Result<Session> {
 
 fn time(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<WallTime>> {
     let micros: Option<i64> = row.get(column)?;
-    Ok(micros.map(|micros| WallTime::new(Duration::from_micros(u64::try_from(micros).unwrap_or(0)))))
+    Ok(micros.map(wall))
+}
+
+fn wall(micros: i64) -> WallTime {
+    WallTime::from_micros(u64::try_from(micros).unwrap_or(0))
+}
+
+fn micros(time: WallTime) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
 
 fn json<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
@@ -93,9 +208,11 @@ impl From<rusqlite::Error> for Error {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
-    /// The table as the daemon's store documents it.
+    /// The tables as the daemon's store documents it.
     const SCHEMA: &str = "
         CREATE TABLE history (
             id TEXT PRIMARY KEY, user TEXT NOT NULL, uid INTEGER NOT NULL, target TEXT NOT NULL, target_uid INTEGER NOT NULL,
@@ -105,13 +222,16 @@ mod tests {
             last_active_at INTEGER NOT NULL, due_at INTEGER, closed_at INTEGER NOT NULL, end_reason TEXT NOT NULL,
             ended_by TEXT, message TEXT, parent TEXT, logind_id TEXT, inhibited_by TEXT NOT NULL
         ) WITHOUT ROWID;
-        PRAGMA user_version = 2;";
+        CREATE TABLE config (
+            number INTEGER PRIMARY KEY, seen_at INTEGER NOT NULL, digest TEXT NOT NULL, origin TEXT NOT NULL, rules TEXT NOT NULL
+        );
+        PRAGMA user_version = 3;";
 
-    struct Store {
+    struct Kept {
         folder: tempfile::TempDir,
     }
 
-    impl Store {
+    impl Kept {
         fn new() -> Self {
             let store = Self { folder: tempfile::tempdir().unwrap() };
             store.open().execute_batch(SCHEMA).unwrap();
@@ -134,24 +254,54 @@ mod tests {
             self
         }
 
-        fn ids(&self, user: Option<&str>, since: u64) -> Vec<String> {
-            let found = read(&self.path(), user, WallTime::from_micros(since)).unwrap();
-            found.into_iter().map(|session| session.id).collect()
+        fn with_config(self, seen_at: i64, digest: &str) -> Self {
+            let rules = serde_json::json!([{ "name": "ssh", "limits": Limits::default() }]).to_string();
+            let row = "INSERT INTO config (seen_at, digest, origin, rules) VALUES (?1, ?2, 'live', ?3)";
+            self.open().execute(row, (seen_at, digest, rules)).unwrap();
+            self
+        }
+
+        fn store(&self) -> Store {
+            Store::open(&self.path()).unwrap().unwrap()
+        }
+
+        fn ids(&self, query: Query<'_>) -> Vec<String> {
+            self.store().sessions(query).unwrap().into_iter().map(|session| session.id).collect()
         }
     }
 
     #[test]
     fn sessions_come_in_the_order_in_which_they_ended() {
-        let store = Store::new().with("a", "alice", 30).with("b", "bob", 20).with("c", "alice", 10);
-        assert_eq!(store.ids(None, 0), ["c", "b", "a"]);
-        assert_eq!(store.ids(Some("alice"), 0), ["c", "a"]);
-        assert_eq!(store.ids(None, 20), ["b", "a"]);
+        let store = Kept::new().with("a", "alice", 30).with("b", "bob", 20).with("c", "alice", 10);
+        assert_eq!(store.ids(Query::default()), ["c", "b", "a"]);
+        assert_eq!(store.ids(Query { user: Some("alice"), ..Query::default() }), ["c", "a"]);
+        let (ten, thirty) = (WallTime::from_micros(10), WallTime::from_micros(30));
+        assert_eq!(store.ids(Query { since: WallTime::from_micros(20), ..Query::default() }), ["b", "a"]);
+        assert_eq!(store.ids(Query { since: ten, until: Some(thirty), ..Query::default() }), ["c", "b"]);
+        assert_eq!(store.ids(Query { limit: Some(2), ..Query::default() }), ["b", "a"], "the last ones");
+        assert_eq!(store.ids(Query { reason: Some(EndReason::Idle), ..Query::default() }).len(), 0);
+        assert_eq!(store.ids(Query { reason: Some(EndReason::Revoked), ..Query::default() }).len(), 3);
+        assert_eq!(store.ids(Query { service: Some("login"), ..Query::default() }).len(), 0);
+    }
+
+    #[test]
+    fn the_configuration_that_held_at_the_beginning_is_told_with_the_changes() {
+        let store = Kept::new().with_config(10, "a").with_config(20, "b").with_config(30, "c").with_config(40, "d");
+        let digests = |since, until| {
+            let (since, until) = (WallTime::from_micros(since), WallTime::from_micros(until));
+            let found = store.store().configurations(since, until).unwrap();
+            found.into_iter().map(|config| config.digest).collect::<Vec<_>>()
+        };
+        assert_eq!(digests(25, 40), ["b", "c"]);
+        assert_eq!(digests(0, 100), ["a", "b", "c", "d"]);
+        assert_eq!(store.store().beginning().unwrap(), Some(WallTime::from_micros(10)));
+        assert_eq!(Kept::new().store().beginning().unwrap(), None);
     }
 
     #[test]
     fn a_row_is_read_with_its_limits_and_its_end() {
-        let store = Store::new().with("a", "alice", 30);
-        let session = read(&store.path(), None, WallTime::default()).unwrap().remove(0);
+        let store = Kept::new().with("a", "alice", 30);
+        let session = store.store().sessions(Query::default()).unwrap().remove(0);
         assert_eq!((session.idle_limit, session.lifetime_limit), (None, Some(Duration::from_secs(12 * 3600))));
         assert_eq!(session.factors, ["password", "totp"]);
         assert_eq!(session.inhibited_by, ["make"]);
@@ -167,12 +317,14 @@ mod tests {
     fn no_store_is_an_empty_one_and_a_strange_one_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sessions.db");
-        assert!(read(&path, None, WallTime::default()).unwrap().is_empty());
+        assert!(Store::open(&path).unwrap().is_none());
         assert!(!path.exists(), "reading makes no file");
         std::fs::write(&path, vec![b'x'; 8192]).unwrap();
-        assert!(read(&path, None, WallTime::default()).is_err());
-        let newer = Store::new();
+        assert!(Store::open(&path).is_err());
+        let newer = Kept::new();
         newer.open().execute_batch("PRAGMA user_version = 9").unwrap();
-        assert!(read(&newer.path(), None, WallTime::default()).unwrap_err().to_string().contains("version 9"));
+        assert!(Store::open(&newer.path()).unwrap_err().to_string().contains("version 9"));
+        newer.open().execute_batch("PRAGMA user_version = 2").unwrap();
+        assert!(Store::open(&newer.path()).unwrap_err().to_string().contains("restart"));
     }
 }

@@ -6,6 +6,7 @@
 //! - `context`: what every command is run with: paths, clock, output
 //! - `daemon`: the only place that talks with authflow-sessiond
 //! - `history`: the daemon's store, for reading
+//! - `filter`: which sessions a command is about
 //! - `session`: a session, live or closed, as people and programs are shown it
 //! - `terminal`: hidden prompts, questions
 //! - `subject`, `initial`: a user's records, and initial passwords
@@ -18,6 +19,7 @@ mod command;
 mod context;
 mod daemon;
 mod error;
+mod filter;
 mod flow;
 mod history;
 mod initial;

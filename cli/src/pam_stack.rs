@@ -26,6 +26,9 @@ impl Line {
     }
 }
 
+/// The module's own name.
+pub(crate) const OURS: &str = "pam_authflow.so";
+
 /// As deep as libpam follows includes.
 const DEEPEST: usize = 32;
 

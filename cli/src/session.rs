@@ -41,6 +41,8 @@ pub(crate) struct Session {
     pub state: String,
     /// What tells its activity: `tty`, `hint`, `io` or `none`.
     pub activity_basis: String,
+    /// Whether its idle limit does not reach it: it has no tty, and its rule ignores such ones.
+    pub is_beyond_idle: bool,
     /// When it was opened.
     pub opened_at: WallTime,
     /// When its user last authenticated.
@@ -106,6 +108,12 @@ impl Session {
     /// What was proved, in one word.
     pub(crate) fn proved(&self) -> String {
         if self.factors.is_empty() { "nothing".to_owned() } else { self.factors.join("+") }
+    }
+
+    /// Who ended it. The daemon looks up no names, so the session's own user stands in its history as a uid.
+    pub(crate) fn ended_by(&self) -> Option<&str> {
+        let by = self.end.as_ref()?.by.as_deref()?;
+        Some(if by == format!("uid {}", self.uid) { &self.user } else { by })
     }
 
     /// What programs are given.

@@ -10,11 +10,13 @@
 //! - [`time`]: the boot clock and the wall clock, as types
 //! - [`policy`]: what a rule grants: limits of a session, and what happens at them
 //! - [`session`]: sessions from opening to end
+//! - [`deactivation`]: when an account may no more be used, and what is doubted about that
 //! - [`vouch`]: whether a session vouches for its owner in a flow
 #![forbid(unsafe_code)]
 
 pub mod account;
 pub mod config;
+pub mod deactivation;
 pub mod enrolment;
 pub mod factor;
 pub mod first_authenticator;

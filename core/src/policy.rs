@@ -120,6 +120,33 @@ pub enum WhenUnavailable {
     Deny,
 }
 
+/// What happens to open sessions when the account's password is locked (`usermod -L`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LockedPassword {
+    /// They end: whoever locks it wants the user out.
+    #[default]
+    Deactivate,
+    /// Nothing: the user has other ways in, and may use them.
+    Ignore,
+}
+
+/// How the accounts of live sessions are watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountsPolicy {
+    /// What a password that is locked means.
+    pub locked_password: LockedPassword,
+    /// How often accounts are looked up that no file tells about.
+    pub recheck: Duration,
+    /// A name that the directory always has. Only while it is found does another name that is not mean a removed account.
+    pub control: Option<String>,
+}
+
+impl Default for AccountsPolicy {
+    fn default() -> Self {
+        Self { locked_password: LockedPassword::default(), recheck: Duration::from_secs(15 * 60), control: None }
+    }
+}
+
 macro_rules! words {
     ($type:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
         impl $type {
@@ -155,6 +182,7 @@ pub struct UnknownWord {
 
 words!(AtLimit { Hangup = "hangup", Terminate = "terminate", Lock = "lock" });
 words!(ActivityKind { Input = "input", InputOutput = "input+output" });
+words!(LockedPassword { Deactivate = "deactivate", Ignore = "ignore" });
 words!(AtMax { Refuse = "refuse", Supersede = "supersede" });
 words!(WhenUnavailable { Open = "open", Deny = "deny" });
 

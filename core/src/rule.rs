@@ -138,7 +138,9 @@ pub enum Network {
 }
 
 impl Network {
-    fn holds(&self, remote: Remote) -> bool {
+    /// Whether a remote host is in it.
+    #[must_use]
+    pub fn holds(&self, remote: Remote) -> bool {
         match (self, remote) {
             (Self::Net(net), Remote::Address(address)) => net.contains(&address),
             (Self::Unknown, Remote::Unknown) | (Self::Local, Remote::Local) => true,

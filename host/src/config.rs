@@ -95,7 +95,7 @@ pub fn check(paths: &Paths, trust: Trust, name: &str, text: String) -> Result<Co
 pub fn apply(paths: &Paths, trust: Trust, name: &str, text: String) -> Result<bool, Unusable> {
     let files = candidate(paths, trust, name, text)?;
     files.parse()?;
-    let whole = files.joined();
+    let whole = files.text();
     // Drop-ins hold rules alone, so behind the main text they are one valid file; but for a rule in a notation that cannot be continued,
     // and a last good file that does not parse would be found out only when it is needed.
     let last_good = paths.config_last_good().display().to_string();
@@ -147,7 +147,9 @@ impl Files {
         Config::parse(as_text(&self.main), &texts)
     }
 
-    fn joined(&self) -> String {
+    /// All of them as the one text that would say the same.
+    #[must_use]
+    pub fn text(&self) -> String {
         let mut whole = self.main.1.clone();
         for (name, text) in &self.drop_ins {
             whole.push_str(&format!("\n# {name}\n{text}"));

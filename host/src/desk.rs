@@ -208,7 +208,8 @@ impl<'a> Desk<'a> {
         let holder = self.holder((account, is_ruled), screen.is_some())?;
         let password = answered.password(&holder.keys).unwrap_or_default();
         let now = self.clock.now().wall;
-        let Compared { outcome, upkeep } = self.passwords().compare(&password, (account, &holder.keys), now)?;
+        let Compared { outcome, matched, upkeep } =
+            self.passwords().compare(&password, (account, &holder.keys), now)?;
         let given = answered.subject().user.clone();
         let slot = account.map_or(Slot::Decoy(&given), |account| Slot::User(&account.name));
         let terms = self.terms();
@@ -217,9 +218,14 @@ impl<'a> Desk<'a> {
             // Read again under the lock: hashing takes time, a caller may stop this process in it, and meanwhile the password and the codes
             // may have become others.
             let now_holder = self.holder((account, is_ruled), has_screen)?;
-            let hash = |holder: &Holder| holder.keys.password.as_ref().map(|password| password.hash.clone());
-            let is_replaced = outcome == HashOutcome::Matched && hash(&now_holder) != hash(&holder);
-            let outcome = if is_replaced { HashOutcome::Replaced } else { outcome };
+            let outcome = match (&matched, account) {
+                (Some(matched), Some(account))
+                    if !self.passwords().still_decides(matched, (account, &now_holder.keys))? =>
+                {
+                    HashOutcome::Replaced
+                }
+                _ => outcome,
+            };
             Ok::<_, DeskError>(answered.judge(outcome, &now_holder, state, (&terms, self.clock.now().wall)))
         };
         let verdict = match (self.records.try_settle(slot, judge)?, account, screen) {

@@ -8,15 +8,16 @@
 //! - [`file`](mod@file): trusted reads and durable writes
 //! - [`clock`], [`random`]: the machine's clocks and its random numbers; [`codes`]: codes made of these
 //! - [`process`]: who a process is, beyond its pid
-//! - [`accounts`], [`shadow`]: users, groups, the system's password hashes
+//! - [`accounts`], [`shadow`]: users, groups, the system's password hashes; [`local_accounts`]: those in the machine's own files
 //! - [`crypt`], [`hash_memory`]: what hashing needs
 //! - [`hashing`], [`passwords`]: passwords hashed, compared and kept up
 //! - [`new_password`]: what a new one must be here, and setting it
 //! - [`config`]: the configuration, or the last good one
-//! - [`records`], [`lock`]: user records, and the one way to settle a judgement
+//! - [`records`], [`lock`]: user records, and the one way to settle a judgement; `disabled`: the mark that keeps a user out
 //! - [`sealed`]: a secret on its way to another process
 //! - `undisturbed`: nobody stops the process that holds a lock
 //! - [`desk`]: the one driver of a flow; `enrolment`: its part that enrols an authenticator
+//! - [`deferred`]: what the machine would start for a user by itself
 //! - [`pending`]: logins that the daemon has yet to adopt
 #![deny(unsafe_code)]
 
@@ -25,11 +26,14 @@ pub mod clock;
 pub mod codes;
 pub mod config;
 pub mod crypt;
+pub mod deferred;
 pub mod desk;
+mod disabled;
 mod enrolment;
 pub mod file;
 pub mod hash_memory;
 pub mod hashing;
+pub mod local_accounts;
 pub mod lock;
 pub mod new_password;
 pub mod passwords;

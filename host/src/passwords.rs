@@ -48,8 +48,19 @@ pub enum PasswordError {
 pub struct Compared {
     /// What it proves.
     pub outcome: HashOutcome,
+    /// The hash that it matched, if it did. It must still be the user's when that is judged.
+    pub matched: Option<Matched>,
     /// What is to be done with the user's hash if the login succeeds.
     pub upkeep: Upkeep,
+}
+
+/// A hash that a password matched.
+#[derive(Clone, Debug)]
+pub enum Matched {
+    /// The record's.
+    Own(PasswordHash),
+    /// The system's.
+    System(Secret),
 }
 
 /// What is to be done with a user's hash.
@@ -59,8 +70,8 @@ pub enum Upkeep {
     Keep,
     /// This hash is cheaper than hashes are now.
     Rehash(PasswordHash),
-    /// The system's password becomes the record's.
-    Adopt,
+    /// The system's password, which this is the hash of, becomes the record's.
+    Adopt(Secret),
 }
 
 impl Passwords<'_> {
@@ -101,23 +112,45 @@ impl Passwords<'_> {
             (true, Some(_)) => Some(HashOutcome::Matched),
             (false, Some(_)) => Some(HashOutcome::Mismatched),
         };
-        let shadow_outcome = self.compare_with_shadow(password, account)?;
+        let system = self.compare_with_shadow(password, account)?;
         let by_source = |source: &Source| {
             let outcome = match source {
                 Source::Authflow => own_outcome,
-                Source::Shadow => shadow_outcome,
+                Source::Shadow => system.as_ref().map(|(outcome, _hash)| *outcome),
             };
             outcome.map(|outcome| (*source, outcome))
         };
         let decided = self.config.password.sources.iter().find_map(by_source);
-        let upkeep = match decided {
-            Some((Source::Shadow, HashOutcome::Matched)) if self.adopts(account, keys) => Upkeep::Adopt,
+        let matched = match (decided, &system) {
+            (Some((Source::Authflow, HashOutcome::Matched)), _) => Some(Matched::Own(hash.clone())),
+            (Some((Source::Shadow, HashOutcome::Matched)), Some((_, system))) => Some(Matched::System(system.clone())),
+            _ => None,
+        };
+        let upkeep = match &matched {
+            Some(Matched::System(system)) if self.adopts(account, keys) => Upkeep::Adopt(system.clone()),
             _ if own_outcome == Some(HashOutcome::Matched) && hash.cost().is_below(self.config.password.cost) => {
                 Upkeep::Rehash(hash)
             }
             _ => Upkeep::Keep,
         };
-        Ok(Compared { outcome: decided.map_or(HashOutcome::Mismatched, |(_, outcome)| outcome), upkeep })
+        Ok(Compared { outcome: decided.map_or(HashOutcome::Mismatched, |(_, outcome)| outcome), matched, upkeep })
+    }
+
+    /// Whether the hash that was matched still is the one that decides. Hashing takes time, and meanwhile the password may have become
+    /// another.
+    ///
+    /// # Errors
+    /// The shadow data base cannot be asked.
+    pub fn still_decides(
+        &self,
+        matched: &Matched,
+        (account, keys): (&Account, &Authenticators),
+    ) -> Result<bool, PasswordError> {
+        Ok(match (matched, self.source(account, keys)?) {
+            (Matched::Own(hash), Some(Source::Authflow)) => keys.password.as_ref().is_some_and(|own| own.hash == *hash),
+            (Matched::System(hash), Some(Source::Shadow)) => self.is_systems(account, hash)?,
+            (Matched::Own(_) | Matched::System(_), _) => false,
+        })
     }
 
     /// Does what is to be done with the hash of a password that was just proved; not if it has been changed meanwhile, and not where
@@ -138,8 +171,11 @@ impl Passwords<'_> {
         self.records.update(&account.name, |record| {
             match (&upkeep, &mut record.password) {
                 (Upkeep::Rehash(old), Some(kept)) if kept.hash == *old => kept.hash = new,
-                (Upkeep::Adopt, none @ None) => *none = Some(Password::chosen(new, now)),
-                (Upkeep::Keep | Upkeep::Rehash(_) | Upkeep::Adopt, _) => {}
+                // Looked up again: what `passwd` has set meanwhile must not be shut out by the one before.
+                (Upkeep::Adopt(old), none @ None) if self.is_systems(account, old)? => {
+                    *none = Some(Password::chosen(new, now));
+                }
+                (Upkeep::Keep | Upkeep::Rehash(_) | Upkeep::Adopt(_), _) => {}
             }
             Ok(())
         })
@@ -168,7 +204,7 @@ impl Passwords<'_> {
         &self,
         password: &Secret,
         account: Option<&Account>,
-    ) -> Result<Option<HashOutcome>, PasswordError> {
+    ) -> Result<Option<(HashOutcome, Secret)>, PasswordError> {
         if !self.uses(Source::Shadow) {
             return Ok(None);
         }
@@ -177,7 +213,12 @@ impl Passwords<'_> {
             return Ok(None);
         };
         // As typed: the system made its hash of just these bytes.
-        Ok(Some(if crypt::verify(password, &hash) { HashOutcome::Matched } else { HashOutcome::Mismatched }))
+        let outcome = if crypt::verify(password, &hash) { HashOutcome::Matched } else { HashOutcome::Mismatched };
+        Ok(Some((outcome, hash)))
+    }
+
+    fn is_systems(&self, account: &Account, hash: &Secret) -> Result<bool, PasswordError> {
+        Ok(self.shadow_hash(account)?.is_some_and(|there| there.matches(hash)))
     }
 
     fn shadow_hash(&self, account: &Account) -> Result<Option<Secret>, PasswordError> {

@@ -95,6 +95,16 @@ pub fn real_uid() -> u32 {
     nix::unistd::getuid().as_raw()
 }
 
+/// The uids that a process runs with: real, effective, saved, and for files.
+///
+/// # Errors
+/// The process is gone.
+pub fn uids(pid: u32) -> io::Result<Vec<u32>> {
+    let status = text(pid, "status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap_or_default();
+    Ok(line.split_whitespace().filter_map(|uid| uid.parse().ok()).collect())
+}
+
 /// The id of this boot; another one after each.
 ///
 /// # Errors
@@ -141,6 +151,7 @@ mod tests {
     fn a_process_is_its_pid_and_its_start() {
         let this = ProcessId::current().unwrap();
         assert!(this.is_alive());
+        assert!(uids(this.pid).unwrap().contains(&real_uid()));
         assert!(!ProcessId { start_time: this.start_time + 1, ..this }.is_alive(), "the pid of an earlier process");
         assert_eq!(this.to_string().parse(), Ok(this));
         assert_eq!(parent(this.pid).unwrap(), ProcessId::parent_of_current().unwrap().pid);

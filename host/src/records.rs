@@ -143,12 +143,23 @@ impl Records {
     /// # Errors
     /// It cannot be found out.
     pub fn is_disabled(&self, user: &str) -> Result<bool, RecordError> {
-        let path = self.paths.state().join(format!("{}.disabled", name::file_name(user)?));
+        let path = self.mark(user)?;
         match path.symlink_metadata() {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
             Err(source) => Err(FileError::Io { action: "look at", path, source }.into()),
         }
+    }
+
+    /// Where the mark of a disabled user is.
+    pub(crate) fn mark(&self, user: &str) -> Result<PathBuf, RecordError> {
+        Ok(self.paths.state().join(format!("{}.disabled", name::file_name(user)?)))
+    }
+
+    /// The folder of states, made where it is not there.
+    pub(crate) fn state_folder(&self) -> Result<PathBuf, RecordError> {
+        self.ensure_folder(self.paths.state())?;
+        Ok(self.paths.state())
     }
 
     /// Takes the lock of the slot, has `judge` judge by its state, makes what it wants written durable, and only then opens the verdict.

@@ -28,6 +28,13 @@ impl Entry {
         self.expires.is_some_and(|day| now.as_secs() / 86_400 >= day)
     }
 
+    /// Whether a password that there is was locked, as `usermod -L` and `passwd -l` do. A user who never had one has none to lock.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        let hash = self.hash.expose().strip_prefix(b"!");
+        hash.is_some_and(|hash| !matches!(hash.first(), None | Some(b'!' | b'*')))
+    }
+
     /// Whether the hash can be the hash of anything.
     #[must_use]
     pub fn has_password(&self) -> bool {
@@ -102,6 +109,14 @@ mod tests {
             assert!(!entry(mark, None).has_password(), "{mark}");
         }
         assert!(entry("$6$salt$hash", None).has_password());
+    }
+
+    #[test]
+    fn only_a_password_that_there_is_can_be_locked() {
+        for not_locked in ["", "*", "!", "!!", "!*", "$6$salt$hash", "*LK*"] {
+            assert!(!entry(not_locked, None).is_locked(), "{not_locked}");
+        }
+        assert!(entry("!$6$salt$hash", None).is_locked());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::{collections::VecDeque, fs, path::PathBuf, time::Duration};
 
 use authflow_core::{
     account::Password,
-    config::{Config, Text},
+    config::{Config, Source, Text},
     factor::{Factor, Factors},
     flow::{Denial, Manner, Prompt, Verdict},
     password::{Cost, PasswordHash},
@@ -27,6 +27,7 @@ use authflow_host::{
     desk::{Attempt, Conversation, Decision, Desk, DeskError, Refused},
     file::Trust,
     hash_memory::HashMemory,
+    passwords::{Passwords, Upkeep},
     paths::Paths,
     records::{RecordError, Records},
 };
@@ -218,6 +219,24 @@ fn a_login_renews_a_hash_that_costs_less_than_asked_for_now() {
     assert_eq!(cost(&machine), dearer);
     let again = machine.denial_for(&machine.user, Script::password_and_code(PASSWORD, CODE));
     assert_eq!(again, Denial::CodeUsed, "and the password is still the one");
+}
+
+#[test]
+fn a_system_password_that_was_changed_meanwhile_is_not_adopted() {
+    let mut machine = Machine::new();
+    machine.config.password.sources.push(Source::Shadow);
+    machine.config.password.adopt = true;
+    let forgotten: Result<(), RecordError> = machine.records.update(&machine.user, |record| {
+        record.password = None;
+        Ok(())
+    });
+    forgotten.unwrap();
+    let account = accounts::by_name(&machine.user).unwrap().unwrap();
+    let passwords = Passwords { config: &machine.config, records: &machine.records };
+    let adopt = Upkeep::Adopt(Secret::from("$y$j9T$of.another.password$"));
+    // Without root the shadow data base says nothing, which adopts nothing either.
+    let _adopted_or_not = passwords.keep_up(&account, &Secret::from(PASSWORD), (adopt, WallTime::new(AT)));
+    assert!(machine.records.authenticators(&machine.user).unwrap().unwrap().password.is_none());
 }
 
 #[test]

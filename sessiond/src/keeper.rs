@@ -15,6 +15,7 @@ use authflow_core::{
 use authflow_host::paths::Paths;
 
 use crate::{
+    in_force::InForce,
     log::{Line, Log},
     spare::Spares,
     store::{Store, StoreError},
@@ -141,6 +142,13 @@ impl Keeper {
             told(spares.remove(ended.session.id), "spare-copy-not-removed", log);
         }
         self.expire(ended.closed.wall, log);
+    }
+
+    /// Notes which configuration is in force. What the store refuses is noted the next time, as it is then.
+    pub(crate) fn note_config(&mut self, config: &InForce, now: WallTime, log: &Log) {
+        if self.attempt(log, |store| store.note_config(config, now)) == Some(true) {
+            log.write(&Line::info("config-in-force").with("from", config.origin).with("digest", &config.digest));
+        }
     }
 
     /// Writes this, then what is owed. What the store refuses is owed, in place of what was owed of that session before.

@@ -4,21 +4,25 @@
 //!
 //! - [`daemon`]: events in, the registry's actions out
 //! - [`execute`]: carries the actions out, in order
+//! - [`deactivation`]: accounts that may no more be used, and the end of what they run
 //! - [`bus`]: parse, authorise, call, reply
 //! - [`flow`]: flows of those who cannot read the records themselves
 //! - [`snapshot`], [`members`], [`leader`]: processes, and whose they are
 //! - [`tty`], [`activity`]: terminals, and when they were used
 //! - [`desktop`]: what logind knows of desktops
 //! - [`store`], [`spare`], [`keeper`]: what outlives the daemon
+//! - [`in_force`]: which configuration was in force when
 //! - [`timer`], [`log`], [`readable`], [`ready`]: the boot clock, the log, descriptors, the service manager
 #![forbid(unsafe_code)]
 
 mod activity;
 mod bus;
 mod daemon;
+mod deactivation;
 mod desktop;
 mod execute;
 mod flow;
+mod in_force;
 mod keeper;
 mod leader;
 mod log;
@@ -123,6 +127,7 @@ async fn run(log: Log, paths: Paths) -> Result<(), Failure> {
     tokio::spawn(desktop::run(Arc::clone(&daemon), connection.clone()));
     tokio::spawn(execute::run(Arc::clone(&daemon), connection.clone(), actions));
     tokio::spawn(news::run(Arc::clone(&daemon)));
+    tokio::spawn(deactivation::watch::run(Arc::clone(&daemon), connection.clone()));
     daemon.log.write(&Line::info("started").with("sessions", daemon.count()).with("bus", &address));
     ready::tell();
     let mut bus_is_gone = std::pin::pin!(bus::gone(&connection));

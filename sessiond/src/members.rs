@@ -6,11 +6,11 @@ use std::{
     fs,
 };
 
-use authflow_core::session::{Class, Session, SessionId};
+use authflow_core::session::{Class, Registry, Session, SessionId};
 use authflow_host::process::ProcessId;
 
 use crate::{
-    leader::process_of,
+    leader::{leader_of, process_of},
     snapshot::{Process, Snapshot},
 };
 
@@ -34,16 +34,9 @@ impl Known {
 
 /// The processes of the session, the leader included, zombies not.
 #[must_use]
-pub(crate) fn members<'a>(
-    session: &Session,
-    others: impl Iterator<Item = &'a Session>,
-    known: &Known,
-    snapshot: &Snapshot,
-) -> Vec<ProcessId> {
-    let others: Vec<&Session> = others.filter(|other| other.id != session.id).collect();
+pub(crate) fn members(session: &Session, registry: &Registry, known: &Known, snapshot: &Snapshot) -> Vec<ProcessId> {
     let scope = scope(session, snapshot);
-    let mut look = Look { session, others: &others, known, snapshot, scope, foreign: BTreeSet::new() };
-    look.foreign = look.foreign_leaders();
+    let look = Look { session, registry, known, snapshot, scope };
     let found = look.candidates().into_iter().filter_map(|pid| snapshot.find(pid));
     found.filter(|process| look.is_member(process)).map(|process| process.id).collect()
 }
@@ -60,14 +53,16 @@ pub(crate) fn may_hold(session: &Session, pid: u32, known: &Known, snapshot: &Sn
         || session.logind_id.is_some() && session.logind_id == logind_id(&process.cgroup)
 }
 
+/// How deep sessions nest at most: each level is a su or sudo that runs.
+const DEEPEST: usize = 100;
+
 struct Look<'a> {
     session: &'a Session,
-    others: &'a [&'a Session],
+    /// This session and all others.
+    registry: &'a Registry,
     known: &'a Known,
     snapshot: &'a Snapshot,
     scope: Option<String>,
-    /// The leaders of all sessions but this one, those around it and those nested in it.
-    foreign: BTreeSet<ProcessId>,
 }
 
 impl Look<'_> {
@@ -96,13 +91,13 @@ impl Look<'_> {
     fn strays(&self) -> Vec<u32> {
         let (target, since) = (self.session.opening.target_uid, self.session.leader.start_time);
         let Some(login) = self.login_around() else { return Vec::new() };
-        let others: Vec<&Session> = self.others.iter().copied().filter(|other| other.id != login.id).collect();
-        let is_rival = |other: &&Session| other.opening.target_uid == target && self.is_below(other, login.id);
-        if login.opening.target_uid == target || others.iter().any(is_rival) {
+        let inside = self.registry.below(login.id);
+        let is_rival = |other: &&Session| other.id != self.session.id && other.opening.target_uid == target;
+        if login.opening.target_uid == target || inside.iter().any(is_rival) {
             return Vec::new();
         }
-        let inside = others.iter().filter(|other| self.is_below(other, login.id)).map(|other| process_of(other.leader));
-        let leaders: BTreeSet<u32> = inside.chain([process_of(login.leader)]).map(|leader| leader.pid).collect();
+        let others = inside.iter().filter(|other| other.id != self.session.id).copied().chain([login]);
+        let leaders: BTreeSet<u32> = others.map(|other| other.leader.pid).collect();
         let is_stray = |process: &&Process| {
             let mut above = self.snapshot.ancestors(process.id.pid);
             process.uid == target && process.id.start_time >= since && !above.any(|pid| leaders.contains(&pid))
@@ -110,8 +105,11 @@ impl Look<'_> {
         let scope = scope(login, self.snapshot);
         let in_scope = scope.iter().flat_map(|scope| self.snapshot.in_cgroup(scope));
         // As for the login itself: an id that another login has as well is no evidence.
-        let is_shared = |other: &&Session| other.audit_id == login.audit_id && other.opening.class != Class::Nested;
-        let audit_id = login.audit_id.filter(|_| !others.iter().any(is_shared));
+        let is_shared = |audit_id: &u32| {
+            let mut sharing = self.registry.with_audit_id(*audit_id);
+            sharing.any(|other| other.id != login.id && other.opening.class != Class::Nested)
+        };
+        let audit_id = login.audit_id.filter(|audit_id| !is_shared(audit_id));
         let audited = audit_id.into_iter().flat_map(|audit_id| self.snapshot.with_audit_id(audit_id));
         in_scope
             .chain(audited)
@@ -123,8 +121,9 @@ impl Look<'_> {
 
     /// The login that this session is nested in, however deep.
     fn login_around(&self) -> Option<&Session> {
-        let is_around = |other: &&&Session| other.opening.class != Class::Nested && self.is_inside(other);
-        self.others.iter().find(is_around).copied()
+        let above = |session: &&Session| session.parent.and_then(|parent| self.registry.find(parent));
+        let chain = std::iter::successors(above(&self.session), above).take(DEEPEST);
+        chain.into_iter().find(|other| other.opening.class != Class::Nested)
     }
 
     /// Whether nothing speaks against it.
@@ -136,15 +135,17 @@ impl Look<'_> {
             || !self.is_above_the_leader(process) && !self.belongs_to_another(process)
     }
 
-    fn foreign_leaders(&self) -> BTreeSet<ProcessId> {
-        let foreign = self.others.iter().filter(|other| !self.is_nested_here(other) && !self.is_inside(other));
-        foreign.map(|other| process_of(other.leader)).collect()
+    /// Whether the process leads another session than this one, those around it and those nested in it.
+    fn leads_another(&self, process: ProcessId) -> bool {
+        self.registry
+            .led_by(leader_of(process))
+            .is_some_and(|other| other.id != self.session.id && !self.is_nested_here(other) && !self.is_inside(other))
     }
 
     /// The session's audit id, unless another login has it as well: then it is no evidence.
     fn own_audit_id(&self) -> Option<u32> {
         let audit_id = self.session.audit_id?;
-        let mut sharers = self.others.iter().filter(|other| other.audit_id == Some(audit_id));
+        let mut sharers = self.registry.with_audit_id(audit_id).filter(|other| other.id != self.session.id);
         let is_shared = sharers.any(|other| other.opening.class != Class::Nested && !self.is_nested_here(other));
         (!is_shared).then_some(audit_id)
     }
@@ -160,7 +161,7 @@ impl Look<'_> {
         let above = self.snapshot.ancestors(process.id.pid).filter_map(|pid| self.snapshot.find(pid));
         let mut below_our_leader =
             std::iter::once(process).chain(above).take_while(|above| above.id != process_of(self.session.leader));
-        let is_another_sessions = below_our_leader.any(|above| self.foreign.contains(&above.id));
+        let is_another_sessions = below_our_leader.any(|above| self.leads_another(above.id));
         let has_another_audit_id =
             self.session.audit_id.is_some() && process.audit_id.is_some() && process.audit_id != self.session.audit_id;
         is_another_sessions || has_another_audit_id
@@ -177,15 +178,10 @@ impl Look<'_> {
     }
 
     fn is_below(&self, session: &Session, above: SessionId) -> bool {
-        let mut parent = session.parent;
-        for _ in 0..=self.others.len() {
-            match parent {
-                Some(id) if id == above => return true,
-                Some(id) => parent = self.others.iter().find(|other| other.id == id).and_then(|other| other.parent),
-                None => return false,
-            }
-        }
-        false
+        let parent_of = |id: &SessionId| self.registry.find(*id).and_then(|session| session.parent);
+        // No store that somebody edited leads in circles.
+        let chain = std::iter::successors(session.parent, parent_of).take(DEEPEST);
+        chain.into_iter().any(|id| id == above)
     }
 }
 
@@ -281,8 +277,16 @@ mod tests {
         session
     }
 
+    fn registry(sessions: &[Session]) -> Registry {
+        let mut registry = Registry::default();
+        for session in sessions {
+            assert!(registry.load(session.clone(), "", Now::default()).is_empty());
+        }
+        registry
+    }
+
     fn pids(session: &Session, others: &[Session], snapshot: &Snapshot) -> Vec<u32> {
-        members(session, others.iter(), &Known::default(), snapshot).into_iter().map(|id| id.pid).collect()
+        members(session, &registry(others), &Known::default(), snapshot).into_iter().map(|id| id.pid).collect()
     }
 
     /// 10 is sshd's listener; 20 and 30 lead sessions; 25 was adopted by init; 99 is a neighbour.
@@ -380,9 +384,9 @@ mod tests {
         let mut known = Known::default();
         let session = session(1, 20, None);
         let before = Snapshot::of(machine());
-        known.note(session.id, &members(&session, [].iter(), &known, &before));
+        known.note(session.id, &members(&session, &registry(&[]), &known, &before));
         let after = Snapshot::of([process(1, 0, None), process(22, 1, None), process(99, 1, None)]);
-        let left = members(&session, [].iter(), &known, &after);
+        let left = members(&session, &registry(&[]), &known, &after);
         assert_eq!(left.iter().map(|id| id.pid).collect::<Vec<_>>(), [22]);
     }
 

@@ -81,6 +81,11 @@ impl Snapshot {
         snapshot
     }
 
+    /// All of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Process> {
+        self.processes.values()
+    }
+
     /// The process of that pid.
     #[must_use]
     pub(crate) fn find(&self, pid: u32) -> Option<&Process> {

@@ -338,13 +338,16 @@ fn only_a_ticket_admits_to_enrolment_and_once() {
 }
 
 #[test]
-fn login_and_sudo_enrol_at_a_terminal_in_its_own_colours() {
+fn login_sudo_and_su_enrol_at_a_terminal_in_its_own_colours() {
     let Some(plan) = plan("alice") else { return };
-    let plan = plan.shipped_pam("login").shipped_pam("sudo").file("/etc/sudoers.d/alice", "alice ALL=(ALL) ALL\n");
-    let machine = plan.start();
-    for program in
-        [&["login", "alice"][..], &["setpriv", "--reuid=alice", "--regid=alice", "--init-groups", "sudo", "sh"]]
-    {
+    let plan = plan.shipped_pam("login").shipped_pam("sudo").shipped_pam("su");
+    let machine = plan.file("/etc/sudoers.d/alice", "alice ALL=(ALL) ALL\n").start();
+    for program in [
+        &["login", "alice"][..],
+        &["setpriv", "--reuid=alice", "--regid=alice", "--init-groups", "sudo", "sh"],
+        // Somebody else becomes her, who has her password and nothing more to show.
+        &["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "su", "alice"],
+    ] {
         let _ = machine.run(["rm", "-f", "/var/lib/authflow/users/alice.toml"]).success();
         machine.give_password("alice");
         let mut alice = machine.person(program.iter().copied());
@@ -355,7 +358,7 @@ fn login_and_sudo_enrol_at_a_terminal_in_its_own_colours() {
         alice.type_line("");
         let _phone = enrol(&mut alice);
         assert!(alice.screen().contains("\u{1b}[30;47;107m"), "{}", alice.screen());
-        alice.expect(if program[0] == "login" { "$ " } else { "# " });
+        alice.expect(if program.contains(&"sudo") { "# " } else { "$ " });
         alice.type_line("exit");
         let _ = alice.end();
     }

@@ -1,9 +1,11 @@
 //! `authflow history`: what sessions there were, and how they ended.
 
+use authflow_core::session::EndReason;
+
 use crate::{
     context::Context,
     error::Error,
-    history,
+    history::{Query, Store},
     output::{Output, table::Table, time::Local},
     session::{Session, short_id_length, shortened},
 };
@@ -13,28 +15,40 @@ pub(crate) struct History {
     /// Only this user's sessions
     #[arg(long, value_name = "USER")]
     user: Option<String>,
+    /// Only sessions of this PAM service
+    #[arg(long, value_name = "SERVICE")]
+    service: Option<String>,
+    /// Only sessions that ended for this reason: logout, leader-exited, idle, lifetime, revoked, deactivated, superseded, reboot
+    #[arg(long, value_name = "REASON")]
+    reason: Option<EndReason>,
     /// Only sessions that ended after this: 2h, 7d, today, 2026-11-24, 2026-11-24T09:00:00Z
     #[arg(long, value_name = "T")]
     since: Option<String>,
+    /// Only sessions that ended before this
+    #[arg(long, value_name = "T")]
+    until: Option<String>,
+    /// Only the last N of them
+    #[arg(long, value_name = "N")]
+    limit: Option<u32>,
 }
 
 impl History {
     pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
         context.require_root("the history of sessions is shown to root only")?;
         let local = context.local();
-        let since = self.since.as_deref().map(|text| local.since(text)).transpose()?.unwrap_or_default();
-        let sessions = history::read(&context.paths.sessions_db(), self.user.as_deref(), since)?;
+        let time = |text: &Option<String>| text.as_deref().map(|text| local.since(text)).transpose();
+        let query = Query {
+            user: self.user.as_deref(),
+            since: time(&self.since)?.unwrap_or_default(),
+            until: time(&self.until)?,
+            reason: self.reason,
+            service: self.service.as_deref(),
+            limit: self.limit,
+        };
+        let store = Store::open(&context.paths.sessions_db())?;
+        let sessions = store.map_or_else(|| Ok(Vec::new()), |store| store.sessions(query))?;
         let documents: Vec<_> = sessions.iter().map(|session| session.json(&local)).collect();
         Ok(context.output.either(&documents, || table(&sessions, &local, context.output))?)
-    }
-}
-
-/// Who ended it. The daemon looks up no names, so the session's own user stands there as a uid.
-fn by(session: &Session, by: Option<String>) -> String {
-    match by {
-        Some(by) if by == format!("uid {}", session.uid) => session.user.clone(),
-        Some(by) => by,
-        None => "-".to_owned(),
     }
 }
 
@@ -62,7 +76,7 @@ fn table(sessions: &[Session], local: &Local, output: Output) -> String {
             local.clock(session.opened_at),
             local.clock(end.closed_at),
             end.reason,
-            by(session, end.by),
+            session.ended_by().unwrap_or("-").to_owned(),
             kept_by(session),
             end.message.unwrap_or_default(),
         ]);

@@ -63,7 +63,7 @@ enum Command {
     Factor(factor::Factor),
     /// Set a user's password
     Passwd(passwd::Passwd),
-    /// Users: lift a lock
+    /// Users: disable, enable, lift a lock
     #[command(subcommand)]
     User(user::User),
     /// What a login would come to: its rule, its questions, and whether the answers could be enough

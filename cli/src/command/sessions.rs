@@ -1,9 +1,12 @@
 //! `authflow sessions`: the live sessions, once or kept up to date.
 
+use authflow_core::time::WallTime;
+
 use crate::{
     context::Context,
     daemon::Daemon,
     error::Error,
+    filter::Filter,
     output::{
         Output, json,
         table::Table,
@@ -17,6 +20,8 @@ pub(crate) struct Sessions {
     /// Only this user's sessions
     #[arg(long, value_name = "USER", conflicts_with = "all")]
     user: Option<String>,
+    #[command(flatten)]
+    filter: Filter,
     /// Everybody's sessions, which is what root gets anyway
     #[arg(long)]
     all: bool,
@@ -34,7 +39,7 @@ impl Sessions {
         if self.watch {
             return self.watch(context, &daemon);
         }
-        let (sessions, local) = (self.select(&daemon)?, context.local());
+        let (sessions, local) = (self.select(&daemon, context.now())?, context.local());
         let documents: Vec<_> = sessions.iter().map(|session| session.json(&local)).collect();
         Ok(context.output.either(&documents, || table(&sessions, &local, context.output))?)
     }
@@ -43,7 +48,7 @@ impl Sessions {
         // The subscription comes first: what changes while the list is read is then seen afterwards.
         let mut changes = daemon.changes()?;
         loop {
-            let (sessions, local) = (self.select(daemon)?, context.local());
+            let (sessions, local) = (self.select(daemon, context.now())?, context.local());
             if context.output.json {
                 let documents: Vec<_> = sessions.iter().map(|session| session.json(&local)).collect();
                 context.output.text(&json::line(&documents)?)?;
@@ -61,15 +66,17 @@ impl Sessions {
         Ok(context.account(user)?.uid != context.caller())
     }
 
-    fn select(&self, daemon: &Daemon) -> Result<Vec<Session>, Error> {
+    fn select(&self, daemon: &Daemon, now: WallTime) -> Result<Vec<Session>, Error> {
         let mut sessions = daemon.sessions()?;
-        sessions.retain(|session| self.user.as_ref().is_none_or(|user| &session.user == user));
+        let is_of = |session: &Session| self.user.as_ref().is_none_or(|user| &session.user == user);
+        sessions.retain(|session| is_of(session) && self.filter.fits(session, now));
         sessions.sort_by(|one, other| (one.opened_at, &one.id).cmp(&(other.opened_at, &other.id)));
         Ok(sessions)
     }
 }
 
-fn table(sessions: &[Session], local: &Local, output: Output) -> String {
+/// The sessions as a table, the nested ones below those around them.
+pub(super) fn table(sessions: &[Session], local: &Local, output: Output) -> String {
     if sessions.is_empty() {
         return "no sessions\n".to_owned();
     }
@@ -141,8 +148,6 @@ fn end(session: &Session, local: &Local) -> String {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
-
-    use authflow_core::time::WallTime;
 
     use super::*;
 

@@ -1,6 +1,6 @@
 //! The shape of a configuration file, and its way into a [`Config`].
 
-use std::ops::Range;
+use std::{ops::Range, time::Duration};
 
 use serde::Deserialize;
 use serde_spanned::Spanned;
@@ -13,11 +13,14 @@ use crate::{
     enrolment::Enroll,
     factor::Factor,
     password::Cost,
-    policy::{ActivityKind, AtLimit, AtMax, Limits, WhenUnavailable, WithoutTty},
+    policy::{AccountsPolicy, ActivityKind, AtLimit, AtMax, Limits, LockedPassword, WhenUnavailable, WithoutTty},
     rule::{AccountMode, FromSession, Method, Network, Rule, SessionPolicy},
     throttle::ThrottlePolicy,
     toml_text,
 };
+
+/// A directory is not asked more often.
+const SHORTEST_RECHECK: Duration = Duration::from_secs(30);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,6 +31,7 @@ struct Main {
     password: Option<Spanned<Password>>,
     totp: Option<Totp>,
     throttle: Option<Throttle>,
+    accounts: Option<Spanned<Accounts>>,
     session: Option<Session>,
     #[serde(default)]
     rule: Vec<Spanned<RuleTable>>,
@@ -62,6 +66,14 @@ struct Throttle {
     attempts: Option<Within<1, 100>>,
     window: Option<Span>,
     lock: Option<Span>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Accounts {
+    locked_password: Option<Word<LockedPassword>>,
+    recheck: Option<Span>,
+    control: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -112,6 +124,7 @@ pub(super) fn parse(main: Text<'_>, drop_ins: &[Text<'_>]) -> Result<Config, Con
         password: password(main, file.password, defaults.password)?,
         totp: totp(file.totp, defaults.totp),
         throttle: throttle(file.throttle, defaults.throttle),
+        accounts: accounts(main, file.accounts, defaults.accounts)?,
         session,
         rules: Vec::new(),
     };
@@ -166,6 +179,29 @@ fn throttle(table: Option<Throttle>, defaults: ThrottlePolicy) -> ThrottlePolicy
         window: table.window.map_or(defaults.window, |span| span.0),
         lock: table.lock.map_or(defaults.lock, |span| span.0),
     }
+}
+
+fn accounts(
+    source: Text<'_>,
+    table: Option<Spanned<Accounts>>,
+    defaults: AccountsPolicy,
+) -> Result<AccountsPolicy, ConfigError> {
+    let Some(table) = table else { return Ok(defaults) };
+    let span = table.span();
+    let table = table.into_inner();
+    let recheck = table.recheck.map_or(defaults.recheck, |span| span.0);
+    if recheck < SHORTEST_RECHECK {
+        return Err(ConfigError::at(
+            source,
+            span.start,
+            "[accounts]: recheck is less than 30s, and a directory is not asked so often",
+        ));
+    }
+    Ok(AccountsPolicy {
+        locked_password: table.locked_password.map_or(defaults.locked_password, |word| word.0),
+        recheck,
+        control: table.control.or(defaults.control),
+    })
 }
 
 fn add_rules(config: &mut Config, source: Text<'_>, tables: Vec<Spanned<RuleTable>>) -> Result<(), ConfigError> {

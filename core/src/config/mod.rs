@@ -11,6 +11,7 @@ pub use lint::Warning;
 
 use crate::{
     password::Cost,
+    policy::AccountsPolicy,
     rule::{Request, Rule, SessionPolicy},
     throttle::ThrottlePolicy,
 };
@@ -33,6 +34,8 @@ pub struct Config {
     pub totp: TotpPolicy,
     /// Failures and locks.
     pub throttle: ThrottlePolicy,
+    /// How the accounts of live sessions are watched.
+    pub accounts: AccountsPolicy,
     /// What a rule grants that says nothing else.
     pub session: SessionPolicy,
     /// The rules, in the order in which they are tried.
@@ -82,6 +85,7 @@ impl Default for Config {
             },
             totp: TotpPolicy { skew: 1, issuer: "authflow".to_owned() },
             throttle: ThrottlePolicy::default(),
+            accounts: AccountsPolicy::default(),
             session: SessionPolicy::default(),
             rules: Vec::new(),
         }
@@ -281,6 +285,11 @@ mod tests {
             ("[password]\nmemory = '1KiB'\n", "authflow.toml:1:1: [password]: memory is 7MiB to 256MiB"),
             ("[password]\nsource = []\n", "authflow.toml:1:1: [password]: source is empty"),
             ("[totp]\nskew = 11\n", "authflow.toml:2:8: skew: 11 is not 0 to 10"),
+            (
+                "[accounts]\nlocked_password = 'no'\n",
+                "authflow.toml:2:19: locked_password: \"no\" is not one of: deactivate ignore",
+            ),
+            ("[accounts]\nrecheck = '5s'\n", "authflow.toml:1:1: [accounts]: recheck is less than 30s"),
             ("[throttle]\nattempts = 0\n", "authflow.toml:2:12: attempts: 0 is not 1 to 100"),
             ("[[rule]]\nname = 'a'\nmethods = [['totp']]\n", "authflow.toml:1:1: missing field `service`"),
             ("[[rule]]\nname='a'\nservice=[]\nmethods=[['totp']]\n", "authflow.toml:1:1: rule \"a\": service is empty"),

@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// The process whose end is a logout. A pid alone may be another's tomorrow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Leader {
     /// The pid.
     pub pid: u32,

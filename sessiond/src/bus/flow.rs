@@ -44,7 +44,7 @@ impl FlowObject {
         Ok((begun.flow, begun.prompts))
     }
 
-    /// Begins the flow that a user without an authenticator proves by what there is, to add the first one.
+    /// Begins the flow that must come before adding an authenticator: by one that is there, or for the first one by the password alone.
     async fn begin_enrolment(
         &self,
         #[zbus(header)] header: Header<'_>,

@@ -17,6 +17,10 @@ use super::{
 };
 use crate::{
     daemon::{Daemon, Login},
+    deactivation::{
+        order::{self, Order},
+        sweep::{self, Reach},
+    },
     leader::Held,
     log::{Line, visible},
 };
@@ -65,6 +69,8 @@ impl Manager {
             NotOpened::NotVouched => Error::NotAuthorized(refused.to_string()),
             NotOpened::LeaderTaken | NotOpened::IdTaken => Error::InvalidArgument(refused.to_string()),
         })?;
+        // An editor may have changed it since the last login.
+        self.daemon.note_config();
         Ok((id.to_string(), path_of(id)?))
     }
 
@@ -214,14 +220,45 @@ impl Manager {
         Ok(u32::try_from(ended).unwrap_or(u32::MAX))
     }
 
-    /// Ends all that the user has, and lets nobody in by that name until it is lifted.
-    fn deactivate(&self, _uid: u32, _message: &str) -> Result<(), Error> {
-        Err(not_supported())
+    /// Ends all that the user has, and lets nobody in by that name until it is lifted. Tells whether the user was let in before, and how
+    /// many sessions end.
+    #[zbus(out_args("changed", "sessions"))]
+    async fn deactivate(
+        &self,
+        uid: u32,
+        message: &str,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(bool, u32), Error> {
+        let by = self.manager_of(uid, (&header, connection)).await?;
+        let message = visible(message);
+        order::disable(&self.daemon, connection, Order { uid, by: &by, message: &message }).await
     }
 
-    /// Lifts that.
-    fn reactivate(&self, _uid: u32) -> Result<(), Error> {
-        Err(not_supported())
+    /// Lifts that; tells whether the user was kept out.
+    async fn reactivate(
+        &self,
+        uid: u32,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<bool, Error> {
+        let by = self.manager_of(uid, (&header, connection)).await?;
+        order::enable(&self.daemon, uid, &by).await
+    }
+
+    /// Ends what a user left running outside of live sessions: processes of ended ones, and the user manager.
+    async fn end_leftovers(
+        &self,
+        uid: u32,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        let caller = self.callers.identify(&header, connection).await?;
+        if !may(&caller, uid, Verb::End, (&header, connection)).await {
+            return Err(Error::NotAuthorized("other users' processes need root or polkit".to_owned()));
+        }
+        sweep::begin(&self.daemon, connection, uid, Reach::LeftOvers);
+        Ok(())
     }
 
     /// Takes over logins that were let in meanwhile. Root only.
@@ -235,6 +272,7 @@ impl Manager {
             return Err(Error::NotAuthorized("only root reloads".to_owned()));
         }
         self.daemon.adopt_pending();
+        self.daemon.note_config();
         Ok(())
     }
 
@@ -288,6 +326,15 @@ impl Manager {
     ) -> Result<Session, Error> {
         let session = id.parse::<SessionId>().ok().and_then(|id| self.daemon.find(id)).ok_or_else(no_such)?;
         if may(caller, session.opening.uid, verb, asked).await { Ok(session) } else { Err(no_such()) }
+    }
+
+    /// By what name to note the caller, if it may decide about that account: root, or whom polkit lets. Root's own account is root's.
+    async fn manager_of(&self, uid: u32, (header, connection): (&Header<'_>, &Connection)) -> Result<String, Error> {
+        let caller = self.callers.identify(header, connection).await?;
+        if caller.uid == 0 || uid != 0 && polkit::may_manage(connection, header, &caller).await {
+            return Ok(name_of(&caller));
+        }
+        Err(Error::NotAuthorized("accounts are for root, or for whom polkit lets manage sessions".to_owned()))
     }
 
     fn of_process(&self, caller: &Caller, pid: u32) -> Result<OwnedObjectPath, Error> {
@@ -357,19 +404,19 @@ fn inhibit(daemon: &Arc<Daemon>, caller: &Caller, held: Held, why: &str) -> Resu
 }
 
 pub(super) fn revoke(daemon: &Arc<Daemon>, caller: &Caller, id: SessionId, message: &str) -> Result<(), Error> {
-    // By name where there is one; the daemon asks no name service for it, which might hang.
-    let by = if caller.uid == 0 { "root".to_owned() } else { format!("uid {}", caller.uid) };
+    let by = name_of(caller);
     // It goes to terminals, logs and tables.
     let message = visible(message);
     daemon.revoke(id, &by, &message).map_err(|_ended| no_such())
 }
 
-pub(super) fn no_such() -> Error {
-    Error::NoSuchSession("there is no such session".to_owned())
+/// By name where there is one; the daemon asks no name service for it, which might hang.
+fn name_of(caller: &Caller) -> String {
+    if caller.uid == 0 { "root".to_owned() } else { format!("uid {}", caller.uid) }
 }
 
-pub(super) fn not_supported() -> Error {
-    Error::NotSupported("this version does not do that yet".to_owned())
+pub(super) fn no_such() -> Error {
+    Error::NoSuchSession("there is no such session".to_owned())
 }
 
 fn path_of(id: SessionId) -> Result<OwnedObjectPath, Error> {

@@ -7,7 +7,7 @@ use std::{
 
 use authflow_core::{
     policy::AtMax,
-    session::{Birth, Class, NotOpened, Opening, Registry, Renewal, Session, SessionId},
+    session::{Birth, Class, NotOpened, Opening, Registry, Renewal, SessionId},
     time::{Clock, Now, WallTime},
 };
 use authflow_host::{
@@ -146,6 +146,7 @@ impl Daemon {
         let around = core.registry.find(id).and_then(Renewal::around);
         self.apply(&core, actions);
         drop(core);
+        self.opened.notify_one();
         self.log.write(&line);
         self.watch(id, leader);
         self.desktops_changed.notify_one();
@@ -179,8 +180,8 @@ impl Daemon {
         };
         let audit_id = process::audit_session(pid);
         let same_audit = || {
-            let shares = |session: &&Session| audit_id.is_some() && session.audit_id == audit_id;
-            registry.iter().find(shares).map(|session| session.id)
+            let mut sharing = audit_id.into_iter().flat_map(|audit_id| registry.with_audit_id(audit_id));
+            sharing.next().map(|session| session.id)
         };
         let is_nested = opening.class == Class::Nested;
         let parent = is_nested.then(|| chain.ancestors(pid).find_map(leads).or_else(same_audit)).flatten();

@@ -1,6 +1,7 @@
 //! The daemon: owns the registry, turns events into its methods and hands its actions on. What must be durable is kept at once, under the
 //! lock; everything else goes to the executor, in order.
 
+mod deactivating;
 mod info;
 mod inhibiting;
 mod logins;
@@ -27,6 +28,7 @@ pub(crate) use self::logins::Login;
 
 use crate::{
     activity::Activity,
+    in_force::InForce,
     keeper::Keeper,
     leader::{Held, process_of},
     log::{Line, Log},
@@ -44,6 +46,10 @@ pub(crate) struct Daemon {
     // A std mutex and not tokio's: it is never held over an await.
     core: Mutex<Core>,
     keeper: Mutex<Keeper>,
+    /// Told when a session begins.
+    pub(crate) opened: Notify,
+    /// Told when a session is over.
+    pub(crate) over: Notify,
     /// Told when the next deadline may have changed.
     pub(crate) wake: Notify,
     /// Told when logind may have something new to say of desktops.
@@ -85,6 +91,8 @@ impl Daemon {
             boot_id,
             core: Mutex::default(),
             keeper: Mutex::new(keeper),
+            opened: Notify::new(),
+            over: Notify::new(),
             wake: Notify::new(),
             desktops_changed: Notify::new(),
             todo,
@@ -120,6 +128,15 @@ impl Daemon {
 
     fn ids(&self) -> Vec<SessionId> {
         self.core().registry.iter().map(|session| session.id).collect()
+    }
+
+    /// Notes which configuration is in force, on a thread beside the loop: nothing here depends on it.
+    pub(crate) fn note_config(self: &Arc<Self>) {
+        let daemon = Arc::clone(self);
+        tokio::task::spawn_blocking(move || {
+            let config = InForce::look(&daemon.paths);
+            daemon.keeper().note_config(&config, SystemClock.now().wall, &daemon.log);
+        });
     }
 
     /// The application closed a session. Looked at once more first, so that its history is true.
@@ -207,7 +224,7 @@ impl Daemon {
         let core = &mut *guard;
         let Some(session) = core.registry.find(id).cloned() else { return };
         let now = SystemClock.now();
-        let found = members(&session, core.registry.iter(), &core.known, snapshot);
+        let found = members(&session, &core.registry, &core.known, snapshot);
         let look = core.activity.look(&session, &found, snapshot, now);
         if look.has_future_stamp {
             self.log.write(&Line::warning("tty-stamp-in-the-future").with("session", id));
@@ -226,7 +243,7 @@ impl Daemon {
         let snapshot = Snapshot::take();
         let mut core = self.core();
         let Some(session) = core.registry.find(id).cloned() else { return };
-        let left = members(&session, core.registry.iter(), &core.known, &snapshot);
+        let left = members(&session, &core.registry, &core.known, &snapshot);
         let has_targets = has_targets(&session, &left, &snapshot);
         let actions = core.registry.leader_exited(id, has_targets, SystemClock.now());
         self.apply(&core, actions);
@@ -308,6 +325,8 @@ impl Daemon {
         core.activity.forget(id);
         core.known.forget(id);
         core.ttys.remove(&id);
+        drop(core);
+        self.over.notify_waiters();
     }
 
     /// The session as it is now. `None` if there is none of that id.
@@ -316,7 +335,7 @@ impl Daemon {
         let snapshot = Snapshot::take();
         let core = self.core();
         let session = core.registry.find(id)?.clone();
-        let members = members(&session, core.registry.iter(), &core.known, &snapshot);
+        let members = members(&session, &core.registry, &core.known, &snapshot);
         let ttys = core.activity.peek(&session, &members, &snapshot, SystemClock.now()).ttys;
         drop(core);
         Some(Inspected { session, members, ttys, snapshot })
@@ -329,7 +348,7 @@ impl Daemon {
         let (core, now) = (self.core(), SystemClock.now());
         let sessions = ids.iter().filter_map(|id| core.registry.find(*id));
         let ttys = sessions.flat_map(|session| {
-            let found = members(session, core.registry.iter(), &core.known, &snapshot);
+            let found = members(session, &core.registry, &core.known, &snapshot);
             core.activity.peek(session, &found, &snapshot, now).ttys
         });
         ttys.collect()
@@ -349,7 +368,7 @@ impl Daemon {
         let wanted = core.registry.iter().filter(|session| wanted(session));
         wanted
             .map(|session| {
-                let found = members(session, core.registry.iter(), &core.known, &snapshot);
+                let found = members(session, &core.registry, &core.known, &snapshot);
                 let look = core.activity.peek(session, &found, &snapshot, now);
                 info(session, &look, now)
             })
@@ -397,7 +416,7 @@ impl Daemon {
         // What is above the leaders too: that is in no session, and a member must not be above its own.
         let snapshot = Snapshot::chains(likely.iter().map(|session| session.leader.pid).chain([pid]));
         let holds = |session: &&Session| {
-            members(session, core.registry.iter(), &core.known, &snapshot).iter().any(|id| id.pid == pid)
+            members(session, &core.registry, &core.known, &snapshot).iter().any(|id| id.pid == pid)
         };
         let above = |id: &SessionId| core.registry.find(*id).and_then(|session| session.parent);
         let depth = |session: &&Session| std::iter::successors(session.parent, above).take(core.registry.len()).count();

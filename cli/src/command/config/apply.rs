@@ -37,6 +37,10 @@ impl Apply {
             note(&format!("warning: {}", clean(&warning)));
         }
         let changed = config::apply(&context.paths, context.trust(), &name, text).map_err(|error| failed(&error))?;
+        if changed && !context.is_image() {
+            // So that the daemon's evidence has it at once; one that is away notices it when it comes.
+            let _noticed_later = context.daemon().and_then(|daemon| daemon.reload());
+        }
         let applied = Applied { changed, file: context.paths.config().display().to_string() };
         Ok(context.output.either(&applied, || match changed {
             true => format!("{} is in force\n", clean(&applied.file)),

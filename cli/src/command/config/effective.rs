@@ -101,6 +101,9 @@ fn values(config: &Config) -> Vec<(&'static str, Value)> {
         ("throttle.attempts", Value::Number(config.throttle.attempts.into())),
         ("throttle.window", Value::Duration(config.throttle.window)),
         ("throttle.lock", Value::Duration(config.throttle.lock)),
+        ("accounts.locked_password", Value::Text(config.accounts.locked_password.as_str().to_owned())),
+        ("accounts.recheck", Value::Duration(config.accounts.recheck)),
+        ("accounts.control", Value::Text(config.accounts.control.clone().unwrap_or_else(|| "none".to_owned()))),
     ]
 }
 

@@ -2,6 +2,7 @@
 
 mod apply;
 mod check;
+mod directory_stack;
 mod effective;
 mod password_stack;
 mod show;

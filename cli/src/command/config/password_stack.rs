@@ -4,9 +4,7 @@ use std::{collections::BTreeSet, path::Path};
 
 use authflow_core::config::Config;
 
-use crate::pam_stack::{self, Line};
-
-const OURS: &str = "pam_authflow.so";
+use crate::pam_stack::{self, Line, OURS};
 
 /// Every warning about the stacks in `folder` of the services that rules name.
 pub(super) fn warnings(folder: &Path, config: &Config) -> Vec<String> {

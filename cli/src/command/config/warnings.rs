@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use authflow_core::config::Config;
 use authflow_host::accounts;
 
-use super::{password_stack, sudoers};
-use crate::{context::Context, pam_stack};
-
-const OURS: &str = "pam_authflow.so";
+use super::{directory_stack, password_stack, sudoers};
+use crate::{
+    context::Context,
+    pam_stack::{self, OURS},
+};
 
 /// Every warning about `config`, in the words for an administrator.
 pub(super) fn of(context: &Context, config: &Config) -> Vec<String> {
@@ -26,7 +27,7 @@ fn stacks(context: &Context, config: &Config) -> Vec<String> {
     let of_service = |service: &&String| {
         let lines = pam_stack::lines(&folder, service);
         let forgeable = if config.is_sshd(service) { forgeable(&lines) } else { None };
-        forgeable.into_iter().chain(unverified(&lines))
+        forgeable.into_iter().chain(unverified(&lines)).chain(directory_stack::warnings(&lines))
     };
     let of_pam = governed.iter().flat_map(of_service);
     let of_pam = of_pam.chain(password_stack::warnings(&folder, config));

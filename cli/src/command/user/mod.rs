@@ -1,6 +1,8 @@
 //! `authflow user`: what an administrator does about a user as a whole.
 
 mod bypass;
+mod disable;
+mod enable;
 mod unlock;
 
 use clap::Subcommand;
@@ -11,6 +13,10 @@ use crate::{context::Context, error::Error};
 pub(crate) enum User {
     /// Forget a user's failures, and lift every wait they brought
     Unlock(unlock::Unlock),
+    /// Keep a user out, whatever is proved, and end what is open
+    Disable(disable::Disable),
+    /// Let a disabled user in again
+    Enable(enable::Enable),
     /// Issue a code that stands in for the authenticator once, for the phone that is lost
     Bypass(bypass::Bypass),
 }
@@ -19,6 +25,8 @@ impl User {
     pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
         match self {
             Self::Unlock(command) => command.run(context),
+            Self::Disable(command) => command.run(context),
+            Self::Enable(command) => command.run(context),
             Self::Bypass(command) => command.run(context),
         }
     }

@@ -28,7 +28,7 @@ impl Registry {
             (State::Active | State::Orphaned, false) => self.finish(id, EndReason::LeaderExited, now),
             (State::Active, true) => {
                 session.state = State::Orphaned;
-                // A limit that its screen was locked for ends it now.
+                // Nobody is left to unlock its screen, so a limit that locked it now ends it.
                 self.reschedule(id);
                 vec![Action::Persist(id)]
             }
@@ -52,6 +52,24 @@ impl Registry {
             return Err(NotEnded);
         }
         let cause = Cause { reason: EndReason::Revoked, by: Some(by), message, due: None };
+        Ok(self.begin_end(id, &cause, now))
+    }
+
+    /// The account may no more be used. One that is being ended keeps its first cause.
+    ///
+    /// # Errors
+    /// There is no such session.
+    pub fn deactivate(
+        &mut self,
+        id: SessionId,
+        by: Option<&str>,
+        message: Option<&str>,
+        now: Now,
+    ) -> Result<Vec<Action>, NotEnded> {
+        if !self.sessions.contains_key(&id) {
+            return Err(NotEnded);
+        }
+        let cause = Cause { reason: EndReason::Deactivated, by, message, due: None };
         Ok(self.begin_end(id, &cause, now))
     }
 
@@ -112,6 +130,7 @@ impl Registry {
     pub(super) fn finish(&mut self, id: SessionId, reason: EndReason, now: Now) -> Vec<Action> {
         let Some(session) = self.sessions.remove(&id) else { return Vec::new() };
         self.unqueue(id);
+        self.index.remove(&session);
         let first = match &session.state {
             State::Closing(closing) => Cause {
                 reason: closing.reason,
@@ -137,7 +156,7 @@ impl Registry {
     }
 
     fn nested_in(&self, id: SessionId) -> Vec<SessionId> {
-        self.sessions.values().filter(|session| session.parent == Some(id)).map(|session| session.id).collect()
+        self.index.nested_in(id).collect()
     }
 }
 

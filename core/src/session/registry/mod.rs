@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 mod ends;
+mod index;
 mod inhibit;
 mod review;
 
-use self::ends::Cause;
 pub use self::ends::NotEnded;
+use self::{ends::Cause, index::Index};
 
 use super::{
     Action, Birth, Class, EndReason, Leader, NotOpened, NotRenewed, Opening, Renewal, Session, SessionId, State,
@@ -38,6 +39,7 @@ pub struct Registry {
     sessions: BTreeMap<SessionId, Session>,
     queue: BTreeSet<(BootTime, SessionId)>,
     queued: BTreeMap<SessionId, BootTime>,
+    index: Index,
 }
 
 impl Registry {
@@ -55,7 +57,26 @@ impl Registry {
     /// The session that this process leads.
     #[must_use]
     pub fn led_by(&self, leader: Leader) -> Option<&Session> {
-        self.sessions.values().find(|session| session.leader == leader)
+        self.index.led_by(leader).and_then(|id| self.find(id))
+    }
+
+    /// The sessions that have this audit id of the kernel's: more than one where they are nested, or share a login's.
+    pub fn with_audit_id(&self, audit_id: u32) -> impl Iterator<Item = &Session> {
+        self.index.with_audit_id(audit_id).filter_map(|id| self.find(id))
+    }
+
+    /// The sessions that are nested in that one, however deep.
+    #[must_use]
+    pub fn below(&self, id: SessionId) -> Vec<&Session> {
+        let (mut found, mut todo) = (Vec::new(), vec![id]);
+        let mut seen = BTreeSet::from([id]);
+        while let Some(above) = todo.pop() {
+            // No store that somebody edited leads in circles.
+            let nested = self.index.nested_in(above).filter(|id| seen.insert(*id)).collect::<Vec<_>>();
+            found.extend(nested.iter().filter_map(|id| self.find(*id)));
+            todo.extend(nested);
+        }
+        found
     }
 
     /// How many sessions live.
@@ -134,8 +155,7 @@ impl Registry {
 
     fn settle_in(&mut self, birth: Birth, now: Now) -> [Action; 2] {
         let id = birth.id;
-        self.sessions.insert(id, born(birth, now));
-        self.reschedule(id);
+        self.insert(born(birth, now));
         [Action::Persist(id), Action::AnnounceOpened(id)]
     }
 
@@ -146,13 +166,8 @@ impl Registry {
             return Vec::new();
         }
         let is_of_this_boot = session.boot_id == boot_id;
-        self.sessions.insert(id, session);
-        if is_of_this_boot {
-            self.reschedule(id);
-            Vec::new()
-        } else {
-            self.finish(id, EndReason::Reboot, now)
-        }
+        self.insert(session);
+        if is_of_this_boot { Vec::new() } else { self.finish(id, EndReason::Reboot, now) }
     }
 
     /// Pushes the idle deadline. `by_user` counts against what the rule grants.
@@ -220,6 +235,13 @@ impl Registry {
                 Ok(others.into_iter().take(surplus).flat_map(|(_, id)| self.begin_end(id, &cause, now)).collect())
             }
         }
+    }
+
+    fn insert(&mut self, session: Session) {
+        let id = session.id;
+        self.index.add(&session);
+        self.sessions.insert(id, session);
+        self.reschedule(id);
     }
 
     /// Puts the session's next deadline into the queue.

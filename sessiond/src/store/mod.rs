@@ -1,12 +1,7 @@
 //! What outlives the daemon: live sessions and history, in SQLite. WAL with `synchronous = NORMAL`: a session does not outlive a power
 //! cut, so a row need not either, and it costs a tenth.
-//!
-//! # Schema
-//!
-//! `live(id, record)`: the session as JSON, this program's own affair.
-//!
-//! `history`: a row a session that is over. Times are microseconds since 1970, `NULL` is never or none; `ttys`, `factors` and
-//! `inhibited_by` are JSON arrays, `limits` a JSON object as in a session's opening.
+
+mod schema;
 
 use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt, path::Path};
 
@@ -14,32 +9,10 @@ use authflow_core::{
     session::{Ended, Session, SessionId, State},
     time::{BootTime, Now, WallTime},
 };
-use rusqlite::{Connection, ErrorCode, OpenFlags, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 
-const SCHEMA: &str = "
-    CREATE TABLE IF NOT EXISTS live (id TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS history (
-        id TEXT PRIMARY KEY, user TEXT NOT NULL, uid INTEGER NOT NULL, target TEXT NOT NULL, target_uid INTEGER NOT NULL,
-        service TEXT NOT NULL, ttys TEXT NOT NULL, remote_host TEXT, leader INTEGER NOT NULL, class TEXT NOT NULL,
-        factors TEXT NOT NULL, aal INTEGER NOT NULL, rule TEXT NOT NULL, activity_basis TEXT NOT NULL, limits TEXT NOT NULL,
-        opened_at INTEGER NOT NULL, authenticated_at INTEGER NOT NULL, last_active_at INTEGER NOT NULL,
-        due_at INTEGER, closed_at INTEGER NOT NULL, end_reason TEXT NOT NULL, ended_by TEXT, message TEXT,
-        parent TEXT, logind_id TEXT, inhibited_by TEXT NOT NULL DEFAULT '[]'
-    ) WITHOUT ROWID;
-    CREATE INDEX IF NOT EXISTS history_by_end ON history (closed_at);
-    PRAGMA user_version = 2;
-";
-
-/// What version 1 lacks.
-const SINCE_1: &str = "
-    BEGIN;
-    ALTER TABLE history ADD COLUMN inhibited_by TEXT NOT NULL DEFAULT '[]';
-    PRAGMA user_version = 2;
-    COMMIT;
-";
-
-/// The version of the schema that this program writes.
-const VERSION: i64 = 2;
+use self::schema::VERSION;
+use crate::in_force::InForce;
 
 /// Why the store does not keep what it is told.
 #[derive(Debug, thiserror::Error)]
@@ -111,17 +84,7 @@ impl Store {
     }
 
     fn prepare(connection: Connection) -> Result<Self, StoreError> {
-        let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        if version > VERSION {
-            return Err(StoreError::Version(version));
-        }
-        connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")?;
-        // Nothing is written to a store that is there: its disk may be full.
-        match version {
-            ..=0 => connection.execute_batch(SCHEMA)?,
-            1 => connection.execute_batch(SINCE_1)?,
-            _ => {}
-        }
+        schema::bring_up(&connection)?;
         Ok(Self { connection })
     }
 
@@ -179,12 +142,32 @@ impl Store {
         Ok(())
     }
 
-    /// Removes history that ended before `horizon`; tells how many rows.
+    /// Notes which configuration is in force, if it is another than the one that was noted last; tells whether it is.
+    ///
+    /// # Errors
+    /// It cannot be read or written.
+    pub(crate) fn note_config(&self, config: &InForce, now: WallTime) -> Result<bool, StoreError> {
+        let newest = "SELECT digest, origin FROM config ORDER BY number DESC LIMIT 1";
+        let last =
+            self.connection.query_row(newest, [], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)));
+        if last.optional()?.is_some_and(|(digest, origin)| digest == config.digest && origin == config.origin) {
+            return Ok(false);
+        }
+        let insert = "INSERT INTO config (seen_at, digest, origin, rules) VALUES (?1, ?2, ?3, ?4)";
+        let rules = serde_json::to_string(&config.rules)?;
+        self.connection.execute(insert, params![micros(now), config.digest, config.origin, rules])?;
+        Ok(true)
+    }
+
+    /// Removes history that ended before `horizon`, and configurations that were replaced before it; tells how many sessions.
     ///
     /// # Errors
     /// It cannot be written.
     pub(crate) fn expire_history(&self, horizon: WallTime) -> Result<usize, StoreError> {
-        Ok(self.connection.execute("DELETE FROM history WHERE closed_at < ?1", params![micros(horizon)])?)
+        let horizon = micros(horizon);
+        let replaced = "DELETE FROM config WHERE number < (SELECT max(number) FROM config WHERE seen_at < ?1)";
+        self.connection.execute(replaced, params![horizon])?;
+        Ok(self.connection.execute("DELETE FROM history WHERE closed_at < ?1", params![horizon])?)
     }
 }
 
@@ -366,23 +349,17 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_store_of_the_first_version_is_taken_over_with_its_history() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("sessions.db");
-        let mut store = Store::open(&path).unwrap();
-        store.archive(&ended(1, 50), &[]).unwrap();
-        let back = "ALTER TABLE history DROP COLUMN inhibited_by; PRAGMA user_version = 1";
-        store.connection.execute_batch(back).unwrap();
-        drop(store);
-        let mut store = Store::open(&path).unwrap();
-        let mut ended = ended(2, 60);
-        ended.session.inhibition.reasons = vec!["make".into()];
-        store.archive(&ended, &[]).unwrap();
-        drop(store);
-        let store = Store::open(&path).unwrap();
-        let mut statement = store.connection.prepare("SELECT inhibited_by FROM history ORDER BY closed_at").unwrap();
-        let reasons: Vec<String> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-        assert_eq!(reasons, ["[]", r#"["make"]"#]);
+    fn a_configuration_is_noted_when_it_is_another_and_the_one_in_force_stays() {
+        let store = Store::in_memory().unwrap();
+        let note = |digest: &str, secs| {
+            let config = InForce { digest: digest.into(), origin: "live", rules: vec![] };
+            store.note_config(&config, WallTime::new(Duration::from_secs(secs))).unwrap()
+        };
+        assert_eq!([note("a", 10), note("a", 20), note("b", 30), note("a", 40)], [true, false, true, true]);
+        let _ = store.expire_history(WallTime::new(Duration::from_secs(35))).unwrap();
+        assert_eq!(count(&store, "config"), 2, "what was in force at the horizon is evidence");
+        let _ = store.expire_history(WallTime::new(Duration::from_secs(100))).unwrap();
+        assert_eq!(count(&store, "config"), 1);
     }
 
     #[test]

@@ -1,0 +1,41 @@
+//! `authflow user enable`: lifts what `disable` did. The account itself may be gone by now; the mark goes by the name.
+
+use authflow_host::records::Records;
+use serde::Serialize;
+
+use crate::{context::Context, error::Error, journal, output::text::clean};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Enable {
+    /// The user
+    user: String,
+}
+
+#[derive(Serialize)]
+struct Enabled {
+    changed: bool,
+    user: String,
+}
+
+impl Enable {
+    pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
+        let changed = if context.is_image() || context.is_root() {
+            Records::trusting(context.paths.clone(), context.trust()).enable(&self.user)?
+        } else {
+            let uid = context.account(&self.user)?.uid;
+            context.daemon()?.reactivate(uid)?
+        };
+        if !changed && !context.is_image() {
+            // A typing error must not look like somebody who is let in.
+            context.account(&self.user)?;
+        }
+        if changed && context.is_root() {
+            journal::note(context, "enabled", &[("user", &self.user)]);
+        }
+        let result = Enabled { changed, user: self.user };
+        Ok(context.output.either(&result, || {
+            let user = clean(&result.user);
+            if changed { format!("{user} is enabled\n") } else { format!("{user} was not disabled: nothing changed\n") }
+        })?)
+    }
+}

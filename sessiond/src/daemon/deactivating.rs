@@ -1,0 +1,73 @@
+//! The end of all that a user has open, once the account may no more be used.
+
+use std::sync::Arc;
+
+use authflow_core::{
+    session::{Session, SessionId, State},
+    time::Clock,
+};
+use authflow_host::{clock::SystemClock, process::ProcessId};
+
+use super::Daemon;
+use crate::{members::members, snapshot::Snapshot};
+
+impl Daemon {
+    /// Begins the end of all sessions of the user, or of those that one rule granted; tells of how many.
+    pub(crate) fn deactivate(
+        self: &Arc<Self>,
+        uid: u32,
+        rule: Option<&str>,
+        (by, message): (Option<&str>, &str),
+    ) -> u32 {
+        let message = Some(message).filter(|message| !message.is_empty());
+        let mut ended = 0;
+        let ids = match rule {
+            None => self.sessions_of(uid),
+            // By itself, also where it is nested in another of the user's.
+            Some(rule) => self.sessions_granted(uid, rule),
+        };
+        for id in ids.into_iter().filter(|id| !self.is_ending(*id)) {
+            self.look(id);
+            let mut core = self.core();
+            // One that is over by now needs no ending.
+            if let Ok(actions) = core.registry.deactivate(id, by, message, SystemClock.now()) {
+                self.apply(&core, actions);
+                ended += 1;
+            }
+        }
+        ended
+    }
+
+    fn is_ending_any_of(&self, uid: u32) -> bool {
+        let is_ending = |session: &Session| matches!(session.state, State::Closing(_));
+        self.core().registry.iter().any(|session| session.opening.uid == uid && is_ending(session))
+    }
+
+    /// Waits until no session of the user is being ended.
+    pub(crate) async fn sessions_ended(&self, uid: u32) {
+        loop {
+            let over = self.over.notified();
+            if !self.is_ending_any_of(uid) {
+                return;
+            }
+            over.await;
+        }
+    }
+
+    /// The processes that live sessions hold.
+    #[must_use]
+    pub(crate) fn held_by_sessions(&self, snapshot: &Snapshot) -> Vec<ProcessId> {
+        let core = self.core();
+        let live = core.registry.iter().filter(|session| !matches!(session.state, State::Closing(_)));
+        live.flat_map(|session| members(session, &core.registry, &core.known, snapshot)).collect()
+    }
+
+    fn sessions_granted(&self, uid: u32, rule: &str) -> Vec<SessionId> {
+        let is_granted = |session: &Session| session.opening.uid == uid && session.opening.rule == rule;
+        self.sessions_where(is_granted).into_iter().map(|session| session.id).collect()
+    }
+
+    fn is_ending(&self, id: SessionId) -> bool {
+        self.find(id).is_none_or(|session| matches!(session.state, State::Closing(_)))
+    }
+}

@@ -1,0 +1,14 @@
+//! What happens to an account that may no more be used: its sessions end, and then everything else that runs as its user.
+//!
+//! # Layout
+//!
+//! - [`order`]: what an administrator orders over the bus
+//! - [`sweep`]: the user manager, and processes that no session holds
+//! - [`watch`]: hears that accounts may have changed, has them looked up and judged
+//! - [`look`]: the look-ups; [`beside`]: the threads beside the loop that they run on
+
+mod beside;
+mod look;
+pub(crate) mod order;
+pub(crate) mod sweep;
+pub(crate) mod watch;

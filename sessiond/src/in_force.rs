@@ -1,0 +1,79 @@
+//! Which configuration is in force, as evidence of what sessions were granted when. The daemon itself lives by the limits that come with
+//! each login; it reads this off its loop, at its start, when it is told to, and after a login.
+
+use authflow_core::{
+    config::{Config, Text},
+    policy::Limits,
+};
+use authflow_host::{
+    config,
+    file::{self, Trust},
+    paths::Paths,
+};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+/// A configuration that is in force.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct InForce {
+    /// SHA-256 of its text, drop-ins included; empty where there is none.
+    pub(crate) digest: String,
+    /// `live`, `last-good` or `none`.
+    pub(crate) origin: &'static str,
+    /// What its rules grant, in the order in which they are tried.
+    pub(crate) rules: Vec<Granted>,
+}
+
+/// What one rule grants.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Granted {
+    name: String,
+    limits: Limits,
+}
+
+impl InForce {
+    /// Looks which is in force now.
+    #[must_use]
+    pub(crate) fn look(paths: &Paths) -> Self {
+        let live = config::read_live(paths, Trust::root()).ok();
+        if let Some(found) = live.and_then(|files| Some(Self::new("live", &files.text(), files.parse().ok()?))) {
+            return found;
+        }
+        let path = paths.config_last_good();
+        let last_good = file::read_trusted(&path, Trust::root()).ok().and_then(|text| {
+            let name = path.display().to_string();
+            let config = Config::parse(Text { name: &name, text: &text }, &[]).ok()?;
+            Some(Self::new("last-good", &text, config))
+        });
+        last_good.unwrap_or(Self { origin: "none", ..Self::default() })
+    }
+
+    fn new(origin: &'static str, text: &str, config: Config) -> Self {
+        let digest = Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let rules = config.rules.into_iter();
+        let rules = rules.map(|rule| Granted { name: rule.name, limits: rule.session.limits }).collect();
+        Self { digest, origin, rules }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_is_known_by_its_text_and_tells_what_its_rules_grant() {
+        let text = "[[rule]]\nname = 'ssh'\nservice = ['sshd']\nmethods = [['totp']]\n";
+        let config = Config::parse(Text { name: "x", text }, &[]).unwrap();
+        let found = InForce::new("live", text, config.clone());
+        assert_eq!(found.rules, [Granted { name: "ssh".into(), limits: Limits::default() }]);
+        assert_eq!((found.digest.len(), found.origin), (64, "live"));
+        assert_ne!(found.digest, InForce::new("live", "# other\n", config).digest);
+    }
+
+    #[test]
+    fn no_configuration_is_told_as_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let found = InForce::look(&Paths::new(folder.path()));
+        assert_eq!((found.origin, found.digest.as_str(), found.rules.len()), ("none", "", 0));
+    }
+}
