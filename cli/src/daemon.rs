@@ -105,7 +105,7 @@ impl Daemon {
     /// Ends a user's sessions but the spared ones; tells how many.
     pub(crate) fn revoke_user(&self, uid: u32, spared: &[String], message: &str) -> Result<u32, Error> {
         let spared: Vec<&str> = spared.iter().map(String::as_str).collect();
-        self.call(self.manager.revoke_user(uid, &spared, message))
+        self.call_within(PATIENT, self.manager.revoke_user(uid, &spared, message))
     }
 
     /// Has the daemon look at the configuration again.

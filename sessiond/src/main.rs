@@ -126,6 +126,7 @@ async fn run(log: Log, paths: Paths) -> Result<(), Failure> {
     daemon.adopt_pending();
     tokio::spawn(desktop::run(Arc::clone(&daemon), connection.clone()));
     tokio::spawn(execute::run(Arc::clone(&daemon), connection.clone(), actions));
+    tokio::spawn(Arc::clone(&daemon).follow_departures());
     tokio::spawn(news::run(Arc::clone(&daemon)));
     tokio::spawn(deactivation::watch::run(Arc::clone(&daemon), connection.clone()));
     daemon.log.write(&Line::info("started").with("sessions", daemon.count()).with("bus", &address));
@@ -134,7 +135,7 @@ async fn run(log: Log, paths: Paths) -> Result<(), Failure> {
     loop {
         let next = daemon.next_deadline();
         tokio::select! {
-            due = timer.until(next) => { due?; daemon.look_at_due(); }
+            due = timer.until(next) => { due?; daemon.look_at_due().await; }
             () = daemon.wake.notified() => {}
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
