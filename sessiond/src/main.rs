@@ -129,6 +129,7 @@ async fn run(log: Log, paths: Paths) -> Result<(), Failure> {
     let connection =
         bus::serve(&daemon, flows, &address).await.map_err(|why| Failure::Bus { address: address.clone(), why })?;
     daemon.adopt_pending();
+    daemon.note_config();
     tokio::spawn(desktop::run(Arc::clone(&daemon), connection.clone()));
     tokio::spawn(execute::run(Arc::clone(&daemon), connection.clone(), actions));
     tokio::spawn(Arc::clone(&daemon).follow_departures());
