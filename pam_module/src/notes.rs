@@ -20,6 +20,8 @@ pub struct Notes {
     pub config: Option<KnownConfig>,
     /// What a line of ours has asked for the one behind it.
     pub ahead: Option<Ahead>,
+    /// The hash of the record's password that the flow proved.
+    pub proved: Option<PasswordHash>,
     /// The change of a password that was begun.
     pub change: Option<Change>,
 }
