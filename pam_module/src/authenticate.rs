@@ -167,6 +167,7 @@ fn grant<H: Handle>(
     login.pam.log(Priority::Info, &line);
     let notes = Notes {
         proved: password.map(|password| password.hash),
+        success: receipt.unsettled().cloned(),
         ..notes_of(login, user, FlowNote::Granted(Box::new(carried)))
     };
     Ok(login.pam.keep(notes)?)
