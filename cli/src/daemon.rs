@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, convert::Infallible, fmt::Display, future::Future, time::Duration};
 
-use authflow_bus::{self as bus, NONE, SELF, SessionInfo, proxy::ManagerProxy};
+use authflow_bus::{self as bus, LeftOver, NONE, SELF, SessionInfo, proxy::ManagerProxy};
 use authflow_core::{config::Config, time::WallTime};
 use tokio::runtime::EnterGuard;
 use zbus::{
@@ -61,7 +61,7 @@ impl Daemon {
         self.call(self.manager.list_sessions())?.iter().map(read).collect()
     }
 
-    /// The session whose id begins with `prefix`.
+    /// The session whose id begins with `prefix`, or that logind knows by that id.
     pub(crate) fn session(&self, prefix: &str) -> Result<Session, Error> {
         unique(self.sessions()?, prefix)
     }
@@ -112,7 +112,7 @@ impl Daemon {
     /// Ends a user's sessions but the spared ones; tells how many.
     pub(crate) fn revoke_user(&self, uid: u32, spared: &[String], message: &str) -> Result<u32, Error> {
         let spared: Vec<&str> = spared.iter().map(String::as_str).collect();
-        self.call(self.manager.revoke_user(uid, &spared, message))
+        self.call_within(PATIENT, self.manager.revoke_user(uid, &spared, message))
     }
 
     /// Has the daemon look at the configuration again.
@@ -128,6 +128,13 @@ impl Daemon {
     /// Lets a user in again; tells whether the user was kept out.
     pub(crate) fn reactivate(&self, uid: u32) -> Result<bool, Error> {
         self.call_within(PATIENT, self.manager.reactivate(uid))
+    }
+
+    /// What runs on although its login is over, as far as the caller may see it.
+    pub(crate) fn leftovers(&self) -> Result<Vec<LeftOver>, Error> {
+        let read =
+            |dict: &_| LeftOver::from_dict(dict).map_err(|error| Error::Daemon(format!("a process it shows: {error}")));
+        self.call(self.manager.list_leftovers())?.iter().map(read).collect()
     }
 
     /// Ends what a user left running outside of live sessions.
@@ -271,7 +278,10 @@ fn unique(sessions: Vec<Session>, prefix: &str) -> Result<Session, Error> {
     if prefix.is_empty() {
         return Err(unknown());
     }
-    let mut fitting: Vec<_> = sessions.into_iter().filter(|session| session.id.starts_with(prefix)).collect();
+    // logind's own ids are short and could begin one of ours: then more must be written.
+    let is_its_logind_id = |session: &Session| session.parent.is_none() && session.logind_id.as_deref() == Some(prefix);
+    let fits = |session: &Session| session.id.starts_with(prefix) || is_its_logind_id(session);
+    let mut fitting: Vec<_> = sessions.into_iter().filter(fits).collect();
     match (fitting.pop(), fitting.len()) {
         (Some(session), 0) => Ok(session),
         (Some(_), others) => Err(Error::Ambiguous { prefix: prefix.to_owned(), count: others + 1 }),
@@ -337,6 +347,16 @@ mod tests {
         assert!(matches!(unique(sessions(), "c"), Err(Error::NoSession(_))));
         assert!(matches!(unique(sessions(), ""), Err(Error::NoSession(_))));
         assert!(matches!(unique(sessions(), "aa"), Err(Error::Ambiguous { count: 2, .. })));
+    }
+
+    #[test]
+    fn logind_s_id_names_a_session_unless_it_begins_anothers() {
+        let mut sessions = sessions();
+        sessions[2].logind_id = Some("c3".into());
+        assert_eq!(unique(sessions.clone(), "c3").unwrap().id, "bb33");
+        assert!(matches!(unique(sessions.clone(), "c"), Err(Error::NoSession(_))), "only the whole of it");
+        sessions[2].logind_id = Some("aa1".into());
+        assert!(matches!(unique(sessions, "aa1"), Err(Error::Ambiguous { .. })));
     }
 
     #[test]

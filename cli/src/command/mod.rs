@@ -4,6 +4,7 @@ mod config;
 mod extend;
 mod factor;
 mod history;
+mod leftovers;
 mod logout;
 mod passwd;
 mod renew;
@@ -55,6 +56,8 @@ enum Command {
     Logout(logout::Logout),
     /// Run a command, and keep the session from idling for as long as it runs
     Run(run::Run),
+    /// What runs on although its login is over, as tmux and nohup do
+    Leftovers(leftovers::Leftovers),
     /// End sessions at once, with everything that runs in them
     Revoke(revoke::Revoke),
     /// What sessions there were, and how they ended
@@ -88,6 +91,7 @@ impl Arguments {
             Command::Renew(command) => command.run(&context),
             Command::Logout(command) => command.run(&context),
             Command::Run(command) => command.run(&context),
+            Command::Leftovers(command) => command.run(&context),
             Command::Revoke(command) => command.run(&context),
             Command::History(command) => command.run(&context),
             Command::Report(command) => command.run(&context),

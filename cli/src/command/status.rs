@@ -58,6 +58,7 @@ fn long(session: &Session, local: &Local, output: Output) -> String {
         ("session", format!("{} ({}, {})", session.id, session.service, session.from())),
         ("user", session.who()),
         ("proved", format!("{} (AAL {}) at {proved_at}", session.proved(), session.aal)),
+        ("state", if session.state == "active" { String::new() } else { session.state.clone() }),
         ("since", local.past(session.opened_at)),
         ("idle", idle_line(idle, session, local)),
         ("kept by", session.inhibited_by.join(", ")),
