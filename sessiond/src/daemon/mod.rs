@@ -10,13 +10,15 @@ mod screens;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
+    time::Duration,
 };
 
 use authflow_bus::SessionInfo;
 use authflow_core::{
     name,
     session::{
-        Action, Ended, Manner, NotEnded, NotExtended, NotRenewed, Registry, Renewal, Seen, Session, SessionId, State,
+        Action, Class, Ended, Manner, NotEnded, NotExtended, NotRenewed, Registry, Renewal, Seen, Session, SessionId,
+        State,
     },
     time::{BootTime, Clock},
 };
@@ -62,6 +64,9 @@ pub(crate) struct Daemon {
     /// Whether pending logins are about to be taken over.
     will_adopt: AtomicBool,
 }
+
+/// How long after a leader's end it takes at most to hear that logind had it ended.
+const LOGIND_SAYS_SO: Duration = Duration::from_millis(300);
 
 /// A session as it is now.
 pub(crate) struct Inspected {
@@ -272,8 +277,17 @@ impl Daemon {
         let daemon = Arc::clone(self);
         tokio::spawn(async move {
             held.gone().await;
+            if daemon.may_be_logged_out_by_logind(id) {
+                tokio::time::sleep(LOGIND_SAYS_SO).await;
+            }
             daemon.gone(id);
         });
+    }
+
+    /// Whether logind may be ending the session, which makes it a logout even where the leader dies of that.
+    fn may_be_logged_out_by_logind(&self, id: SessionId) -> bool {
+        let is_led = |session: &Session| session.opening.class != Class::Nested && session.logind_id.is_some();
+        self.find(id).is_some_and(|session| session.state == State::Active && is_led(&session))
     }
 
     /// Looks again when all of these are gone.
