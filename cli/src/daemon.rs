@@ -1,10 +1,11 @@
 //! The one place that talks with authflow-sessiond. Every exchange is bounded as a whole, the connection included: a bus that
 //! accepts and stays silent must not hang a command.
 
-use std::{collections::HashMap, fmt::Display, future::Future, time::Duration};
+use std::{collections::HashMap, convert::Infallible, fmt::Display, future::Future, time::Duration};
 
 use authflow_bus::{self as bus, LeftOver, NONE, SELF, SessionInfo, proxy::ManagerProxy};
 use authflow_core::{config::Config, time::WallTime};
+use tokio::runtime::EnterGuard;
 use zbus::{
     Connection, OwnedVariant,
     export::ordered_stream::OrderedStreamExt,
@@ -13,6 +14,12 @@ use zbus::{
 };
 
 use crate::{error::Error, session::Session};
+
+/// How long announcements that belong together may take to come.
+const SETTLING: Duration = Duration::from_millis(100);
+
+/// How many announcements are told as one at most, so that a flood of them does not stop the view.
+const MOST_SETTLED: usize = 1000;
 
 /// For what asks name services or writes on the daemon's side.
 const PATIENT: Duration = Duration::from_secs(30);
@@ -105,7 +112,7 @@ impl Daemon {
     /// Ends a user's sessions but the spared ones; tells how many.
     pub(crate) fn revoke_user(&self, uid: u32, spared: &[String], message: &str) -> Result<u32, Error> {
         let spared: Vec<&str> = spared.iter().map(String::as_str).collect();
-        self.call(self.manager.revoke_user(uid, &spared, message))
+        self.call_within(PATIENT, self.manager.revoke_user(uid, &spared, message))
     }
 
     /// Has the daemon look at the configuration again.
@@ -142,6 +149,11 @@ impl Daemon {
             Ok((proxy.receive_all_signals().await?, proxy.receive_owner_changed().await?))
         })?;
         Ok(Changes { daemon: self, signals, owners })
+    }
+
+    /// Enters the runtime that waits for the daemon, for what else is to be waited for.
+    pub(crate) fn enter(&self) -> EnterGuard<'_> {
+        self.runtime.enter()
     }
 
     pub(crate) fn connection(&self) -> &Connection {
@@ -200,26 +212,55 @@ impl Daemon {
     }
 }
 
+/// What came first.
+pub(crate) enum Event<T> {
+    /// The daemon announced something, or is a new one.
+    Announced,
+    /// The other thing that was waited for.
+    Other(T),
+}
+
 impl Changes<'_> {
     /// Waits for the next announcement, or for a new daemon. One that is gone announces nothing: what was last seen stands
     /// until the next one has found its sessions again.
     pub(crate) fn wait(&mut self) -> Result<(), Error> {
+        match self.wait_or(std::future::pending::<Infallible>())? {
+            Event::Announced => Ok(()),
+            Event::Other(never) => match never {},
+        }
+    }
+
+    /// The same, or until `other` comes first. What is announced together is told once.
+    pub(crate) fn wait_or<T>(&mut self, other: impl Future<Output = T>) -> Result<Event<T>, Error> {
         let Self { daemon, signals, owners } = self;
-        daemon
-            .runtime
-            .block_on(async {
-                loop {
-                    tokio::select! {
-                        signal = signals.next() => return signal.map(drop),
-                        owner = owners.next() => match owner {
-                            None => return None,
-                            Some(None) => {}
-                            Some(Some(_)) => return Some(()),
-                        },
+        let waiting = async {
+            tokio::select! {
+                announced = announcement(signals, owners) => {
+                    announced?;
+                    // Many sessions end at once when a user's do: the list is asked for once, when they have.
+                    tokio::time::sleep(SETTLING).await;
+                    for _ in 0..MOST_SETTLED {
+                        let more = tokio::time::timeout(Duration::ZERO, announcement(signals, owners)).await;
+                        if more.is_err() {
+                            break;
+                        }
                     }
+                    Some(Event::Announced)
                 }
-            })
-            .ok_or_else(|| daemon.unreachable(&"the bus closed the connection"))
+                came = other => Some(Event::Other(came)),
+            }
+        };
+        daemon.runtime.block_on(waiting).ok_or_else(|| daemon.unreachable(&"the bus closed the connection"))
+    }
+}
+
+/// Waits for a signal of the daemon, or for a new daemon. `None` when the bus is gone.
+async fn announcement(signals: &mut SignalStream<'static>, owners: &mut OwnerChangedStream<'static>) -> Option<()> {
+    loop {
+        tokio::select! {
+            signal = signals.next() => return signal.map(drop),
+            owner = owners.next() => if owner?.is_some() { return Some(()) },
+        }
     }
 }
 

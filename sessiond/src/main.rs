@@ -131,8 +131,10 @@ async fn run(log: Log, paths: Paths) -> Result<(), Failure> {
     let connection =
         bus::serve(&daemon, flows, &address).await.map_err(|why| Failure::Bus { address: address.clone(), why })?;
     daemon.adopt_pending();
+    daemon.note_config();
     tokio::spawn(desktop::run(Arc::clone(&daemon), connection.clone()));
     tokio::spawn(execute::run(Arc::clone(&daemon), connection.clone(), actions));
+    tokio::spawn(Arc::clone(&daemon).follow_departures());
     tokio::spawn(news::run(Arc::clone(&daemon)));
     tokio::spawn(scopes::run(Arc::clone(&daemon), connection.clone()));
     tokio::spawn(second_enforcer::run(Arc::clone(&daemon), connection.clone()));
@@ -143,7 +145,7 @@ async fn run(log: Log, paths: Paths) -> Result<(), Failure> {
     loop {
         let next = daemon.next_deadline();
         tokio::select! {
-            due = timer.until(next) => { due?; daemon.look_at_due(); }
+            due = timer.until(next) => { due?; daemon.look_at_due().await; }
             () = daemon.wake.notified() => {}
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,

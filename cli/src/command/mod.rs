@@ -8,6 +8,7 @@ mod leftovers;
 mod logout;
 mod passwd;
 mod renew;
+mod report;
 mod revoke;
 mod run;
 mod sessions;
@@ -61,6 +62,8 @@ enum Command {
     Revoke(revoke::Revoke),
     /// What sessions there were, and how they ended
     History(history::History),
+    /// Evidence for an audit: what ended how, how punctual the limits were, and what they do not reach
+    Report(report::Report),
     /// What a user can prove with: list, add, remove
     #[command(subcommand)]
     Factor(factor::Factor),
@@ -91,6 +94,7 @@ impl Arguments {
             Command::Leftovers(command) => command.run(&context),
             Command::Revoke(command) => command.run(&context),
             Command::History(command) => command.run(&context),
+            Command::Report(command) => command.run(&context),
             Command::Factor(command) => command.run(&context),
             Command::Passwd(command) => command.run(&context),
             Command::User(command) => command.run(&context),

@@ -212,11 +212,11 @@ impl Manager {
             return Err(Error::NotAuthorized("other users' sessions need root or polkit".to_owned()));
         }
         let is_spared = |id: &SessionId| except.contains(&id.to_string());
-        let theirs = self.daemon.sessions_of(uid).into_iter().filter(|id| !is_spared(id));
-        // One that is over by now needs no ending.
-        let end = |id: &SessionId| revoke(&self.daemon, &caller, *id, message).is_ok();
+        let theirs: Vec<SessionId> = self.daemon.sessions_of(uid).into_iter().filter(|id| !is_spared(id)).collect();
+        let (by, message) = (name_of(&caller), visible(message));
         // Charged as one: who ends all must not be stopped half way.
-        let ended = self.callers.charge(&caller, || theirs.filter(end).count())?;
+        self.callers.charge(&caller, || ())?;
+        let ended = self.daemon.revoke_all(&theirs, &by, &message).await;
         Ok(u32::try_from(ended).unwrap_or(u32::MAX))
     }
 

@@ -27,8 +27,9 @@ impl Daemon {
             // By itself, also where it is nested in another of the user's.
             Some(rule) => self.sessions_granted(uid, rule),
         };
+        let snapshot = Snapshot::take();
         for id in ids.into_iter().filter(|id| !self.is_ending(*id)) {
-            self.look(id);
+            self.look_at(id, &snapshot);
             let mut core = self.core();
             // One that is over by now needs no ending.
             if let Ok(actions) = core.registry.deactivate(id, by, message, SystemClock.now()) {

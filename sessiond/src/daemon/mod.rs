@@ -2,6 +2,7 @@
 //! lock; everything else goes to the executor, in order.
 
 mod deactivating;
+mod departures;
 mod info;
 mod inhibiting;
 mod logins;
@@ -10,29 +11,30 @@ mod screens;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
-    time::Duration,
 };
 
 use authflow_bus::SessionInfo;
 use authflow_core::{
     name,
     session::{
-        Action, Class, Ended, Manner, NotEnded, NotExtended, NotRenewed, Registry, Renewal, Seen, Session, SessionId,
-        State,
+        Action, Ended, Manner, NotEnded, NotExtended, NotRenewed, Registry, Renewal, Seen, Session, SessionId, State,
     },
     time::{BootTime, Clock},
 };
 use authflow_host::{clock::SystemClock, paths::Paths, process::ProcessId};
-use tokio::sync::{Notify, mpsc};
+use tokio::{
+    sync::{Notify, mpsc},
+    task::yield_now,
+};
 
-use self::info::info;
 pub(crate) use self::logins::Login;
+use self::{departures::Departures, info::info};
 
 use crate::{
     activity::Activity,
     in_force::InForce,
     keeper::Keeper,
-    leader::{Held, process_of},
+    leader::process_of,
     leftovers::EndedLogins,
     log::{Line, Log},
     members::{Known, may_hold, members},
@@ -61,14 +63,14 @@ pub(crate) struct Daemon {
     /// Told when logind may have something new to say of desktops.
     pub(crate) desktops_changed: Notify,
     todo: mpsc::UnboundedSender<Action>,
+    departures: Mutex<Departures>,
+    /// Told of each departure.
+    something_ended: Notify,
     /// Whether pending logins are about to be taken over.
     will_adopt: AtomicBool,
 }
 
-/// How long after a leader's end it takes at most to hear that logind had it ended.
-const LOGIND_SAYS_SO: Duration = Duration::from_millis(300);
-
-/// A session as it is now.
+/// A session as a snapshot shows it.
 pub(crate) struct Inspected {
     /// The session.
     pub(crate) session: Session,
@@ -76,8 +78,6 @@ pub(crate) struct Inspected {
     pub(crate) members: Vec<ProcessId>,
     /// Its ttys.
     pub(crate) ttys: BTreeSet<Tty>,
-    /// All processes around them.
-    pub(crate) snapshot: Snapshot,
 }
 
 /// What belongs together under the one lock.
@@ -107,6 +107,8 @@ impl Daemon {
             wake: Notify::new(),
             desktops_changed: Notify::new(),
             todo,
+            departures: Mutex::default(),
+            something_ended: Notify::new(),
             will_adopt: AtomicBool::new(false),
         })
     }
@@ -163,7 +165,28 @@ impl Daemon {
     /// # Errors
     /// There is none of that id.
     pub(crate) fn revoke(self: &Arc<Self>, id: SessionId, by: &str, message: &str) -> Result<(), NotEnded> {
-        self.look(id);
+        self.revoke_seen(id, (by, message), &Snapshot::take())
+    }
+
+    /// Ends these sessions; tells how many there were. One that is over by now needs no ending.
+    pub(crate) async fn revoke_all(self: &Arc<Self>, ids: &[SessionId], by: &str, message: &str) -> usize {
+        let snapshot = Snapshot::take();
+        let mut ended = 0;
+        for id in ids {
+            ended += usize::from(self.revoke_seen(*id, (by, message), &snapshot).is_ok());
+            // The loop is everybody's: a login must not wait for a thousand ends.
+            yield_now().await;
+        }
+        ended
+    }
+
+    fn revoke_seen(
+        self: &Arc<Self>,
+        id: SessionId,
+        (by, message): (&str, &str),
+        snapshot: &Snapshot,
+    ) -> Result<(), NotEnded> {
+        self.look_at(id, snapshot);
         let message = Some(message).filter(|message| !message.is_empty());
         let mut core = self.core();
         let actions = core.registry.revoke(id, by, message, SystemClock.now())?;
@@ -216,12 +239,13 @@ impl Daemon {
     }
 
     /// Looks at every session that is due.
-    pub(crate) fn look_at_due(self: &Arc<Self>) {
+    pub(crate) async fn look_at_due(self: &Arc<Self>) {
         let due = self.core().registry.due(SystemClock.now().boot);
         // One for all: many may fall due together.
         let snapshot = if due.is_empty() { return } else { Snapshot::take() };
         for id in due {
             self.look_at(id, &snapshot);
+            yield_now().await;
         }
     }
 
@@ -246,59 +270,6 @@ impl Daemon {
         let seen = Seen { basis: look.basis, active_at: look.active_at, is_alive };
         let actions = core.registry.review(id, seen, now);
         self.apply(core, actions);
-    }
-
-    /// The leader, or the last member that was waited for, is gone.
-    fn gone(self: &Arc<Self>, id: SessionId) {
-        self.look(id);
-        let snapshot = Snapshot::take();
-        let mut core = self.core();
-        let Some(session) = core.registry.find(id).cloned() else { return };
-        let left = members(&session, &core.registry, &core.known, &snapshot);
-        let has_targets = has_targets(&session, &left, &snapshot);
-        let actions = core.registry.leader_exited(id, has_targets, SystemClock.now());
-        self.apply(&core, actions);
-        drop(core);
-        // An orphan is over when its last member is: wait for any of them, then look again.
-        let waiting = left.into_iter().find_map(|member| Held::by_id(member).ok()).filter(|_| has_targets);
-        if let Some(member) = waiting {
-            self.watch_held(id, member);
-        }
-    }
-
-    fn watch(self: &Arc<Self>, id: SessionId, leader: ProcessId) {
-        match Held::by_id(leader) {
-            Ok(held) => self.watch_held(id, held),
-            Err(_gone) => self.gone(id),
-        }
-    }
-
-    fn watch_held(self: &Arc<Self>, id: SessionId, held: Held) {
-        let daemon = Arc::clone(self);
-        tokio::spawn(async move {
-            held.gone().await;
-            if daemon.may_be_logged_out_by_logind(id) {
-                tokio::time::sleep(LOGIND_SAYS_SO).await;
-            }
-            daemon.gone(id);
-        });
-    }
-
-    /// Whether logind may be ending the session, which makes it a logout even where the leader dies of that.
-    fn may_be_logged_out_by_logind(&self, id: SessionId) -> bool {
-        let is_led = |session: &Session| session.opening.class != Class::Nested && session.logind_id.is_some();
-        self.find(id).is_some_and(|session| session.state == State::Active && is_led(&session))
-    }
-
-    /// Looks again when all of these are gone.
-    pub(crate) fn look_when_gone(self: &Arc<Self>, id: SessionId, struck: Vec<Held>) {
-        let daemon = Arc::clone(self);
-        tokio::spawn(async move {
-            for held in struck {
-                held.gone().await;
-            }
-            daemon.look(id);
-        });
     }
 
     /// Keeps at once what must be kept, and hands the rest on.
@@ -351,16 +322,15 @@ impl Daemon {
         self.over.notify_waiters();
     }
 
-    /// The session as it is now. `None` if there is none of that id.
+    /// The session as that snapshot shows it. `None` if there is none of that id.
     #[must_use]
-    pub(crate) fn inspect(&self, id: SessionId) -> Option<Inspected> {
-        let snapshot = Snapshot::take();
+    pub(crate) fn inspect(&self, id: SessionId, snapshot: &Snapshot) -> Option<Inspected> {
         let core = self.core();
         let session = core.registry.find(id)?.clone();
-        let members = members(&session, &core.registry, &core.known, &snapshot);
-        let ttys = core.activity.peek(&session, &members, &snapshot, SystemClock.now()).ttys;
+        let members = members(&session, &core.registry, &core.known, snapshot);
+        let ttys = core.activity.peek(&session, &members, snapshot, SystemClock.now()).ttys;
         drop(core);
-        Some(Inspected { session, members, ttys, snapshot })
+        Some(Inspected { session, members, ttys })
     }
 
     /// The terminals of these sessions as they are now.
