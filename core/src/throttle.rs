@@ -130,6 +130,15 @@ pub struct Caller {
     pub is_root: bool,
 }
 
+/// A success to be counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Success {
+    /// Whose.
+    pub caller: Caller,
+    /// Whether all was proved that the user can.
+    pub is_whole: bool,
+}
+
 /// Whether an attempt is judged.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,6 +189,11 @@ impl Throttle {
             tally.not_before = now.saturating_add(CONSOLE_WAIT.min(policy.lock));
         }
         self.forget_surplus(&caller.source);
+    }
+
+    /// Counts a success.
+    pub fn count(&mut self, success: &Success, now: WallTime) {
+        if success.is_whole { self.succeeded(&success.caller, now) } else { self.noted(&success.caller, now) }
     }
 
     /// Notes a success, which clears the counts (NIST SP 800-63B-4 §3.2.2).

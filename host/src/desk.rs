@@ -4,7 +4,7 @@
 use std::io;
 
 use authflow_core::{
-    account::Authenticators,
+    account::{Authenticators, Password},
     config::{Config, Source},
     factor::{Factor, Factors},
     flow::{
@@ -20,7 +20,7 @@ use authflow_core::{
 use crate::{
     accounts::{self, Account, AccountError},
     enrolment::{self, Setting},
-    passwords::{Compared, PasswordError, Passwords},
+    passwords::{Compared, Matched, PasswordError, Passwords},
     random,
     records::{RecordError, Records, Slot},
 };
@@ -78,7 +78,18 @@ pub enum Decision {
     /// No rule is about the service, or its method leaves it to other modules. Nothing was asked.
     NotGoverned,
     /// It was decided.
-    Verdict(Verdict),
+    Judged(Judged),
+}
+
+/// A verdict, and what it rests on.
+#[must_use]
+#[derive(Debug)]
+pub struct Judged {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The record's own password as it stands after the attempt, if it was proved: with the hash that was compared, or the one that took
+    /// its place. Whoever changes it afterwards changes that one, and no other that was set meanwhile.
+    pub password: Option<Password>,
 }
 
 /// Why an attempt came to no decision. Each denies.
@@ -134,7 +145,7 @@ impl<'a> Desk<'a> {
     pub fn run(&self, attempt: &Attempt<'_>, conversation: &mut dyn Conversation) -> Result<Decision, DeskError> {
         let Some(case) = self.case(attempt)? else { return Ok(Decision::NotGoverned) };
         let answered = converse(begin(attempt, &case)?, conversation)?;
-        self.decide(answered, (case.account.as_ref(), case.is_ruled), conversation).map(Decision::Verdict)
+        self.decide(answered, (case.account.as_ref(), case.is_ruled), conversation).map(Decision::Judged)
     }
 
     /// What an attempt will be asked, for those who ask before they run it. `None` where it is not governed. Decides nothing.
@@ -153,7 +164,7 @@ impl<'a> Desk<'a> {
         &self,
         attempt: &Attempt<'_>,
         conversation: &mut dyn Conversation,
-    ) -> Result<Verdict, DeskError> {
+    ) -> Result<Judged, DeskError> {
         let account = accounts::by_name(attempt.user)?;
         let rule = Rule::of_password_alone("password-change");
         let case = Case { account, rule: &rule, is_ruled: true, is_sshd: self.config.is_sshd(attempt.service) };
@@ -203,7 +214,7 @@ impl<'a> Desk<'a> {
         answered: Answered,
         (account, is_ruled): (Option<&Account>, bool),
         conversation: &mut dyn Conversation,
-    ) -> Result<Verdict, DeskError> {
+    ) -> Result<Judged, DeskError> {
         let screen = conversation.screen();
         let holder = self.holder((account, is_ruled), screen.is_some())?;
         let password = answered.password(&holder.keys).unwrap_or_default();
@@ -234,11 +245,12 @@ impl<'a> Desk<'a> {
             (Finding::Enrol(_), None, _) => Verdict::Denied(Denial::UnknownUser),
             (Finding::Enrol(_), _, None) => Verdict::Denied(Denial::NoScreen),
         };
-        if let (Verdict::Granted(_), Some(account)) = (&verdict, account) {
-            // It is decided; a record that cannot be written now is kept up by a later login.
-            let _kept_up_or_not = self.passwords().keep_up(account, &password, (upkeep, now));
-        }
-        Ok(verdict)
+        let (Verdict::Granted(_), Some(account)) = (&verdict, account) else {
+            return Ok(Judged { verdict, password: None });
+        };
+        // It is decided; a record that cannot be written now is kept up by a later login.
+        let kept_up = self.passwords().keep_up(account, &password, (upkeep, now)).unwrap_or_default();
+        Ok(Judged { verdict, password: kept_up.or_else(|| matched.and_then(Matched::into_own)) })
     }
 
     /// Has an authenticator enrolled, and judges once more by what is true after that.

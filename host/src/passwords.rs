@@ -58,9 +58,20 @@ pub struct Compared {
 #[derive(Clone, Debug)]
 pub enum Matched {
     /// The record's.
-    Own(PasswordHash),
+    Own(Password),
     /// The system's.
     System(Secret),
+}
+
+impl Matched {
+    /// The record's password, if it is that one.
+    #[must_use]
+    pub fn into_own(self) -> Option<Password> {
+        match self {
+            Self::Own(password) => Some(password),
+            Self::System(_) => None,
+        }
+    }
 }
 
 /// What is to be done with a user's hash.
@@ -121,9 +132,11 @@ impl Passwords<'_> {
             outcome.map(|outcome| (*source, outcome))
         };
         let decided = self.config.password.sources.iter().find_map(by_source);
-        let matched = match (decided, &system) {
-            (Some((Source::Authflow, HashOutcome::Matched)), _) => Some(Matched::Own(hash.clone())),
-            (Some((Source::Shadow, HashOutcome::Matched)), Some((_, system))) => Some(Matched::System(system.clone())),
+        let matched = match (decided, own, &system) {
+            (Some((Source::Authflow, HashOutcome::Matched)), Some(own), _) => Some(Matched::Own(own.clone())),
+            (Some((Source::Shadow, HashOutcome::Matched)), _, Some((_, system))) => {
+                Some(Matched::System(system.clone()))
+            }
             _ => None,
         };
         let upkeep = match &matched {
@@ -147,14 +160,16 @@ impl Passwords<'_> {
         (account, keys): (&Account, &Authenticators),
     ) -> Result<bool, PasswordError> {
         Ok(match (matched, self.source(account, keys)?) {
-            (Matched::Own(hash), Some(Source::Authflow)) => keys.password.as_ref().is_some_and(|own| own.hash == *hash),
+            (Matched::Own(proved), Some(Source::Authflow)) => {
+                keys.password.as_ref().is_some_and(|own| own.hash == proved.hash)
+            }
             (Matched::System(hash), Some(Source::Shadow)) => self.is_systems(account, hash)?,
             (Matched::Own(_) | Matched::System(_), _) => false,
         })
     }
 
     /// Does what is to be done with the hash of a password that was just proved; not if it has been changed meanwhile, and not where
-    /// configuration management owns the record.
+    /// configuration management owns the record. Gives the record's password where it is another than before.
     ///
     /// # Errors
     /// The record cannot be written, or it cannot be hashed.
@@ -163,9 +178,9 @@ impl Passwords<'_> {
         account: &Account,
         password: &Secret,
         (upkeep, now): (Upkeep, WallTime),
-    ) -> Result<(), PasswordError> {
+    ) -> Result<Option<Password>, PasswordError> {
         if matches!(upkeep, Upkeep::Keep) || self.records.is_managed(&account.name)? {
-            return Ok(());
+            return Ok(None);
         }
         let new = hashing::hash(self.config.password.cost, password)?;
         self.records.update(&account.name, |record| {
@@ -175,9 +190,9 @@ impl Passwords<'_> {
                 (Upkeep::Adopt(old), none @ None) if self.is_systems(account, old)? => {
                     *none = Some(Password::chosen(new, now));
                 }
-                (Upkeep::Keep | Upkeep::Rehash(_) | Upkeep::Adopt(_), _) => {}
+                (Upkeep::Keep | Upkeep::Rehash(_) | Upkeep::Adopt(_), _) => return Ok(None),
             }
-            Ok(())
+            Ok(record.password.clone())
         })
     }
 

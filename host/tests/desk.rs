@@ -24,7 +24,7 @@ use authflow_core::{
 };
 use authflow_host::{
     accounts,
-    desk::{Attempt, Conversation, Decision, Desk, DeskError, Refused},
+    desk::{Attempt, Conversation, Decision, Desk, DeskError, Judged, Refused},
     file::Trust,
     hash_memory::HashMemory,
     passwords::{Passwords, Upkeep},
@@ -116,7 +116,7 @@ impl Machine {
 
     fn verdict_for(&self, user: &str, script: Script) -> Verdict {
         match self.run(&here(user), script).unwrap() {
-            Decision::Verdict(verdict) => verdict,
+            Decision::Judged(judged) => judged.verdict,
             Decision::NotGoverned => panic!("the service is governed"),
         }
     }
@@ -169,8 +169,7 @@ fn odd_bytes_are_a_wrong_answer_and_nothing_more() {
         machine.records.update_state(&machine.user, |state| state.throttle.unlock()).unwrap();
         let desk = Desk::new(&machine.config, machine.records.clone(), &Stopped);
         let decision = desk.run(&here(&machine.user), &mut Bytes(answer)).unwrap();
-        let wrong = matches!(decision, Decision::Verdict(Verdict::Denied(Denial::WrongPassword)));
-        assert!(wrong, "{length} bytes: {decision:?}");
+        assert_eq!(denied(decision), Denial::WrongPassword, "{length} bytes");
     }
 }
 
@@ -253,7 +252,7 @@ fn a_governed_service_without_a_rule_for_the_login_denies() {
     // The questions are those of the service's first rule, so that nothing shows that none matched.
     let script = Script([(Prompt::Code, Ok(CODE))].into());
     let decision = machine.run(&attempt, script).unwrap();
-    assert!(matches!(decision, Decision::Verdict(Verdict::Denied(Denial::NoRule))), "{decision:?}");
+    assert_eq!(denied(decision), Denial::NoRule);
 }
 
 #[test]
@@ -295,4 +294,12 @@ fn what_a_user_has_is_told_by_the_sources_that_count() {
     assert_eq!(has(&machine), Factors::none().with(Factor::Password).with(Factor::Totp));
     machine.config.password.sources.clear();
     assert_eq!(has(&machine), Factors::none().with(Factor::Totp));
+}
+
+#[track_caller]
+fn denied(decision: Decision) -> Denial {
+    match decision {
+        Decision::Judged(Judged { verdict: Verdict::Denied(denial), .. }) => denial,
+        Decision::Judged(_) | Decision::NotGoverned => panic!("it was not denied: {decision:?}"),
+    }
 }

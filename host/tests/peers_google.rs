@@ -16,7 +16,7 @@ use authflow_core::{
 };
 use authflow_host::{
     accounts,
-    desk::{Attempt, Conversation, Decision, Desk, DeskError, Refused},
+    desk::{Attempt, Conversation, Decision, Desk, DeskError, Judged, Refused},
     file::Trust,
     paths::Paths,
     records::{RecordError, Records},
@@ -177,8 +177,8 @@ impl Machine {
 
     fn answer(&self, code: &str, at: u64) -> Result<(), Denial> {
         match self.run(code, at).unwrap() {
-            Decision::Verdict(Verdict::Granted(_)) => Ok(()),
-            Decision::Verdict(Verdict::Denied(denial)) => Err(denial),
+            Decision::Judged(Judged { verdict: Verdict::Granted(_), .. }) => Ok(()),
+            Decision::Judged(Judged { verdict: Verdict::Denied(denial), .. }) => Err(denial),
             Decision::NotGoverned => panic!("the door is governed"),
         }
     }

@@ -40,6 +40,11 @@ pub fn account<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Resu
         login.pam.keep(notes)?;
         return Ok(Answer::NewPasswordNeeded);
     }
+    if let Some(success) = notes.success.take() {
+        let now = SystemClock.now().wall;
+        // A success that cannot be counted leaves the failures before it, and takes the login from nobody.
+        let _counted_or_not = login.records().update_state(&account.name, |state| state.throttle.count(&success, now));
+    }
     make_usable(&mut login, notes)?;
     Ok(answer)
 }

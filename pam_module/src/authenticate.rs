@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use authflow_core::{
+    account::Password,
     factor::{Factor, Factors},
     flow::{Denial, Enrolment, Manner, Receipt, Verdict, password_in},
     rule::Remote,
@@ -11,7 +12,7 @@ use authflow_core::{
 use authflow_host::{
     accounts,
     clock::SystemClock,
-    desk::{Attempt, Decision, Desk},
+    desk::{Attempt, Decision, Desk, Judged},
     process::{self, ProcessId},
     shadow,
 };
@@ -83,14 +84,14 @@ fn attempt<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<A
             note(&mut login, &user, FlowNote::None)?;
             Ok(Answer::NotOurs)
         }
-        Decision::Verdict(Verdict::Denied(denial)) => {
+        Decision::Judged(Judged { verdict: Verdict::Denied(denial), .. }) => {
             if let Denial::Locked(until) = denial {
                 tell_own_wait(&mut login, &user, until)?;
             }
             Err(denial.into())
         }
-        Decision::Verdict(Verdict::Granted(receipt)) => {
-            grant(&mut login, &user, &receipt, voucher)?;
+        Decision::Judged(Judged { verdict: Verdict::Granted(receipt), password }) => {
+            grant(&mut login, &user, &receipt, (voucher, password))?;
             leave_password(&mut login, &receipt, given)?;
             Ok(Answer::Yes)
         }
@@ -142,7 +143,7 @@ fn grant<H: Handle>(
     login: &mut Login<'_, H>,
     user: &UserName,
     receipt: &Receipt,
-    voucher: Option<Voucher>,
+    (voucher, password): (Option<Voucher>, Option<Password>),
 ) -> Result<(), Error> {
     let now = login.pam.user()?;
     if now != *user || !user.is_text() {
@@ -164,7 +165,12 @@ fn grant<H: Handle>(
         .with_some("enrolment", enrolment_word(receipt.enrolment()))
         .with_some("vouched-by", carried.vouched_by);
     login.pam.log(Priority::Info, &line);
-    note(login, user, FlowNote::Granted(Box::new(carried)))
+    let notes = Notes {
+        proved: password.map(|password| password.hash),
+        success: receipt.unsettled().cloned(),
+        ..notes_of(login, user, FlowNote::Granted(Box::new(carried)))
+    };
+    Ok(login.pam.keep(notes)?)
 }
 
 const fn enrolment_word(enrolment: Enrolment) -> Option<&'static str> {
@@ -180,8 +186,13 @@ const fn enrolment_word(enrolment: Enrolment) -> Option<&'static str> {
 /// # Errors
 /// There is no memory for it.
 pub fn note<H: Handle>(login: &mut Login<'_, H>, user: &UserName, flow: FlowNote) -> Result<(), Error> {
+    let notes = notes_of(login, user, flow);
+    Ok(login.pam.keep(notes)?)
+}
+
+fn notes_of<H: Handle>(login: &Login<'_, H>, user: &UserName, flow: FlowNote) -> Notes {
     let config = Some(login.known_config());
-    Ok(login.pam.keep(Notes { user: Some(user.as_str().to_owned()), flow, config, ..Notes::default() })?)
+    Notes { user: Some(user.as_str().to_owned()), flow, config, ..Notes::default() }
 }
 
 /// Leaves the password, and never a code, to the modules behind us: keyrings open with it.

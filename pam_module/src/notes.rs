@@ -3,7 +3,9 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use authflow_core::{config::Config, factor::Factors, password::PasswordHash, rule::Rule, secret::Secret};
+use authflow_core::{
+    config::Config, factor::Factors, password::PasswordHash, rule::Rule, secret::Secret, throttle::Success,
+};
 
 use crate::{error::Error, receipt::Carried};
 
@@ -20,6 +22,10 @@ pub struct Notes {
     pub config: Option<KnownConfig>,
     /// What a line of ours has asked for the one behind it.
     pub ahead: Option<Ahead>,
+    /// The hash of the record's password that the flow proved.
+    pub proved: Option<PasswordHash>,
+    /// The flow's success, where it rests on another module's word: that counts once the whole auth stack has succeeded.
+    pub success: Option<Success>,
     /// The change of a password that was begun.
     pub change: Option<Change>,
 }

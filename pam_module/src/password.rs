@@ -9,6 +9,7 @@ use authflow_core::{
     config::Source,
     factor::{Factor, Factors},
     flow::{Manner, Verdict},
+    password::PasswordHash,
     password_rules::{PasswordRules, asks_for_password},
     secret::Secret,
     time::Clock,
@@ -16,7 +17,7 @@ use authflow_core::{
 use authflow_host::{
     accounts::{self, Account},
     clock::SystemClock,
-    desk::Attempt,
+    desk::{Attempt, Judged},
     hashing,
     new_password::{self, Holder, List},
     passwords::Passwords,
@@ -132,26 +133,21 @@ const fn is_by_root<H>(login: &Login<'_, H>) -> bool {
     login.facts.is_called_by_root && !login.facts.must_changes_only
 }
 
-/// Has the old password proved, unless the flow of this login has done so a moment ago. It is the hash at that moment that may be replaced.
+/// Has the old password proved, unless the flow of this login has done so a moment ago. It is the hash that was compared that may be
+/// replaced, and none that was set since, however long somebody held this process up.
 fn prove<H: Handle>(login: &mut Login<'_, H>, options: &Options, account: &Account) -> Result<Change, Error> {
     let was_proved =
         login.pam.notes().flow.factors().contains(Factor::Password) && !options.proved.contains(Factor::Password);
-    let notes = login.pam.notes();
-    let proved_at = match notes.flow.receipt().filter(|_| was_proved) {
-        Some(receipt) => receipt.granted_at,
-        None => {
-            let asked_at = SystemClock.now().wall;
-            ask_old(login, options, account)?;
-            asked_at
-        }
-    };
-    let keys = login.records().authenticators(&account.name)?.unwrap_or_default();
-    // One that was set since is not the one that was proved, however long somebody held this process up.
-    let proved = keys.password.filter(|password| password.changed <= proved_at);
-    proved.map(|password| Change::Of(password.hash)).ok_or_else(|| BadNewPassword::ChangedMeanwhile.into())
+    let proved = if was_proved { login.pam.notes().proved } else { ask_old(login, options, account)? };
+    // It was another source's if there is none: the record's was taken away meanwhile.
+    proved.map(Change::Of).ok_or_else(|| BadNewPassword::ChangedMeanwhile.into())
 }
 
-fn ask_old<H: Handle>(login: &mut Login<'_, H>, options: &Options, account: &Account) -> Result<(), Error> {
+fn ask_old<H: Handle>(
+    login: &mut Login<'_, H>,
+    options: &Options,
+    account: &Account,
+) -> Result<Option<PasswordHash>, Error> {
     let service = login.facts.service.clone();
     let attempt = Attempt {
         user: &account.name,
@@ -169,12 +165,12 @@ fn ask_old<H: Handle>(login: &mut Login<'_, H>, options: &Options, account: &Acc
         Records::trusting(login.place.paths.clone(), login.place.trust),
         &SystemClock,
     );
-    let verdict = desk.prove_password(&attempt, &mut old)?;
+    let Judged { verdict, password } = desk.prove_password(&attempt, &mut old)?;
     let given = old.into_given();
     match verdict {
         Verdict::Granted(_receipt_that_opens_nothing) => {
             login.pam.set_old_password(&given);
-            Ok(())
+            Ok(password.map(|password| password.hash))
         }
         Verdict::Denied(denial) => {
             login.pam.delay_failure(FAILURE_DELAY);
@@ -203,7 +199,7 @@ fn rules<H: Handle>(
     }
 }
 
-const fn before(change: &Change) -> Option<&authflow_core::password::PasswordHash> {
+const fn before(change: &Change) -> Option<&PasswordHash> {
     match change {
         Change::ByRoot => None,
         Change::Of(hash) => Some(hash),

@@ -146,6 +146,24 @@ fn a_password_that_an_administrator_set_meanwhile_stays() {
     assert!(is_now(&machine, "set after the theft"));
 }
 
+/// What was proved is a hash, not a moment: clocks are set back, and a second is long.
+#[test]
+fn one_that_was_set_since_the_login_proved_another_stays_whatever_its_date_says() {
+    if !nix::unistd::geteuid().is_root() {
+        return eprintln!("left out without root: this test runs the account phase");
+    }
+    let machine = machine();
+    replace(&machine, |password| password.as_mut().unwrap().must_change = true);
+    let mut pam = machine.login("login", &[("Password: ", PASSWORD), (NEW, BETTER), (AGAIN, BETTER)]);
+    assert_eq!(machine.run(Authenticate, &mut pam), PAM_SUCCESS);
+    let reset = hashing::hash(authflow_core::password::Cost::default(), &Secret::from("set meanwhile")).unwrap();
+    replace(&machine, |password| password.as_mut().unwrap().hash = reset);
+    assert_eq!(machine.run(Account, &mut pam), PAM_NEW_AUTHTOK_REQD);
+    (pam.facts.must_changes_only, pam.facts.is_called_by_root) = (true, true);
+    assert_eq!(change(&machine, &mut pam, ""), PAM_AUTHTOK_ERR);
+    assert!(is_now(&machine, "set meanwhile"));
+}
+
 #[test]
 fn what_cannot_be_changed_says_why() {
     let busy = machine();

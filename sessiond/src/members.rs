@@ -191,13 +191,23 @@ impl Look<'_> {
 #[must_use]
 pub(crate) fn scope(session: &Session, snapshot: &Snapshot) -> Option<String> {
     let id = session.logind_id.as_deref().filter(|id| id.bytes().all(|byte| byte.is_ascii_alphanumeric()))?;
-    // What libsystemd reads as well for sd_session_get_leader(3).
-    let text = fs::read_to_string(format!("/run/systemd/sessions/{id}")).ok()?;
-    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u32>().ok());
     // In a container systemd's own tree begins below the machine's.
     let root = snapshot.find(1)?.cgroup.strip_suffix("/init.scope")?;
-    let uid = field("UID=")?;
-    (field("LEADER=")? == session.leader.pid).then(|| format!("{root}/user.slice/user-{uid}.slice/session-{id}.scope"))
+    let uid = logind_says(id, "UID=")?;
+    let is_led = logind_leader(id) == Some(session.leader.pid);
+    is_led.then(|| format!("{root}/user.slice/user-{uid}.slice/session-{id}.scope"))
+}
+
+/// The leader of the session that logind knows by that id.
+#[must_use]
+pub(crate) fn logind_leader(id: &str) -> Option<u32> {
+    logind_says(id, "LEADER=")
+}
+
+/// A number from what libsystemd reads as well for sd_session_get_leader(3).
+fn logind_says(id: &str, field: &str) -> Option<u32> {
+    let text = fs::read_to_string(format!("/run/systemd/sessions/{id}")).ok()?;
+    text.lines().find_map(|line| line.strip_prefix(field)?.trim().parse().ok())
 }
 
 /// logind's session id of a process in that cgroup.

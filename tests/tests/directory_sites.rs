@@ -97,6 +97,28 @@ fn what_the_directory_refuses_no_code_opens_and_nothing_is_left_of_it() {
 }
 
 #[test]
+fn a_code_accepted_behind_a_wrong_password_clears_no_count_of_failures() {
+    let Some(machine) = machine(REQUIRED) else { return };
+    let mut phone = enroll(&machine);
+    let enter = |password: &str, code: &str| {
+        let mut alice = machine.person(["pamtester", "login", "alice", "authenticate", "acct_mgmt"]);
+        alice.answer_all(&[("Password: ", password), ("Verification code: ", code)]).success()
+    };
+    let seen = || {
+        let list = machine.run(["authflow", "factor", "list", "--user", "alice", "--json"]).json();
+        let source = &list["throttle"]["sources"][0];
+        (source["failures"].clone(), source["last_success_at"].is_string())
+    };
+    assert!(!enter(DIRECTORYS, &phone.wrong_code()));
+    assert_eq!(seen(), (json!(1), false));
+    assert!(!enter("none of it", &phone.code()));
+    machine.logged(&["event=granted", "user=alice"]);
+    assert_eq!(seen(), (json!(1), false));
+    assert!(enter(DIRECTORYS, &phone.code()));
+    assert_eq!(seen(), (json!(0), true));
+}
+
+#[test]
 fn a_code_accepted_behind_a_wrong_password_is_not_made_good_by_a_key() {
     let Some(machine) = machine(REQUIRED) else { return };
     let mut phone = enroll(&machine);

@@ -285,3 +285,19 @@ fn other_sessions_can_be_ended_with_the_password() {
     assert_eq!(machine.run(end_all).json()["sessions_ended"], 1);
     let _ = alice.end();
 }
+
+/// Between the proof of the old password and the choice of a new one, a thief can wait as long as he likes.
+#[test]
+fn a_change_that_was_held_up_does_not_replace_what_root_has_set_meanwhile() {
+    let Some(machine) = machine() else { return };
+    let mut alice = by(&machine, "alice", &["passwd"]);
+    answer(&mut alice, "Current password: ", machine.password());
+    alice.expect("New password: ");
+    let by_root = "set by root at the desk";
+    let _ = machine.feed(["authflow", "passwd", "--user", "alice", "--stdin"], by_root.as_bytes()).success();
+    alice.type_line(NEW);
+    answer(&mut alice, "Retype new password: ", NEW);
+    alice.expect("changed by somebody else meanwhile");
+    assert!(!alice.end().success());
+    assert!(opens(&machine, "alice", by_root) && !opens(&machine, "alice", NEW));
+}

@@ -13,7 +13,7 @@ use crate::{
     secret::Secret,
     stand_in::{CodeDigest, StandIn},
     state::State,
-    throttle::{Caller, Gate, Source, ThrottlePolicy},
+    throttle::{Caller, Gate, Source, Success, ThrottlePolicy},
     time::WallTime,
     totp::TotpKey,
 };
@@ -143,10 +143,11 @@ impl Answered {
         // may the password alone clear the count of guesses at the code.
         let is_answered = proof.factors.iter().any(|factor| !self.proved.contains(factor));
         let lacks_code = holder.has.contains(Factor::Totp) && !proof.factors.contains(Factor::Totp);
-        match (is_answered, lacks_code) {
-            (true, false) => next.throttle.succeeded(&caller, now),
-            (true, true) => next.throttle.noted(&caller, now),
-            (false, _) => {}
+        let mut success = is_answered.then(|| Success { caller: caller.clone(), is_whole: !lacks_code });
+        // A module before us that is `required` has us run after a wrong password as well.
+        let unsettled = if self.proved.contains(Factor::Password) { success.take() } else { None };
+        if let Some(success) = success {
+            next.throttle.count(&success, now);
         }
         let stand_in = proof.spent.and_then(|spent| spent.use_up(next, holder, (&caller.source, now)));
         Receipt {
@@ -164,6 +165,7 @@ impl Answered {
             is_new_source,
             stand_in,
             enrolment: proof.enrolment,
+            unsettled,
         }
     }
 

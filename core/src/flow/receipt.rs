@@ -7,7 +7,7 @@ use crate::{
     rule::{Remote, SessionPolicy},
     stand_in::StandIn,
     state::Failures,
-    throttle::Source,
+    throttle::{Source, Success},
     time::WallTime,
 };
 
@@ -56,6 +56,7 @@ pub struct Receipt {
     pub(super) is_new_source: bool,
     pub(super) stand_in: Option<StandIn>,
     pub(super) enrolment: Enrolment,
+    pub(super) unsettled: Option<Success>,
 }
 
 /// What the flow had to do with enrolling.
@@ -147,6 +148,13 @@ impl Receipt {
     #[must_use]
     pub const fn stand_in(&self) -> Option<&StandIn> {
         self.stand_in.as_ref()
+    }
+
+    /// The success that the throttle has not counted, since it rests on another module's word for the password. That module may be one
+    /// that fails later, and the stack with it.
+    #[must_use]
+    pub const fn unsettled(&self) -> Option<&Success> {
+        self.unsettled.as_ref()
     }
 
     /// What the flow had to do with enrolling.

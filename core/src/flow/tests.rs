@@ -223,6 +223,21 @@ fn a_password_proved_by_another_module_is_not_asked_again() {
     assert_eq!(receipt.factors().aal(), 2);
 }
 
+/// That module may be `required`, and the password wrong.
+#[test]
+fn a_code_beside_a_password_that_another_module_proved_clears_no_count_by_itself() {
+    let proved = Factors::none().with(Password);
+    let mut state = State::default();
+    assert!(attempt(BOTH, &[RIGHT, "000000"]).run(&mut state).is_err());
+    let failed = state.throttle.clone();
+    let receipt = Attempt { proved, ..attempt(BOTH, &[CODES[4]]) }.run(&mut state).unwrap();
+    assert_eq!(state.throttle, failed);
+    state.throttle.count(receipt.unsettled().unwrap(), step(4));
+    assert_eq!((state.throttle.consecutive, state.throttle.last_success().is_some()), (0, true));
+    let receipt = attempt(BOTH, &[RIGHT, CODES[5]]).run(&mut State::default()).unwrap();
+    assert_eq!(receipt.unsettled(), None, "what is all our own counts at once");
+}
+
 const STEP_UP: &[&[Factor]] = &[&[Session], &[Password, Totp]];
 
 fn vouched_for<'a>(methods: &[&[Factor]], answers: &'a [&'a str]) -> Attempt<'a> {

@@ -1,7 +1,8 @@
 //! The end of all that a user has open, once the account may no more be used.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
+use authflow_bus::LeftOver;
 use authflow_core::{
     session::{Session, SessionId, State},
     time::Clock,
@@ -61,6 +62,16 @@ impl Daemon {
         let core = self.core();
         let live = core.registry.iter().filter(|session| !matches!(session.state, State::Closing(_)));
         live.flat_map(|session| members(session, &core.registry, &core.known, snapshot)).collect()
+    }
+
+    /// What runs on although its login is over.
+    #[must_use]
+    pub(crate) fn leftovers(&self) -> Vec<LeftOver> {
+        let snapshot = Snapshot::take();
+        let held: BTreeSet<ProcessId> = self.held_by_sessions(&snapshot).into_iter().collect();
+        let ended = self.ended();
+        let free = snapshot.iter().filter(|process| !held.contains(&process.id));
+        free.filter_map(|process| ended.left_over(process, &snapshot)).collect()
     }
 
     fn sessions_granted(&self, uid: u32, rule: &str) -> Vec<SessionId> {

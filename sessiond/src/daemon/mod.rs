@@ -35,6 +35,7 @@ use crate::{
     in_force::InForce,
     keeper::Keeper,
     leader::process_of,
+    leftovers::EndedLogins,
     log::{Line, Log},
     members::{Known, may_hold, members},
     snapshot::Snapshot,
@@ -50,6 +51,9 @@ pub(crate) struct Daemon {
     // A std mutex and not tokio's: it is never held over an await.
     core: Mutex<Core>,
     keeper: Mutex<Keeper>,
+    ended: Mutex<EndedLogins>,
+    /// Told when any session is another than it was.
+    pub(crate) changed: Notify,
     /// Told when a session begins.
     pub(crate) opened: Notify,
     /// Told when a session is over.
@@ -96,6 +100,8 @@ impl Daemon {
             boot_id,
             core: Mutex::default(),
             keeper: Mutex::new(keeper),
+            ended: Mutex::default(),
+            changed: Notify::new(),
             opened: Notify::new(),
             over: Notify::new(),
             wake: Notify::new(),
@@ -288,6 +294,7 @@ impl Daemon {
                 }
             }
         }
+        self.changed.notify_one();
         self.wake.notify_one();
     }
 
@@ -295,6 +302,7 @@ impl Daemon {
         let id = ended.session.id;
         let ttys: Vec<String> = core.ttys.get(&id).into_iter().flatten().map(|tty| tty.name().to_owned()).collect();
         self.keeper().archive(ended, &ttys, &self.log);
+        self.ended().note(ended);
         let line = Line::info("closed")
             .with("session", id)
             .with("user", &ended.session.opening.user)
@@ -422,6 +430,10 @@ impl Daemon {
     // A panic elsewhere must not take every later call along: the data are values that are replaced as a whole.
     fn core(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ended(&self) -> MutexGuard<'_, EndedLogins> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn keeper(&self) -> MutexGuard<'_, Keeper> {

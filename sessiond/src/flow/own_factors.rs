@@ -42,8 +42,7 @@ pub(crate) struct Wish {
 pub(super) struct Seen(pub(super) Authenticators);
 
 impl Seen {
-    /// What was proved must not be worth anything any more once it was taken away, or replaced. A login that renews the hash voids it
-    /// as well: that happens once, and the next proof is good.
+    /// What was proved must not be worth anything any more once it was taken away, or replaced.
     fn still_holds(&self, keys: &Authenticators) -> Result<(), Unchanged> {
         if *self.0.to_text() == *keys.to_text() { Ok(()) } else { Err(Unchanged::Meanwhile) }
     }

@@ -16,7 +16,7 @@ use authflow_host::{
     accounts::{self, Account, AccountError},
     clock::SystemClock,
     config::{self, From, LoadError},
-    desk::{Attempt, Conversation, Decision, Desk, DeskError, Refused},
+    desk::{Attempt, Conversation, Decision, Desk, DeskError, Judged, Refused},
     paths::Paths,
     records::Records,
     shadow,
@@ -184,17 +184,22 @@ pub(super) fn judge(paths: &Paths, case: &Case, answers: Vec<Secret>) -> Result<
     let mut given = Given(case.prompts.iter().copied().zip(answers).collect());
     // Before it is judged: what is changed after this voids what the proof permits.
     let records = Records::new(paths.clone());
-    let seen = Seen(records.authenticators(&case.user).map_err(DeskError::from)?.unwrap_or_default());
+    let mut seen = Seen(records.authenticators(&case.user).map_err(DeskError::from)?.unwrap_or_default());
     let (desk, attempt) = (case.desk(paths), case.attempt());
     let decision = match case.permission {
-        Permission::First => Decision::Verdict(desk.prove_password(&attempt, &mut given)?),
+        Permission::First => Decision::Judged(desk.prove_password(&attempt, &mut given)?),
         Permission::Nothing | Permission::Change => desk.run(&attempt, &mut given)?,
     };
-    let receipt = match decision {
+    let Judged { verdict, password } = match decision {
         Decision::NotGoverned => return Err(Failure::NotGoverned(case.service.clone())),
-        Decision::Verdict(Verdict::Denied(denial)) => return Err(denial.into()),
-        Decision::Verdict(Verdict::Granted(receipt)) => receipt,
+        Decision::Judged(judged) => judged,
     };
+    let receipt = match verdict {
+        Verdict::Denied(denial) => return Err(denial.into()),
+        Verdict::Granted(receipt) => receipt,
+    };
+    // The flow itself may have renewed the hash, or taken the system's password over.
+    seen.0.password = password.or(seen.0.password);
     let at = SystemClock.now();
     if receipt.uid() != case.uid {
         return Err(Failure::OtherUser(case.user.clone()));

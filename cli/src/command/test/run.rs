@@ -42,7 +42,7 @@ pub(super) fn run(context: &Context, config: &Config, case: &Case) -> Result<(),
         Decision::NotGoverned => {
             return Err(Error::Usage("other modules of the PAM stack decide here: there is no flow to run".to_owned()));
         }
-        Decision::Verdict(verdict) => verdict,
+        Decision::Judged(judged) => judged.verdict,
     };
     let report = match verdict {
         Verdict::Granted(receipt) => Report {
