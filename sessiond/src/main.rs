@@ -5,6 +5,7 @@
 //! - [`daemon`]: events in, the registry's actions out
 //! - [`execute`]: carries the actions out, in order
 //! - [`second_enforcer`], [`systemd`]: timers that end what a dead daemon does not
+//! - [`scopes`]: hears that systemd stops a login's scope
 //! - [`leftovers`]: what runs on although its login is over
 //! - [`deactivation`]: accounts that may no more be used, and the end of what they run
 //! - [`bus`]: parse, authorise, call, reply
@@ -33,6 +34,7 @@ mod members;
 mod news;
 mod readable;
 mod ready;
+mod scopes;
 mod second_enforcer;
 mod snapshot;
 mod spare;
@@ -134,6 +136,7 @@ async fn run(log: Log, paths: Paths) -> Result<(), Failure> {
     tokio::spawn(execute::run(Arc::clone(&daemon), connection.clone(), actions));
     tokio::spawn(Arc::clone(&daemon).follow_departures());
     tokio::spawn(news::run(Arc::clone(&daemon)));
+    tokio::spawn(scopes::run(Arc::clone(&daemon), connection.clone()));
     tokio::spawn(second_enforcer::run(Arc::clone(&daemon), connection.clone()));
     tokio::spawn(deactivation::watch::run(Arc::clone(&daemon), connection.clone()));
     daemon.log.write(&Line::info("started").with("sessions", daemon.count()).with("bus", &address));

@@ -59,7 +59,7 @@ pub(crate) async fn run(daemon: Arc<Daemon>, connection: Connection) {
 
 /// The timers that an earlier daemon left.
 async fn found(daemon: &Daemon, connection: &Connection) -> Ends {
-    match systemd::units(connection, &format!("{PREFIX}*.timer")).await {
+    match systemd::units(connection, &[], &format!("{PREFIX}*.timer")).await {
         Ok(units) => units.iter().filter_map(|unit| parse(unit)).collect(),
         Err(why) => {
             daemon.log.write(&Line::warning("timers-unknown").with("why", why));

@@ -4,9 +4,12 @@ use std::{path::Path, time::Duration};
 
 use zbus::{Connection, Variant};
 
-const SYSTEMD: &str = "org.freedesktop.systemd1";
-const PATH: &str = "/org/freedesktop/systemd1";
-const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+/// Its name on the bus.
+pub(crate) const NAME: &str = "org.freedesktop.systemd1";
+/// Its manager's object.
+pub(crate) const PATH: &str = "/org/freedesktop/systemd1";
+/// Its manager's interface.
+pub(crate) const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 
 /// How long one question may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -31,13 +34,20 @@ pub(crate) async fn stop(connection: &Connection, unit: &str) -> zbus::Result<()
     call(connection, "StopUnit", &(unit, "replace")).await.map(drop)
 }
 
-/// The loaded units whose names match the pattern.
+/// Has systemd tell of jobs and units.
 ///
 /// # Errors
 /// systemd does not answer.
-pub(crate) async fn units(connection: &Connection, pattern: &str) -> zbus::Result<Vec<String>> {
-    let any_state: [&str; 0] = [];
-    let reply = call(connection, "ListUnitsByPatterns", &(any_state.as_slice(), [pattern].as_slice())).await?;
+pub(crate) async fn subscribe(connection: &Connection) -> zbus::Result<()> {
+    call(connection, "Subscribe", &()).await.map(drop)
+}
+
+/// The loaded units in one of these states, or in any if none is named, whose names match the pattern.
+///
+/// # Errors
+/// systemd does not answer.
+pub(crate) async fn units(connection: &Connection, states: &[&str], pattern: &str) -> zbus::Result<Vec<String>> {
+    let reply = call(connection, "ListUnitsByPatterns", &(states, [pattern].as_slice())).await?;
     let units: Vec<Unit> = reply.body().deserialize()?;
     Ok(units.into_iter().map(|unit| unit.0).collect())
 }
@@ -87,7 +97,7 @@ async fn call<B: zbus::export::serde::Serialize + zbus::DynamicType + Sync>(
     method: &str,
     body: &B,
 ) -> zbus::Result<zbus::Message> {
-    let call = connection.call_method(Some(SYSTEMD), PATH, Some(MANAGER), method, body);
+    let call = connection.call_method(Some(NAME), PATH, Some(MANAGER), method, body);
     tokio::time::timeout(PATIENCE, call)
         .await
         .map_err(|_elapsed| zbus::Error::Failure(format!("no answer from systemd within {PATIENCE:?}")))?

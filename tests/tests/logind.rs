@@ -1,5 +1,7 @@
 //! Sessions beside logind's, on a booted machine: the one ends with the other, and systemd ends what a dead daemon does not.
 
+use std::time::Duration;
+
 use authflow_tests::{Machine, Person, wait};
 use serde_json::Value;
 
@@ -46,51 +48,59 @@ fn what_logind_ends_is_a_logout() {
 fn systemd_ends_the_session_of_a_dead_daemon() {
     let Some(machine) = machine() else { return };
     let mut alice = log_in(&machine, "alice");
-    let _bob = log_in(&machine, "bob");
+    let mut bob = log_in(&machine, "bob");
     let mut carol = machine.person(["login", "carol"]);
     machine.give_answers(&mut carol, &machine.enroll("carol").code());
     carol.expect("$ ");
-    let timers = || {
-        let list = machine.run(["systemctl", "list-units", "--plain", "--no-legend", "authflow-session-*.timer"]);
-        list.success().lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect::<Vec<_>>()
-    };
-    let timer_of = |user: &str| {
-        let id = word(&session_of(&machine, user), "id").to_owned();
-        wait::until("the timer", || timers().into_iter().find(|timer| timer.contains(&id)))
-    };
-    let (alices, bobs) = (timer_of("alice"), timer_of("bob"));
-    assert_eq!(timers().len(), 2, "no lifetime, no timer: {:?}", timers());
+    let (alices, bobs) = (timer_of(&machine, "alice"), timer_of(&machine, "bob"));
+    assert_eq!(timers(&machine).len(), 2, "no lifetime, no timer: {:?}", timers(&machine));
 
-    // Two minutes after the lifetime, as the daemon counts.
-    let show = |timer: &str, property: &str| machine.run(["systemctl", "show", "-P", property, timer]).success();
-    assert!(
-        show(&alices, "TimersMonotonic").contains("OnActiveUSec=1h 2min")
-            || show(&alices, "TimersMonotonic").contains("OnActiveUSec=1h 1min 59"),
-        "{}",
-        show(&alices, "TimersMonotonic")
-    );
+    // Two minutes after the lifetime; the name tells it by the clock that the session goes by.
+    let ends: u64 = bobs.trim_end_matches(".timer").rsplit('-').next().expect("an end").parse().expect("seconds");
+    let up: f64 = machine.read("/proc/uptime").split(' ').next().expect("two numbers").parse().expect("seconds");
+    let left = Duration::from_secs(ends).saturating_sub(Duration::from_secs_f64(up));
+    assert!(left > Duration::from_secs(3600) && left <= Duration::from_secs(3720), "{left:?}");
 
-    // The daemon comes back to the timers that it has left, and a logout takes one away.
+    // The next daemon finds the timers that this one leaves; a logout takes one away.
     machine.kill_daemon();
-    wait::until_true("the daemon", || {
-        machine.run(["systemctl", "is-active", "authflow-sessiond"]).stdout == "active\n"
-    });
+    wait::until_true("the daemon", || is_up(&machine));
     assert_eq!(machine.sessions().len(), 3);
     alice.type_line("exit");
     let _ = alice.end();
-    wait::until_true("the end of the timer", || timers() == [bobs.clone()]);
+    wait::until_true("the end of the timer", || timers(&machine) == [bobs.clone()]);
+    assert!(!timers(&machine).contains(&alices));
 
-    // What the timer does is shown by one that goes off soon.
-    let _ = machine
-        .shell("systemctl mask --runtime authflow-sessiond && systemctl kill --signal=KILL authflow-sessiond")
-        .success();
-    let mut bob = _bob;
-    let soon = "[Timer]\nOnActiveSec=\nOnActiveSec=1s\n";
-    machine.write(&format!("/run/systemd/system/{bobs}.d/soon.conf"), soon);
-    let _ = machine.run(["systemctl", "daemon-reload"]).success();
-    let _ = machine.run(["systemctl", "restart", &bobs]).success();
+    // Nothing is left of the daemon but the timer, which a setting of the machine's has go off now.
+    let kill = "systemctl mask --runtime authflow-sessiond && systemctl kill --signal=KILL authflow-sessiond";
+    let _ = machine.shell(kill).success();
+    machine.write(&format!("/run/systemd/system/{bobs}.d/soon.conf"), "[Timer]\nOnActiveSec=\nOnActiveSec=1s\n");
+    let _ = machine.shell(&format!("systemctl daemon-reload && systemctl restart {bobs}")).success();
     let _ = bob.end();
     assert_eq!(carol.shell("echo still here"), "still here");
+    assert!(!is_up(&machine), "it was the timer alone");
+}
+
+#[test]
+fn a_login_without_a_daemon_is_adopted_with_its_logind_session() {
+    let Some(machine) = machine() else { return };
+    let _ = machine.shell("systemctl mask --runtime authflow-sessiond && systemctl stop authflow-sessiond").success();
+    let mut alice = log_in(&machine, "alice");
+    let _ =
+        machine.shell("systemctl unmask --runtime authflow-sessiond && systemctl start authflow-sessiond").success();
+    let session = session_of(&machine, "alice");
+    let logind_id = word(&session, "logind_id");
+    let told = machine.run(["loginctl", "show-session", logind_id, "-P", "Leader"]).success();
+    assert_eq!(told.trim(), session["leader"].to_string());
+    let _ = timer_of(&machine, "alice");
+    // The one is named by the other's id, too, and ends with it.
+    let shown = machine.run(["authflow", "show", logind_id, "--json"]).json();
+    assert_eq!(shown["id"], session["id"]);
+    let _ = machine.run(["authflow", "revoke", logind_id]).success();
+    let _ = alice.end();
+    assert_eq!(machine.end_reason("alice"), "revoked");
+    let is_there = || machine.run(["loginctl", "show-session", logind_id]).status.success();
+    wait::until_true("the end of logind's", || !is_there());
+    wait::until_true("the end of the timer", || timers(&machine).is_empty());
 }
 
 fn machine() -> Option<Machine> {
@@ -105,6 +115,22 @@ fn log_in(machine: &Machine, user: &str) -> Person {
     let mut person = machine.ssh(user, &["-i", "/root/key"]);
     person.expect("$ ");
     person
+}
+
+/// The second enforcer's timers.
+fn timers(machine: &Machine) -> Vec<String> {
+    let list = ["systemctl", "list-units", "--plain", "--no-legend", "authflow-session-*.timer"];
+    let list = machine.run(list).success();
+    list.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
+
+fn timer_of(machine: &Machine, user: &str) -> String {
+    let id = word(&session_of(machine, user), "id").to_owned();
+    wait::until("the timer", || timers(machine).into_iter().find(|timer| timer.contains(&id)))
+}
+
+fn is_up(machine: &Machine) -> bool {
+    machine.run(["systemctl", "is-active", "authflow-sessiond"]).stdout == "active\n"
 }
 
 #[track_caller]

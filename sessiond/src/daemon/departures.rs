@@ -4,14 +4,21 @@
 use std::{
     collections::BTreeSet,
     sync::{Arc, PoisonError},
+    time::Duration,
 };
 
-use authflow_core::{session::SessionId, time::Clock};
+use authflow_core::{
+    session::{Class, Session, SessionId, State},
+    time::Clock,
+};
 use authflow_host::{clock::SystemClock, process::ProcessId};
 use tokio::task::yield_now;
 
 use super::{Daemon, has_targets};
 use crate::{leader::Held, members::members, snapshot::Snapshot};
+
+/// How long after a leader's end it takes at most to hear that logind had it ended.
+const LOGIND_SAYS_SO: Duration = Duration::from_millis(300);
 
 /// Sessions of which something ended that nobody has looked at.
 #[derive(Debug, Default)]
@@ -68,8 +75,17 @@ impl Daemon {
         let daemon = Arc::clone(self);
         tokio::spawn(async move {
             held.gone().await;
+            if daemon.may_be_logged_out_by_logind(id) {
+                tokio::time::sleep(LOGIND_SAYS_SO).await;
+            }
             daemon.departed(|departures| departures.led.insert(id));
         });
+    }
+
+    /// Whether logind may be ending the session, which makes it a logout even where the leader dies of that.
+    fn may_be_logged_out_by_logind(&self, id: SessionId) -> bool {
+        let is_led = |session: &Session| session.opening.class != Class::Nested && session.logind_id.is_some();
+        self.find(id).is_some_and(|session| session.state == State::Active && is_led(&session))
     }
 
     fn departed(&self, note: impl FnOnce(&mut Departures) -> bool) {
