@@ -51,6 +51,8 @@ pub(crate) struct Daemon {
     // A std mutex and not tokio's: it is never held over an await.
     core: Mutex<Core>,
     keeper: Mutex<Keeper>,
+    /// Held by whoever looks which configuration is in force.
+    noting: Mutex<()>,
     ended: Mutex<EndedLogins>,
     /// Told when any session is another than it was.
     pub(crate) changed: Notify,
@@ -100,6 +102,7 @@ impl Daemon {
             boot_id,
             core: Mutex::default(),
             keeper: Mutex::new(keeper),
+            noting: Mutex::default(),
             ended: Mutex::default(),
             changed: Notify::new(),
             opened: Notify::new(),
@@ -147,6 +150,8 @@ impl Daemon {
     pub(crate) fn note_config(self: &Arc<Self>) {
         let daemon = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
+            // One after the other: what was looked at first must not be noted last.
+            let _turn = daemon.noting.lock().unwrap_or_else(PoisonError::into_inner);
             let config = InForce::look(&daemon.paths);
             daemon.keeper().note_config(&config, SystemClock.now().wall, &daemon.log);
         });
