@@ -17,6 +17,8 @@ pub(crate) struct Line {
     pub module: String,
     /// What the module is told.
     pub arguments: Vec<String>,
+    /// The substacks that it stands in, the outermost first, each by a number of its own. What is included otherwise is in none.
+    pub substacks: Vec<usize>,
 }
 
 impl Line {
@@ -35,13 +37,23 @@ const DEEPEST: usize = 32;
 /// The lines of `service`, from the files in `folder`. A file that cannot be read has none.
 pub(crate) fn lines(folder: &Path, service: &str) -> Vec<Line> {
     let mut lines = Vec::new();
-    read(&folder.join(service), None, DEEPEST, &mut lines);
+    read(&folder.join(service), &Place { only: None, depth: DEEPEST, substacks: &[] }, &mut lines);
     lines
 }
 
-/// Adds the lines of `file`, those of `only` where it was included for one phase.
-fn read(file: &Path, only: Option<&str>, depth: usize, lines: &mut Vec<Line>) {
-    let (Some(depth), Ok(text)) = (depth.checked_sub(1), std::fs::read_to_string(file)) else { return };
+/// Where a file is included.
+struct Place<'a> {
+    /// The one phase that it is included for.
+    only: Option<&'a str>,
+    /// How much deeper it may still go.
+    depth: usize,
+    substacks: &'a [usize],
+}
+
+/// Adds the lines of `file`.
+fn read(file: &Path, place: &Place<'_>, lines: &mut Vec<Line>) {
+    let (Some(depth), Ok(text)) = (place.depth.checked_sub(1), std::fs::read_to_string(file)) else { return };
+    let Place { only, substacks, .. } = *place;
     let folder = file.parent().unwrap_or(Path::new("/"));
     for (number, line) in logical_lines(&text) {
         let words = words(&line);
@@ -49,7 +61,7 @@ fn read(file: &Path, only: Option<&str>, depth: usize, lines: &mut Vec<Line>) {
         let Some(phase) = words.next() else { continue };
         if phase == "@include" {
             if let Some(name) = words.next() {
-                read(&folder.join(name), only, depth, lines);
+                read(&folder.join(name), &Place { only, depth, substacks }, lines);
             }
             continue;
         }
@@ -60,7 +72,10 @@ fn read(file: &Path, only: Option<&str>, depth: usize, lines: &mut Vec<Line>) {
             continue;
         }
         if matches!(control, "include" | "substack") {
-            read(&folder.join(module), Some(&phase), depth, lines);
+            // No two that hold lines begin at the same one.
+            let inner = [substacks, &[lines.len()]].concat();
+            let substacks = if control == "substack" { &inner } else { substacks };
+            read(&folder.join(module), &Place { only: Some(&phase), depth, substacks }, lines);
             continue;
         }
         let module = module.rsplit('/').next().unwrap_or(module).to_owned();
@@ -71,6 +86,7 @@ fn read(file: &Path, only: Option<&str>, depth: usize, lines: &mut Vec<Line>) {
             control: control.to_owned(),
             module,
             arguments: words.map(str::to_owned).collect(),
+            substacks: substacks.to_vec(),
         });
     }
 }

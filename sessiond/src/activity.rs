@@ -191,6 +191,25 @@ mod tests {
     }
 
     #[test]
+    fn a_stamp_that_is_new_is_activity_and_one_that_was_seen_or_is_older_than_the_look_is_none() {
+        let tty = Tty::of_device(136 << 8).unwrap();
+        let session = Session { looked: at(10).boot, ..session(1) };
+        let memory =
+            Memory { stamps: BTreeMap::from([(tty.clone(), at(5).wall)]), at: Some(at(10)), ..Memory::default() };
+        let at_stamp = |memory: &Memory, stamp, now| changed(memory, &session, &tty, stamp, now);
+        assert_eq!(at_stamp(&memory, at(5).wall, at(60)), None);
+        assert_eq!(at_stamp(&memory, at(40).wall, at(60)), Some(at(40).boot));
+        assert_eq!(at_stamp(&memory, at(999_999).wall, at(60)), Some(at(60).boot), "forged: not later than now");
+        // The clock was set forward by a day: what was typed before seems to be a day old.
+        let tomorrow = Now { wall: at(86_460).wall, ..at(60) };
+        assert_eq!(at_stamp(&memory, at(40).wall, tomorrow), Some(at(60).boot));
+        assert_eq!(at_stamp(&memory, at(5).wall, tomorrow), None, "and what was not typed is still none");
+        // Nothing is remembered, as after a restart.
+        assert_eq!(at_stamp(&Memory::default(), at(8).wall, at(60)), None);
+        assert_eq!(at_stamp(&Memory::default(), at(40).wall, at(60)), Some(at(40).boot));
+    }
+
+    #[test]
     fn a_desktop_is_used_until_it_says_otherwise_and_no_longer() {
         let (mut activity, mut session) = (Activity::default(), session(1));
         let used = |activity: &Activity, session: &Session, seconds| {

@@ -10,11 +10,22 @@ const MARGIN: usize = 4;
 #[must_use]
 #[track_caller]
 pub fn scan(screen: &str) -> String {
-    let is_painted = screen.contains("\u{1b}[30;47;107m");
+    scan_inked(screen, screen.contains("\u{1b}[30;47;107m"))
+}
+
+/// What the last QR code says on a screen that shows dark text on a light ground.
+#[must_use]
+#[track_caller]
+pub fn scan_on_light_ground(screen: &str) -> String {
+    scan_inked(screen, true)
+}
+
+#[track_caller]
+fn scan_inked(screen: &str, ink_is_dark: bool) -> String {
     let plain = screen.replace("\u{1b}[30;47;107m", "").replace("\u{1b}[0m", "");
     let rows = drawing(&plain);
     assert!(!rows.is_empty(), "there is no QR code on the screen:\n{plain}");
-    read(&rows, is_painted).unwrap_or_else(|| panic!("nobody can read this QR code:\n{plain}"))
+    read(&rows, ink_is_dark).unwrap_or_else(|| panic!("nobody can read this QR code:\n{plain}"))
 }
 
 /// The lines of the last drawing.

@@ -54,7 +54,7 @@ fn a_lifetime_that_locks_is_lifted_by_who_proves_himself_and_by_nothing_less() {
     wait::until_true("the lock", || heard(&machine) == 1);
     assert!(alice.shell("authflow status").contains("state    locked"));
     // A locker that does not ask us, and tells logind.
-    let relocks = format!("{OWN} SetLockedHint b true; sleep 1; {OWN} SetLockedHint b false; sleep 1");
+    let relocks = format!("{OWN} SetLockedHint b true; sleep 2; {OWN} SetLockedHint b false; sleep 2");
     wait::until_true("the second lock", || {
         // The daemon asks a moment after a signal, and may miss what is taken back at once.
         let _ = alice.shell(&relocks);

@@ -31,14 +31,17 @@ fn change(machine: &Machine, alice: &mut Person, command: &str, code: &str) {
 }
 
 /// Scans what is shown, and confirms it.
-fn confirm(alice: &mut Person) -> Authenticator {
+fn confirm(alice: &mut Person, scan: fn(&str) -> String) -> Authenticator {
     alice.expect("Secret: ");
     alice.expect("Code that the app shows now: ");
-    let uri = camera::scan(&alice.screen());
-    let secret = uri.split("secret=").nth(1).and_then(|rest| rest.split('&').next()).expect("a secret");
-    let mut phone = Authenticator::new(secret);
+    let uri = scan(&alice.screen());
+    let mut phone = phone_of(&uri);
     alice.type_line(&phone.code());
     phone
+}
+
+fn phone_of(uri: &str) -> Authenticator {
+    Authenticator::new(uri.split("secret=").nth(1).and_then(|rest| rest.split('&').next()).expect("a secret"))
 }
 
 fn names(machine: &Machine) -> Vec<String> {
@@ -52,20 +55,46 @@ fn who_proves_an_authenticator_adds_another_and_removes_the_first() {
     let Some(machine) = machine() else { return };
     let mut old = machine.enroll("alice");
     let mut alice = machine.log_in("alice", &mut old);
-    change(&machine, &mut alice, "add totp --name tablet", &old.code());
-    let mut tablet = confirm(&mut alice);
+    change(&machine, &mut alice, "add totp --name tablet --qr light", &old.code());
+    let mut tablet = confirm(&mut alice, camera::scan_on_light_ground);
     alice.expect("Recovery codes");
     alice.expect("alice now has \"tablet\"");
     alice.expect("<0>");
     machine.logged(&["authflow-sessiond", "factor-added", "user=alice", "name=tablet"]);
+    let mut elsewhere = machine.log_in("alice", &mut tablet);
     change(&machine, &mut alice, "remove totp", &tablet.code());
     alice.expect("removed \"totp\" of alice");
+    // Whoever has the old phone may sit there.
+    alice.expect("End alice's other sessions (1)? [y/N] ");
+    alice.type_line("y");
     alice.expect("<0>");
+    let _ = elsewhere.end();
     assert_eq!(names(&machine), ["password", "tablet"]);
     change(&machine, &mut alice, "remove tablet", &tablet.code());
     alice.expect("only an administrator");
     assert_eq!(names(&machine), ["password", "tablet"]);
-    drop(machine.log_in("alice", &mut tablet));
+}
+
+#[test]
+fn a_proof_that_renews_the_hash_by_the_way_is_still_good_and_a_password_set_since_voids_it() {
+    let Some(machine) = machine() else { return };
+    let mut old = machine.enroll("alice");
+    let mut alice = machine.log_in("alice", &mut old);
+    let hash = || machine.shell("grep argon2id /var/lib/authflow/users/alice.toml").success();
+    let before = hash();
+    machine.write("/etc/authflow/authflow.toml", &format!("[password]\niterations = 3\n{RULES}"));
+    change(&machine, &mut alice, "add totp --name tablet", &old.code());
+    let mut tablet = confirm(&mut alice, camera::scan);
+    alice.expect("alice now has \"tablet\"");
+    assert!(hash() != before && hash().contains("t=3"), "{}", hash());
+    alice.expect("<0>");
+    change(&machine, &mut alice, "add totp --name watch", &tablet.code());
+    alice.expect("Code that the app shows now: ");
+    let _ = machine.feed(["authflow", "passwd", "--user", "alice", "--stdin"], b"set by root at the desk").success();
+    let uri = camera::scan(&alice.screen());
+    alice.type_line(&phone_of(&uri).code());
+    alice.expect("begin anew");
+    assert_eq!(names(&machine), ["password", "totp", "tablet"]);
 }
 
 #[test]

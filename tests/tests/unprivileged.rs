@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use authflow_tests::{Machine, Output, Person};
+use authflow_tests::{Machine, Output, Person, wait};
 
 mod door;
 
@@ -228,18 +228,18 @@ fn vlock_without_its_set_uid_bit_stays_locked_until_the_right_answers_and_never_
     let (mut phone, _roots) = (machine.enroll("alice"), machine.enroll("root"));
     let _ = machine.run(["chmod", "u-s", "/usr/sbin/vlock-main"]).success();
     let mut alice = vlock(&machine);
-    alice.type_line("a guess");
+    answer(&machine, &mut alice, "a guess");
     alice.expect("Verification code: ");
-    alice.type_line(&phone.wrong_code());
+    answer(&machine, &mut alice, &phone.wrong_code());
     // It asks root then; nobody but root's own processes may.
     let between = alice.expect("press [ENTER] to unlock");
     assert!(!between.contains("Password: "), "{between}");
     machine.logged(&["refused", "service=vlock", "user=root", "its own user alone"]);
     alice.type_line("");
     alice.expect("Password: ");
-    alice.type_line(machine.password());
+    answer(&machine, &mut alice, machine.password());
     alice.expect("Verification code: ");
-    alice.type_line(&phone.code());
+    answer(&machine, &mut alice, &phone.code());
     assert!(alice.end().success(), "{}", alice.screen());
     machine.logged(&["flow-granted", "user=alice", "service=vlock"]);
 }
@@ -250,9 +250,9 @@ fn vlock_as_debian_installs_it_is_root_and_needs_no_daemon() {
     let mut phone = machine.enroll("alice");
     machine.kill_daemon();
     let mut alice = vlock(&machine);
-    alice.type_line(machine.password());
+    answer(&machine, &mut alice, machine.password());
     alice.expect("Verification code: ");
-    alice.type_line(&phone.code());
+    answer(&machine, &mut alice, &phone.code());
     assert!(alice.end().success(), "{}", alice.screen());
 }
 
@@ -263,6 +263,13 @@ fn vlock(machine: &Machine) -> Person {
     alice.type_line("");
     alice.expect("Password: ");
     alice
+}
+
+/// Answers vlock's question once it waits: it shows the question first, and then throws away what was typed until then.
+fn answer(machine: &Machine, alice: &mut Person, answer: &str) {
+    let sleeps = || machine.run(["ps", "-C", "vlock-main", "-o", "state="]).stdout.trim() == "S";
+    wait::until_true("vlock waits for an answer", sleeps);
+    alice.type_line(answer);
 }
 
 fn machine(more: &str) -> Option<Machine> {

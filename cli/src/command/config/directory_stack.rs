@@ -20,7 +20,7 @@ pub(super) fn warnings(lines: &[Line]) -> Vec<String> {
     let Some((line, before)) = first_proved(&auth) else { return Vec::new() };
     let place = format!("{}:{}", line.file.display(), line.number);
     // Without any module before it there is another warning already.
-    let reached = if before.is_empty() { None } else { after_a_wrong_password(&before) };
+    let reached = if before.is_empty() { None } else { after_a_wrong_password(&before, line) };
     let of_auth = match reached {
         None => None,
         Some(Standing::Open) => Some(format!(
@@ -28,7 +28,7 @@ pub(super) fn warnings(lines: &[Line]) -> Vec<String> {
         )),
         Some(Standing::Refused) => Some(format!(
             "{place}: {PROVED} behind a module that lets the stack go on after a wrong password: the login is refused, but its code is used \
-             up and the failure counts as a success here; prefer requisite"
+             up; prefer requisite"
         )),
     };
     of_auth.into_iter().chain(changing(lines)).collect()
@@ -40,29 +40,58 @@ fn first_proved<'a>(auth: &[&'a Line]) -> Option<(&'a Line, Vec<&'a Line>)> {
     Some((auth.get(place).copied()?, auth.iter().take(place).copied().collect()))
 }
 
-/// How the stack stands behind those lines, if a wrong password gets so far.
-fn after_a_wrong_password(lines: &[&Line]) -> Option<Standing> {
-    let (mut standing, mut skip) = (Standing::Open, 0_usize);
-    for line in lines {
+/// How the stack stands where our line is, if a wrong password gets there.
+fn after_a_wrong_password(before: &[&Line], ours: &Line) -> Option<Standing> {
+    let walk = walk(before, ours, (0, Standing::Open));
+    walk.is_through.then_some(walk.standing)
+}
+
+/// Where a wrong password has come to.
+struct Walk {
+    standing: Standing,
+    /// Whether what comes next is reached.
+    is_through: bool,
+}
+
+/// Follows lines at that depth of substacks. A substack is one step of the stack that it stands in, and what ends it ends no more.
+fn walk(lines: &[&Line], ours: &Line, (depth, mut standing): (usize, Standing)) -> Walk {
+    let substack = |line: &Line| line.substacks.get(depth).copied();
+    let mut skip = 0_usize;
+    for step in lines.chunk_by(|one, next| substack(one).is_some() && substack(one) == substack(next)) {
+        let Some(line) = step.first() else { continue };
+        let is_substack = substack(line).is_some();
+        let is_ours = is_substack && substack(line) == substack(ours);
         if skip > 0 {
+            if is_ours {
+                return Walk { standing, is_through: false };
+            }
             skip -= 1;
-            continue;
-        }
-        match outcome(line) {
-            Outcome::Ends => return None,
-            Outcome::Refuses => standing = Standing::Refused,
-            Outcome::Skips(count) => skip = count,
-            Outcome::GoesOn => {}
+        } else if is_substack {
+            let inner = walk(step, ours, (depth + 1, standing));
+            if is_ours {
+                return inner;
+            }
+            standing = inner.standing;
+        } else {
+            match outcome(line) {
+                Outcome::Dies => return Walk { standing: Standing::Refused, is_through: false },
+                Outcome::IsDone if standing == Standing::Open => return Walk { standing, is_through: false },
+                Outcome::Refuses => standing = Standing::Refused,
+                Outcome::Skips(count) => skip = count,
+                Outcome::IsDone | Outcome::GoesOn => {}
+            }
         }
     }
-    Some(standing)
+    // A jump does not lead out of its substack: it fails there.
+    Walk { standing: if skip > 0 { Standing::Refused } else { standing }, is_through: skip == 0 }
 }
 
 /// What a line does to a login with a wrong password.
 enum Outcome {
     GoesOn,
     Refuses,
-    Ends,
+    Dies,
+    IsDone,
     Skips(usize),
 }
 
@@ -78,8 +107,8 @@ fn outcome(line: &Line) -> Outcome {
     };
     match action.as_str() {
         "bad" => Outcome::Refuses,
-        "die" => Outcome::Ends,
-        "done" if succeeds => Outcome::Ends,
+        "die" => Outcome::Dies,
+        "done" if succeeds => Outcome::IsDone,
         _ => action.parse().map_or(Outcome::GoesOn, Outcome::Skips),
     }
 }
@@ -127,8 +156,13 @@ mod tests {
     const OURS_PROVED: &str = "auth required pam_authflow.so proved=password\n";
 
     fn warned(stack: &str) -> Vec<String> {
+        warned_with(stack, "")
+    }
+
+    fn warned_with(stack: &str, substack: &str) -> Vec<String> {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("sshd"), stack).unwrap();
+        std::fs::write(folder.path().join("sub"), substack).unwrap();
         warnings(&pam_stack::lines(folder.path(), "sshd"))
     }
 
@@ -165,6 +199,35 @@ mod tests {
         ] {
             assert_eq!(behind(ending), Vec::<String>::new(), "{ending}");
         }
+    }
+
+    /// As Red Hat's `auth substack password-auth`: requisite there does not keep a wrong password from what comes behind.
+    #[test]
+    fn what_ends_a_substack_ends_no_more_than_that() {
+        let dies = "auth requisite pam_sss.so\n";
+        let substack = format!("auth substack sub\n{OURS_PROVED}");
+        let found = warned_with(&substack, dies);
+        assert!(found.len() == 1 && found[0].contains("prefer requisite"), "{found:?}");
+        assert_eq!(warned_with(&substack.replace("substack", "include"), dies), Vec::<String>::new());
+        assert_eq!(warned_with("auth substack sub\n", &format!("{dies}{OURS_PROVED}")), Vec::<String>::new());
+        let done = "auth [success=done default=ignore] pam_permit.so\n";
+        let found = warned_with(&substack, done);
+        assert!(found.len() == 1 && found[0].contains("a wrong password gets here"), "{found:?}");
+    }
+
+    #[test]
+    fn a_substack_is_one_step_of_a_jump_and_no_jump_leads_out_of_it() {
+        let stack = |jump: u8| {
+            format!(
+                "auth [success=ok default={jump}] pam_sss.so\nauth substack sub\n{OURS_PROVED}auth requisite pam_deny.so\n"
+            )
+        };
+        let two = "auth required pam_env.so\nauth required pam_env.so\n";
+        let found = warned_with(&stack(1), two);
+        assert!(found.len() == 1 && found[0].contains("a wrong password gets here"), "{found:?}");
+        assert_eq!(warned_with(&stack(2), two), Vec::<String>::new(), "our line is jumped over");
+        let found = warned_with(&format!("auth substack sub\n{OURS_PROVED}"), "auth [default=2] pam_sss.so\n");
+        assert!(found.len() == 1 && found[0].contains("prefer requisite"), "libpam takes it for a failure: {found:?}");
     }
 
     #[test]
