@@ -6,6 +6,7 @@
 //!
 //! - [`opening`]: what `OpenSession` takes
 //! - [`session`]: what a session shows
+//! - [`left_over`]: what runs on although its login is over
 //! - [`vouch`]: what the caller's own session says for step-up
 //! - [`error`]: how a call fails
 //! - `proxy`: the interfaces for clients (feature `proxy`)
@@ -13,6 +14,7 @@
 
 mod dict;
 pub mod error;
+pub mod left_over;
 pub mod opening;
 #[cfg(feature = "proxy")]
 pub mod proxy;
@@ -20,6 +22,7 @@ pub mod session;
 pub mod vouch;
 
 pub use error::Error;
+pub use left_over::LeftOver;
 pub use session::SessionInfo;
 
 /// The daemon's bus name.

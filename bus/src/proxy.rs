@@ -54,6 +54,9 @@ pub trait Manager {
     /// Lets a deactivated user in again; tells whether the user was kept out.
     fn reactivate(&self, uid: u32) -> Result<bool, Error>;
 
+    /// What runs on although its login is over, as far as the caller may see it.
+    fn list_leftovers(&self) -> Result<Vec<HashMap<String, OwnedVariant>>, Error>;
+
     /// Ends what a user left running outside of live sessions.
     fn end_leftovers(&self, uid: u32) -> Result<(), Error>;
 

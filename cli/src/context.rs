@@ -1,6 +1,6 @@
 //! What every command is run with: where the files are, what time it is, who calls, where results go.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use authflow_core::{
     config::Config,
@@ -97,15 +97,21 @@ impl Context {
     /// The daemon of this machine. A broken configuration does not keep an administrator from it: the default address is
     /// tried then.
     pub(crate) fn daemon(&self) -> Result<Daemon, Error> {
+        self.daemon_within(Duration::MAX)
+    }
+
+    /// The same, without waiting longer than `limit` for any one answer, whatever the configuration says.
+    pub(crate) fn daemon_within(&self, limit: Duration) -> Result<Daemon, Error> {
         if self.image {
             return Err(Error::Usage(
                 "--root is about the files of an image, and sessions are not among them".to_owned(),
             ));
         }
-        let config = self.config().unwrap_or_else(|error| {
+        let mut config = self.config().unwrap_or_else(|error| {
             note(&error.to_string());
             Config::default()
         });
+        config.bus_timeout = config.bus_timeout.min(limit);
         Daemon::connect(&config)
     }
 

@@ -1,10 +1,11 @@
 //! The one place that talks with authflow-sessiond. Every exchange is bounded as a whole, the connection included: a bus that
 //! accepts and stays silent must not hang a command.
 
-use std::{collections::HashMap, fmt::Display, future::Future, time::Duration};
+use std::{collections::HashMap, convert::Infallible, fmt::Display, future::Future, time::Duration};
 
-use authflow_bus::{self as bus, NONE, SELF, SessionInfo, proxy::ManagerProxy};
+use authflow_bus::{self as bus, LeftOver, NONE, SELF, SessionInfo, proxy::ManagerProxy};
 use authflow_core::{config::Config, time::WallTime};
+use tokio::runtime::EnterGuard;
 use zbus::{
     Connection, OwnedVariant,
     export::ordered_stream::OrderedStreamExt,
@@ -13,6 +14,12 @@ use zbus::{
 };
 
 use crate::{error::Error, session::Session};
+
+/// How long announcements that belong together may take to come.
+const SETTLING: Duration = Duration::from_millis(100);
+
+/// How many announcements are told as one at most, so that a flood of them does not stop the view.
+const MOST_SETTLED: usize = 1000;
 
 /// For what asks name services or writes on the daemon's side.
 const PATIENT: Duration = Duration::from_secs(30);
@@ -54,7 +61,7 @@ impl Daemon {
         self.call(self.manager.list_sessions())?.iter().map(read).collect()
     }
 
-    /// The session whose id begins with `prefix`.
+    /// The session whose id begins with `prefix`, or that logind knows by that id.
     pub(crate) fn session(&self, prefix: &str) -> Result<Session, Error> {
         unique(self.sessions()?, prefix)
     }
@@ -105,7 +112,7 @@ impl Daemon {
     /// Ends a user's sessions but the spared ones; tells how many.
     pub(crate) fn revoke_user(&self, uid: u32, spared: &[String], message: &str) -> Result<u32, Error> {
         let spared: Vec<&str> = spared.iter().map(String::as_str).collect();
-        self.call(self.manager.revoke_user(uid, &spared, message))
+        self.call_within(PATIENT, self.manager.revoke_user(uid, &spared, message))
     }
 
     /// Has the daemon look at the configuration again.
@@ -123,6 +130,13 @@ impl Daemon {
         self.call_within(PATIENT, self.manager.reactivate(uid))
     }
 
+    /// What runs on although its login is over, as far as the caller may see it.
+    pub(crate) fn leftovers(&self) -> Result<Vec<LeftOver>, Error> {
+        let read =
+            |dict: &_| LeftOver::from_dict(dict).map_err(|error| Error::Daemon(format!("a process it shows: {error}")));
+        self.call(self.manager.list_leftovers())?.iter().map(read).collect()
+    }
+
     /// Ends what a user left running outside of live sessions.
     pub(crate) fn end_leftovers(&self, uid: u32) -> Result<(), Error> {
         self.call(self.manager.end_leftovers(uid))
@@ -135,6 +149,11 @@ impl Daemon {
             Ok((proxy.receive_all_signals().await?, proxy.receive_owner_changed().await?))
         })?;
         Ok(Changes { daemon: self, signals, owners })
+    }
+
+    /// Enters the runtime that waits for the daemon, for what else is to be waited for.
+    pub(crate) fn enter(&self) -> EnterGuard<'_> {
+        self.runtime.enter()
     }
 
     pub(crate) fn connection(&self) -> &Connection {
@@ -193,26 +212,55 @@ impl Daemon {
     }
 }
 
+/// What came first.
+pub(crate) enum Event<T> {
+    /// The daemon announced something, or is a new one.
+    Announced,
+    /// The other thing that was waited for.
+    Other(T),
+}
+
 impl Changes<'_> {
     /// Waits for the next announcement, or for a new daemon. One that is gone announces nothing: what was last seen stands
     /// until the next one has found its sessions again.
     pub(crate) fn wait(&mut self) -> Result<(), Error> {
+        match self.wait_or(std::future::pending::<Infallible>())? {
+            Event::Announced => Ok(()),
+            Event::Other(never) => match never {},
+        }
+    }
+
+    /// The same, or until `other` comes first. What is announced together is told once.
+    pub(crate) fn wait_or<T>(&mut self, other: impl Future<Output = T>) -> Result<Event<T>, Error> {
         let Self { daemon, signals, owners } = self;
-        daemon
-            .runtime
-            .block_on(async {
-                loop {
-                    tokio::select! {
-                        signal = signals.next() => return signal.map(drop),
-                        owner = owners.next() => match owner {
-                            None => return None,
-                            Some(None) => {}
-                            Some(Some(_)) => return Some(()),
-                        },
+        let waiting = async {
+            tokio::select! {
+                announced = announcement(signals, owners) => {
+                    announced?;
+                    // Many sessions end at once when a user's do: the list is asked for once, when they have.
+                    tokio::time::sleep(SETTLING).await;
+                    for _ in 0..MOST_SETTLED {
+                        let more = tokio::time::timeout(Duration::ZERO, announcement(signals, owners)).await;
+                        if more.is_err() {
+                            break;
+                        }
                     }
+                    Some(Event::Announced)
                 }
-            })
-            .ok_or_else(|| daemon.unreachable(&"the bus closed the connection"))
+                came = other => Some(Event::Other(came)),
+            }
+        };
+        daemon.runtime.block_on(waiting).ok_or_else(|| daemon.unreachable(&"the bus closed the connection"))
+    }
+}
+
+/// Waits for a signal of the daemon, or for a new daemon. `None` when the bus is gone.
+async fn announcement(signals: &mut SignalStream<'static>, owners: &mut OwnerChangedStream<'static>) -> Option<()> {
+    loop {
+        tokio::select! {
+            signal = signals.next() => return signal.map(drop),
+            owner = owners.next() => if owner?.is_some() { return Some(()) },
+        }
     }
 }
 
@@ -230,7 +278,10 @@ fn unique(sessions: Vec<Session>, prefix: &str) -> Result<Session, Error> {
     if prefix.is_empty() {
         return Err(unknown());
     }
-    let mut fitting: Vec<_> = sessions.into_iter().filter(|session| session.id.starts_with(prefix)).collect();
+    // logind's own ids are short and could begin one of ours: then more must be written.
+    let is_its_logind_id = |session: &Session| session.parent.is_none() && session.logind_id.as_deref() == Some(prefix);
+    let fits = |session: &Session| session.id.starts_with(prefix) || is_its_logind_id(session);
+    let mut fitting: Vec<_> = sessions.into_iter().filter(fits).collect();
     match (fitting.pop(), fitting.len()) {
         (Some(session), 0) => Ok(session),
         (Some(_), others) => Err(Error::Ambiguous { prefix: prefix.to_owned(), count: others + 1 }),
@@ -296,6 +347,16 @@ mod tests {
         assert!(matches!(unique(sessions(), "c"), Err(Error::NoSession(_))));
         assert!(matches!(unique(sessions(), ""), Err(Error::NoSession(_))));
         assert!(matches!(unique(sessions(), "aa"), Err(Error::Ambiguous { count: 2, .. })));
+    }
+
+    #[test]
+    fn logind_s_id_names_a_session_unless_it_begins_anothers() {
+        let mut sessions = sessions();
+        sessions[2].logind_id = Some("c3".into());
+        assert_eq!(unique(sessions.clone(), "c3").unwrap().id, "bb33");
+        assert!(matches!(unique(sessions.clone(), "c"), Err(Error::NoSession(_))), "only the whole of it");
+        sessions[2].logind_id = Some("aa1".into());
+        assert!(matches!(unique(sessions, "aa1"), Err(Error::Ambiguous { .. })));
     }
 
     #[test]

@@ -75,6 +75,9 @@ pub(crate) enum Error {
     /// A login that was tested does not get in; why has been said.
     #[error("this login is refused")]
     WouldBeDenied,
+    /// One that is told by its exit code alone.
+    #[error(transparent)]
+    Untold(Box<Error>),
     /// Input or output failed.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -96,14 +99,19 @@ impl Error {
         Self::Failed(text)
     }
 
-    /// Whether there is nobody left to tell: the reader of our output went away, as `head` does.
-    pub(crate) fn is_gone_reader(&self) -> bool {
+    /// Whether there is nobody to tell in words: the exit code is enough, or the reader of our output went away, as `head` does.
+    pub(crate) fn is_untold(&self) -> bool {
+        matches!(self, Self::Untold(_)) || self.is_gone_reader()
+    }
+
+    fn is_gone_reader(&self) -> bool {
         matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 
     /// The exit code that stands for it.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
+            Self::Untold(error) => return error.exit_code(),
             Self::Io(_) if self.is_gone_reader() => 0,
             Self::Defects
             | Self::WouldBeDenied

@@ -8,6 +8,7 @@
 //! - `history`: the daemon's store, for reading
 //! - `filter`: which sessions a command is about
 //! - `session`: a session, live or closed, as people and programs are shown it
+//! - `screen`: the whole terminal, for a view that is kept up to date
 //! - `terminal`: hidden prompts, questions
 //! - `subject`, `initial`: a user's records, and initial passwords
 //! - `pam_stack`: the PAM stacks of this machine, for reading
@@ -26,6 +27,7 @@ mod initial;
 mod journal;
 mod output;
 mod pam_stack;
+mod screen;
 mod session;
 mod subject;
 mod terminal;
@@ -38,7 +40,7 @@ fn main() -> ExitCode {
     match command::Arguments::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            if !error.is_gone_reader() {
+            if !error.is_untold() {
                 output::note(&output::text::clean(&error.to_string()));
             }
             error.exit_code()

@@ -91,9 +91,10 @@ impl Activity {
             look.active_at = look.active_at.max(changed(&memory, session, &tty, stamp, now));
             next.stamps.insert(tty, stamp);
         }
-        if let Some(active_at) = self.by_hint(session, now) {
+        if let Some(hint) = self.hint(session) {
             look.basis = Basis::Hint;
-            look.active_at = Some(active_at);
+            // What lies before the last look is not new.
+            look.active_at = Some(hint.idle_since.unwrap_or(now.boot)).filter(|at| *at > session.looked);
         } else if look.ttys.is_empty() {
             look.basis = Basis::None;
             if let WithoutTty::Io(least) = limits.without_tty {
@@ -111,12 +112,12 @@ impl Activity {
 }
 
 impl Activity {
-    /// When a desktop was used last, which what happens in its terminal windows does not tell. `None` for what is no desktop.
-    fn by_hint(&self, session: &Session, now: Now) -> Option<BootTime> {
+    /// What logind says of a desktop, which knows better than its terminal windows. `None` for what is none.
+    fn hint(&self, session: &Session) -> Option<Hint> {
         match self.hints.get(&session.id) {
-            Some(hint) => hint.map(|hint| hint.idle_since.unwrap_or(now.boot)),
+            Some(hint) => *hint,
             // A daemon that was just started has yet to ask: ignorance must not lock out who may be hard at work.
-            None => session.has_screen().then_some(now.boot),
+            None => session.has_screen().then_some(Hint { idle_since: None, is_locked: false }),
         }
     }
 }
@@ -174,6 +175,7 @@ fn increase(before: &BTreeMap<ProcessId, u64>, after: &BTreeMap<ProcessId, u64>)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::tests::session;
 
     fn at(seconds: u64) -> Now {
         let secs = Duration::from_secs;
@@ -186,6 +188,51 @@ mod tests {
         let forward = Now { wall: at(86_400).wall, ..at(60) };
         let back = Now { wall: WallTime::new(Duration::from_secs(1)), ..at(60) };
         assert!(jumped(at(0), forward) && jumped(at(0), back));
+    }
+
+    #[test]
+    fn a_stamp_that_is_new_is_activity_and_one_that_was_seen_or_is_older_than_the_look_is_none() {
+        let tty = Tty::of_device(136 << 8).unwrap();
+        let session = Session { looked: at(10).boot, ..session(1) };
+        let memory =
+            Memory { stamps: BTreeMap::from([(tty.clone(), at(5).wall)]), at: Some(at(10)), ..Memory::default() };
+        let at_stamp = |memory: &Memory, stamp, now| changed(memory, &session, &tty, stamp, now);
+        assert_eq!(at_stamp(&memory, at(5).wall, at(60)), None);
+        assert_eq!(at_stamp(&memory, at(40).wall, at(60)), Some(at(40).boot));
+        assert_eq!(at_stamp(&memory, at(999_999).wall, at(60)), Some(at(60).boot), "forged: not later than now");
+        // The clock was set forward by a day: what was typed before seems to be a day old.
+        let tomorrow = Now { wall: at(86_460).wall, ..at(60) };
+        assert_eq!(at_stamp(&memory, at(40).wall, tomorrow), Some(at(60).boot));
+        assert_eq!(at_stamp(&memory, at(5).wall, tomorrow), None, "and what was not typed is still none");
+        // Nothing is remembered, as after a restart.
+        assert_eq!(at_stamp(&Memory::default(), at(8).wall, at(60)), None);
+        assert_eq!(at_stamp(&Memory::default(), at(40).wall, at(60)), Some(at(40).boot));
+    }
+
+    #[test]
+    fn a_desktop_is_used_until_it_says_otherwise_and_no_longer() {
+        let (mut activity, mut session) = (Activity::default(), session(1));
+        let used = |activity: &Activity, session: &Session, seconds| {
+            activity.peek(session, &[], &Snapshot::default(), at(seconds)).active_at
+        };
+        let idle_since = |seconds| Some(Hint { idle_since: Some(at(seconds).boot), is_locked: false });
+        assert_eq!(used(&activity, &session, 10), Some(at(10).boot), "io, whose first look knows nothing");
+        let _none = activity.take_hint(session.id, Some(Hint { idle_since: None, is_locked: false }));
+        assert_eq!(used(&activity, &session, 20), Some(at(20).boot));
+        session.looked = at(20).boot;
+        let _in_use = activity.take_hint(session.id, idle_since(25));
+        assert_eq!(used(&activity, &session, 30), Some(at(25).boot));
+        session.looked = at(30).boot;
+        assert_eq!(used(&activity, &session, 40), None, "what is not new is no activity");
+        let _idle = activity.take_hint(session.id, None);
+        assert_eq!(activity.peek(&session, &[], &Snapshot::default(), at(50)).basis, Basis::Io);
+    }
+
+    #[test]
+    fn whether_a_desktop_is_used_is_not_known_to_a_new_daemon() {
+        let session = Session { basis: Basis::Hint, ..session(1) };
+        let look = Activity::default().peek(&session, &[], &Snapshot::default(), at(10));
+        assert_eq!((look.basis, look.active_at), (Basis::Hint, Some(at(10).boot)));
     }
 
     #[test]

@@ -25,8 +25,9 @@ const SESSION: &str = "org.freedesktop.login1.Session";
 /// How long one question to logind may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Whatever changes within so long is asked about once: a user may change his own hint as often as he likes.
-const PAUSE: Duration = Duration::from_millis(250);
+/// Whatever changes within so long is asked about once: a user may change his own hint as often as he likes, and each change that is seen
+/// costs a look at all processes.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Before each new attempt to lock a screen. logind may just be starting again.
 const RETRIES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(25)];

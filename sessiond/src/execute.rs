@@ -19,38 +19,57 @@ use crate::{
     leader::{Held, process_of},
     log::{Line, visible},
     members::scope,
+    snapshot::Snapshot,
     tty::Tty,
 };
 
 /// How often the last step looks for processes that were born meanwhile, before it waits for the next one.
 const MOST_PASSES: usize = 32;
 
+/// How many actions share one look at all processes: it must not be old when the last of them uses it.
+const MOST_AT_ONCE: usize = 256;
+
 /// Carries out what comes through `todo`, for as long as the daemon lives.
 pub(crate) async fn run(daemon: Arc<Daemon>, connection: Connection, mut todo: mpsc::UnboundedReceiver<Action>) {
-    while let Some(action) = todo.recv().await {
-        match action {
-            Action::Warn { id, limit, left } => warn(&daemon, id, limit, left),
-            Action::Lock(id) => desktop::lock(&daemon, &connection, id),
-            Action::Farewell { id, reason, message } => farewell(&daemon, id, reason, message.as_deref()),
-            Action::Strike { id, manner, step } => strike(&daemon, id, manner, step),
-            Action::AnnounceOpened(id) => {
-                serve_session(&connection, &daemon, id).await;
-                announce(&connection, Announcement::Opened, id).await;
-            }
-            Action::AnnounceEnding(id) => announce(&connection, Announcement::Ending, id).await,
-            Action::AnnounceClosed(id) => {
-                daemon.forget(id);
-                withdraw_session(&connection, &session_path(&id.to_string())).await;
-                announce(&connection, Announcement::Closed, id).await;
-            }
-            // The daemon keeps these itself, before anything else happens.
-            Action::Persist(_) | Action::Archive(_) => {}
+    let mut batch = Vec::new();
+    while todo.recv_many(&mut batch, MOST_AT_ONCE).await > 0 {
+        // One look at all processes for all that waited: it is dear, and many sessions may end together.
+        let mut taken = None;
+        for action in batch.drain(..) {
+            carry_out(&daemon, &connection, action, &mut taken).await;
+            // The loop is everybody's: a login must not wait for a thousand ends.
+            tokio::task::yield_now().await;
         }
     }
 }
 
-fn warn(daemon: &Daemon, id: SessionId, limit: EndReason, left: Duration) {
-    let Some(Inspected { session, ttys, .. }) = daemon.inspect(id) else { return };
+async fn carry_out(daemon: &Arc<Daemon>, connection: &Connection, action: Action, taken: &mut Option<Snapshot>) {
+    match action {
+        Action::Warn { id, limit, left } => warn(daemon, seen_by(taken), (id, limit, left)),
+        Action::Lock(id) => desktop::lock(daemon, connection, id),
+        Action::Farewell { id, reason, message } => farewell(daemon, seen_by(taken), id, (reason, message.as_deref())),
+        Action::Strike { id, manner, step } => strike(daemon, seen_by(taken), id, (manner, step)),
+        Action::AnnounceOpened(id) => {
+            serve_session(connection, daemon, id).await;
+            announce(connection, Announcement::Opened, id).await;
+        }
+        Action::AnnounceEnding(id) => announce(connection, Announcement::Ending, id).await,
+        Action::AnnounceClosed(id) => {
+            daemon.forget(id);
+            withdraw_session(connection, &session_path(&id.to_string())).await;
+            announce(connection, Announcement::Closed, id).await;
+        }
+        // The daemon keeps these itself, before anything else happens.
+        Action::Persist(_) | Action::Archive(_) => {}
+    }
+}
+
+fn seen_by(taken: &mut Option<Snapshot>) -> &Snapshot {
+    taken.get_or_insert_with(Snapshot::take)
+}
+
+fn warn(daemon: &Daemon, snapshot: &Snapshot, (id, limit, left): (SessionId, EndReason, Duration)) {
+    let Some(Inspected { session, ttys, .. }) = daemon.inspect(id, snapshot) else { return };
     let in_words = in_words(left);
     daemon.log.write(&Line::info("warned").with("session", id).with("limit", limit.as_str()).with("left", &in_words));
     let end = format!("{in_words} ({})", minute(SystemClock.now().wall.saturating_add(left)));
@@ -70,8 +89,8 @@ fn warning(session: &Session, limit: EndReason, end: &str) -> String {
     }
 }
 
-fn farewell(daemon: &Daemon, id: SessionId, reason: EndReason, message: Option<&str>) {
-    let Some(Inspected { ttys, .. }) = daemon.inspect(id) else { return };
+fn farewell(daemon: &Daemon, snapshot: &Snapshot, id: SessionId, (reason, message): (EndReason, Option<&str>)) {
+    let Some(Inspected { ttys, .. }) = daemon.inspect(id, snapshot) else { return };
     let why = match reason {
         EndReason::Idle => "nobody used it",
         EndReason::Lifetime => "its login is too old",
@@ -98,20 +117,27 @@ fn tell<'a>(ttys: impl IntoIterator<Item = &'a Tty>, text: &str) {
     }
 }
 
-fn strike(daemon: &Arc<Daemon>, id: SessionId, manner: Manner, step: Step) {
+fn strike(daemon: &Arc<Daemon>, snapshot: &Snapshot, id: SessionId, (manner, step): (Manner, Step)) {
     let mut struck: BTreeMap<ProcessId, Held> = BTreeMap::new();
     // What is told to end may fork before it does: the last step repeats until it finds nothing new.
     let passes = if step == Step::Kill { MOST_PASSES } else { 1 };
-    for _ in 0..passes {
-        let Some(found) = daemon.inspect(id) else { break };
-        let targets = targets(&found, manner, step).into_iter().filter(|target| !struck.contains_key(target));
+    let mut later;
+    let mut snapshot = snapshot;
+    for pass in 0..passes {
+        if pass > 0 {
+            later = Snapshot::take();
+            snapshot = &later;
+        }
+        let Some(found) = daemon.inspect(id, snapshot) else { break };
+        let targets =
+            targets((&found, snapshot), manner, step).into_iter().filter(|target| !struck.contains_key(target));
         let held: Vec<Held> = targets.filter_map(|target| Held::by_id(target).ok()).collect();
         if held.is_empty() {
             break;
         }
         held.iter().for_each(|held| signal(held, step));
         if (manner, step) == (Manner::Terminate, Step::Kill) {
-            kill_scope(&found);
+            kill_scope(&found.session, snapshot);
         }
         struck.extend(held.into_iter().map(|held| (held.id(), held)));
     }
@@ -122,8 +148,8 @@ fn strike(daemon: &Arc<Daemon>, id: SessionId, manner: Manner, step: Step) {
 }
 
 /// The processes that this step of an end is for.
-fn targets(found: &Inspected, manner: Manner, step: Step) -> Vec<ProcessId> {
-    let Inspected { session, members, ttys, snapshot } = found;
+fn targets((found, snapshot): (&Inspected, &Snapshot), manner: Manner, step: Step) -> Vec<ProcessId> {
+    let Inspected { session, members, ttys } = found;
     let leader = process_of(session.leader);
     // A tmux server has terminals of its own for what runs in it, and left the leader's family: it lives on with all of them.
     let hangs_on_a_tty = |member: &ProcessId| {
@@ -151,8 +177,8 @@ fn signal(held: &Held, step: Step) {
 }
 
 /// Ends a scope as a whole, which no fork escapes. It is the session's own: logind names our leader as its leader.
-fn kill_scope(found: &Inspected) {
-    if let Some(scope) = scope(&found.session, &found.snapshot) {
+fn kill_scope(session: &Session, snapshot: &Snapshot) {
+    if let Some(scope) = scope(session, snapshot) {
         let _no_such_cgroup = fs::write(format!("/sys/fs/cgroup{scope}/cgroup.kill"), "1");
     }
 }

@@ -4,6 +4,9 @@
 //!
 //! - [`daemon`]: events in, the registry's actions out
 //! - [`execute`]: carries the actions out, in order
+//! - [`second_enforcer`], [`systemd`]: timers that end what a dead daemon does not
+//! - [`scopes`]: hears that systemd stops a login's scope
+//! - [`leftovers`]: what runs on although its login is over
 //! - [`deactivation`]: accounts that may no more be used, and the end of what they run
 //! - [`bus`]: parse, authorise, call, reply
 //! - [`flow`]: flows of those who cannot read the records themselves
@@ -25,14 +28,18 @@ mod flow;
 mod in_force;
 mod keeper;
 mod leader;
+mod leftovers;
 mod log;
 mod members;
 mod news;
 mod readable;
 mod ready;
+mod scopes;
+mod second_enforcer;
 mod snapshot;
 mod spare;
 mod store;
+mod systemd;
 mod timer;
 mod tty;
 
@@ -124,9 +131,13 @@ async fn run(log: Log, paths: Paths) -> Result<(), Failure> {
     let connection =
         bus::serve(&daemon, flows, &address).await.map_err(|why| Failure::Bus { address: address.clone(), why })?;
     daemon.adopt_pending();
+    daemon.note_config();
     tokio::spawn(desktop::run(Arc::clone(&daemon), connection.clone()));
     tokio::spawn(execute::run(Arc::clone(&daemon), connection.clone(), actions));
+    tokio::spawn(Arc::clone(&daemon).follow_departures());
     tokio::spawn(news::run(Arc::clone(&daemon)));
+    tokio::spawn(scopes::run(Arc::clone(&daemon), connection.clone()));
+    tokio::spawn(second_enforcer::run(Arc::clone(&daemon), connection.clone()));
     tokio::spawn(deactivation::watch::run(Arc::clone(&daemon), connection.clone()));
     daemon.log.write(&Line::info("started").with("sessions", daemon.count()).with("bus", &address));
     ready::tell();
@@ -134,7 +145,7 @@ async fn run(log: Log, paths: Paths) -> Result<(), Failure> {
     loop {
         let next = daemon.next_deadline();
         tokio::select! {
-            due = timer.until(next) => { due?; daemon.look_at_due(); }
+            due = timer.until(next) => { due?; daemon.look_at_due().await; }
             () = daemon.wake.notified() => {}
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,

@@ -1,6 +1,9 @@
 //! Which processes belong to a session: the union of what logind's scope, the kernel's audit session id and descent say, looked up when
 //! used. The guards matter more than the union: one wrong process here is sshd's listener killed, or somebody else's work.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -191,13 +194,23 @@ impl Look<'_> {
 #[must_use]
 pub(crate) fn scope(session: &Session, snapshot: &Snapshot) -> Option<String> {
     let id = session.logind_id.as_deref().filter(|id| id.bytes().all(|byte| byte.is_ascii_alphanumeric()))?;
-    // What libsystemd reads as well for sd_session_get_leader(3).
-    let text = fs::read_to_string(format!("/run/systemd/sessions/{id}")).ok()?;
-    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u32>().ok());
     // In a container systemd's own tree begins below the machine's.
     let root = snapshot.find(1)?.cgroup.strip_suffix("/init.scope")?;
-    let uid = field("UID=")?;
-    (field("LEADER=")? == session.leader.pid).then(|| format!("{root}/user.slice/user-{uid}.slice/session-{id}.scope"))
+    let uid = logind_says(id, "UID=")?;
+    let is_led = logind_leader(id) == Some(session.leader.pid);
+    is_led.then(|| format!("{root}/user.slice/user-{uid}.slice/session-{id}.scope"))
+}
+
+/// The leader of the session that logind knows by that id.
+#[must_use]
+pub(crate) fn logind_leader(id: &str) -> Option<u32> {
+    logind_says(id, "LEADER=")
+}
+
+/// A number from what libsystemd reads as well for sd_session_get_leader(3).
+fn logind_says(id: &str, field: &str) -> Option<u32> {
+    let text = fs::read_to_string(format!("/run/systemd/sessions/{id}")).ok()?;
+    text.lines().find_map(|line| line.strip_prefix(field)?.trim().parse().ok())
 }
 
 /// logind's session id of a process in that cgroup.
@@ -205,223 +218,4 @@ pub(crate) fn scope(session: &Session, snapshot: &Snapshot) -> Option<String> {
 pub(crate) fn logind_id(cgroup: &str) -> Option<String> {
     let (_, unit) = cgroup.rsplit_once('/')?;
     unit.strip_prefix("session-")?.strip_suffix(".scope").map(str::to_owned)
-}
-
-#[cfg(test)]
-mod tests {
-    use authflow_core::{
-        factor::Factors,
-        policy::Limits,
-        session::{Basis, Leader, Opening, State},
-        time::{BootTime, Now},
-    };
-
-    use super::*;
-
-    fn process(pid: u32, parent: u32, audit_id: Option<u32>) -> Process {
-        Process {
-            id: ProcessId { pid, start_time: 1 },
-            uid: 1000,
-            parent,
-            tty: 0,
-            audit_id,
-            cgroup: "/system.slice/ssh.service".into(),
-            is_zombie: false,
-        }
-    }
-
-    fn session(n: u8, leader: u32, audit_id: Option<u32>) -> Session {
-        Session {
-            id: SessionId::new([n; 16]),
-            opening: Opening {
-                user: "alice".into(),
-                uid: 1000,
-                target: "alice".into(),
-                target_uid: 1000,
-                service: "sshd".into(),
-                tty: None,
-                remote_host: None,
-                class: Class::User,
-                factors: Factors::none(),
-                aal: 0,
-                rule: String::new(),
-                limits: Limits::default(),
-                authenticated_at: None,
-                flow: None,
-                vouched_by: None,
-            },
-            leader: Leader { pid: leader, start_time: 1 },
-            boot_id: String::new(),
-            opened: Now::default(),
-            authenticated: Now::default(),
-            proved: <_>::default(),
-            last_active: Now::default(),
-            looked: BootTime::default(),
-            basis: Basis::Tty,
-            parent: None,
-            logind_id: None,
-            audit_id,
-            warned_of: None,
-            warned_again_of: None,
-            locked_of: None,
-            inhibition: <_>::default(),
-            extended: 0,
-            state: State::Active,
-        }
-    }
-
-    fn nested(n: u8, leader: u32, parent: u8) -> Session {
-        let mut session = session(n, leader, Some(5));
-        session.opening.class = Class::Nested;
-        session.parent = Some(SessionId::new([parent; 16]));
-        session
-    }
-
-    fn registry(sessions: &[Session]) -> Registry {
-        let mut registry = Registry::default();
-        for session in sessions {
-            assert!(registry.load(session.clone(), "", Now::default()).is_empty());
-        }
-        registry
-    }
-
-    fn pids(session: &Session, others: &[Session], snapshot: &Snapshot) -> Vec<u32> {
-        members(session, &registry(others), &Known::default(), snapshot).into_iter().map(|id| id.pid).collect()
-    }
-
-    /// 10 is sshd's listener; 20 and 30 lead sessions; 25 was adopted by init; 99 is a neighbour.
-    fn machine() -> Vec<Process> {
-        vec![
-            process(1, 0, None),
-            process(10, 1, None),
-            process(20, 10, Some(5)),
-            process(21, 20, Some(5)),
-            process(22, 21, Some(5)),
-            process(25, 1, Some(5)),
-            process(30, 10, Some(6)),
-            process(31, 30, Some(6)),
-            process(99, 1, None),
-        ]
-    }
-
-    #[test]
-    fn members_are_the_leader_its_descendants_and_what_the_audit_id_names() {
-        let snapshot = Snapshot::of(machine());
-        let (one, two) = (session(1, 20, Some(5)), session(2, 30, Some(6)));
-        assert_eq!(pids(&one, std::slice::from_ref(&two), &snapshot), [20, 21, 22, 25]);
-        assert_eq!(pids(&two, std::slice::from_ref(&one), &snapshot), [30, 31]);
-    }
-
-    #[test]
-    fn without_an_audit_id_init_and_the_listener_are_still_nobodys() {
-        let snapshot = Snapshot::of(machine());
-        assert_eq!(pids(&session(1, 20, None), &[], &snapshot), [20, 21, 22]);
-    }
-
-    #[test]
-    fn an_audit_id_that_the_listener_has_never_reaches_above_the_leader() {
-        let mut machine = machine();
-        machine[1].audit_id = Some(5);
-        let snapshot = Snapshot::of(machine);
-        let found = pids(&session(1, 20, Some(5)), &[session(2, 30, Some(6))], &snapshot);
-        assert!(!found.contains(&10) && !found.contains(&1), "{found:?}");
-    }
-
-    #[test]
-    fn an_audit_id_that_two_sessions_have_is_no_evidence() {
-        let mut machine = machine();
-        machine[6].audit_id = Some(5);
-        machine[7].audit_id = Some(5);
-        let snapshot = Snapshot::of(machine);
-        let (one, two) = (session(1, 20, Some(5)), session(2, 30, Some(5)));
-        assert_eq!(pids(&one, std::slice::from_ref(&two), &snapshot), [20, 21, 22]);
-    }
-
-    #[test]
-    fn what_init_adopted_of_another_user_is_the_nested_sessions_and_of_two_nobodys() {
-        let mut machine = machine();
-        // The login's own; bob's from before; bob's; and one of bob's in another login.
-        for (pid, uid, start_time, audit_id) in [(40, 1000, 9, 5), (41, 1001, 2, 5), (42, 1001, 9, 5), (43, 1001, 9, 6)]
-        {
-            machine.push(Process { uid, id: ProcessId { pid, start_time }, ..process(pid, 1, Some(audit_id)) });
-        }
-        let snapshot = Snapshot::of(machine);
-        let su = |n: u8, leader: u32| {
-            let mut session = nested(n, leader, 1);
-            session.opening.target_uid = 1001;
-            session.leader.start_time = 5;
-            session
-        };
-        let logins = [session(1, 20, Some(5)), session(2, 30, Some(6))];
-        // Its leader was killed: only what it left is there.
-        assert_eq!(pids(&su(3, 77), &logins, &snapshot), [42]);
-        let others = [logins.to_vec(), vec![su(4, 78)]].concat();
-        assert_eq!(pids(&su(3, 77), &others, &snapshot), Vec::<u32>::new());
-        assert_eq!(
-            pids(&logins[0], &[su(3, 77)], &snapshot),
-            [20, 21, 22, 25, 40, 41, 42],
-            "and the login has them all"
-        );
-    }
-
-    #[test]
-    fn a_nested_session_is_its_leaders_descendants_and_the_parent_has_them_too() {
-        let snapshot = Snapshot::of(machine());
-        let (outer, inner) = (session(1, 20, Some(5)), nested(3, 22, 1));
-        assert_eq!(pids(&inner, std::slice::from_ref(&outer), &snapshot), [22]);
-        assert_eq!(pids(&outer, std::slice::from_ref(&inner), &snapshot), [20, 21, 22, 25]);
-    }
-
-    #[test]
-    fn what_carries_an_ended_sessions_audit_id_is_in_no_session() {
-        let mut machine = machine();
-        machine.push(process(40, 21, Some(4)));
-        assert!(!pids(&session(1, 20, Some(5)), &[], &Snapshot::of(machine)).contains(&40));
-    }
-
-    #[test]
-    fn what_was_seen_below_the_leader_stays_a_member_when_init_adopts_it() {
-        let mut known = Known::default();
-        let session = session(1, 20, None);
-        let before = Snapshot::of(machine());
-        known.note(session.id, &members(&session, &registry(&[]), &known, &before));
-        let after = Snapshot::of([process(1, 0, None), process(22, 1, None), process(99, 1, None)]);
-        let left = members(&session, &registry(&[]), &known, &after);
-        assert_eq!(left.iter().map(|id| id.pid).collect::<Vec<_>>(), [22]);
-    }
-
-    #[test]
-    fn a_process_that_took_a_dead_leaders_pid_is_no_leader() {
-        let mut machine = machine();
-        machine[2].id.start_time = 77;
-        assert_eq!(pids(&session(1, 20, None), &[], &Snapshot::of(machine)), Vec::<u32>::new());
-    }
-
-    #[test]
-    fn a_login_through_an_sshd_that_another_session_started_has_its_own_processes() {
-        let mut machine = machine();
-        machine[6].parent = 22;
-        let snapshot = Snapshot::of(machine);
-        let (administrator, login) = (session(1, 20, Some(5)), session(2, 30, Some(6)));
-        assert_eq!(pids(&login, std::slice::from_ref(&administrator), &snapshot), [30, 31]);
-        assert_eq!(pids(&administrator, std::slice::from_ref(&login), &snapshot), [20, 21, 22, 25]);
-    }
-
-    #[test]
-    fn what_a_session_holds_it_might_hold() {
-        let snapshot = Snapshot::of(machine());
-        let sessions = [session(1, 20, Some(5)), session(2, 30, Some(6)), nested(3, 22, 1)];
-        for session in &sessions {
-            let held = pids(session, &sessions, &snapshot);
-            assert!(held.iter().all(|pid| may_hold(session, *pid, &Known::default(), &snapshot)), "{held:?}");
-        }
-        assert!(!may_hold(&sessions[0], 31, &Known::default(), &snapshot));
-        assert!(!may_hold(&sessions[0], 99, &Known::default(), &snapshot));
-    }
-
-    #[test]
-    fn a_scope_names_its_session() {
-        assert_eq!(logind_id("/user.slice/user-1000.slice/session-7.scope").as_deref(), Some("7"));
-        assert_eq!(logind_id("/system.slice/ssh.service"), None);
-    }
 }

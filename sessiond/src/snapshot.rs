@@ -13,7 +13,7 @@ use authflow_host::process::{self, ProcessId};
 pub(crate) struct Process {
     /// Which.
     pub(crate) id: ProcessId,
-    /// Whom it runs as; root where the kernel lets nobody look into it.
+    /// Whom it runs as.
     pub(crate) uid: u32,
     /// Its parent's pid.
     pub(crate) parent: u32,
@@ -140,15 +140,27 @@ fn read(pid: u32) -> Option<Process> {
     let field = |number: usize| fields.get(number.checked_sub(3)?).copied();
     // A process must not be overlooked because the kernel has no cgroups.
     let cgroup = process::text(pid, "cgroup").unwrap_or_default();
+    let audit_id = process::audit_session(pid);
     Some(Process {
         id: ProcessId { pid, start_time: field(22)?.parse().ok()? },
-        uid: fs::metadata(format!("/proc/{pid}")).ok()?.uid(),
+        uid: owner(pid, audit_id.is_some())?,
         parent: field(4)?.parse().ok()?,
         tty: field(7)?.parse::<i64>().ok().and_then(|tty| u32::try_from(tty).ok())?,
-        audit_id: process::audit_session(pid),
+        audit_id,
         cgroup: unified(&cgroup),
         is_zombie: matches!(field(3), Some("Z" | "X")),
     })
+}
+
+/// Whom a process runs as. What lets nobody look into it, as ssh-agent, seems to be root's; where it matters, which is in a login, that is
+/// asked again in a way that costs more.
+fn owner(pid: u32, is_in_login: bool) -> Option<u32> {
+    let seeming = fs::metadata(format!("/proc/{pid}")).ok()?.uid();
+    if seeming != 0 || !is_in_login {
+        return Some(seeming);
+    }
+    let status = process::text(pid, "status").ok()?;
+    status.lines().find_map(|line| line.strip_prefix("Uid:")?.split_whitespace().next()?.parse().ok())
 }
 
 /// The path in the unified hierarchy, or in systemd's own on a machine with both.

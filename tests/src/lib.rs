@@ -12,6 +12,7 @@
 //! - `program`: a command inside, waited for or in the background
 //! - `compiled`: applications in C
 //! - `bed`: the namespaces (`beds/overlay.sh`, `beds/booted.sh`)
+//! - `common_stacks`: our lines where everything that runs as somebody passes
 //! - `syslog`: what is logged inside
 //! - `products`: what the build made, put into a machine
 //! - `gate`: whether end-to-end tests run at all
@@ -21,6 +22,7 @@
 mod authenticator;
 mod bed;
 pub mod camera;
+mod common_stacks;
 mod compiled;
 mod gate;
 mod login;

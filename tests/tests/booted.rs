@@ -14,23 +14,6 @@ methods = [["password", "totp"]]
 
 const SSHD: &str = "KbdInteractiveAuthentication yes\nPasswordAuthentication no";
 
-/// Debian's own, with the line that a profile of ours would put there.
-const COMMON_ACCOUNT: &str = "\
-account [success=1 new_authtok_reqd=done default=ignore] pam_unix.so
-account requisite pam_deny.so
-account required pam_permit.so
-account [success=ok new_authtok_reqd=ok user_unknown=ignore ignore=ignore default=bad] pam_authflow.so debug
-";
-
-const COMMON_SESSION: &str = "\
-session [default=1] pam_permit.so
-session requisite pam_deny.so
-session required pam_permit.so
-session required pam_unix.so
-session optional pam_systemd.so
-session required pam_authflow.so
-";
-
 const SUDOERS: &str = "alice ALL=(ALL) ALL\nbob ALL=(ALL) NOPASSWD: ALL\n";
 
 const MANAGER: &str =
@@ -253,11 +236,7 @@ fn polkit_makes_a_user_a_manager() {
 /// A booted machine with our lines in the common stacks. alice has to prove herself to sudo, bob has not.
 fn machine(config: &str) -> Option<Machine> {
     let users = ["alice", "bob", "carol"].into_iter().fold(Machine::booted()?, |plan, user| plan.user(user));
-    let stacks = ["login", "su", "sudo"].into_iter().fold(users.sshd(SSHD), |plan, service| plan.shipped_pam(service));
-    let common = stacks
-        .pam("common-account", COMMON_ACCOUNT)
-        .pam("common-session", COMMON_SESSION)
-        .pam("common-session-noninteractive", &COMMON_SESSION.replace("session optional pam_systemd.so\n", ""));
+    let common = users.sshd(SSHD).common_stacks();
     Some(common.file("/etc/sudoers.d/bed", SUDOERS).config(config).start())
 }
 

@@ -165,7 +165,7 @@ fn a_user_sees_and_ends_only_own_sessions() {
     assert_eq!(session_of(&machine, "bob")["state"], "active");
     alice.type_line("authflow logout");
     let _ = alice.end();
-    assert_eq!(end_reason(&machine, "alice"), "revoked");
+    assert_eq!(end_reason(&machine, "alice"), "logout");
 }
 
 fn machine(config: &str) -> Option<Machine> {

@@ -63,6 +63,27 @@ fn a_broken_store_is_rebuilt_from_the_sessions_that_live() {
     }
 }
 
+#[test]
+fn a_reboot_closes_every_session_once() {
+    let Some(plan) = Machine::overlay() else { return };
+    let machine = plan.user("alice").config(CONFIG).pam("su", SU).start();
+    let inside = machine.start(["su", "alice", "-c", "exec sleep 1000"]);
+    wait::until_true("the session", || leaders(&machine) == Some(vec![inside.pid().into()]));
+    machine.kill_daemon();
+    inside.kill();
+    // What a reboot leaves: another boot id, and nothing in /run.
+    let reboot = "rm -rf /run/authflow && cat /proc/sys/kernel/random/uuid > /run/boot_id \
+                  && mount --bind /run/boot_id /proc/sys/kernel/random/boot_id";
+    let _ = machine.shell(reboot).success();
+    for _ in 0..2 {
+        machine.start_daemon();
+        assert_eq!(leaders(&machine), Some(Vec::new()));
+        let history = machine.run(["authflow", "history", "--json"]).json();
+        assert_eq!((history.as_array().map(Vec::len), &history[0]["end_reason"]), (Some(1), &"reboot".into()));
+        machine.kill_daemon();
+    }
+}
+
 /// People who come and go, a daemon that dies, and dice.
 struct Town {
     machine: Machine,

@@ -62,8 +62,18 @@ fn table(sessions: &[Session], local: &Local, output: Output) -> String {
         return "no session has ended\n".to_owned();
     }
     let length = short_id_length(sessions);
-    let mut table = Table::new(&[
-        "ID", "USER", "SERVICE", "FROM", "FACTORS", "OPENED", "CLOSED", "REASON", "BY", "KEPT BY", "MESSAGE",
+    let mut table = Table::ranked(&[
+        ("ID", 0),
+        ("USER", 0),
+        ("SERVICE", 3),
+        ("FROM", 5),
+        ("FACTORS", 8),
+        ("OPENED", 6),
+        ("CLOSED", 0),
+        ("REASON", 0),
+        ("BY", 2),
+        ("KEPT BY", 7),
+        ("MESSAGE", 1),
     ]);
     for session in sessions {
         let end = session.end.clone().unwrap_or_default();

@@ -4,9 +4,11 @@ mod config;
 mod extend;
 mod factor;
 mod history;
+mod leftovers;
 mod logout;
 mod passwd;
 mod renew;
+mod report;
 mod revoke;
 mod run;
 mod sessions;
@@ -54,10 +56,14 @@ enum Command {
     Logout(logout::Logout),
     /// Run a command, and keep the session from idling for as long as it runs
     Run(run::Run),
+    /// What runs on although its login is over, as tmux and nohup do
+    Leftovers(leftovers::Leftovers),
     /// End sessions at once, with everything that runs in them
     Revoke(revoke::Revoke),
     /// What sessions there were, and how they ended
     History(history::History),
+    /// Evidence for an audit: what ended how, how punctual the limits were, and what they do not reach
+    Report(report::Report),
     /// What a user can prove with: list, add, remove
     #[command(subcommand)]
     Factor(factor::Factor),
@@ -85,8 +91,10 @@ impl Arguments {
             Command::Renew(command) => command.run(&context),
             Command::Logout(command) => command.run(&context),
             Command::Run(command) => command.run(&context),
+            Command::Leftovers(command) => command.run(&context),
             Command::Revoke(command) => command.run(&context),
             Command::History(command) => command.run(&context),
+            Command::Report(command) => command.run(&context),
             Command::Factor(command) => command.run(&context),
             Command::Passwd(command) => command.run(&context),
             Command::User(command) => command.run(&context),

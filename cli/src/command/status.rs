@@ -13,25 +13,31 @@ use crate::{
     session::Session,
 };
 
+/// A prompt is drawn at every command: it does without rather than wait for a bus that hangs.
+const LONGEST_FOR_A_PROMPT: Duration = Duration::from_millis(300);
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Status {
-    /// One word or two, for a shell's prompt; nothing outside of a session
+    /// One word or two, for a shell's prompt. Nothing, and an exit code, where there is no session or no daemon
     #[arg(long)]
     short: bool,
 }
 
 impl Status {
     pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
-        let session = match context.daemon()?.own_session() {
-            // A prompt outside of a session is an everyday thing.
-            Err(Error::InNoSession) if self.short => return Ok(()),
-            found => found?,
-        };
-        let local = context.local();
-        if self.short && !context.output.json {
-            return Ok(context.output.text(&short(&session, &local))?);
+        if self.short {
+            // An error at every prompt would be read by nobody twice; the exit code is for scripts.
+            return self.run_short(context).map_err(|error| Error::Untold(Box::new(error)));
         }
+        let session = context.daemon()?.own_session()?;
+        let local = context.local();
         Ok(context.output.either(&session.json(&local), || long(&session, &local, context.output))?)
+    }
+
+    fn run_short(&self, context: &Context) -> Result<(), Error> {
+        let session = context.daemon_within(LONGEST_FOR_A_PROMPT)?.own_session()?;
+        let local = context.local();
+        Ok(context.output.either(&session.json(&local), || short(&session, &local))?)
     }
 }
 
@@ -52,6 +58,7 @@ fn long(session: &Session, local: &Local, output: Output) -> String {
         ("session", format!("{} ({}, {})", session.id, session.service, session.from())),
         ("user", session.who()),
         ("proved", format!("{} (AAL {}) at {proved_at}", session.proved(), session.aal)),
+        ("state", if session.state == "active" { String::new() } else { session.state.clone() }),
         ("since", local.past(session.opened_at)),
         ("idle", idle_line(idle, session, local)),
         ("kept by", session.inhibited_by.join(", ")),
@@ -76,7 +83,7 @@ mod tests {
 
     use super::*;
 
-    const PLAIN: Output = Output { json: false, colour: false };
+    const PLAIN: Output = Output::plain();
 
     fn session(local: &Local) -> Session {
         Session {

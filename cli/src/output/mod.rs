@@ -16,12 +16,28 @@ pub(crate) struct Output {
     pub json: bool,
     /// Whether the reader is a terminal that may be coloured.
     pub colour: bool,
+    /// How many columns the reader's terminal has; `None` where the reader is none.
+    pub width: Option<usize>,
 }
 
 impl Output {
     /// JSON where it was asked for; colour only for people at a terminal that takes it.
     pub(crate) fn new(json: bool) -> Self {
-        Self { json, colour: !json && terminal_takes_colour() && io::stdout().is_terminal() }
+        let is_terminal = !json && io::stdout().is_terminal();
+        Self { json, colour: is_terminal && terminal_takes_colour(), width: None }.measured()
+    }
+
+    /// The same for a terminal whose size may have changed.
+    pub(crate) fn measured(self) -> Self {
+        let size = if self.json { None } else { terminal_size::terminal_size_of(io::stdout()) };
+        // One that does not tell its size, as serial lines do, gets it all.
+        Self { width: size.map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0), ..self }
+    }
+
+    /// Text for a reader of whom nothing is known.
+    #[cfg(test)]
+    pub(crate) const fn plain() -> Self {
+        Self { json: false, colour: false, width: None }
     }
 
     /// Writes text as it stands. What came from outside must have gone through [`text::clean`].

@@ -208,6 +208,17 @@ mod tests {
     }
 
     #[test]
+    fn every_configuration_in_the_documents_is_one() {
+        let document = include_str!("../../../docs/compliance.md");
+        let blocks: Vec<_> = document.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        assert_eq!(blocks.len(), 3);
+        for block in blocks {
+            let idle = parse(block).unwrap().session.limits.idle;
+            assert!(idle.is_some_and(|idle| idle <= Duration::from_secs(900)), "{block}");
+        }
+    }
+
+    #[test]
     fn a_rule_overrides_the_session_defaults_key_by_key() {
         let config = parse(
             r#"

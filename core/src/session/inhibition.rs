@@ -53,10 +53,10 @@ const MOST_HOLDERS: usize = 16;
 const MOST_REASONS: usize = 16;
 
 impl Inhibition {
-    /// Adds a holder. One that is there already is not there twice.
-    pub(super) fn hold(&mut self, holder: Holder) -> Result<(), NotInhibited> {
+    /// Adds a holder; tells whether it is a new one.
+    pub(super) fn hold(&mut self, holder: Holder) -> Result<bool, NotInhibited> {
         if self.holders.iter().any(|other| other.is(holder.pid, holder.start_time)) {
-            return Ok(());
+            return Ok(false);
         }
         if self.holders.len() >= MOST_HOLDERS {
             return Err(NotInhibited::TooMany);
@@ -65,7 +65,7 @@ impl Inhibition {
             self.reasons.push(holder.why.clone());
         }
         self.holders.push(holder);
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -8,7 +8,7 @@ use authflow_core::{
     time::Clock,
 };
 use authflow_host::{clock::SystemClock, random};
-use zbus::{Connection, Fd, OwnedObjectPath, OwnedVariant, fdo::DBusProxy, message::Header};
+use zbus::{Connection, Fd, OwnedObjectPath, OwnedVariant, Variant, fdo::DBusProxy, message::Header};
 
 use super::{
     access::{Access, Verb, access, may_open},
@@ -212,11 +212,11 @@ impl Manager {
             return Err(Error::NotAuthorized("other users' sessions need root or polkit".to_owned()));
         }
         let is_spared = |id: &SessionId| except.contains(&id.to_string());
-        let theirs = self.daemon.sessions_of(uid).into_iter().filter(|id| !is_spared(id));
-        // One that is over by now needs no ending.
-        let end = |id: &SessionId| revoke(&self.daemon, &caller, *id, message).is_ok();
+        let theirs: Vec<SessionId> = self.daemon.sessions_of(uid).into_iter().filter(|id| !is_spared(id)).collect();
+        let (by, message) = (name_of(&caller), visible(message));
         // Charged as one: who ends all must not be stopped half way.
-        let ended = self.callers.charge(&caller, || theirs.filter(end).count())?;
+        self.callers.charge(&caller, || ())?;
+        let ended = self.daemon.revoke_all(&theirs, &by, &message).await;
         Ok(u32::try_from(ended).unwrap_or(u32::MAX))
     }
 
@@ -244,6 +244,18 @@ impl Manager {
     ) -> Result<bool, Error> {
         let by = self.manager_of(uid, (&header, connection)).await?;
         order::enable(&self.daemon, uid, &by).await
+    }
+
+    /// What runs on although its login is over: of all users for root, and for whom polkit lets manage sessions; else the caller's own.
+    async fn list_leftovers(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<Vec<HashMap<String, OwnedVariant>>, Error> {
+        let caller = self.callers.identify(&header, connection).await?;
+        let sees_all = caller.uid == 0 || polkit::may_manage(connection, &header, &caller).await;
+        let found = self.callers.charge(&caller, || self.daemon.leftovers())?;
+        found.iter().filter(|left| sees_all || left.uid == caller.uid).map(|left| owned_dict(left.to_dict())).collect()
     }
 
     /// Ends what a user left running outside of live sessions: processes of ended ones, and the user manager.
@@ -428,8 +440,11 @@ fn path_of(id: SessionId) -> Result<OwnedObjectPath, Error> {
 /// # Errors
 /// There is no memory for it.
 pub(super) fn owned(info: &authflow_bus::SessionInfo) -> Result<HashMap<String, OwnedVariant>, Error> {
-    info.to_dict()
-        .into_iter()
+    owned_dict(info.to_dict())
+}
+
+fn owned_dict(dict: HashMap<&str, Variant<'_>>) -> Result<HashMap<String, OwnedVariant>, Error> {
+    dict.into_iter()
         .map(|(key, value)| {
             Ok((key.to_owned(), value.try_into_owned().map_err(|why| Error::Degraded(why.to_string()))?))
         })

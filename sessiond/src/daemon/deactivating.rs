@@ -1,7 +1,8 @@
 //! The end of all that a user has open, once the account may no more be used.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
+use authflow_bus::LeftOver;
 use authflow_core::{
     session::{Session, SessionId, State},
     time::Clock,
@@ -26,8 +27,9 @@ impl Daemon {
             // By itself, also where it is nested in another of the user's.
             Some(rule) => self.sessions_granted(uid, rule),
         };
+        let snapshot = Snapshot::take();
         for id in ids.into_iter().filter(|id| !self.is_ending(*id)) {
-            self.look(id);
+            self.look_at(id, &snapshot);
             let mut core = self.core();
             // One that is over by now needs no ending.
             if let Ok(actions) = core.registry.deactivate(id, by, message, SystemClock.now()) {
@@ -60,6 +62,16 @@ impl Daemon {
         let core = self.core();
         let live = core.registry.iter().filter(|session| !matches!(session.state, State::Closing(_)));
         live.flat_map(|session| members(session, &core.registry, &core.known, snapshot)).collect()
+    }
+
+    /// What runs on although its login is over.
+    #[must_use]
+    pub(crate) fn leftovers(&self) -> Vec<LeftOver> {
+        let snapshot = Snapshot::take();
+        let held: BTreeSet<ProcessId> = self.held_by_sessions(&snapshot).into_iter().collect();
+        let ended = self.ended();
+        let free = snapshot.iter().filter(|process| !held.contains(&process.id));
+        free.filter_map(|process| ended.left_over(process, &snapshot)).collect()
     }
 
     fn sessions_granted(&self, uid: u32, rule: &str) -> Vec<SessionId> {

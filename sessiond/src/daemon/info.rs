@@ -18,8 +18,11 @@ impl Daemon {
     /// What the session that a process is in can vouch for. A limit that has just passed ends it first.
     #[must_use]
     pub(crate) fn own_session(self: &Arc<Self>, pid: u32) -> Option<OwnSession> {
-        self.look_at_due();
-        let session = self.session_of(pid).and_then(|id| self.find(id))?;
+        let id = self.session_of(pid)?;
+        if self.core().registry.due(SystemClock.now().boot).contains(&id) {
+            self.look(id);
+        }
+        let session = self.find(id)?;
         Some(OwnSession::of(&session, SystemClock.now().boot))
     }
 }

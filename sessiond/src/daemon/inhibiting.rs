@@ -21,6 +21,10 @@ impl Daemon {
         let line = Line::info("inhibited").with("pid", pid).with("why", why);
         let mut core = self.core();
         let (login, actions) = core.registry.inhibit(id, Holder { pid, start_time, why: why.to_owned() })?;
+        // Who asks again and again is watched once: each watch costs a descriptor.
+        if actions.is_empty() {
+            return Ok(());
+        }
         self.apply(&core, actions);
         drop(core);
         self.log.write(&line.with("session", login));

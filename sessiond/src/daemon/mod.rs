@@ -2,6 +2,7 @@
 //! lock; everything else goes to the executor, in order.
 
 mod deactivating;
+mod departures;
 mod info;
 mod inhibiting;
 mod logins;
@@ -21,16 +22,20 @@ use authflow_core::{
     time::{BootTime, Clock},
 };
 use authflow_host::{clock::SystemClock, paths::Paths, process::ProcessId};
-use tokio::sync::{Notify, mpsc};
+use tokio::{
+    sync::{Notify, mpsc},
+    task::yield_now,
+};
 
-use self::info::info;
 pub(crate) use self::logins::Login;
+use self::{departures::Departures, info::info};
 
 use crate::{
     activity::Activity,
     in_force::InForce,
     keeper::Keeper,
-    leader::{Held, process_of},
+    leader::process_of,
+    leftovers::EndedLogins,
     log::{Line, Log},
     members::{Known, may_hold, members},
     snapshot::Snapshot,
@@ -46,6 +51,9 @@ pub(crate) struct Daemon {
     // A std mutex and not tokio's: it is never held over an await.
     core: Mutex<Core>,
     keeper: Mutex<Keeper>,
+    ended: Mutex<EndedLogins>,
+    /// Told when any session is another than it was.
+    pub(crate) changed: Notify,
     /// Told when a session begins.
     pub(crate) opened: Notify,
     /// Told when a session is over.
@@ -55,11 +63,14 @@ pub(crate) struct Daemon {
     /// Told when logind may have something new to say of desktops.
     pub(crate) desktops_changed: Notify,
     todo: mpsc::UnboundedSender<Action>,
+    departures: Mutex<Departures>,
+    /// Told of each departure.
+    something_ended: Notify,
     /// Whether pending logins are about to be taken over.
     will_adopt: AtomicBool,
 }
 
-/// A session as it is now.
+/// A session as a snapshot shows it.
 pub(crate) struct Inspected {
     /// The session.
     pub(crate) session: Session,
@@ -67,8 +78,6 @@ pub(crate) struct Inspected {
     pub(crate) members: Vec<ProcessId>,
     /// Its ttys.
     pub(crate) ttys: BTreeSet<Tty>,
-    /// All processes around them.
-    pub(crate) snapshot: Snapshot,
 }
 
 /// What belongs together under the one lock.
@@ -91,11 +100,15 @@ impl Daemon {
             boot_id,
             core: Mutex::default(),
             keeper: Mutex::new(keeper),
+            ended: Mutex::default(),
+            changed: Notify::new(),
             opened: Notify::new(),
             over: Notify::new(),
             wake: Notify::new(),
             desktops_changed: Notify::new(),
             todo,
+            departures: Mutex::default(),
+            something_ended: Notify::new(),
             will_adopt: AtomicBool::new(false),
         })
     }
@@ -152,7 +165,28 @@ impl Daemon {
     /// # Errors
     /// There is none of that id.
     pub(crate) fn revoke(self: &Arc<Self>, id: SessionId, by: &str, message: &str) -> Result<(), NotEnded> {
-        self.look(id);
+        self.revoke_seen(id, (by, message), &Snapshot::take())
+    }
+
+    /// Ends these sessions; tells how many there were. One that is over by now needs no ending.
+    pub(crate) async fn revoke_all(self: &Arc<Self>, ids: &[SessionId], by: &str, message: &str) -> usize {
+        let snapshot = Snapshot::take();
+        let mut ended = 0;
+        for id in ids {
+            ended += usize::from(self.revoke_seen(*id, (by, message), &snapshot).is_ok());
+            // The loop is everybody's: a login must not wait for a thousand ends.
+            yield_now().await;
+        }
+        ended
+    }
+
+    fn revoke_seen(
+        self: &Arc<Self>,
+        id: SessionId,
+        (by, message): (&str, &str),
+        snapshot: &Snapshot,
+    ) -> Result<(), NotEnded> {
+        self.look_at(id, snapshot);
         let message = Some(message).filter(|message| !message.is_empty());
         let mut core = self.core();
         let actions = core.registry.revoke(id, by, message, SystemClock.now())?;
@@ -205,12 +239,13 @@ impl Daemon {
     }
 
     /// Looks at every session that is due.
-    pub(crate) fn look_at_due(self: &Arc<Self>) {
+    pub(crate) async fn look_at_due(self: &Arc<Self>) {
         let due = self.core().registry.due(SystemClock.now().boot);
         // One for all: many may fall due together.
         let snapshot = if due.is_empty() { return } else { Snapshot::take() };
         for id in due {
             self.look_at(id, &snapshot);
+            yield_now().await;
         }
     }
 
@@ -237,50 +272,6 @@ impl Daemon {
         self.apply(core, actions);
     }
 
-    /// The leader, or the last member that was waited for, is gone.
-    fn gone(self: &Arc<Self>, id: SessionId) {
-        self.look(id);
-        let snapshot = Snapshot::take();
-        let mut core = self.core();
-        let Some(session) = core.registry.find(id).cloned() else { return };
-        let left = members(&session, &core.registry, &core.known, &snapshot);
-        let has_targets = has_targets(&session, &left, &snapshot);
-        let actions = core.registry.leader_exited(id, has_targets, SystemClock.now());
-        self.apply(&core, actions);
-        drop(core);
-        // An orphan is over when its last member is: wait for any of them, then look again.
-        let waiting = left.into_iter().find_map(|member| Held::by_id(member).ok()).filter(|_| has_targets);
-        if let Some(member) = waiting {
-            self.watch_held(id, member);
-        }
-    }
-
-    fn watch(self: &Arc<Self>, id: SessionId, leader: ProcessId) {
-        match Held::by_id(leader) {
-            Ok(held) => self.watch_held(id, held),
-            Err(_gone) => self.gone(id),
-        }
-    }
-
-    fn watch_held(self: &Arc<Self>, id: SessionId, held: Held) {
-        let daemon = Arc::clone(self);
-        tokio::spawn(async move {
-            held.gone().await;
-            daemon.gone(id);
-        });
-    }
-
-    /// Looks again when all of these are gone.
-    pub(crate) fn look_when_gone(self: &Arc<Self>, id: SessionId, struck: Vec<Held>) {
-        let daemon = Arc::clone(self);
-        tokio::spawn(async move {
-            for held in struck {
-                held.gone().await;
-            }
-            daemon.look(id);
-        });
-    }
-
     /// Keeps at once what must be kept, and hands the rest on.
     fn apply(&self, core: &Core, actions: Vec<Action>) {
         for action in actions {
@@ -303,6 +294,7 @@ impl Daemon {
                 }
             }
         }
+        self.changed.notify_one();
         self.wake.notify_one();
     }
 
@@ -310,6 +302,7 @@ impl Daemon {
         let id = ended.session.id;
         let ttys: Vec<String> = core.ttys.get(&id).into_iter().flatten().map(|tty| tty.name().to_owned()).collect();
         self.keeper().archive(ended, &ttys, &self.log);
+        self.ended().note(ended);
         let line = Line::info("closed")
             .with("session", id)
             .with("user", &ended.session.opening.user)
@@ -329,16 +322,15 @@ impl Daemon {
         self.over.notify_waiters();
     }
 
-    /// The session as it is now. `None` if there is none of that id.
+    /// The session as that snapshot shows it. `None` if there is none of that id.
     #[must_use]
-    pub(crate) fn inspect(&self, id: SessionId) -> Option<Inspected> {
-        let snapshot = Snapshot::take();
+    pub(crate) fn inspect(&self, id: SessionId, snapshot: &Snapshot) -> Option<Inspected> {
         let core = self.core();
         let session = core.registry.find(id)?.clone();
-        let members = members(&session, &core.registry, &core.known, &snapshot);
-        let ttys = core.activity.peek(&session, &members, &snapshot, SystemClock.now()).ttys;
+        let members = members(&session, &core.registry, &core.known, snapshot);
+        let ttys = core.activity.peek(&session, &members, snapshot, SystemClock.now()).ttys;
         drop(core);
-        Some(Inspected { session, members, ttys, snapshot })
+        Some(Inspected { session, members, ttys })
     }
 
     /// The terminals of these sessions as they are now.
@@ -438,6 +430,10 @@ impl Daemon {
     // A panic elsewhere must not take every later call along: the data are values that are replaced as a whole.
     fn core(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ended(&self) -> MutexGuard<'_, EndedLogins> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn keeper(&self) -> MutexGuard<'_, Keeper> {

@@ -12,6 +12,7 @@ use crate::{
     leader::Held,
     log::Line,
     snapshot::{Process, Snapshot},
+    systemd,
 };
 
 /// What is swept.
@@ -28,9 +29,6 @@ const SESSIONS_END: Duration = Duration::from_secs(60);
 
 /// How long what is swept has from the polite signal to the last.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// How long systemd may take to say that it begins.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How often the last step looks for processes that were born meanwhile.
 const MOST_PASSES: usize = 32;
@@ -117,16 +115,12 @@ fn has_units(snapshot: &Snapshot) -> bool {
 
 /// Asks systemd to stop the user's manager, with all that runs in it. Without systemd, or a manager, there is nothing to stop.
 async fn stop_manager(daemon: &Daemon, connection: &Connection, uid: u32) {
+    // Where it does not run, the bus would try to start it.
+    if !systemd::runs_here() {
+        return;
+    }
     let unit = format!("user@{uid}.service");
-    let body = (unit.as_str(), "replace");
-    let call = connection.call_method(
-        Some("org.freedesktop.systemd1"),
-        "/org/freedesktop/systemd1",
-        Some("org.freedesktop.systemd1.Manager"),
-        "StopUnit",
-        &body,
-    );
-    if let Ok(Ok(_job)) = tokio::time::timeout(PATIENCE, call).await {
+    if systemd::stop(connection, &unit).await.is_ok() {
         daemon.log.write(&Line::info("user-manager-stopped").with("unit", &unit));
     }
 }

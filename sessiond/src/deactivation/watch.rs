@@ -134,7 +134,10 @@ impl Watcher {
             Ok(looked) => {
                 let seen: Vec<_> =
                     looked.into_iter().map(|(uid, looked)| (uid, self.known_or_told(uid, looked))).collect();
+                let found: Vec<u32> =
+                    seen.iter().filter(|(_, seen)| matches!(seen, Seen::There(_))).map(|(uid, _)| *uid).collect();
                 let verdict = self.watch.judge(seen, SystemClock.now().boot);
+                self.tell_what_mended(&found, &verdict);
                 self.carry_out(verdict)
             }
             Err(why) => self.nothing_seen(&why),
@@ -176,6 +179,14 @@ impl Watcher {
         };
         let line = Line::warning("deactivated").with("uid", uid).with("cause", cause).with("sessions", ended);
         daemon.log.write(&line);
+    }
+
+    fn tell_what_mended(&mut self, found: &[u32], verdict: &Verdict) {
+        for uid in found.iter().filter(|uid| verdict.wait.iter().all(|(waits, _)| waits != *uid)) {
+            if self.told.remove(uid).is_some() {
+                self.daemon.log.write(&Line::info("account-found-in-order").with("uid", uid));
+            }
+        }
     }
 
     fn tell_once(&mut self, uid: u32, event: &str, why: String) {

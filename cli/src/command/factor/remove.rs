@@ -7,8 +7,8 @@ use authflow_core::{
 };
 use serde::Serialize;
 
-use super::{PASSWORD, own};
-use crate::{context::Context, error::Error, journal, output::text::clean};
+use super::{super::revoke, PASSWORD, own};
+use crate::{context::Context, error::Error, journal, output::text::clean, terminal::Terminal};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Remove {
@@ -23,17 +23,18 @@ pub(crate) struct Remove {
 }
 
 #[derive(Serialize)]
-struct Removed {
+struct Removed<'a> {
     changed: bool,
-    user: String,
-    name: String,
+    user: &'a str,
+    name: &'a str,
 }
 
 impl Remove {
     pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
         if let Some(user) = own::caller(context, self.user.as_deref())? {
             let changed = own::prove(context)?.remove_factor(&self.name)?;
-            return self.report(context, user, changed);
+            self.report(context, &user, changed)?;
+            return if changed { offer_to_end_others(context, &user) } else { Ok(()) };
         }
         let subject = context.subject(self.user.as_deref())?;
         let mut keys = subject.authenticators()?;
@@ -53,13 +54,14 @@ impl Remove {
             subject.tell(Item { at: context.now(), event, from: None, detail })?;
             journal::note(context, "factor-removed", &[("user", subject.name()), ("name", &self.name)]);
         }
-        self.report(context, subject.into_name(), changed)
+        self.report(context, subject.name(), changed)?;
+        if changed && !self.yes { offer_to_end_others(context, subject.name()) } else { Ok(()) }
     }
 
-    fn report(self, context: &Context, user: String, changed: bool) -> Result<(), Error> {
-        let removed = Removed { changed, user, name: self.name };
+    fn report(&self, context: &Context, user: &str, changed: bool) -> Result<(), Error> {
+        let removed = Removed { changed, user, name: &self.name };
         Ok(context.output.either(&removed, || {
-            let (user, name) = (clean(&removed.user), clean(&removed.name));
+            let (user, name) = (clean(removed.user), clean(removed.name));
             if changed {
                 format!("removed {name:?} of {user}\n")
             } else {
@@ -67,6 +69,12 @@ impl Remove {
             }
         })?)
     }
+}
+
+/// Whoever could still use what was removed may sit in a session that it opened.
+fn offer_to_end_others(context: &Context, user: &str) -> Result<(), Error> {
+    let terminal = Terminal::open().map_err(|_no_tty| Error::NoTerminal("authflow revoke ends other sessions"))?;
+    revoke::offer_to_end_others(context, &terminal, user)
 }
 
 fn take(keys: &mut Authenticators, name: &str) -> bool {

@@ -7,7 +7,8 @@ use crate::{
 };
 
 impl Registry {
-    /// Keeps the login that the session is in from idling for as long as a process runs, and at most for as long as its rule grants.
+    /// Keeps the login that the session is in from idling for as long as a process runs, and at most for as long as its rule grants. Nothing
+    /// is to be done for a process that does so already.
     ///
     /// # Errors
     /// There is no such session, it is being ended, or the rule grants it not.
@@ -20,7 +21,9 @@ impl Registry {
         if session.opening.limits.inhibit_max.is_zero() {
             return Err(NotInhibited::NotGranted);
         }
-        session.inhibition.hold(holder)?;
+        if !session.inhibition.hold(holder)? {
+            return Ok((login, Vec::new()));
+        }
         self.reschedule(login);
         Ok((login, vec![Action::Persist(login)]))
     }

@@ -18,6 +18,7 @@ enum Event {
     LogOut(u8),
     Exit(u8, bool),
     Revoke(u8),
+    Deactivate(u8),
     Extend(u8),
     Renew(u8),
     Inhibit(u8, u8),
@@ -40,6 +41,7 @@ fn event() -> impl Strategy<Value = Event> {
         n.clone().prop_map(Event::LogOut),
         (n.clone(), any::<bool>()).prop_map(|(n, members)| Event::Exit(n, members)),
         n.clone().prop_map(Event::Revoke),
+        n.clone().prop_map(Event::Deactivate),
         n.clone().prop_map(Event::Extend),
         n.clone().prop_map(Event::Renew),
         (n.clone(), 0_u8..3).prop_map(|(n, holder)| Event::Inhibit(n, holder)),
@@ -84,6 +86,7 @@ impl World {
             Event::LogOut(n) => self.registry.log_out(target(n), now).unwrap_or_default(),
             Event::Exit(n, members) => self.registry.leader_exited(target(n), members, now),
             Event::Revoke(n) => self.registry.revoke(target(n), "root", None, now).unwrap_or_default(),
+            Event::Deactivate(n) => self.registry.deactivate(target(n), None, None, now).unwrap_or_default(),
             Event::Extend(n) => self.registry.extend(target(n), false, now).unwrap_or_default(),
             Event::Renew(n) => {
                 let renewal =

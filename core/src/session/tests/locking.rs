@@ -81,6 +81,8 @@ fn what_has_no_screen_or_no_leader_is_ended_instead() {
     let mut terminal = registry([birth(1)]);
     assert_eq!(farewells(&terminal.review(id(1), QUIET, at(IDLE))), [id(1)]);
     let mut orphan = desktop(AtLimit::Terminate);
-    let _orphaned = orphan.leader_exited(id(1), true, at(10));
-    assert_eq!(farewells(&orphan.review(id(1), UNUSED, at(IDLE))), [id(1)]);
+    let _locked = orphan.review(id(1), UNUSED, at(IDLE));
+    let _orphaned = orphan.leader_exited(id(1), true, at(IDLE + 10));
+    assert_eq!(orphan.due(at(IDLE + 10).boot), [id(1)], "nobody can unlock it any more");
+    assert_eq!(farewells(&orphan.review(id(1), UNUSED, at(IDLE + 10))), [id(1)]);
 }

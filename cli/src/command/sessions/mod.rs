@@ -1,5 +1,9 @@
 //! `authflow sessions`: the live sessions, once or kept up to date.
 
+mod watch;
+
+use std::time::Duration;
+
 use authflow_core::time::WallTime;
 
 use crate::{
@@ -8,12 +12,15 @@ use crate::{
     error::Error,
     filter::Filter,
     output::{
-        Output, json,
+        Output,
         table::Table,
         time::{self, Local},
     },
     session::{Session, short_id_length, shortened},
 };
+
+/// An end that is so near stands out.
+const NEAR: Duration = Duration::from_secs(120);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Sessions {
@@ -37,28 +44,15 @@ impl Sessions {
         }
         let daemon = context.daemon()?;
         if self.watch {
-            return self.watch(context, &daemon);
+            return if context.output.json {
+                watch::stream(&self, context, &daemon)
+            } else {
+                watch::view(&self, context, &daemon)
+            };
         }
         let (sessions, local) = (self.select(&daemon, context.now())?, context.local());
         let documents: Vec<_> = sessions.iter().map(|session| session.json(&local)).collect();
         Ok(context.output.either(&documents, || table(&sessions, &local, context.output))?)
-    }
-
-    fn watch(&self, context: &Context, daemon: &Daemon) -> Result<(), Error> {
-        // The subscription comes first: what changes while the list is read is then seen afterwards.
-        let mut changes = daemon.changes()?;
-        loop {
-            let (sessions, local) = (self.select(daemon, context.now())?, context.local());
-            if context.output.json {
-                let documents: Vec<_> = sessions.iter().map(|session| session.json(&local)).collect();
-                context.output.text(&json::line(&documents)?)?;
-            } else {
-                let clear = if context.output.colour { "\x1b[H\x1b[2J" } else { "" };
-                let heading = format!("{clear}{}\n\n", local.clock_with_seconds(local.now));
-                context.output.text(&(heading + &table(&sessions, &local, context.output) + "\n"))?;
-            }
-            changes.wait()?;
-        }
     }
 
     fn is_about_another(&self, context: &Context) -> Result<bool, Error> {
@@ -81,9 +75,21 @@ pub(super) fn table(sessions: &[Session], local: &Local, output: Output) -> Stri
         return "no sessions\n".to_owned();
     }
     let length = short_id_length(sessions);
-    let mut table = Table::new(&["ID", "USER", "SERVICE", "FROM", "TTY", "FACTORS", "AAL", "OPENED", "IDLE", "ENDS"]);
+    let mut table = Table::ranked(&[
+        ("ID", 0),
+        ("USER", 0),
+        ("SERVICE", 2),
+        ("FROM", 3),
+        ("TTY", 4),
+        ("FACTORS", 7),
+        ("AAL", 6),
+        ("OPENED", 8),
+        ("IDLE", 1),
+        ("ENDS", 5),
+        ("LEFT", 0),
+    ]);
     for (depth, session) in nested(sessions) {
-        table.row([
+        let cells = [
             shortened(&session.id, length),
             who(depth, session),
             session.service.clone(),
@@ -93,8 +99,10 @@ pub(super) fn table(sessions: &[Session], local: &Local, output: Output) -> Stri
             session.aal.to_string(),
             local.clock(session.opened_at),
             idle(session, local),
-            end(session, local),
-        ]);
+            session.ends_at().map_or_else(|| "-".to_owned(), |end| local.clock(end)),
+            left(session, local),
+        ];
+        if is_ending(session, local) { table.alarming_row(cells) } else { table.row(cells) }
     }
     table.render(output)
 }
@@ -136,19 +144,23 @@ fn tty(session: &Session) -> String {
     if names.is_empty() { "-".to_owned() } else { names.join(",") }
 }
 
-/// When it ends; a session that is not simply active says so instead.
-fn end(session: &Session, local: &Local) -> String {
+/// How long until it ends; a session that is not simply active says so instead.
+fn left(session: &Session, local: &Local) -> String {
     match (session.state.as_str(), session.ends_at()) {
-        ("" | "active", Some(end)) => local.ahead(end),
+        ("" | "active", Some(end)) => time::words(end.saturating_since(local.now)),
         ("" | "active", None) => "-".to_owned(),
         (state, _) => state.to_owned(),
     }
 }
 
+/// Whether it ends within moments, or already does.
+fn is_ending(session: &Session, local: &Local) -> bool {
+    let is_near = |end: WallTime| end.saturating_since(local.now) < NEAR;
+    session.state == "closing" || session.ends_at().is_some_and(is_near)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -168,10 +180,10 @@ mod tests {
             idle_deadline: Some(local.now.saturating_add(Duration::from_secs(840))),
             ..Session::default()
         };
-        let text = table(&[session], &local, Output { json: false, colour: false });
+        let text = table(&[session], &local, Output::plain());
         let line = text.lines().nth(1).unwrap();
         assert!(line.starts_with("01234567  alice  sshd     10.0.0.7  pts/3  password+totp  2    "), "{text}");
-        assert!(line.ends_with("(in 14 min)"), "{text}");
+        assert!(line.ends_with("  14 min"), "{text}");
     }
 
     #[test]
@@ -194,7 +206,7 @@ mod tests {
         let order: Vec<_> =
             nested(&sessions).into_iter().map(|(depth, session)| (depth, session.id.as_str())).collect();
         assert_eq!(order, [(0, "a"), (1, "c"), (2, "d"), (0, "b"), (0, "e")]);
-        let text = table(&sessions, &Local::new(WallTime::default()), Output { json: false, colour: false });
+        let text = table(&sessions, &Local::new(WallTime::default()), Output::plain());
         assert!(text.contains("\nd     \u{2514} alice as root"), "{text}");
         assert!(text.contains("- (kept by make)"), "{text}");
     }
@@ -202,6 +214,6 @@ mod tests {
     #[test]
     fn a_session_on_its_way_out_says_so() {
         let local = Local::new(WallTime::default());
-        assert_eq!(end(&Session { state: "closing".into(), ..Session::default() }, &local), "closing");
+        assert_eq!(left(&Session { state: "closing".into(), ..Session::default() }, &local), "closing");
     }
 }

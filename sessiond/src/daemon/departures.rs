@@ -1,0 +1,115 @@
+//! Processes that ended, and what that means for their sessions. Many end together, as when a thousand sessions are revoked, and each look
+//! at all processes of the machine is dear: all that ended before one is taken share it.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use authflow_core::{
+    session::{Class, Session, SessionId, State},
+    time::Clock,
+};
+use authflow_host::{clock::SystemClock, process::ProcessId};
+use tokio::task::yield_now;
+
+use super::{Daemon, has_targets};
+use crate::{leader::Held, members::members, snapshot::Snapshot};
+
+/// How long after a leader's end it takes at most to hear that logind had it ended.
+const LOGIND_SAYS_SO: Duration = Duration::from_millis(300);
+
+/// Sessions of which something ended that nobody has looked at.
+#[derive(Debug, Default)]
+pub(super) struct Departures {
+    /// Their leader, or the last member that was waited for.
+    led: BTreeSet<SessionId>,
+    /// All processes that a step of their end struck.
+    struck: BTreeSet<SessionId>,
+}
+
+impl Daemon {
+    /// Looks at what ends, for as long as the daemon lives.
+    pub(crate) async fn follow_departures(self: Arc<Self>) {
+        loop {
+            self.something_ended.notified().await;
+            let Departures { led, struck } =
+                std::mem::take(&mut *self.departures.lock().unwrap_or_else(PoisonError::into_inner));
+            if led.is_empty() && struck.is_empty() {
+                continue;
+            }
+            let snapshot = Snapshot::take();
+            for id in struck {
+                self.look_at(id, &snapshot);
+                // The loop is everybody's: a login must not wait for a thousand ends.
+                yield_now().await;
+            }
+            for id in led {
+                self.gone(id, &snapshot);
+                yield_now().await;
+            }
+        }
+    }
+
+    /// Waits for the end of a session's leader.
+    pub(super) fn watch(self: &Arc<Self>, id: SessionId, leader: ProcessId) {
+        match Held::by_id(leader) {
+            Ok(held) => self.watch_held(id, held),
+            Err(_gone) => self.departed(|departures| departures.led.insert(id)),
+        }
+    }
+
+    /// Looks again when all of these are gone.
+    pub(crate) fn look_when_gone(self: &Arc<Self>, id: SessionId, struck: Vec<Held>) {
+        let daemon = Arc::clone(self);
+        tokio::spawn(async move {
+            for held in struck {
+                held.gone().await;
+            }
+            daemon.departed(|departures| departures.struck.insert(id));
+        });
+    }
+
+    fn watch_held(self: &Arc<Self>, id: SessionId, held: Held) {
+        let daemon = Arc::clone(self);
+        tokio::spawn(async move {
+            held.gone().await;
+            if daemon.may_be_logged_out_by_logind(id) {
+                tokio::time::sleep(LOGIND_SAYS_SO).await;
+            }
+            daemon.departed(|departures| departures.led.insert(id));
+        });
+    }
+
+    /// Whether logind may be ending the session, which makes it a logout even where the leader dies of that.
+    fn may_be_logged_out_by_logind(&self, id: SessionId) -> bool {
+        let is_led = |session: &Session| session.opening.class != Class::Nested && session.logind_id.is_some();
+        self.find(id).is_some_and(|session| session.state == State::Active && is_led(&session))
+    }
+
+    fn departed(&self, note: impl FnOnce(&mut Departures) -> bool) {
+        note(&mut self.departures.lock().unwrap_or_else(PoisonError::into_inner));
+        self.something_ended.notify_one();
+    }
+
+    /// The leader, or the last member that was waited for, is gone.
+    fn gone(self: &Arc<Self>, id: SessionId, snapshot: &Snapshot) {
+        self.look_at(id, snapshot);
+        let mut core = self.core();
+        let Some(session) = core.registry.find(id).cloned() else { return };
+        let left = members(&session, &core.registry, &core.known, snapshot);
+        let has_targets = has_targets(&session, &left, snapshot);
+        let actions = core.registry.leader_exited(id, has_targets, SystemClock.now());
+        self.apply(&core, actions);
+        drop(core);
+        // An orphan is over when its last member is: wait for any of them, then look again.
+        let mut living = left.into_iter().filter_map(|member| Held::by_id(member).ok()).filter(|_| has_targets);
+        match living.next() {
+            Some(member) => self.watch_held(id, member),
+            // They ended since the look.
+            None if has_targets => self.departed(|departures| departures.led.insert(id)),
+            None => {}
+        }
+    }
+}

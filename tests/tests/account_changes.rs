@@ -1,0 +1,85 @@
+//! What the daemon makes of changes of the account files, without systemd: which ones end sessions, and which are doubted.
+
+use authflow_tests::{Machine, Program, wait};
+
+const CONFIG: &str = "[[rule]]\nname = \"su\"\nservice = [\"su\"]\nmethods = [[\"stack\"]]\n";
+const SU: &str = "auth sufficient pam_rootok.so\naccount required pam_permit.so\n\
+                  session required pam_loginuid.so\nsession required pam_authflow.so\n";
+
+#[test]
+fn who_is_not_found_is_looked_for_again() {
+    let Some(machine) = machine(&["alice", "bob"], CONFIG) else { return };
+    let (_alice, _bob) = (session(&machine, "alice"), session(&machine, "bob"));
+    wait_for(&machine, 2);
+    let passwd = machine.read("/etc/passwd");
+    // Gone for a moment, as while an editor writes.
+    edit(&machine, "/^alice:/d");
+    replace(&machine, &passwd);
+    edit(&machine, "/^bob:/d");
+    assert_eq!(machine.end_reason("bob"), "deactivated");
+    machine.logged(&["event=deactivated", "the account was removed"]);
+    assert_eq!(machine.sessions().len(), 1, "{:#?}", machine.sessions());
+}
+
+#[test]
+fn the_end_of_many_at_once_waits_for_an_administrator() {
+    let users: Vec<String> = (0..12).map(|number| format!("user{number}")).collect();
+    let names: Vec<&str> = users.iter().map(String::as_str).collect();
+    let Some(machine) = machine(&names, CONFIG) else { return };
+    let _all: Vec<Program> = names.iter().map(|user| session(&machine, user)).collect();
+    wait_for(&machine, 12);
+    let passwd = machine.read("/etc/passwd");
+    edit(&machine, "/^user/s,/bin/bash,/usr/sbin/nologin,");
+    machine.logged(&["event=deactivation-waits", "no login shell", "too many at once"]);
+    assert_eq!(machine.sessions().len(), 12);
+    // Fewer of them are still not few.
+    replace(&machine, &passwd.replacen("/home/user3:/bin/bash", "/home/user3:/bin/false", 1));
+    let _ = machine.run(["authflow", "user", "disable", "user5"]).success();
+    assert_eq!(machine.end_reason("user5"), "deactivated");
+    assert_eq!(machine.sessions().len(), 11);
+    machine.logged(&["event=account-found-in-order", "uid=1007"]);
+    // Who was put right, and is wrong by himself now, is one.
+    edit(&machine, "/^user7:/s,/bin/bash,/bin/false,");
+    assert_eq!(machine.end_reason("user7"), "deactivated");
+    assert_eq!(machine.sessions().len(), 10);
+}
+
+#[test]
+fn a_locked_password_counts_unless_the_configuration_says_no() {
+    let ignore = format!("[accounts]\nlocked_password = \"ignore\"\n{CONFIG}");
+    for (config, ends) in [(CONFIG, true), (&ignore, false)] {
+        let Some(machine) = machine(&["alice", "bob"], config) else { return };
+        let _ = machine.shell("printf 'alice:a-long-one-4711\\nbob:a-long-one-4711\\n' | chpasswd").success();
+        let (_alice, _bob) = (session(&machine, "alice"), session(&machine, "bob"));
+        wait_for(&machine, 2);
+        let _ = machine.run(["usermod", "--lock", "alice"]).success();
+        // What comes after it shows that it was looked at.
+        let _ = machine.run(["chage", "--expiredate", "0", "bob"]).success();
+        assert_eq!(machine.end_reason("bob"), "deactivated");
+        assert_eq!(machine.sessions().len(), usize::from(!ends));
+    }
+}
+
+fn machine(users: &[&str], config: &str) -> Option<Machine> {
+    let plan = users.iter().fold(Machine::overlay()?, |plan, user| plan.user(user));
+    Some(plan.config(config).pam("su", SU).start())
+}
+
+fn session(machine: &Machine, user: &str) -> Program {
+    machine.start(["su", user, "-c", "exec sleep 1000"])
+}
+
+/// Waits for that many sessions, and until their users were looked at: what was so from the start ends nothing.
+fn wait_for(machine: &Machine, count: usize) {
+    wait::until_true("the sessions", || machine.sessions().len() == count);
+    std::thread::sleep(std::time::Duration::from_secs(2));
+}
+
+fn edit(machine: &Machine, script: &str) {
+    let _ = machine.run(["sed", "-i", script, "/etc/passwd"]).success();
+}
+
+fn replace(machine: &Machine, passwd: &str) {
+    machine.write("/etc/passwd.new", passwd);
+    let _ = machine.run(["mv", "/etc/passwd.new", "/etc/passwd"]).success();
+}

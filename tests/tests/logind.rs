@@ -1,0 +1,145 @@
+//! Sessions beside logind's, on a booted machine: the one ends with the other, and systemd ends what a dead daemon does not.
+
+use std::time::Duration;
+
+use authflow_tests::{Machine, Person, wait};
+use serde_json::Value;
+
+/// A key lets in everywhere; a lifetime is long enough for nothing to end by it.
+const CONFIG: &str = r#"
+[[rule]]
+name = "key"
+service = ["sshd"]
+methods = [["publickey"]]
+session = { lifetime = "1h" }
+
+[[rule]]
+name = "console"
+service = ["login"]
+methods = [["password", "totp"]]
+session = { lifetime = "none" }
+
+[[rule]]
+name = "others"
+service = ["*"]
+methods = [["stack"]]
+"#;
+
+const SSHD: &str = "PasswordAuthentication no\nAuthorizedKeysFile /etc/ssh/everybody";
+
+#[test]
+fn what_logind_ends_is_a_logout() {
+    let Some(machine) = machine() else { return };
+    let mut alice = log_in(&machine, "alice");
+    let mut bob = machine.person(["login", "bob"]);
+    machine.give_answers(&mut bob, &machine.enroll("bob").code());
+    bob.expect("$ ");
+    let mut carol = log_in(&machine, "carol");
+    for (user, person) in [("alice", &mut alice), ("bob", &mut bob)] {
+        let logind_id = word(&session_of(&machine, user), "logind_id").to_owned();
+        let _ = machine.run(["loginctl", "terminate-session", &logind_id]).success();
+        let _ = person.end();
+        assert_eq!(machine.end_reason(user), "logout", "{}", machine.log());
+    }
+    assert_eq!(carol.shell("echo still here"), "still here");
+}
+
+#[test]
+fn systemd_ends_the_session_of_a_dead_daemon() {
+    let Some(machine) = machine() else { return };
+    let mut alice = log_in(&machine, "alice");
+    let mut bob = log_in(&machine, "bob");
+    let mut carol = machine.person(["login", "carol"]);
+    machine.give_answers(&mut carol, &machine.enroll("carol").code());
+    carol.expect("$ ");
+    let (alices, bobs) = (timer_of(&machine, "alice"), timer_of(&machine, "bob"));
+    assert_eq!(timers(&machine).len(), 2, "no lifetime, no timer: {:?}", timers(&machine));
+
+    // Two minutes after the lifetime; the name tells it by the clock that the session goes by.
+    let ends: u64 = bobs.trim_end_matches(".timer").rsplit('-').next().expect("an end").parse().expect("seconds");
+    let up: f64 = machine.read("/proc/uptime").split(' ').next().expect("two numbers").parse().expect("seconds");
+    let left = Duration::from_secs(ends).saturating_sub(Duration::from_secs_f64(up));
+    assert!(left > Duration::from_secs(3600) && left <= Duration::from_secs(3720), "{left:?}");
+
+    // The next daemon finds the timers that this one leaves; a logout takes one away.
+    machine.kill_daemon();
+    wait::until_true("the daemon", || is_up(&machine));
+    assert_eq!(machine.sessions().len(), 3);
+    alice.type_line("exit");
+    let _ = alice.end();
+    wait::until_true("the end of the timer", || timers(&machine) == [bobs.clone()]);
+    assert!(!timers(&machine).contains(&alices));
+
+    // Nothing is left of the daemon but the timer, which a setting of the machine's has go off now.
+    let kill = "systemctl mask --runtime authflow-sessiond && systemctl kill --signal=KILL authflow-sessiond";
+    let _ = machine.shell(kill).success();
+    machine.write(&format!("/run/systemd/system/{bobs}.d/soon.conf"), "[Timer]\nOnActiveSec=\nOnActiveSec=1s\n");
+    let _ = machine.shell(&format!("systemctl daemon-reload && systemctl restart {bobs}")).success();
+    let _ = bob.end();
+    assert_eq!(carol.shell("echo still here"), "still here");
+    assert!(!is_up(&machine), "it was the timer alone");
+}
+
+#[test]
+fn a_login_without_a_daemon_is_adopted_with_its_logind_session() {
+    let Some(machine) = machine() else { return };
+    let _ = machine.shell("systemctl mask --runtime authflow-sessiond && systemctl stop authflow-sessiond").success();
+    let mut alice = log_in(&machine, "alice");
+    let _ =
+        machine.shell("systemctl unmask --runtime authflow-sessiond && systemctl start authflow-sessiond").success();
+    let session = session_of(&machine, "alice");
+    let logind_id = word(&session, "logind_id");
+    let told = machine.run(["loginctl", "show-session", logind_id, "-P", "Leader"]).success();
+    assert_eq!(told.trim(), session["leader"].to_string());
+    let _ = timer_of(&machine, "alice");
+    // The one is named by the other's id, too, and ends with it.
+    let shown = machine.run(["authflow", "show", logind_id, "--json"]).json();
+    assert_eq!(shown["id"], session["id"]);
+    let _ = machine.run(["authflow", "revoke", logind_id]).success();
+    let _ = alice.end();
+    assert_eq!(machine.end_reason("alice"), "revoked");
+    let is_there = || machine.run(["loginctl", "show-session", logind_id]).status.success();
+    wait::until_true("the end of logind's", || !is_there());
+    wait::until_true("the end of the timer", || timers(&machine).is_empty());
+}
+
+fn machine() -> Option<Machine> {
+    let plan = ["alice", "bob", "carol"].into_iter().fold(Machine::booted()?, |plan, user| plan.user(user));
+    let machine = plan.sshd(SSHD).common_stacks().config(CONFIG).start();
+    let _ = machine.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "/root/key"]).success();
+    machine.write("/etc/ssh/everybody", &machine.read("/root/key.pub"));
+    Some(machine)
+}
+
+fn log_in(machine: &Machine, user: &str) -> Person {
+    let mut person = machine.ssh(user, &["-i", "/root/key"]);
+    person.expect("$ ");
+    person
+}
+
+/// The second enforcer's timers.
+fn timers(machine: &Machine) -> Vec<String> {
+    let list = ["systemctl", "list-units", "--plain", "--no-legend", "authflow-session-*.timer"];
+    let list = machine.run(list).success();
+    list.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
+
+fn timer_of(machine: &Machine, user: &str) -> String {
+    let id = word(&session_of(machine, user), "id").to_owned();
+    wait::until("the timer", || timers(machine).into_iter().find(|timer| timer.contains(&id)))
+}
+
+fn is_up(machine: &Machine) -> bool {
+    machine.run(["systemctl", "is-active", "authflow-sessiond"]).stdout == "active\n"
+}
+
+#[track_caller]
+fn session_of(machine: &Machine, user: &str) -> Value {
+    let sessions = machine.sessions();
+    sessions.iter().find(|session| session["user"] == user).unwrap_or_else(|| panic!("{sessions:#?}")).clone()
+}
+
+#[track_caller]
+fn word<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or_else(|| panic!("no word {key} in {value:#}"))
+}
