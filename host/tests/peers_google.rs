@@ -1,5 +1,5 @@
 //! The cases that google-authenticator-libpam's own unit test goes through, asked of our flow: digits, window, step, reuse, rate, skew,
-//! and a state file that somebody changed. Where we answer otherwise, the test's name says how.
+//! scratch codes, and a state file that somebody changed. Codes by a counter we have none. Where we answer otherwise, the test's name says how.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails where it must")]
 
@@ -11,6 +11,7 @@ use authflow_core::{
     flow::{Denial, Manner, Prompt, Verdict},
     rule::Remote,
     secret::Secret,
+    stand_in::{CodeDigest, RecoverySet},
     time::{BootTime, Clock, Now, WallTime},
     totp::{Hash, TotpKey},
 };
@@ -101,6 +102,22 @@ fn a_skew_is_never_learned() {
         machine.forget_failures();
         assert_eq!(machine.answer(code, step), Err(Denial::WrongCode));
     }
+}
+
+#[test]
+fn a_scratch_code_passes_once_and_only_if_it_is_on_the_list() {
+    const SCRATCH: &str = "0123-4567-89ab-cdef-ghjk-mnpq";
+    let machine = Machine::new("");
+    assert_eq!(machine.answer(SCRATCH, 4), Err(Denial::WrongCode));
+    let codes = [CodeDigest::of(&Secret::from(SCRATCH)).unwrap()].into();
+    let listed: Result<(), RecordError> = machine.records.update(&machine.user, |record| {
+        record.recovery = Some(RecoverySet { made: WallTime::default(), codes });
+        Ok(())
+    });
+    listed.unwrap();
+    assert_eq!(machine.answer(SCRATCH, 4), Ok(()));
+    assert_eq!(machine.answer(SCRATCH, 4), Err(Denial::CodeUsed));
+    assert_eq!(machine.answer(CODES[4], 4), Ok(()), "the phone is still good");
 }
 
 #[test]

@@ -33,6 +33,28 @@ fn a_session_says_which_kind_of_key_opened_it() {
 }
 
 #[test]
+fn where_sshd_takes_keys_in_hardware_alone_no_other_key_comes_as_far_as_the_code() {
+    let Some(machine) = machine("publickey,keyboard-interactive", r#"[["publickey", "totp"]]"#) else { return };
+    let security_key = SecurityKey::plug_into(&machine);
+    machine.write("/root/security-key.pub", &security_key.public);
+    machine.write("/etc/ssh/everybody", &(machine.read("/root/key.pub") + &security_key.public));
+    let shape = "AuthenticationMethods publickey,keyboard-interactive\nPubkeyAcceptedAlgorithms sk-*";
+    machine.restart_sshd(&format!("{SSHD}{shape}"));
+    let mut phone = machine.enroll("alice");
+    for key in [KEY, CERTIFICATE] {
+        let mut refused = machine.ssh("alice", key);
+        assert!(!refused.answer_all(&[("Verification code: ", &phone.code())]).success());
+        assert!(!refused.sees("Verification code"), "{}", refused.screen());
+    }
+    let agent = format!("IdentityAgent={}", SecurityKey::AGENT);
+    let mut alice = machine.ssh("alice", &["-i", "/root/security-key.pub", "-o", &agent]);
+    alice.expect("Verification code: ");
+    alice.type_line(&phone.code());
+    alice.expect("$ ");
+    assert_eq!(only_session(&machine)["factors"], json!(["totp", "publickey", "security-key"]));
+}
+
+#[test]
 fn two_keys_are_one_factor() {
     let both = [KEY, CERTIFICATE].concat();
     let Some(machine) = machine("publickey,publickey", r#"[["publickey"]]"#) else { return };

@@ -35,21 +35,23 @@ struct Attempt {
 #[test]
 fn every_refusal_looks_alike_and_costs_the_same_work() {
     let Some(plan) = door::plan(RULES) else { return };
-    let machine = plan.user("bare").user("locked").without_daemon().start();
+    let machine = plan.user("bare").user("locked").user("disabled").without_daemon().start();
     let mut phone = machine.enroll("alice");
-    let _ = machine.enroll("locked");
-    for user in ["alice", "bare", "locked", "nobody-at-all"] {
+    let (_, mut disabled) = (machine.enroll("locked"), machine.enroll("disabled"));
+    machine.write("/var/lib/authflow/state/disabled.disabled", "");
+    for user in ["alice", "bare", "locked", "disabled", "nobody-at-all"] {
         // The first attempt lays the state out; and after three the one of `locked` is.
         (0..if user == "locked" { 3 } else { 1 }).for_each(|_| drop(attempt(&machine, user, "wrong", "000000")));
     }
-    let unlock = || machine.run(["authflow", "user", "unlock", "alice"]).success();
+    let unlock = || ["alice", "disabled"].map(|user| machine.run(["authflow", "user", "unlock", user]).success());
     let _ = unlock();
     let password = machine.password();
     let wrong_code = phone.wrong_code();
-    let kinds: [(&str, &str, &str, &str); 5] = [
+    let kinds: [(&str, &str, &str, &str); 6] = [
         ("unknown user", "nobody-at-all", password, "000000"),
         ("no record", "bare", password, "000000"),
         ("locked", "locked", password, "000000"),
+        ("disabled", "disabled", password, &disabled.code()),
         ("wrong password", "alice", "wrong", &phone.code()),
         ("wrong code", "alice", password, &wrong_code),
     ];

@@ -1,6 +1,7 @@
 //! Every path of a flow, from the first question to the verdict.
 
 mod any_method;
+mod every_path;
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::{
     rule::{AccountMode, Method, SessionPolicy},
     stand_in::{self, Bypass, CodeDigest, RecoverySet, StandIn},
     state::State,
-    throttle::ThrottlePolicy,
+    throttle::{Caller, ThrottlePolicy},
     time::WallTime,
     totp::TotpKey,
 };
@@ -70,6 +71,8 @@ struct Attempt<'a> {
     at: WallTime,
     one_prompt: bool,
     remote: Remote,
+    /// What comparing the password comes to, where that is not to follow from the answers.
+    outcome: Option<HashOutcome>,
 }
 
 fn attempt<'a>(methods: &[&[Factor]], answers: &'a [&'a str]) -> Attempt<'a> {
@@ -82,6 +85,7 @@ fn attempt<'a>(methods: &[&[Factor]], answers: &'a [&'a str]) -> Attempt<'a> {
         at: step(4),
         one_prompt: false,
         remote: Remote::from_rhost(Some("192.0.2.1")),
+        outcome: None,
     }
 }
 
@@ -103,7 +107,7 @@ impl Attempt<'_> {
         let given = answered.password(&self.holder.keys);
         let right = given.is_some_and(|password| password.matches(&Secret::from(RIGHT)));
         let hash = if right { HashOutcome::Matched } else { HashOutcome::Mismatched };
-        let judgement = answered.judge(hash, &self.holder, state, (&TERMS, self.at));
+        let judgement = answered.judge(self.outcome.unwrap_or(hash), &self.holder, state, (&TERMS, self.at));
         *state = judgement.next;
         assert!(judgement.record.is_none());
         match judgement.verdict.commit(Written::after_durable_write()) {
