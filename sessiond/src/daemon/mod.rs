@@ -66,6 +66,8 @@ pub(crate) struct Daemon {
     pub(crate) desktops_changed: Notify,
     todo: mpsc::UnboundedSender<Action>,
     departures: Mutex<Departures>,
+    /// What was struck and is waited for.
+    awaited: Mutex<BTreeSet<ProcessId>>,
     /// Told of each departure.
     something_ended: Notify,
     /// Whether pending logins are about to be taken over.
@@ -111,6 +113,7 @@ impl Daemon {
             desktops_changed: Notify::new(),
             todo,
             departures: Mutex::default(),
+            awaited: Mutex::default(),
             something_ended: Notify::new(),
             will_adopt: AtomicBool::new(false),
         })
