@@ -127,12 +127,17 @@ impl Daemon {
             let (id, leader) = (session.id, process_of(session.leader));
             let holders = session.inhibition.holders.clone();
             let is_of_this_boot = session.boot_id == self.boot_id;
+            let was_locked = session.state_word() == "locked";
             let mut core = self.core();
             let actions = core.registry.load(session, &self.boot_id, now);
             self.apply(&core, actions);
             drop(core);
             if is_of_this_boot {
                 let _announced = self.todo.send(Action::AnnounceOpened(id));
+                if was_locked {
+                    // The daemon before this one may have died before it asked.
+                    let _asked = self.todo.send(Action::Lock(id));
+                }
                 self.watch(id, leader);
                 holders.iter().for_each(|holder| self.watch_holder(id, holder));
             }

@@ -277,6 +277,7 @@ pub(crate) mod tests {
             warned_of: None,
             warned_again_of: None,
             locked_of: None,
+            cannot_lock: false,
             inhibition: <_>::default(),
             extended: 0,
             state: State::Active,
