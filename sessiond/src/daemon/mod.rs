@@ -37,7 +37,7 @@ use crate::{
     leader::process_of,
     leftovers::EndedLogins,
     log::{Line, Log},
-    members::{Known, may_hold, members},
+    members::{Known, may_hold, members, scope_is_populated},
     snapshot::Snapshot,
     tty::Tty,
 };
@@ -459,7 +459,9 @@ fn has_targets(session: &Session, found: &[ProcessId], snapshot: &Snapshot) -> b
     let State::Closing(closing) = &session.state else { return !found.is_empty() };
     match (closing.manner, closing.step) {
         // Before the first signal even a hang-up has everything before it, whether the leader is there or not.
-        (Manner::Terminate, _) | (Manner::Hangup, None) => !found.is_empty(),
+        (Manner::Hangup, None) => !found.is_empty(),
+        // What forks and ends all the time is never seen twice, or at all; the kernel knows that its scope is not empty.
+        (Manner::Terminate, _) => !found.is_empty() || scope_is_populated(session, snapshot),
         (Manner::Hangup, Some(_)) => snapshot.runs(process_of(session.leader)),
     }
 }
