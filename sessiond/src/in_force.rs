@@ -1,6 +1,8 @@
 //! Which configuration is in force, as evidence of what sessions were granted when. The daemon itself lives by the limits that come with
 //! each login; it reads this off its loop, at its start, when it is told to, and after a login.
 
+use std::time::Duration;
+
 use authflow_core::{
     config::{Config, Text},
     policy::Limits,
@@ -22,6 +24,8 @@ pub(crate) struct InForce {
     pub(crate) origin: &'static str,
     /// What its rules grant, in the order in which they are tried.
     pub(crate) rules: Vec<Granted>,
+    /// How long history is to be kept; `None` where no configuration says so.
+    pub(crate) keep: Option<Duration>,
 }
 
 /// What one rule grants.
@@ -50,9 +54,10 @@ impl InForce {
 
     fn new(origin: &'static str, text: &str, config: Config) -> Self {
         let digest = Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let keep = Some(config.history_keep);
         let rules = config.rules.into_iter();
         let rules = rules.map(|rule| Granted { name: rule.name, limits: rule.session.limits }).collect();
-        Self { digest, origin, rules }
+        Self { digest, origin, rules, keep }
     }
 }
 

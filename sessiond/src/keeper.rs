@@ -21,9 +21,6 @@ use crate::{
     store::{Store, StoreError},
 };
 
-/// How long history is kept.
-const RETENTION: Duration = Duration::from_secs(400 * 24 * 3600);
-
 /// The store, or the memory that stands in for it.
 pub(crate) struct Keeper {
     store: Option<Store>,
@@ -32,6 +29,8 @@ pub(crate) struct Keeper {
     spares: Option<Spares>,
     /// What the store refused, the newest of each session: written as soon as it takes something again.
     owed: BTreeMap<SessionId, Owed>,
+    /// How long history is kept. Nothing is removed before that is known.
+    retention: Option<Duration>,
 }
 
 enum Owed {
@@ -59,11 +58,7 @@ impl Keeper {
             Store::open(path)
         });
         match store {
-            Ok(store) => {
-                let keeper = Self { store: Some(store), is_memory: false, spares, owed: BTreeMap::new() };
-                keeper.expire(now, log);
-                keeper
-            }
+            Ok(store) => Self { store: Some(store), is_memory: false, spares, owed: BTreeMap::new(), retention: None },
             Err(error) => {
                 log.write(&Line::error("store-degraded").with("path", path.display()).with("why", &error));
                 let store = Store::in_memory().ok();
@@ -72,7 +67,7 @@ impl Keeper {
                 for session in rows.into_iter().flatten() {
                     told(store.as_ref().map_or(Ok(()), |store| store.keep(&session)), "store-degraded", log);
                 }
-                Self { store, is_memory: true, spares, owed: BTreeMap::new() }
+                Self { store, is_memory: true, spares, owed: BTreeMap::new(), retention: None }
             }
         }
     }
@@ -144,8 +139,11 @@ impl Keeper {
         self.expire(ended.closed.wall, log);
     }
 
-    /// Notes which configuration is in force. What the store refuses is noted the next time, as it is then.
+    /// Notes which configuration is in force, and keeps history for as long as it says. What the store refuses is noted the next time, as
+    /// it is then.
     pub(crate) fn note_config(&mut self, config: &InForce, now: WallTime, log: &Log) {
+        self.retention = config.keep.or(self.retention);
+        self.expire(now, log);
         if self.attempt(log, |store| store.note_config(config, now)) == Some(true) {
             log.write(&Line::info("config-in-force").with("from", config.origin).with("digest", &config.digest));
         }
@@ -171,7 +169,8 @@ impl Keeper {
     }
 
     fn expire(&self, now: WallTime, log: &Log) {
-        let expired = self.store.as_ref().map(|store| store.expire_history(now.saturating_sub(RETENTION)));
+        let Some(retention) = self.retention else { return };
+        let expired = self.store.as_ref().map(|store| store.expire_history(now.saturating_sub(retention)));
         if let Some(Err(error)) = expired {
             log.write(&Line::warning("history-not-expired").with("why", &error));
         }
@@ -247,6 +246,21 @@ mod tests {
         assert_eq!(disk.live(&mut keeper), [session(1)]);
         std::fs::remove_dir_all(disk.folder.path().join("live")).unwrap();
         assert_eq!(disk.live(&mut disk.keeper()), [session(1)], "it is in the new store");
+    }
+
+    #[test]
+    fn history_is_removed_when_it_is_known_how_long_it_is_kept_and_not_before() {
+        let disk = Disk::new();
+        let mut keeper = disk.keeper();
+        keeper.archive(&ended(1, 50), &[], &disk.log);
+        keeper.archive(&ended(2, 1_000_000), &[], &disk.log);
+        let is_over = |keeper: &Keeper, n| keeper.store.as_ref().unwrap().is_over(session(n).id).unwrap();
+        let at = WallTime::new(Duration::from_secs(1_000_000));
+        keeper.note_config(&InForce { origin: "none", ..InForce::default() }, at, &disk.log);
+        assert!(is_over(&keeper, 1), "no configuration could be used: nothing is known");
+        let day = Some(Duration::from_secs(24 * 3600));
+        keeper.note_config(&InForce { origin: "live", keep: day, ..InForce::default() }, at, &disk.log);
+        assert!(!is_over(&keeper, 1) && is_over(&keeper, 2));
     }
 
     #[test]

@@ -1,19 +1,23 @@
 //! What runs on although its login is over: tmux, nohup, what was handed to the user manager. None of it is in a session, so no limit ends
 //! it; its user and the administrator should know.
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs::File, io::Read};
 
 use authflow_bus::LeftOver;
 use authflow_core::session::{Class, Ended, SessionId};
 use authflow_host::process;
 
 use crate::{
+    log::visible,
     members::{logind_id, logind_leader},
     snapshot::{Process, Snapshot},
 };
 
 /// How many ended logins are remembered by their audit ids. These count up, so that the oldest is the smallest.
 const REMEMBERED: usize = 4096;
+
+/// As much of a command line as is read.
+const LONGEST: u64 = 4096;
 
 /// The audit ids of logins that are over.
 #[derive(Debug, Default)]
@@ -68,10 +72,12 @@ fn is_of_a_login_that_is_over(process: &Process, snapshot: &Snapshot) -> bool {
 
 /// The command line, or the name where there is none.
 fn command(pid: u32) -> Option<String> {
-    let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let mut line = Vec::new();
+    // A user makes them as long as he likes.
+    File::open(format!("/proc/{pid}/cmdline")).ok()?.take(LONGEST).read_to_end(&mut line).ok()?;
     let words: Vec<_> = line.split(|byte| *byte == 0).filter(|word| !word.is_empty()).collect();
     let line = String::from_utf8_lossy(&words.join(&b' ')).into_owned();
-    if line.is_empty() { Some(process::text(pid, "comm").ok()?.trim().to_owned()) } else { Some(line) }
+    if line.is_empty() { Some(visible(process::text(pid, "comm").ok()?.trim())) } else { Some(visible(&line)) }
 }
 
 #[cfg(test)]

@@ -23,9 +23,11 @@ fn ten_thousand_sessions_are_opened_found_again_and_ended() {
     machine.kill_daemon();
     machine.start_daemon();
     assert_eq!(count(&machine), many);
-    let ended = machine.run(["authflow", "revoke", "--user", "alice", "--yes", "--json"]).json();
-    assert_eq!(ended["changed"], true, "{ended}");
-    let deadline = wait::Deadline::after(5 * wait::PATIENCE);
+    let deadline = wait::Deadline::after(6 * wait::PATIENCE);
+    // A slow machine may need longer than the command waits; what was begun goes on, and nothing begins twice.
+    while !machine.run(["authflow", "revoke", "--user", "alice", "--yes"]).status.success() {
+        assert!(!deadline.left().is_zero(), "the end does not begin");
+    }
     while count(&machine) > 0 {
         assert!(!deadline.left().is_zero(), "{} have not ended", count(&machine));
         // Each look at ten thousand is work, too.

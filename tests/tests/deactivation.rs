@@ -110,6 +110,31 @@ fn a_disabled_user_is_kept_out_of_everything_with_or_without_a_daemon() {
 }
 
 #[test]
+fn whom_polkit_lets_disables_users_and_nobody_else_does() {
+    let Some(machine) = machine(&["alice", "bob", "carol"]) else { return };
+    let rule = "polkit.addRule(function(action, subject) {\n\
+        if (action.id == 'org.authflow.sessiond1.manage' && subject.user == 'bob') return polkit.Result.YES;\n});\n";
+    machine.write("/etc/polkit-1/rules.d/10-bob.rules", rule);
+    let _ = machine.run(["systemctl", "restart", "polkit"]).success();
+    let mut alice = log_in(&machine, "alice");
+    let by = |user: &str, words: &[&str]| {
+        machine.run([&["setpriv", "--reuid", user, "--clear-groups", "authflow", "user"], words].concat())
+    };
+    for words in [["disable", "alice"], ["enable", "alice"], ["disable", "carol"]] {
+        assert!(by("carol", &words).failure(4).contains("not allowed"));
+    }
+    assert!(by("bob", &["disable", "root"]).failure(4).contains("not allowed"), "root's account is root's");
+    assert_eq!(alice.shell("echo still here"), "still here");
+    let said = by("bob", &["disable", "alice", "--json"]).json();
+    assert_eq!((&said["changed"], &said["sessions"]), (&true.into(), &1.into()), "{said}");
+    let _ = alice.end();
+    assert_eq!(machine.end_reason("alice"), "deactivated");
+    assert!(!gets_in(&machine, "alice"));
+    assert_eq!(by("bob", &["enable", "alice", "--json"]).json()["changed"], true);
+    assert!(gets_in(&machine, "alice"));
+}
+
+#[test]
 fn what_runs_on_is_told_and_can_be_ended() {
     let Some(machine) = machine(&["alice", "bob"]) else { return };
     let mut first = log_in(&machine, "alice");

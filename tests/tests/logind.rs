@@ -63,7 +63,7 @@ fn systemd_ends_the_session_of_a_dead_daemon() {
 
     // The next daemon finds the timers that this one leaves; a logout takes one away.
     machine.kill_daemon();
-    wait::until_true("the daemon", || is_up(&machine));
+    wait::until_true("the next daemon", || machine.run(["authflow", "sessions"]).status.success());
     assert_eq!(machine.sessions().len(), 3);
     alice.type_line("exit");
     let _ = alice.end();

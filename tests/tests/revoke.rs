@@ -38,7 +38,10 @@ fn a_filter_says_which_and_a_dry_run_ends_none() {
         let said = machine.run(argv).json();
         assert_eq!((&said["changed"], &said["revoked"]), (&Value::Bool(false), &Value::from(0)));
         let sessions = said["sessions"].as_array().expect("a list").clone();
-        sessions.into_iter().map(|session| session["user"].as_str().expect("a name").to_owned()).collect::<Vec<_>>()
+        let mut users: Vec<_> =
+            sessions.into_iter().map(|session| session["user"].as_str().expect("a name").to_owned()).collect();
+        users.sort();
+        users
     };
     assert_eq!(would(&["--service", "sshd"]), ["alice", "bob"]);
     assert_eq!(would(&["--service", "sshd", "--user", "bob"]), ["bob"]);

@@ -159,3 +159,13 @@ fn a_managed_record_is_not_written() {
     assert_eq!(said.code, 4);
     assert!(said.error.contains("alice.toml is managed"), "{}", said.error);
 }
+
+#[test]
+fn a_user_of_an_image_is_disabled_once_and_enabled_once() {
+    let image = Image::new();
+    for (word, changed) in [("disable", true), ("disable", false), ("enable", true), ("enable", false)] {
+        let said = image.run(&["--json", "user", word, "alice"], "").json();
+        assert_eq!(said["changed"], changed, "{word}: {said}");
+        assert_eq!(image.path("var/lib/authflow/state/alice.disabled").exists(), word == "disable");
+    }
+}

@@ -32,6 +32,7 @@ struct Main {
     totp: Option<Totp>,
     throttle: Option<Throttle>,
     accounts: Option<Spanned<Accounts>>,
+    history: Option<History>,
     session: Option<Session>,
     #[serde(default)]
     rule: Vec<Spanned<RuleTable>>,
@@ -74,6 +75,12 @@ struct Accounts {
     locked_password: Option<Word<LockedPassword>>,
     recheck: Option<Span>,
     control: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct History {
+    keep: Option<Span>,
 }
 
 #[derive(Deserialize, Default)]
@@ -125,6 +132,7 @@ pub(super) fn parse(main: Text<'_>, drop_ins: &[Text<'_>]) -> Result<Config, Con
         totp: totp(file.totp, defaults.totp),
         throttle: throttle(file.throttle, defaults.throttle),
         accounts: accounts(main, file.accounts, defaults.accounts)?,
+        history_keep: file.history.and_then(|table| table.keep).map_or(defaults.history_keep, |span| span.0),
         session,
         rules: Vec::new(),
     };

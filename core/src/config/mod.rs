@@ -36,6 +36,8 @@ pub struct Config {
     pub throttle: ThrottlePolicy,
     /// How the accounts of live sessions are watched.
     pub accounts: AccountsPolicy,
+    /// How long the daemon keeps what it knows of sessions that are over, and of configurations that were replaced.
+    pub history_keep: Duration,
     /// What a rule grants that says nothing else.
     pub session: SessionPolicy,
     /// The rules, in the order in which they are tried.
@@ -86,6 +88,7 @@ impl Default for Config {
             totp: TotpPolicy { skew: 1, issuer: "authflow".to_owned() },
             throttle: ThrottlePolicy::default(),
             accounts: AccountsPolicy::default(),
+            history_keep: Duration::from_secs(400 * 24 * 3600),
             session: SessionPolicy::default(),
             rules: Vec::new(),
         }

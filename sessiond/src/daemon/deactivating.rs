@@ -56,11 +56,23 @@ impl Daemon {
         }
     }
 
-    /// The processes that live sessions hold.
+    /// Whether the user has a session that is not being ended.
     #[must_use]
-    pub(crate) fn held_by_sessions(&self, snapshot: &Snapshot) -> Vec<ProcessId> {
+    pub(crate) fn has_live_session(&self, uid: u32) -> bool {
+        let is_live = |session: &Session| !matches!(session.state, State::Closing(_));
+        self.core().registry.iter().any(|session| session.opening.uid == uid && is_live(session))
+    }
+
+    /// The processes that those live sessions hold which `wanted` names.
+    #[must_use]
+    pub(crate) fn held_by_sessions(
+        &self,
+        snapshot: &Snapshot,
+        wanted: impl Fn(&Session) -> bool,
+    ) -> BTreeSet<ProcessId> {
         let core = self.core();
-        let live = core.registry.iter().filter(|session| !matches!(session.state, State::Closing(_)));
+        let is_live = |session: &Session| !matches!(session.state, State::Closing(_));
+        let live = core.registry.iter().filter(|session| is_live(session) && wanted(session));
         live.flat_map(|session| members(session, &core.registry, &core.known, snapshot)).collect()
     }
 
@@ -68,7 +80,7 @@ impl Daemon {
     #[must_use]
     pub(crate) fn leftovers(&self) -> Vec<LeftOver> {
         let snapshot = Snapshot::take();
-        let held: BTreeSet<ProcessId> = self.held_by_sessions(&snapshot).into_iter().collect();
+        let held = self.held_by_sessions(&snapshot, |_all| true);
         let ended = self.ended();
         let free = snapshot.iter().filter(|process| !held.contains(&process.id));
         free.filter_map(|process| ended.left_over(process, &snapshot)).collect()

@@ -51,6 +51,8 @@ pub(crate) struct Daemon {
     // A std mutex and not tokio's: it is never held over an await.
     core: Mutex<Core>,
     keeper: Mutex<Keeper>,
+    /// Held by whoever looks which configuration is in force.
+    noting: Mutex<()>,
     ended: Mutex<EndedLogins>,
     /// Told when any session is another than it was.
     pub(crate) changed: Notify,
@@ -64,6 +66,8 @@ pub(crate) struct Daemon {
     pub(crate) desktops_changed: Notify,
     todo: mpsc::UnboundedSender<Action>,
     departures: Mutex<Departures>,
+    /// What was struck and is waited for.
+    awaited: Mutex<BTreeSet<ProcessId>>,
     /// Told of each departure.
     something_ended: Notify,
     /// Whether pending logins are about to be taken over.
@@ -100,6 +104,7 @@ impl Daemon {
             boot_id,
             core: Mutex::default(),
             keeper: Mutex::new(keeper),
+            noting: Mutex::default(),
             ended: Mutex::default(),
             changed: Notify::new(),
             opened: Notify::new(),
@@ -108,6 +113,7 @@ impl Daemon {
             desktops_changed: Notify::new(),
             todo,
             departures: Mutex::default(),
+            awaited: Mutex::default(),
             something_ended: Notify::new(),
             will_adopt: AtomicBool::new(false),
         })
@@ -121,12 +127,17 @@ impl Daemon {
             let (id, leader) = (session.id, process_of(session.leader));
             let holders = session.inhibition.holders.clone();
             let is_of_this_boot = session.boot_id == self.boot_id;
+            let was_locked = session.state_word() == "locked";
             let mut core = self.core();
             let actions = core.registry.load(session, &self.boot_id, now);
             self.apply(&core, actions);
             drop(core);
             if is_of_this_boot {
                 let _announced = self.todo.send(Action::AnnounceOpened(id));
+                if was_locked {
+                    // The daemon before this one may have died before it asked.
+                    let _asked = self.todo.send(Action::Lock(id));
+                }
                 self.watch(id, leader);
                 holders.iter().for_each(|holder| self.watch_holder(id, holder));
             }
@@ -147,6 +158,8 @@ impl Daemon {
     pub(crate) fn note_config(self: &Arc<Self>) {
         let daemon = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
+            // One after the other: what was looked at first must not be noted last.
+            let _turn = daemon.noting.lock().unwrap_or_else(PoisonError::into_inner);
             let config = InForce::look(&daemon.paths);
             daemon.keeper().note_config(&config, SystemClock.now().wall, &daemon.log);
         });

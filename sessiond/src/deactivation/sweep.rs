@@ -1,8 +1,14 @@
 //! Ends what a user still runs when the sessions are over: the user manager with all its units, yesterday's tmux, jobs of cron. What
 //! runs in a unit of the system's own is the machine's and not the user's, whoever it runs as.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
+use authflow_core::session::Session;
 use authflow_host::process::{self, ProcessId};
 use rustix::process::Signal;
 use zbus::Connection;
@@ -16,7 +22,7 @@ use crate::{
 };
 
 /// What is swept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Reach {
     /// Every process of the user.
     Everything,
@@ -34,9 +40,34 @@ const GRACE: Duration = Duration::from_secs(5);
 const MOST_PASSES: usize = 32;
 
 /// Sweeps in the background, after the sessions that are ending have ended.
+///
+/// One at a time of each kind for a user: what is asked for again meanwhile is under way, and a user may ask often.
 pub(crate) fn begin(daemon: &Arc<Daemon>, connection: &Connection, uid: u32, reach: Reach) {
+    let Some(turn) = Turn::take(uid, reach) else { return };
     let (daemon, connection) = (Arc::clone(daemon), connection.clone());
-    tokio::spawn(async move { run(&daemon, &connection, uid, reach).await });
+    tokio::spawn(async move {
+        run(&daemon, &connection, uid, reach).await;
+        drop(turn);
+    });
+}
+
+/// What is being swept.
+static UNDER_WAY: Mutex<BTreeSet<(u32, Reach)>> = Mutex::new(BTreeSet::new());
+
+/// A sweep under way, for as long as this lives.
+struct Turn(u32, Reach);
+
+impl Turn {
+    fn take(uid: u32, reach: Reach) -> Option<Self> {
+        let is_new = UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner).insert((uid, reach));
+        is_new.then_some(Self(uid, reach))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner).remove(&(self.0, self.1));
+    }
 }
 
 async fn run(daemon: &Arc<Daemon>, connection: &Connection, uid: u32, reach: Reach) {
@@ -45,8 +76,7 @@ async fn run(daemon: &Arc<Daemon>, connection: &Connection, uid: u32, reach: Rea
         return;
     }
     let _in_time = tokio::time::timeout(SESSIONS_END, daemon.sessions_ended(uid)).await;
-    let has_live_sessions = !daemon.sessions_of(uid).is_empty();
-    if reach == Reach::Everything || !has_live_sessions {
+    if !daemon.has_live_session(uid) {
         stop_manager(daemon, connection, uid).await;
     }
     let mut ended: BTreeMap<ProcessId, String> = BTreeMap::new();
@@ -57,6 +87,9 @@ async fn run(daemon: &Arc<Daemon>, connection: &Connection, uid: u32, reach: Rea
         }
     };
     let _in_time = tokio::time::timeout(GRACE, all_gone).await;
+    if reach == Reach::Everything && !daemon.has_live_session(uid) {
+        kill_slice(uid);
+    }
     for _ in 0..MOST_PASSES {
         if strike(daemon, (uid, reach), Signal::KILL, &mut ended).is_empty() {
             break;
@@ -78,11 +111,10 @@ fn strike(
     ended: &mut BTreeMap<ProcessId, String>,
 ) -> Vec<Held> {
     let snapshot = Snapshot::take();
-    let spared = match reach {
-        Reach::Everything => Vec::new(),
-        Reach::LeftOvers => daemon.held_by_sessions(&snapshot),
-    };
-    let targets = snapshot.iter().filter(|process| is_the_users(process, uid, &snapshot));
+    // Who was let in again meanwhile has a session that is none of this.
+    let spares = |session: &Session| reach == Reach::LeftOvers || session.opening.uid == uid;
+    let spared = daemon.held_by_sessions(&snapshot, spares);
+    let targets = snapshot.iter().filter(|process| is_the_users(process, uid));
     let targets = targets.filter(|process| !spared.contains(&process.id)).map(|process| process.id);
     let held: Vec<Held> = targets.filter_map(|target| Held::by_id(target).ok()).collect();
     for held in &held {
@@ -95,9 +127,9 @@ fn strike(
     held
 }
 
-/// Whether the process is the user's own doing. A service of the machine may run as a user, too: it has no login uid, and sits in a unit
-/// of the system's.
-fn is_the_users(process: &Process, uid: u32, snapshot: &Snapshot) -> bool {
+/// Whether the process is the user's own doing. A service of the machine may run as a user, too, and so may a container's: these have no
+/// login uid, and sit elsewhere than where systemd puts what users run.
+fn is_the_users(process: &Process, uid: u32) -> bool {
     let pid = process.id.pid;
     if process.is_zombie || pid == 1 || pid == std::process::id() {
         return false;
@@ -105,12 +137,15 @@ fn is_the_users(process: &Process, uid: u32, snapshot: &Snapshot) -> bool {
     if !process::uids(pid).is_ok_and(|uids| uids.contains(&uid)) {
         return false;
     }
-    process::login_uid(pid) == Some(uid) || has_units(snapshot) && !process.cgroup.contains("/system.slice/")
+    process::login_uid(pid) == Some(uid) || process.cgroup.contains("/user.slice/")
 }
 
-/// Whether systemd runs the machine, so that what is in none of its system units is no service.
-fn has_units(snapshot: &Snapshot) -> bool {
-    snapshot.find(1).is_some_and(|first| first.cgroup.ends_with("/init.scope"))
+/// Ends all that sits in the user's slice as a whole, which no fork escapes. The sessions in it are over, or at their last step.
+fn kill_slice(uid: u32) {
+    let snapshot = Snapshot::chain(1);
+    // In a container systemd's own tree begins below the machine's.
+    let Some(root) = snapshot.find(1).and_then(|first| first.cgroup.strip_suffix("/init.scope")) else { return };
+    let _no_such_cgroup = fs::write(format!("/sys/fs/cgroup{root}/user.slice/user-{uid}.slice/cgroup.kill"), "1");
 }
 
 /// Asks systemd to stop the user's manager, with all that runs in it. Without systemd, or a manager, there is nothing to stop.

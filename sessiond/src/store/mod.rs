@@ -277,6 +277,7 @@ pub(crate) mod tests {
             warned_of: None,
             warned_again_of: None,
             locked_of: None,
+            cannot_lock: false,
             inhibition: <_>::default(),
             extended: 0,
             state: State::Active,
@@ -352,7 +353,7 @@ pub(crate) mod tests {
     fn a_configuration_is_noted_when_it_is_another_and_the_one_in_force_stays() {
         let store = Store::in_memory().unwrap();
         let note = |digest: &str, secs| {
-            let config = InForce { digest: digest.into(), origin: "live", rules: vec![] };
+            let config = InForce { digest: digest.into(), origin: "live", ..InForce::default() };
             store.note_config(&config, WallTime::new(Duration::from_secs(secs))).unwrap()
         };
         assert_eq!([note("a", 10), note("a", 20), note("b", 30), note("a", 40)], [true, false, true, true]);

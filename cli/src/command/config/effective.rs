@@ -104,6 +104,7 @@ fn values(config: &Config) -> Vec<(&'static str, Value)> {
         ("accounts.locked_password", Value::Text(config.accounts.locked_password.as_str().to_owned())),
         ("accounts.recheck", Value::Duration(config.accounts.recheck)),
         ("accounts.control", Value::Text(config.accounts.control.clone().unwrap_or_else(|| "none".to_owned()))),
+        ("history.keep", Value::Duration(config.history_keep)),
     ]
 }
 
