@@ -92,7 +92,8 @@ struct Known {
     /// What was so from the start ends no session: an account for copying files has no shell, one for keys a locked password.
     from_the_start: Option<Facts>,
     absent_since: Option<BootTime>,
-    waits: bool,
+    /// What an administrator must decide about.
+    waits_for: Vec<Cause>,
 }
 
 impl Watch {
@@ -102,6 +103,12 @@ impl Watch {
         self.known.contains_key(&uid)
     }
 
+    /// Who waits for an administrator, and why the sessions would end.
+    pub fn waiting(&self) -> impl Iterator<Item = (u32, &[Cause])> {
+        let all = self.known.iter().map(|(uid, known)| (*uid, known.waits_for.as_slice()));
+        all.filter(|(_, causes)| !causes.is_empty())
+    }
+
     /// Forgets all users but those who have live sessions.
     pub fn keep_only(&mut self, live: &BTreeSet<u32>) {
         self.known.retain(|uid, _| live.contains(uid));
@@ -109,7 +116,7 @@ impl Watch {
 
     /// Judges what one look showed.
     pub fn judge(&mut self, seen: impl IntoIterator<Item = (u32, Seen)>, now: BootTime) -> Verdict {
-        let (mut verdict, mut doubtful) = (Verdict::default(), Vec::new());
+        let (mut verdict, mut doubtful) = (Verdict::default(), BTreeMap::new());
         // Whoever can write these files is root already, and root's own line wrong must leave root the machine.
         for (uid, seen) in seen.into_iter().filter(|(uid, _)| *uid != 0) {
             let known = self.known.entry(uid).or_default();
@@ -118,13 +125,16 @@ impl Watch {
                 Seen::There(facts) if facts.is_disabled => verdict.end.push((uid, Cause::Disabled)),
                 Seen::There(facts) => {
                     let causes = known.causes(facts);
-                    known.waits &= !causes.is_empty();
-                    doubtful.extend(causes.into_iter().map(|cause| (uid, cause)));
+                    if causes.is_empty() {
+                        known.waits_for.clear();
+                    } else {
+                        doubtful.insert(uid, causes);
+                    }
                 }
                 Seen::Absent => {
                     let again = known.absent_since.get_or_insert(now).saturating_add(SECOND_LOOK);
                     if again <= now {
-                        doubtful.push((uid, Cause::Removed));
+                        doubtful.insert(uid, vec![Cause::Removed]);
                     } else {
                         verdict.again = Some(verdict.again.map_or(again, |earlier| earlier.min(again)));
                     }
@@ -137,16 +147,16 @@ impl Watch {
     }
 
     /// Ends what few share, and has what many share wait. Who waits goes on waiting when others are cleared.
-    fn doubt(&mut self, doubtful: Vec<(u32, Cause)>, verdict: &mut Verdict) {
-        let waits = |watch: &Self, uid: u32| watch.known.get(&uid).is_some_and(|known| known.waits);
-        let fresh: BTreeSet<u32> = doubtful.iter().map(|(uid, _)| *uid).filter(|uid| !waits(self, *uid)).collect();
-        let are_many = fresh.len() > MOST_AT_ONCE;
-        for (uid, cause) in doubtful {
-            if are_many || waits(self, uid) {
-                self.known.entry(uid).or_default().waits = true;
-                verdict.wait.push((uid, cause));
+    fn doubt(&mut self, doubtful: BTreeMap<u32, Vec<Cause>>, verdict: &mut Verdict) {
+        let is_fresh = |uid: &&u32| self.known.get(uid).is_none_or(|known| known.waits_for.is_empty());
+        let are_many = doubtful.keys().filter(is_fresh).count() > MOST_AT_ONCE;
+        for (uid, causes) in doubtful {
+            let known = self.known.entry(uid).or_default();
+            if are_many || !known.waits_for.is_empty() {
+                verdict.wait.extend(causes.iter().cloned().map(|cause| (uid, cause)));
+                known.waits_for = causes;
             } else {
-                verdict.end.push((uid, cause));
+                verdict.end.extend(causes.into_iter().map(|cause| (uid, cause)));
             }
         }
     }
@@ -267,6 +277,22 @@ mod tests {
         assert_eq!(watch.judge([(1000, fine())], at(4)), Verdict::default());
         assert_eq!(watch.judge([(1000, expired())], at(5)).end, [(1000, Cause::Expired)]);
         assert_eq!(Watch::default().judge(all(10), at(1)).end.len(), 10);
+    }
+
+    #[test]
+    fn who_waits_is_told_with_the_newest_cause_until_it_is_put_right_or_over() {
+        let mut watch = Watch::default();
+        let waiting = |watch: &Watch| watch.waiting().map(|(uid, causes)| (uid, causes.to_vec())).collect::<Vec<_>>();
+        let _fine = watch.judge((1000..1011).map(|uid| (uid, fine())), at(1));
+        assert_eq!(waiting(&watch), []);
+        let _wait = watch.judge((1000..1011).map(|uid| (uid, no_shell())), at(2));
+        assert_eq!(waiting(&watch).len(), 11);
+        let _mended = watch.judge((1002..1011).map(|uid| (uid, fine())), at(3));
+        // Nothing new is known of somebody who cannot be looked up.
+        let _worse = watch.judge([(1000, expired()), (1001, Seen::Unknown)], at(4));
+        assert_eq!(waiting(&watch), [(1000, vec![Cause::Expired]), (1001, vec![Cause::NoShell])]);
+        watch.keep_only(&BTreeSet::from([1001]));
+        assert_eq!(waiting(&watch), [(1001, vec![Cause::NoShell])]);
     }
 
     #[test]
