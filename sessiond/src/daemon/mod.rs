@@ -51,6 +51,8 @@ pub(crate) struct Daemon {
     core: Mutex<Core>,
     keeper: Mutex<Keeper>,
     ended: Mutex<EndedLogins>,
+    /// The users who wait for an administrator, and why their sessions would end.
+    waiting: Mutex<BTreeMap<u32, String>>,
     /// Told when any session is another than it was.
     pub(crate) changed: Notify,
     /// Told when a session begins.
@@ -90,6 +92,7 @@ impl Daemon {
             core: Mutex::default(),
             keeper: Mutex::new(keeper),
             ended: Mutex::default(),
+            waiting: Mutex::default(),
             changed: Notify::new(),
             opened: Notify::new(),
             over: Notify::new(),
