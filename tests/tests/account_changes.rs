@@ -81,8 +81,13 @@ fn session(machine: &Machine, user: &str) -> Program {
 /// Waits for that many sessions, and until their users were looked at: what was so from the start ends nothing.
 fn wait_for(machine: &Machine, count: usize) {
     wait::until_true("the sessions", || machine.sessions().len() == count);
-    let is_about_one = |line: &&str| line.contains("event=account-followed");
-    wait::until_true("the first looks", || machine.log().lines().filter(is_about_one).count() == count);
+    wait::until_true("the first looks", || followed(&machine.log()) == count);
+}
+
+/// How many users' accounts were seen for the first time.
+fn followed(log: &str) -> usize {
+    let counts = log.lines().filter_map(|line| line.split_once("event=accounts-followed new="));
+    counts.map(|(_, count)| count.parse::<usize>().expect("a number")).sum()
 }
 
 fn waiting(machine: &Machine) -> Vec<String> {

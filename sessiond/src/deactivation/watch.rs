@@ -138,11 +138,11 @@ impl Watcher {
                     looked.into_iter().map(|(uid, looked)| (uid, self.known_or_told(uid, looked))).collect();
                 let found: Vec<u32> =
                     seen.iter().filter(|(_, seen)| matches!(seen, Seen::There(_))).map(|(uid, _)| *uid).collect();
-                let new: Vec<u32> = found.iter().copied().filter(|uid| !self.watch.knows(*uid)).collect();
+                let new = found.iter().filter(|uid| !self.watch.knows(**uid)).count();
                 let verdict = self.watch.judge(seen, SystemClock.now().boot);
                 self.note_who_waits();
-                for uid in new {
-                    self.daemon.log.write(&Line::debug("account-followed").with("uid", uid));
+                if new > 0 {
+                    self.daemon.log.write(&Line::debug("accounts-followed").with("new", new));
                 }
                 self.tell_what_mended(&found, &verdict);
                 self.carry_out(verdict)
