@@ -97,20 +97,22 @@ impl Context {
     /// The daemon of this machine. A broken configuration does not keep an administrator from it: the default address is
     /// tried then.
     pub(crate) fn daemon(&self) -> Result<Daemon, Error> {
-        self.daemon_within(Duration::MAX)
-    }
-
-    /// The same, without waiting longer than `limit` for any one answer, whatever the configuration says.
-    pub(crate) fn daemon_within(&self, limit: Duration) -> Result<Daemon, Error> {
         if self.image {
             return Err(Error::Usage(
                 "--root is about the files of an image, and sessions are not among them".to_owned(),
             ));
         }
-        let mut config = self.config().unwrap_or_else(|error| {
+        let config = self.config().unwrap_or_else(|error| {
             note(&error.to_string());
             Config::default()
         });
+        Daemon::connect(&config)
+    }
+
+    /// The same for a shell's prompt: without a word about the configuration, and no answer is waited for longer than `limit`.
+    pub(crate) fn daemon_in_passing(&self, limit: Duration) -> Result<Daemon, Error> {
+        let mut config =
+            config::load_trusting(&self.paths, self.trust()).map(|loaded| loaded.config).unwrap_or_default();
         config.bus_timeout = config.bus_timeout.min(limit);
         Daemon::connect(&config)
     }

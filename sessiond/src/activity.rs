@@ -104,6 +104,9 @@ impl Activity {
                 let is_first = memory.at.is_none();
                 if is_first || increase(&memory.moved, &next.moved) > least {
                     look.active_at = Some(now.boot);
+                } else {
+                    // Counted since the last activity and not since the last look, or who looks often would see none.
+                    next.moved.clone_from(&memory.moved);
                 }
             }
         }

@@ -35,6 +35,18 @@ impl Held {
         if held.id == id { Ok(held) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 
+    /// Holds that very process; `None` if it is gone.
+    ///
+    /// # Errors
+    /// It is there, and cannot be held: there are no descriptors left, for one.
+    pub(crate) fn if_there(id: ProcessId) -> io::Result<Option<Self>> {
+        match Self::by_id(id) {
+            Ok(held) => Ok(Some(held)),
+            Err(_) if !id.is_alive() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Which process it is.
     #[must_use]
     pub(crate) const fn id(&self) -> ProcessId {

@@ -213,6 +213,14 @@ fn logind_says(id: &str, field: &str) -> Option<u32> {
     text.lines().find_map(|line| line.strip_prefix(field)?.trim().parse().ok())
 }
 
+/// Whether anything runs in the session's own scope.
+#[must_use]
+pub(crate) fn scope_is_populated(session: &Session, snapshot: &Snapshot) -> bool {
+    scope(session, snapshot)
+        .and_then(|scope| fs::read_to_string(format!("/sys/fs/cgroup{scope}/cgroup.events")).ok())
+        .is_some_and(|events| events.lines().any(|line| line == "populated 1"))
+}
+
 /// logind's session id of a process in that cgroup.
 #[must_use]
 pub(crate) fn logind_id(cgroup: &str) -> Option<String> {

@@ -4,7 +4,11 @@
 //!
 //! systemd's clock stands still while the machine sleeps and ours does not: after a sleep the timer is late by as much.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use authflow_core::{
     session::{Class, Session, SessionId, deadlines},
@@ -39,17 +43,25 @@ const PREFIX: &str = "authflow-session-";
 /// Everywhere systemd is this is a link to it, or it.
 const LOGINCTL: &str = "/bin/loginctl";
 
-/// When each login ends at the latest.
-type Ends = BTreeMap<SessionId, BootTime>;
+/// When logins end at the latest. One may have two timers for a moment: an old end and a new one.
+type Ends = BTreeSet<(SessionId, BootTime)>;
 
 /// Keeps the timers as the sessions are, for as long as the daemon lives.
 pub(crate) async fn run(daemon: Arc<Daemon>, connection: Connection) {
     if !systemd::runs_here() {
         return;
     }
-    let mut armed = found(&daemon, &connection).await;
+    let mut armed = None;
     loop {
-        let is_done = adjust(&daemon, &connection, &mut armed).await;
+        // Asked again after anything went wrong: a timer that is forgotten would end a session that was renewed.
+        let known = match armed.take() {
+            Some(known) => Some(known),
+            None => found(&daemon, &connection).await,
+        };
+        if let Some(known) = known {
+            armed = adjust(&daemon, &connection, known).await;
+        }
+        let is_done = armed.is_some();
         tokio::time::sleep(if is_done { PAUSE } else { BACK_OFF }).await;
         if is_done {
             daemon.changed.notified().await;
@@ -57,57 +69,58 @@ pub(crate) async fn run(daemon: Arc<Daemon>, connection: Connection) {
     }
 }
 
-/// The timers that an earlier daemon left.
-async fn found(daemon: &Daemon, connection: &Connection) -> Ends {
+/// The timers that are there, an earlier daemon's among them.
+async fn found(daemon: &Daemon, connection: &Connection) -> Option<Ends> {
     match systemd::units(connection, &[], &format!("{PREFIX}*.timer")).await {
-        Ok(units) => units.iter().filter_map(|unit| parse(unit)).collect(),
+        Ok(units) => Some(units.iter().filter_map(|unit| parse(unit)).collect()),
         Err(why) => {
             daemon.log.write(&Line::warning("timers-unknown").with("why", why));
-            Ends::new()
+            None
         }
     }
 }
 
-/// Makes the timers what they should be. Tells whether all went well.
-async fn adjust(daemon: &Arc<Daemon>, connection: &Connection, armed: &mut Ends) -> bool {
+/// Makes the timers what they should be, and gives what there are then. `None` where something went wrong, and nobody knows.
+async fn adjust(daemon: &Arc<Daemon>, connection: &Connection, mut armed: Ends) -> Option<Ends> {
+    let (wanted, logind_ids) = wanted(daemon, &armed);
+    let mut is_done = true;
+    for &(id, end) in wanted.difference(&armed.clone()) {
+        let logind_id = logind_ids.get(&id).map(String::as_str).unwrap_or_default();
+        if let Err(why) = arm(connection, id, end, logind_id).await {
+            daemon.log.write(&Line::error("timer-not-set").with("session", id).with("why", why));
+            is_done = false;
+        } else {
+            armed.insert((id, end));
+        }
+    }
+    let unset: BTreeSet<SessionId> = wanted.difference(&armed).map(|(id, _)| *id).collect();
+    for (id, end) in armed.clone().difference(&wanted) {
+        // Better an old timer than none, until the new one is set.
+        if unset.contains(id) {
+            continue;
+        }
+        if let Err(why) = systemd::stop(connection, &format!("{}.timer", name(*id, *end))).await {
+            daemon.log.write(&Line::warning("timer-not-stopped").with("session", *id).with("why", why));
+            is_done = false;
+        }
+        armed.remove(&(*id, *end));
+    }
+    is_done.then_some(armed)
+}
+
+/// The timers that there should be, and logind's ids of their sessions.
+fn wanted(daemon: &Daemon, armed: &Ends) -> (Ends, BTreeMap<SessionId, String>) {
     let mut logind_ids = BTreeMap::new();
     let mut wanted = Ends::new();
     for session in daemon.sessions_where(|session| session.opening.class != Class::Nested) {
         // A login that asks for nothing new costs nothing.
         let Some(end) = end(&session) else { continue };
-        if armed.get(&session.id) == Some(&end) || is_led(&session) {
-            wanted.insert(session.id, end);
+        if armed.contains(&(session.id, end)) || is_led(&session) {
+            wanted.insert((session.id, end));
             logind_ids.insert(session.id, session.logind_id.unwrap_or_default());
         }
     }
-    let mut is_done = true;
-    for (id, end) in missing(armed, &wanted) {
-        let logind_id = logind_ids.get(&id).map(String::as_str).unwrap_or_default();
-        match arm(connection, id, end, logind_id).await {
-            Ok(()) => {
-                if let Some(old) = armed.insert(id, end) {
-                    disarm(daemon, connection, id, old).await;
-                }
-            }
-            Err(why) => {
-                daemon.log.write(&Line::error("timer-not-set").with("session", id).with("why", why));
-                is_done = false;
-            }
-        }
-    }
-    for (id, end) in missing(&wanted, armed) {
-        // One that has a newer end is not done with.
-        if !wanted.contains_key(&id) {
-            disarm(daemon, connection, id, end).await;
-            armed.remove(&id);
-        }
-    }
-    is_done
-}
-
-/// Those of `wanted` that `there` lacks or has for another end.
-fn missing(there: &Ends, wanted: &Ends) -> Ends {
-    wanted.iter().filter(|(id, end)| there.get(id) != Some(end)).map(|(id, end)| (*id, *end)).collect()
+    (wanted, logind_ids)
 }
 
 /// When the session is ended for us, if it has a lifetime and a session of logind's. Whole seconds, as in the names.
@@ -129,13 +142,6 @@ async fn arm(connection: &Connection, id: SessionId, end: BootTime, logind_id: &
         command: (LOGINCTL, &["terminate-session", logind_id]),
     };
     systemd::run_later(connection, later).await
-}
-
-async fn disarm(daemon: &Daemon, connection: &Connection, id: SessionId, end: BootTime) {
-    // One that has gone off is not there any more.
-    if let Err(why) = systemd::stop(connection, &format!("{}.timer", name(id, end))).await {
-        daemon.log.write(&Line::info("timer-not-stopped").with("session", id).with("why", why));
-    }
 }
 
 fn name(id: SessionId, end: BootTime) -> String {
@@ -165,13 +171,5 @@ mod tests {
         for other in ["authflow-session-x-1.timer", "authflow-session-.timer", "other.timer", ""] {
             assert_eq!(parse(other), None, "{other:?}");
         }
-    }
-
-    #[test]
-    fn a_timer_is_missing_where_there_is_none_or_one_for_another_end() {
-        let there = Ends::from([(id(1), at(10)), (id(2), at(20))]);
-        let wanted = Ends::from([(id(1), at(10)), (id(2), at(25)), (id(3), at(30))]);
-        assert_eq!(missing(&there, &wanted), Ends::from([(id(2), at(25)), (id(3), at(30))]));
-        assert_eq!(missing(&wanted, &wanted), Ends::new());
     }
 }

@@ -148,7 +148,8 @@ fn read(pid: u32) -> Option<Process> {
         tty: field(7)?.parse::<i64>().ok().and_then(|tty| u32::try_from(tty).ok())?,
         audit_id,
         cgroup: unified(&cgroup),
-        is_zombie: matches!(field(3), Some("Z" | "X")),
+        // A program whose first thread has ended looks like one that is over, and goes on in the others.
+        is_zombie: matches!(field(3), Some("Z" | "X")) && field(20).is_none_or(|threads| matches!(threads, "0" | "1")),
     })
 }
 

@@ -11,6 +11,9 @@ pub(crate) const PATH: &str = "/org/freedesktop/systemd1";
 /// Its manager's interface.
 pub(crate) const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 
+/// How it says that there is no unit of a name.
+const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
+
 /// How long one question may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -31,7 +34,10 @@ pub(crate) fn runs_here() -> bool {
 /// # Errors
 /// There is none of that name, or no systemd.
 pub(crate) async fn stop(connection: &Connection, unit: &str) -> zbus::Result<()> {
-    call(connection, "StopUnit", &(unit, "replace")).await.map(drop)
+    match call(connection, "StopUnit", &(unit, "replace")).await {
+        Err(zbus::Error::MethodError(name, _, _)) if name.as_str() == NO_SUCH_UNIT => Ok(()),
+        stopped => stopped.map(drop),
+    }
 }
 
 /// Has systemd tell of jobs and units.

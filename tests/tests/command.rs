@@ -132,6 +132,10 @@ fn a_prompt_shows_the_session_and_nothing_where_there_is_none() {
         assert_eq!((said.status.code(), said.stdout.as_str(), said.stderr.as_str()), (Some(code), "", ""));
     };
     quiet(3);
+    // What is wrong elsewhere is for other commands to tell.
+    machine.write("/etc/authflow/authflow.toml", "[[rule");
+    quiet(3);
+    assert_eq!(alice.shell("authflow status --short 2>&1"), short);
     machine.kill_daemon();
     quiet(5);
     let _ = machine.run(["authflow", "status"]).failure(5);

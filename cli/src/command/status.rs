@@ -35,7 +35,7 @@ impl Status {
     }
 
     fn run_short(&self, context: &Context) -> Result<(), Error> {
-        let session = context.daemon_within(LONGEST_FOR_A_PROMPT)?.own_session()?;
+        let session = context.daemon_in_passing(LONGEST_FOR_A_PROMPT)?.own_session()?;
         let local = context.local();
         Ok(context.output.either(&session.json(&local), || short(&session, &local))?)
     }

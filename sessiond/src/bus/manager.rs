@@ -73,7 +73,7 @@ impl Manager {
         Ok((id.to_string(), path_of(id)?))
     }
 
-    /// The login is over. Root, or the leader itself.
+    /// The login is over. Root only: a process that gave root up, or has another's old pid, would end the tracking of what goes on.
     async fn close_session(
         &self,
         id: &str,
@@ -82,8 +82,7 @@ impl Manager {
     ) -> Result<(), Error> {
         let caller = self.callers.identify(&header, connection).await?;
         let session = self.seen_by(&caller, id)?;
-        // Only the login program itself, or one that root runs in its place.
-        if caller.uid != 0 && caller.pid != session.leader.pid {
+        if !may_open(caller.uid) {
             return Err(Error::NotAuthorized("only the login program closes its session".to_owned()));
         }
         self.callers.charge(&caller, || self.daemon.close(session.id))?;
@@ -142,7 +141,13 @@ impl Manager {
     ) -> Result<OwnedObjectPath, Error> {
         let caller = self.callers.identify(&header, connection).await?;
         let invalid = || Error::InvalidArgument("expected the descriptor of a running process".to_owned());
-        let info = format!("/proc/self/fdinfo/{}", process.as_raw_fd());
+        let descriptor = process.as_raw_fd();
+        // Looking into another kind of descriptor could wait for whoever sent it.
+        let kind = std::fs::read_link(format!("/proc/self/fd/{descriptor}")).map_err(|_gone| invalid())?;
+        if !kind.to_str().is_some_and(|kind| kind == "anon_inode:[pidfd]" || kind.starts_with("pidfd:[")) {
+            return Err(invalid());
+        }
+        let info = format!("/proc/self/fdinfo/{descriptor}");
         let info = std::fs::read_to_string(info).map_err(|_gone| invalid())?;
         let pid = info.lines().find_map(|line| line.strip_prefix("Pid:")).and_then(|pid| pid.trim().parse().ok());
         self.of_process(&caller, pid.ok_or_else(invalid)?)

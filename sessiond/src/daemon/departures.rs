@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, PoisonError},
+    sync::{Arc, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -15,7 +15,13 @@ use authflow_host::{clock::SystemClock, process::ProcessId};
 use tokio::task::yield_now;
 
 use super::{Daemon, has_targets};
-use crate::{leader::Held, members::members, snapshot::Snapshot};
+use crate::{leader::Held, log::Line, members::members, snapshot::Snapshot};
+
+/// How often an orphan is looked at, at most.
+const BETWEEN_LOOKS_AT_AN_ORPHAN: Duration = Duration::from_secs(1);
+
+/// How long before a process is held that could not be: the descriptors may have run out.
+const UNTIL_THERE_IS_ROOM: Duration = Duration::from_secs(5);
 
 /// How long after a leader's end it takes at most to hear that logind had it ended.
 const LOGIND_SAYS_SO: Duration = Duration::from_millis(300);
@@ -53,28 +59,45 @@ impl Daemon {
     }
 
     /// Waits for the end of a session's leader.
-    pub(super) fn watch(self: &Arc<Self>, id: SessionId, leader: ProcessId) {
-        match Held::by_id(leader) {
-            Ok(held) => self.watch_held(id, held),
-            Err(_gone) => self.departed(|departures| departures.led.insert(id)),
+    pub(super) fn watch(self: &Arc<Self>, id: SessionId, process: ProcessId) {
+        match Held::if_there(process) {
+            Ok(Some(held)) => self.watch_held(id, held),
+            Ok(None) => self.departed(|departures| departures.led.insert(id)),
+            Err(why) => {
+                self.log.write(&Line::error("process-not-held").with("session", id).with("why", why));
+                let daemon = Arc::clone(self);
+                tokio::spawn(async move {
+                    tokio::time::sleep(UNTIL_THERE_IS_ROOM).await;
+                    daemon.watch(id, process);
+                });
+            }
         }
     }
 
-    /// Looks again when all of these are gone.
+    /// Looks again when one of these is gone. What cannot be killed is struck again and again, and waited for once.
     pub(crate) fn look_when_gone(self: &Arc<Self>, id: SessionId, struck: Vec<Held>) {
-        let daemon = Arc::clone(self);
-        tokio::spawn(async move {
-            for held in struck {
-                held.gone().await;
+        for held in struck {
+            let process = held.id();
+            if !self.awaited().insert(process) {
+                continue;
             }
-            daemon.departed(|departures| departures.struck.insert(id));
-        });
+            let daemon = Arc::clone(self);
+            tokio::spawn(async move {
+                held.gone().await;
+                daemon.awaited().remove(&process);
+                daemon.departed(|departures| departures.struck.insert(id));
+            });
+        }
     }
 
     fn watch_held(self: &Arc<Self>, id: SessionId, held: Held) {
         let daemon = Arc::clone(self);
         tokio::spawn(async move {
             held.gone().await;
+            // Members of an orphan that come and go all the time must not keep the loop busy.
+            if daemon.find(id).is_some_and(|session| session.state == State::Orphaned) {
+                tokio::time::sleep(BETWEEN_LOOKS_AT_AN_ORPHAN).await;
+            }
             if daemon.may_be_logged_out_by_logind(id) {
                 tokio::time::sleep(LOGIND_SAYS_SO).await;
             }
@@ -86,6 +109,10 @@ impl Daemon {
     fn may_be_logged_out_by_logind(&self, id: SessionId) -> bool {
         let is_led = |session: &Session| session.opening.class != Class::Nested && session.logind_id.is_some();
         self.find(id).is_some_and(|session| session.state == State::Active && is_led(&session))
+    }
+
+    fn awaited(&self) -> MutexGuard<'_, BTreeSet<ProcessId>> {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn departed(&self, note: impl FnOnce(&mut Departures) -> bool) {
@@ -104,12 +131,20 @@ impl Daemon {
         self.apply(&core, actions);
         drop(core);
         // An orphan is over when its last member is: wait for any of them, then look again.
-        let mut living = left.into_iter().filter_map(|member| Held::by_id(member).ok()).filter(|_| has_targets);
-        match living.next() {
-            Some(member) => self.watch_held(id, member),
-            // They ended since the look.
-            None if has_targets => self.departed(|departures| departures.led.insert(id)),
-            None => {}
+        if let Some(member) = left.into_iter().find(|_| has_targets) {
+            self.watch_member(id, member);
         }
+    }
+
+    fn watch_member(self: &Arc<Self>, id: SessionId, member: ProcessId) {
+        if let Ok(Some(held)) = Held::if_there(member) {
+            return self.watch_held(id, held);
+        }
+        // It ended since the look; another may have come in its place.
+        let daemon = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(BETWEEN_LOOKS_AT_AN_ORPHAN).await;
+            daemon.departed(|departures| departures.led.insert(id));
+        });
     }
 }

@@ -36,7 +36,7 @@ use crate::{
     leader::process_of,
     leftovers::EndedLogins,
     log::{Line, Log},
-    members::{Known, members},
+    members::{Known, members, scope_is_populated},
     snapshot::Snapshot,
     tty::Tty,
 };
@@ -50,6 +50,8 @@ pub(crate) struct Daemon {
     // A std mutex and not tokio's: it is never held over an await.
     core: Mutex<Core>,
     keeper: Mutex<Keeper>,
+    /// Held by whoever looks which configuration is in force.
+    noting: Mutex<()>,
     ended: Mutex<EndedLogins>,
     /// The users who wait for an administrator, and why their sessions would end.
     waiting: Mutex<BTreeMap<u32, String>>,
@@ -65,6 +67,8 @@ pub(crate) struct Daemon {
     pub(crate) desktops_changed: Notify,
     todo: mpsc::UnboundedSender<Action>,
     departures: Mutex<Departures>,
+    /// What was struck and is waited for.
+    awaited: Mutex<BTreeSet<ProcessId>>,
     /// Told of each departure.
     something_ended: Notify,
     /// Whether pending logins are about to be taken over.
@@ -91,6 +95,7 @@ impl Daemon {
             boot_id,
             core: Mutex::default(),
             keeper: Mutex::new(keeper),
+            noting: Mutex::default(),
             ended: Mutex::default(),
             waiting: Mutex::default(),
             changed: Notify::new(),
@@ -100,6 +105,7 @@ impl Daemon {
             desktops_changed: Notify::new(),
             todo,
             departures: Mutex::default(),
+            awaited: Mutex::default(),
             something_ended: Notify::new(),
             will_adopt: AtomicBool::new(false),
         })
@@ -113,12 +119,17 @@ impl Daemon {
             let (id, leader) = (session.id, process_of(session.leader));
             let holders = session.inhibition.holders.clone();
             let is_of_this_boot = session.boot_id == self.boot_id;
+            let was_locked = session.state_word() == "locked";
             let mut core = self.core();
             let actions = core.registry.load(session, &self.boot_id, now);
             self.apply(&core, actions);
             drop(core);
             if is_of_this_boot {
                 let _announced = self.todo.send(Action::AnnounceOpened(id));
+                if was_locked {
+                    // The daemon before this one may have died before it asked.
+                    let _asked = self.todo.send(Action::Lock(id));
+                }
                 self.watch(id, leader);
                 holders.iter().for_each(|holder| self.watch_holder(id, holder));
             }
@@ -135,6 +146,8 @@ impl Daemon {
     pub(crate) fn note_config(self: &Arc<Self>) {
         let daemon = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
+            // One after the other: what was looked at first must not be noted last.
+            let _turn = daemon.noting.lock().unwrap_or_else(PoisonError::into_inner);
             let config = InForce::look(&daemon.paths);
             daemon.keeper().note_config(&config, SystemClock.now().wall, &daemon.log);
         });
@@ -329,7 +342,9 @@ fn has_targets(session: &Session, found: &[ProcessId], snapshot: &Snapshot) -> b
     let State::Closing(closing) = &session.state else { return !found.is_empty() };
     match (closing.manner, closing.step) {
         // Before the first signal even a hang-up has everything before it, whether the leader is there or not.
-        (Manner::Terminate, _) | (Manner::Hangup, None) => !found.is_empty(),
+        (Manner::Hangup, None) => !found.is_empty(),
+        // What forks and ends all the time is never seen twice, or at all; the kernel knows that its scope is not empty.
+        (Manner::Terminate, _) => !found.is_empty() || scope_is_populated(session, snapshot),
         (Manner::Hangup, Some(_)) => snapshot.runs(process_of(session.leader)),
     }
 }
