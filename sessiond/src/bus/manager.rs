@@ -277,6 +277,22 @@ impl Manager {
         Ok(())
     }
 
+    /// Whose account may no more be used, and whose sessions go on until an administrator decides. For root, and whom polkit lets.
+    async fn list_waiting(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<Vec<HashMap<String, OwnedVariant>>, Error> {
+        let caller = self.callers.identify(&header, connection).await?;
+        if caller.uid != 0 && !polkit::may_manage(connection, &header, &caller).await {
+            return Err(Error::NotAuthorized(
+                "who waits is for root, or for whom polkit lets manage sessions".to_owned(),
+            ));
+        }
+        let found = self.callers.charge(&caller, || self.daemon.waiting())?;
+        found.iter().map(|waiting| owned_dict(waiting.to_dict())).collect()
+    }
+
     /// Takes over logins that were let in meanwhile. Root only.
     async fn reload(
         &self,

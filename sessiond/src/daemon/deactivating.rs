@@ -1,8 +1,11 @@
 //! The end of all that a user has open, once the account may no more be used.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, PoisonError},
+};
 
-use authflow_bus::LeftOver;
+use authflow_bus::{LeftOver, Waiting};
 use authflow_core::{
     session::{Session, SessionId, State},
     time::Clock,
@@ -61,6 +64,19 @@ impl Daemon {
     pub(crate) fn has_live_session(&self, uid: u32) -> bool {
         let is_live = |session: &Session| !matches!(session.state, State::Closing(_));
         self.core().registry.iter().any(|session| session.opening.uid == uid && is_live(session))
+    }
+
+    /// Notes who waits for an administrator, and why their sessions would end.
+    pub(crate) fn note_waiting(&self, waiting: BTreeMap<u32, String>) {
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = waiting;
+    }
+
+    /// Who waits for an administrator. Whose sessions are over by now does not.
+    #[must_use]
+    pub(crate) fn waiting(&self) -> Vec<Waiting> {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let live = waiting.into_iter().filter(|(uid, _)| self.has_live_session(*uid));
+        live.map(|(uid, why)| Waiting { uid, user: self.user_of(uid).unwrap_or_default(), why }).collect()
     }
 
     /// The processes that those live sessions hold which `wanted` names.

@@ -53,6 +53,8 @@ pub(crate) struct Daemon {
     /// Held by whoever looks which configuration is in force.
     noting: Mutex<()>,
     ended: Mutex<EndedLogins>,
+    /// The users who wait for an administrator, and why their sessions would end.
+    waiting: Mutex<BTreeMap<u32, String>>,
     /// Told when any session is another than it was.
     pub(crate) changed: Notify,
     /// Told when a session begins.
@@ -95,6 +97,7 @@ impl Daemon {
             keeper: Mutex::new(keeper),
             noting: Mutex::default(),
             ended: Mutex::default(),
+            waiting: Mutex::default(),
             changed: Notify::new(),
             opened: Notify::new(),
             over: Notify::new(),

@@ -11,6 +11,7 @@ use zbus::Connection;
 
 use super::{
     beside::{Beside, NoAnswer},
+    starts_again,
     sweep::{self, Reach},
 };
 use crate::{daemon::Daemon, log::Line};
@@ -57,6 +58,8 @@ pub(crate) async fn disable(
     let marked = change_mark(daemon, uid, move |records, user| records.disable(user, &note)).await;
     let ended = daemon.deactivate(uid, None, (Some(by), message));
     sweep::begin(daemon, connection, uid, Reach::Everything);
+    let user = marked.as_ref().ok().map(|(user, _)| user.clone()).or_else(|| daemon.user_of(uid));
+    starts_again::tell(daemon, uid, user);
     let line = Line::warning("deactivated").with("uid", uid).with("by", by).with("sessions", ended);
     match marked {
         Ok((user, is_new)) => {
@@ -89,7 +92,7 @@ async fn change_mark(
     uid: u32,
     change: impl FnOnce(&Records, &str) -> Result<bool, RecordError> + Send + 'static,
 ) -> Result<(String, bool), NotMarked> {
-    let known = daemon.sessions_where(|session| session.opening.uid == uid).pop().map(|session| session.opening.user);
+    let known = daemon.user_of(uid);
     let paths = daemon.paths.clone();
     MARKS
         .run(move || {

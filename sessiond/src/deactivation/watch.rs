@@ -26,6 +26,7 @@ use zbus::Connection;
 use super::{
     beside::Beside,
     look::{self, Subject, Unknown},
+    starts_again,
     sweep::{self, Reach},
 };
 use crate::{daemon::Daemon, log::Line, readable::readable};
@@ -83,6 +84,7 @@ impl Watcher {
         let subjects = self.subjects();
         let live = subjects.keys().copied().collect();
         self.watch.keep_only(&live);
+        self.note_who_waits();
         self.local.retain(|uid| live.contains(uid));
         self.told.retain(|uid, _| live.contains(uid));
         self.look_at(subjects.into_values().collect()).await
@@ -136,7 +138,12 @@ impl Watcher {
                     looked.into_iter().map(|(uid, looked)| (uid, self.known_or_told(uid, looked))).collect();
                 let found: Vec<u32> =
                     seen.iter().filter(|(_, seen)| matches!(seen, Seen::There(_))).map(|(uid, _)| *uid).collect();
+                let new = found.iter().filter(|uid| !self.watch.knows(**uid)).count();
                 let verdict = self.watch.judge(seen, SystemClock.now().boot);
+                self.note_who_waits();
+                if new > 0 {
+                    self.daemon.log.write(&Line::debug("accounts-followed").with("new", new));
+                }
                 self.tell_what_mended(&found, &verdict);
                 self.carry_out(verdict)
             }
@@ -161,7 +168,9 @@ impl Watcher {
             self.end(uid, &cause);
         }
         for (uid, cause) in verdict.wait {
-            let why = format!("{cause}; too many at once, so nothing is ended: authflow user disable does it");
+            let why = format!(
+                "{cause}; too many at once, so nothing is ended: see authflow user waiting, authflow user disable does it"
+            );
             self.tell_once(uid, "deactivation-waits", why);
         }
         verdict.again
@@ -174,11 +183,17 @@ impl Watcher {
             Cause::Removed | Cause::Expired | Cause::NoShell | Cause::PasswordLocked | Cause::Disabled => {
                 let ended = daemon.deactivate(uid, None, (None, &message));
                 sweep::begin(daemon, &self.connection, uid, Reach::Everything);
+                starts_again::tell(daemon, uid, daemon.user_of(uid));
                 ended
             }
         };
         let line = Line::warning("deactivated").with("uid", uid).with("cause", cause).with("sessions", ended);
         daemon.log.write(&line);
+    }
+
+    fn note_who_waits(&self) {
+        let words = |causes: &[Cause]| causes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        self.daemon.note_waiting(self.watch.waiting().map(|(uid, causes)| (uid, words(causes))).collect());
     }
 
     fn tell_what_mended(&mut self, found: &[u32], verdict: &Verdict) {
