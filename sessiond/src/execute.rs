@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, sync::Arc, time::Duration};
 use authflow_bus::session_path;
 use authflow_core::{
     session::{Action, EndReason, Manner, Session, SessionId, Step},
-    time::{Clock, WallTime},
+    time::{BootTime, Clock, WallTime},
 };
 use authflow_host::{clock::SystemClock, process::ProcessId};
 use rustix::process::Signal;
@@ -26,28 +26,32 @@ use crate::{
 /// How often the last step looks for processes that were born meanwhile, before it waits for the next one.
 const MOST_PASSES: usize = 32;
 
-/// How many actions share one look at all processes: it must not be old when the last of them uses it.
-const MOST_AT_ONCE: usize = 256;
+/// How long actions share one look at all processes: it is dear, and many sessions may end together. What is signalled by it is made sure
+/// of once more; the last step, which must find what was born meanwhile, looks for itself.
+const SHARED_FOR: Duration = Duration::from_millis(250);
 
 /// Carries out what comes through `todo`, for as long as the daemon lives.
 pub(crate) async fn run(daemon: Arc<Daemon>, connection: Connection, mut todo: mpsc::UnboundedReceiver<Action>) {
-    let mut batch = Vec::new();
-    while todo.recv_many(&mut batch, MOST_AT_ONCE).await > 0 {
-        // One look at all processes for all that waited: it is dear, and many sessions may end together.
-        let mut taken = None;
-        for action in batch.drain(..) {
-            carry_out(&daemon, &connection, action, &mut taken).await;
-            // The loop is everybody's: a login must not wait for a thousand ends.
-            tokio::task::yield_now().await;
+    let mut taken = None;
+    while let Some(action) = todo.recv().await {
+        carry_out(&daemon, &connection, action, &mut taken).await;
+        // The loop is everybody's: a login must not wait for a thousand ends.
+        tokio::task::yield_now().await;
+        if todo.is_empty() {
+            taken = None;
         }
     }
 }
 
-async fn carry_out(daemon: &Arc<Daemon>, connection: &Connection, action: Action, taken: &mut Option<Snapshot>) {
+/// A look at all processes, and when it began.
+type Taken = Option<(BootTime, Snapshot)>;
+
+async fn carry_out(daemon: &Arc<Daemon>, connection: &Connection, action: Action, taken: &mut Taken) {
     match action {
         Action::Warn { id, limit, left } => warn(daemon, seen_by(taken), (id, limit, left)),
         Action::Lock(id) => desktop::lock(daemon, connection, id),
         Action::Farewell { id, reason, message } => farewell(daemon, seen_by(taken), id, (reason, message.as_deref())),
+        Action::Strike { id, manner, step: Step::Kill } => strike(daemon, &Snapshot::take(), id, (manner, Step::Kill)),
         Action::Strike { id, manner, step } => strike(daemon, seen_by(taken), id, (manner, step)),
         Action::AnnounceOpened(id) => {
             serve_session(connection, daemon, id).await;
@@ -64,8 +68,10 @@ async fn carry_out(daemon: &Arc<Daemon>, connection: &Connection, action: Action
     }
 }
 
-fn seen_by(taken: &mut Option<Snapshot>) -> &Snapshot {
-    taken.get_or_insert_with(Snapshot::take)
+fn seen_by(taken: &mut Taken) -> &Snapshot {
+    let now = SystemClock.now().boot;
+    let fresh = taken.take().filter(|(at, _)| now.saturating_since(*at) < SHARED_FOR);
+    &taken.insert(fresh.unwrap_or_else(|| (now, Snapshot::take()))).1
 }
 
 fn warn(daemon: &Daemon, snapshot: &Snapshot, (id, limit, left): (SessionId, EndReason, Duration)) {
