@@ -10,7 +10,10 @@ use authflow_core::{
 use authflow_host::{clock::SystemClock, process::ProcessId};
 
 use super::Daemon;
-use crate::{members::members, snapshot::Snapshot};
+use crate::{
+    members::members,
+    snapshot::{Process, Snapshot},
+};
 
 impl Daemon {
     /// Begins the end of all sessions of the user, or of those that one rule granted; tells of how many.
@@ -84,6 +87,12 @@ impl Daemon {
         let ended = self.ended();
         let free = snapshot.iter().filter(|process| !held.contains(&process.id));
         free.filter_map(|process| ended.left_over(process, &snapshot)).collect()
+    }
+
+    /// Whether the process runs on although its login is over. That no live session holds it must be known.
+    #[must_use]
+    pub(crate) fn is_left_over(&self, process: &Process, snapshot: &Snapshot) -> bool {
+        self.ended().left_over(process, snapshot).is_some()
     }
 
     fn sessions_granted(&self, uid: u32, rule: &str) -> Vec<SessionId> {
