@@ -4,6 +4,7 @@ use std::{collections::HashMap, os::fd::AsRawFd, sync::Arc};
 
 use authflow_bus::{Error, SELF, opening, session_path, vouch};
 use authflow_core::{
+    deactivation::User,
     session::{NotExtended, NotInhibited, NotOpened, Session, SessionId},
     time::Clock,
 };
@@ -225,25 +226,26 @@ impl Manager {
     #[zbus(out_args("changed", "sessions"))]
     async fn deactivate(
         &self,
-        uid: u32,
+        user: &str,
         message: &str,
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(bool, u32), Error> {
-        let by = self.manager_of(uid, (&header, connection)).await?;
+        let (by, by_root) = self.manager((&header, connection)).await?;
         let message = visible(message);
-        order::disable(&self.daemon, connection, Order { uid, by: &by, message: &message }).await
+        let order = Order { user, by: &by, by_root, message: &message };
+        order::disable(&self.daemon, connection, order).await
     }
 
     /// Lifts that; tells whether the user was kept out.
     async fn reactivate(
         &self,
-        uid: u32,
+        user: &str,
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<bool, Error> {
-        let by = self.manager_of(uid, (&header, connection)).await?;
-        order::enable(&self.daemon, uid, &by).await
+        let (by, by_root) = self.manager((&header, connection)).await?;
+        order::enable(&self.daemon, Order { user, by: &by, by_root, message: "" }).await
     }
 
     /// What runs on although its login is over: of all users for root, and for whom polkit lets manage sessions; else the caller's own.
@@ -258,7 +260,7 @@ impl Manager {
         found.iter().filter(|left| sees_all || left.uid == caller.uid).map(|left| owned_dict(left.to_dict())).collect()
     }
 
-    /// Ends what a user left running outside of live sessions: processes of ended ones, and the user manager.
+    /// Ends what a user left running outside of live sessions: processes of ended ones, and the user manager if no login needs it.
     async fn end_leftovers(
         &self,
         uid: u32,
@@ -269,7 +271,7 @@ impl Manager {
         if !may(&caller, uid, Verb::End, (&header, connection)).await {
             return Err(Error::NotAuthorized("other users' processes need root or polkit".to_owned()));
         }
-        sweep::begin(&self.daemon, connection, uid, Reach::LeftOvers);
+        sweep::begin(&self.daemon, connection, User { uid, name: String::new() }, Reach::LeftOvers);
         Ok(())
     }
 
@@ -340,11 +342,11 @@ impl Manager {
         if may(caller, session.opening.uid, verb, asked).await { Ok(session) } else { Err(no_such()) }
     }
 
-    /// By what name to note the caller, if it may decide about that account: root, or whom polkit lets. Root's own account is root's.
-    async fn manager_of(&self, uid: u32, (header, connection): (&Header<'_>, &Connection)) -> Result<String, Error> {
+    /// By what name to note the caller, if it may decide about accounts, and whether it is root.
+    async fn manager(&self, (header, connection): (&Header<'_>, &Connection)) -> Result<(String, bool), Error> {
         let caller = self.callers.identify(header, connection).await?;
-        if caller.uid == 0 || uid != 0 && polkit::may_manage(connection, header, &caller).await {
-            return Ok(name_of(&caller));
+        if caller.uid == 0 || polkit::may_manage(connection, header, &caller).await {
+            return Ok((name_of(&caller), caller.uid == 0));
         }
         Err(Error::NotAuthorized("accounts are for root, or for whom polkit lets manage sessions".to_owned()))
     }

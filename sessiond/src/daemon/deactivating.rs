@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use authflow_bus::LeftOver;
 use authflow_core::{
+    deactivation::User,
     session::{Session, SessionId, State},
     time::Clock,
 };
@@ -16,19 +17,20 @@ use crate::{
 };
 
 impl Daemon {
-    /// Begins the end of all sessions of the user, or of those that one rule granted; tells of how many.
+    /// Begins the end of all sessions of the user, or of those that one rule granted; tells of how many. Another name of the same uid is
+    /// another user.
     pub(crate) fn deactivate(
         self: &Arc<Self>,
-        uid: u32,
+        user: &User,
         rule: Option<&str>,
         (by, message): (Option<&str>, &str),
     ) -> u32 {
         let message = Some(message).filter(|message| !message.is_empty());
         let mut ended = 0;
         let ids = match rule {
-            None => self.sessions_of(uid),
+            None => self.outermost_of(user),
             // By itself, also where it is nested in another of the user's.
-            Some(rule) => self.sessions_granted(uid, rule),
+            Some(rule) => self.sessions_granted(user, rule),
         };
         let snapshot = Snapshot::take();
         for id in ids.into_iter().filter(|id| !self.is_ending(*id)) {
@@ -59,11 +61,12 @@ impl Daemon {
         }
     }
 
-    /// Whether the user has a session that is not being ended.
+    /// The names by which somebody of that uid has a session that is not being ended.
     #[must_use]
-    pub(crate) fn has_live_session(&self, uid: u32) -> bool {
-        let is_live = |session: &Session| !matches!(session.state, State::Closing(_));
-        self.core().registry.iter().any(|session| session.opening.uid == uid && is_live(session))
+    pub(crate) fn names_of_live(&self, uid: u32) -> BTreeSet<String> {
+        let core = self.core();
+        let is_live = |session: &&Session| session.opening.uid == uid && !matches!(session.state, State::Closing(_));
+        core.registry.iter().filter(is_live).map(|session| session.opening.user.clone()).collect()
     }
 
     /// The processes that those live sessions hold which `wanted` names.
@@ -95,12 +98,24 @@ impl Daemon {
         self.ended().left_over(process, snapshot).is_some()
     }
 
-    fn sessions_granted(&self, uid: u32, rule: &str) -> Vec<SessionId> {
-        let is_granted = |session: &Session| session.opening.uid == uid && session.opening.rule == rule;
+    /// Those nested in another of the same user end with it; one inside somebody else's (su) does not.
+    fn outermost_of(&self, user: &User) -> Vec<SessionId> {
+        let core = self.core();
+        let is_around = |id: SessionId| core.registry.find(id).is_some_and(|session| is_of(session, user));
+        let is_meant = |session: &&Session| is_of(session, user) && !session.parent.is_some_and(is_around);
+        core.registry.iter().filter(is_meant).map(|session| session.id).collect()
+    }
+
+    fn sessions_granted(&self, user: &User, rule: &str) -> Vec<SessionId> {
+        let is_granted = |session: &Session| is_of(session, user) && session.opening.rule == rule;
         self.sessions_where(is_granted).into_iter().map(|session| session.id).collect()
     }
 
     fn is_ending(&self, id: SessionId) -> bool {
         self.find(id).is_none_or(|session| matches!(session.state, State::Closing(_)))
     }
+}
+
+fn is_of(session: &Session, user: &User) -> bool {
+    session.opening.uid == user.uid && session.opening.user == user.name
 }

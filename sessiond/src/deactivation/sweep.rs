@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use authflow_core::deactivation::User;
 use authflow_host::process::{self, ProcessId};
 use rustix::process::Signal;
 use zbus::Connection;
@@ -24,7 +25,7 @@ use crate::{
 /// What is swept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Reach {
-    /// Every process of the user.
+    /// Every process of the user's; none while another name of the same uid has a live session, since nobody can tell whose each is.
     Everything,
     /// What no live session holds.
     LeftOvers,
@@ -42,40 +43,46 @@ const MOST_PASSES: usize = 32;
 /// Sweeps in the background, after the sessions that are ending have ended.
 ///
 /// One at a time of each kind for a user: what is asked for again meanwhile is under way, and a user may ask often.
-pub(crate) fn begin(daemon: &Arc<Daemon>, connection: &Connection, uid: u32, reach: Reach) {
-    let Some(turn) = Turn::take(uid, reach) else { return };
+pub(crate) fn begin(daemon: &Arc<Daemon>, connection: &Connection, user: User, reach: Reach) {
+    let Some(turn) = Turn::take(user.clone(), reach) else { return };
     let (daemon, connection) = (Arc::clone(daemon), connection.clone());
     tokio::spawn(async move {
-        run(&daemon, &connection, uid, reach).await;
+        run(&daemon, &connection, &user, reach).await;
         drop(turn);
     });
 }
 
 /// What is being swept.
-static UNDER_WAY: Mutex<BTreeSet<(u32, Reach)>> = Mutex::new(BTreeSet::new());
+static UNDER_WAY: Mutex<BTreeSet<(User, Reach)>> = Mutex::new(BTreeSet::new());
 
 /// A sweep under way, for as long as this lives.
-struct Turn(u32, Reach);
+struct Turn(User, Reach);
 
 impl Turn {
-    fn take(uid: u32, reach: Reach) -> Option<Self> {
-        let is_new = UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner).insert((uid, reach));
-        is_new.then_some(Self(uid, reach))
+    fn take(user: User, reach: Reach) -> Option<Self> {
+        let is_new = UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner).insert((user.clone(), reach));
+        is_new.then_some(Self(user, reach))
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner).remove(&(self.0, self.1));
+        UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner).remove(&(self.0.clone(), self.1));
     }
 }
 
-async fn run(daemon: &Arc<Daemon>, connection: &Connection, uid: u32, reach: Reach) {
+async fn run(daemon: &Arc<Daemon>, connection: &Connection, user: &User, reach: Reach) {
+    let uid = user.uid;
     // Whatever a service does it does as root: there is no telling root's own processes from the machine's.
     if uid == 0 {
         return;
     }
     let _in_time = tokio::time::timeout(SESSIONS_END, daemon.sessions_ended(uid)).await;
+    if let Some(other) = sharer(daemon, user).filter(|_| reach == Reach::Everything) {
+        let line = Line::warning("not-swept").with("user", &user.name).with("uid", uid).with("shared_with", other);
+        daemon.log.write(&line);
+        return;
+    }
     if may_end_manager(daemon, (uid, reach), &Snapshot::take()) {
         stop_manager(daemon, connection, uid).await;
     }
@@ -152,7 +159,12 @@ fn may_end_manager(daemon: &Daemon, (uid, reach): (u32, Reach), snapshot: &Snaps
         Reach::Everything => false,
         Reach::LeftOvers => logind_has_login(uid, snapshot),
     };
-    !is_needed && !daemon.has_live_session(uid)
+    !is_needed && daemon.names_of_live(uid).is_empty()
+}
+
+/// Another name of the same uid that has a live session.
+fn sharer(daemon: &Daemon, user: &User) -> Option<String> {
+    daemon.names_of_live(user.uid).into_iter().find(|name| *name != user.name)
 }
 
 fn is_of_a_manager(process: &Process) -> bool {
