@@ -7,6 +7,7 @@
 //! - [`opening`]: what `OpenSession` takes
 //! - [`session`]: what a session shows
 //! - [`left_over`]: what runs on although its login is over
+//! - [`waiting`]: whose sessions go on until an administrator decides
 //! - [`vouch`]: what the caller's own session says for step-up
 //! - [`error`]: how a call fails
 //! - `proxy`: the interfaces for clients (feature `proxy`)
@@ -20,10 +21,12 @@ pub mod opening;
 pub mod proxy;
 pub mod session;
 pub mod vouch;
+pub mod waiting;
 
 pub use error::Error;
 pub use left_over::LeftOver;
 pub use session::SessionInfo;
+pub use waiting::Waiting;
 
 /// The daemon's bus name.
 pub const NAME: &str = "org.authflow.sessiond1";

@@ -60,6 +60,9 @@ pub trait Manager {
     /// Ends what a user left running outside of live sessions.
     fn end_leftovers(&self, uid: u32) -> Result<(), Error>;
 
+    /// Whose account may no more be used, and whose sessions go on until an administrator decides. Root, and whom polkit lets.
+    fn list_waiting(&self) -> Result<Vec<HashMap<String, OwnedVariant>>, Error>;
+
     /// Reads the configuration again and adopts pending logins.
     fn reload(&self) -> Result<(), Error>;
 

@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, convert::Infallible, fmt::Display, future::Future, time::Duration};
 
-use authflow_bus::{self as bus, LeftOver, NONE, SELF, SessionInfo, proxy::ManagerProxy};
+use authflow_bus::{self as bus, LeftOver, NONE, SELF, SessionInfo, Waiting, proxy::ManagerProxy};
 use authflow_core::{config::Config, time::WallTime};
 use tokio::runtime::EnterGuard;
 use zbus::{
@@ -140,6 +140,13 @@ impl Daemon {
     /// Ends what a user left running outside of live sessions.
     pub(crate) fn end_leftovers(&self, uid: u32) -> Result<(), Error> {
         self.call(self.manager.end_leftovers(uid))
+    }
+
+    /// Whose sessions go on until an administrator decides.
+    pub(crate) fn waiting(&self) -> Result<Vec<Waiting>, Error> {
+        let read =
+            |dict: &_| Waiting::from_dict(dict).map_err(|error| Error::Daemon(format!("a user it shows: {error}")));
+        self.call(self.manager.list_waiting())?.iter().map(read).collect()
     }
 
     /// Everything that the daemon announces from now on.

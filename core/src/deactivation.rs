@@ -111,7 +111,8 @@ struct Known {
     absent_since: Option<BootTime>,
     /// Since when the user was seen outside of the groups of these rules.
     outside_since: BTreeMap<String, BootTime>,
-    waits: bool,
+    /// What an administrator must decide about.
+    waits_for: Vec<Cause>,
 }
 
 /// What was so from the start ends no session: an account for copying files has no shell, one for keys a locked password. Each is what
@@ -131,6 +132,12 @@ impl Watch {
         self.known.get(user).is_some_and(knows_all)
     }
 
+    /// Who waits for an administrator, and why the sessions would end.
+    pub fn waiting(&self) -> impl Iterator<Item = (&User, &[Cause])> {
+        let all = self.known.iter().map(|(user, known)| (user, known.waits_for.as_slice()));
+        all.filter(|(_, causes)| !causes.is_empty())
+    }
+
     /// Forgets all users but those who have live sessions.
     pub fn keep_only(&mut self, live: &BTreeSet<User>) {
         self.known.retain(|user, _| live.contains(user));
@@ -138,7 +145,7 @@ impl Watch {
 
     /// Judges what one look showed.
     pub fn judge(&mut self, seen: impl IntoIterator<Item = (User, Seen)>, now: BootTime) -> Verdict {
-        let (mut verdict, mut doubtful) = (Verdict::default(), Vec::new());
+        let (mut verdict, mut doubtful) = (Verdict::default(), BTreeMap::new());
         // Whoever can write these files is root already, and root's own line wrong must leave root the machine.
         for (user, seen) in seen.into_iter().filter(|(user, _)| user.uid != 0) {
             let known = self.known.entry(user.clone()).or_default();
@@ -150,13 +157,16 @@ impl Watch {
                 }
                 Seen::There(facts) => {
                     let (causes, again) = known.causes(&facts, now);
-                    known.waits &= !causes.is_empty();
-                    doubtful.extend(causes.into_iter().map(|cause| (user.clone(), cause)));
+                    if causes.is_empty() {
+                        known.waits_for.clear();
+                    } else {
+                        doubtful.insert(user, causes);
+                    }
                     again
                 }
                 Seen::Absent => {
                     let again = second_look(*known.absent_since.get_or_insert(now), now);
-                    doubtful.extend(again.is_none().then_some((user, Cause::Removed)));
+                    doubtful.extend(again.is_none().then(|| (user, vec![Cause::Removed])));
                     again
                 }
                 Seen::Unknown => {
@@ -171,16 +181,16 @@ impl Watch {
     }
 
     /// Ends what few share, and has what many share wait. Who waits goes on waiting when others are cleared.
-    fn doubt(&mut self, doubtful: Vec<(User, Cause)>, verdict: &mut Verdict) {
-        let waits = |watch: &Self, user: &User| watch.known.get(user).is_some_and(|known| known.waits);
-        let fresh: BTreeSet<&User> = doubtful.iter().map(|(user, _)| user).filter(|user| !waits(self, user)).collect();
-        let are_many = fresh.len() > MOST_AT_ONCE;
-        for (user, cause) in doubtful {
-            if are_many || waits(self, &user) {
-                self.known.entry(user.clone()).or_default().waits = true;
-                verdict.wait.push((user, cause));
+    fn doubt(&mut self, doubtful: BTreeMap<User, Vec<Cause>>, verdict: &mut Verdict) {
+        let is_fresh = |user: &&User| self.known.get(user).is_none_or(|known| known.waits_for.is_empty());
+        let are_many = doubtful.keys().filter(is_fresh).count() > MOST_AT_ONCE;
+        for (user, causes) in doubtful {
+            let known = self.known.entry(user.clone()).or_default();
+            if are_many || !known.waits_for.is_empty() {
+                verdict.wait.extend(causes.iter().cloned().map(|cause| (user.clone(), cause)));
+                known.waits_for = causes;
             } else {
-                verdict.end.push((user, cause));
+                verdict.end.extend(causes.into_iter().map(|cause| (user.clone(), cause)));
             }
         }
     }
@@ -411,6 +421,23 @@ mod tests {
         assert_eq!(watch.judge([(user(1000), fine())], at(4)), Verdict::default());
         assert_eq!(watch.judge([(user(1000), expired())], at(5)).end, [(user(1000), Cause::Expired)]);
         assert_eq!(Watch::default().judge(all(10), at(1)).end.len(), 10);
+    }
+
+    #[test]
+    fn who_waits_is_told_with_the_newest_cause_until_it_is_put_right_or_over() {
+        let mut watch = Watch::default();
+        let waiting =
+            |watch: &Watch| watch.waiting().map(|(user, causes)| (user.uid, causes.to_vec())).collect::<Vec<_>>();
+        let _fine = watch.judge((1000..1011).map(|uid| (user(uid), fine())), at(1));
+        assert_eq!(waiting(&watch), []);
+        let _wait = watch.judge((1000..1011).map(|uid| (user(uid), no_shell())), at(2));
+        assert_eq!(waiting(&watch).len(), 11);
+        let _mended = watch.judge((1002..1011).map(|uid| (user(uid), fine())), at(3));
+        // Nothing new is known of somebody who cannot be looked up.
+        let _worse = watch.judge([(user(1000), expired()), (user(1001), Seen::Unknown)], at(4));
+        assert_eq!(waiting(&watch), [(1000, vec![Cause::Expired]), (1001, vec![Cause::NoShell])]);
+        watch.keep_only(&BTreeSet::from([user(1001)]));
+        assert_eq!(waiting(&watch), [(1001, vec![Cause::NoShell])]);
     }
 
     #[test]

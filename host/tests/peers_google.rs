@@ -95,6 +95,19 @@ fn failures_are_limited_and_successes_are_not() {
 }
 
 #[test]
+fn a_burst_of_guesses_is_judged_no_more_often_than_one_after_another() {
+    let machine = Machine::new("throttle = { attempts = 4, window = '2m', lock = '2m' }\n");
+    let ends: Vec<_> = std::thread::scope(|scope| {
+        let guesses: Vec<_> = (0..20).map(|_| scope.spawn(|| machine.run("000000", 4))).collect();
+        guesses.into_iter().map(|guess| guess.join().unwrap()).collect()
+    });
+    // One that waited too long for its turn was not judged either.
+    let judged = ends.iter().filter(|end| matches!(end, Ok(decision) if denial(decision) == Denial::WrongCode)).count();
+    assert_eq!(judged, 4, "{ends:?}");
+    assert!(matches!(machine.answer(CODES[4], 4), Err(Denial::Locked(_))));
+}
+
+#[test]
 fn a_skew_is_never_learned() {
     let machine = Machine::new("");
     // Three codes in a row of a clock that is a thousand steps behind: whoever has found an old phone could teach us that.
@@ -195,8 +208,7 @@ impl Machine {
     fn answer(&self, code: &str, at: u64) -> Result<(), Denial> {
         match self.run(code, at).unwrap() {
             Decision::Judged(Judged { verdict: Verdict::Granted(_), .. }) => Ok(()),
-            Decision::Judged(Judged { verdict: Verdict::Denied(denial), .. }) => Err(denial),
-            Decision::NotGoverned => panic!("the door is governed"),
+            denied @ (Decision::Judged(_) | Decision::NotGoverned) => Err(denial(&denied)),
         }
     }
 
@@ -228,5 +240,13 @@ impl Conversation for Answer<'_> {
     fn ask(&mut self, prompt: Prompt) -> Result<Secret, Refused> {
         assert_eq!(prompt, Prompt::Code);
         Ok(Secret::from(self.0))
+    }
+}
+
+#[track_caller]
+fn denial(decision: &Decision) -> Denial {
+    match decision {
+        Decision::Judged(Judged { verdict: Verdict::Denied(denial), .. }) => *denial,
+        Decision::Judged(_) | Decision::NotGoverned => panic!("it was not denied: {decision:?}"),
     }
 }

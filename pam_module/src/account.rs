@@ -50,7 +50,10 @@ pub fn account<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Resu
 }
 
 /// Refuses a disabled user and an expired account. Root at the console is never disabled: somebody must be able to undo it.
-fn check_standing<H: Handle>(login: &mut Login<'_, H>, account: &Account) -> Result<(), Error> {
+///
+/// # Errors
+/// The user is disabled, the account has expired, or it cannot be told.
+pub fn check_standing<H: Handle>(login: &mut Login<'_, H>, account: &Account) -> Result<(), Error> {
     if login.records().is_disabled(&account.name)? && !console::is_root_there(login.pam) {
         return Err(Error::Disabled);
     }

@@ -136,9 +136,12 @@ const fn is_by_root<H>(login: &Login<'_, H>) -> bool {
 /// Has the old password proved, unless the flow of this login has done so a moment ago. It is the hash that was compared that may be
 /// replaced, and none that was set since, however long somebody held this process up.
 fn prove<H: Handle>(login: &mut Login<'_, H>, options: &Options, account: &Account) -> Result<Change, Error> {
-    let was_proved =
-        login.pam.notes().flow.factors().contains(Factor::Password) && !options.proved.contains(Factor::Password);
-    let proved = if was_proved { login.pam.notes().proved } else { ask_old(login, options, account)? };
+    let notes = login.pam.notes();
+    let is_fresh = notes.flow.receipt().is_some() && !options.proved.contains(Factor::Password);
+    let proved = match notes.proved.filter(|_| is_fresh) {
+        Some(hash) => Some(hash),
+        None => ask_old(login, options, account)?,
+    };
     // It was another source's if there is none: the record's was taken away meanwhile.
     proved.map(Change::Of).ok_or_else(|| BadNewPassword::ChangedMeanwhile.into())
 }

@@ -165,6 +165,23 @@ fn one_that_was_set_since_the_login_proved_another_stays_whatever_its_date_says(
 }
 
 #[test]
+fn a_flow_that_took_another_modules_word_for_the_password_has_proved_none_of_ours() {
+    if !nix::unistd::geteuid().is_root() {
+        return eprintln!("left out without root: this test looks into the shadow data base");
+    }
+    let machine = machine();
+    for (old, code) in [("not the password", PAM_AUTHTOK_RECOVERY_ERR), (PASSWORD, PAM_SUCCESS)] {
+        let new = [(NEW, BETTER), (AGAIN, BETTER)];
+        let answers: Vec<_> = [(OLD, old)].into_iter().chain(new.into_iter().filter(|_| code == PAM_SUCCESS)).collect();
+        let mut pam = machine.login("login", &answers);
+        pam.password = Some(Secret::from("known to the directory"));
+        assert_eq!(machine.run_with("proved=password", Authenticate, &mut pam), PAM_SUCCESS);
+        assert_eq!(change(&machine, &mut pam, ""), code, "{old}");
+    }
+    assert!(is_now(&machine, BETTER));
+}
+
+#[test]
 fn what_cannot_be_changed_says_why() {
     let busy = machine();
     let file = records(&busy);

@@ -18,6 +18,7 @@ use authflow_host::{
 };
 
 use crate::{
+    account::check_standing,
     args::Options,
     code::Answer,
     error::Error,
@@ -62,6 +63,8 @@ pub fn open<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<
     let user = who_authenticated(class, &target, &notes, receipt.as_ref())?;
     let account = account_of(&user)?;
     check(receipt.as_ref(), &login.facts.service, &account)?;
+    // Again: sshd may wait for its last method long after the account phase, and the user may have been disabled meanwhile.
+    check_standing(&mut login, &account)?;
     let Some(grant) = grant(&login, &account, &notes, receipt)? else { return Ok(Answer::NotOurs) };
     let opening = opening(&login, class, (user, account.uid), account_of(&target)?, &grant);
     if let Some(opened) = tracking::begin(&mut login, &opening, grant.policy.when_unavailable)? {

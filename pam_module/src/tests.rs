@@ -177,6 +177,22 @@ fn a_login_in_one_process_opens_one_session() {
 }
 
 #[test]
+fn who_is_disabled_between_account_and_session_gets_no_session() {
+    if !may_read_shadow() {
+        return;
+    }
+    let machine = password_for_login();
+    let mut pam = machine.login("login", &[(ASKED, PASSWORD)]);
+    for phase in [Authenticate, Account] {
+        assert_eq!(machine.run(phase, &mut pam), PAM_SUCCESS, "{phase:?}");
+    }
+    let user = pam.facts.user.as_ref().unwrap().as_str().to_owned();
+    std::fs::write(machine.place.paths.state().join(format!("{user}.disabled")), "").unwrap();
+    assert_eq!(machine.run(OpenSession, &mut pam), PAM_PERM_DENIED);
+    assert_eq!(files(&machine, "run/authflow/pending"), 0);
+}
+
+#[test]
 fn a_second_try_on_the_same_handle_counts_by_itself() {
     if !may_read_shadow() {
         return;

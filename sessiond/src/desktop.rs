@@ -90,7 +90,7 @@ pub(crate) fn lock(daemon: &Arc<Daemon>, connection: &Connection, id: SessionId)
                 Ok(()) => return daemon.log.write(&Line::info("locked").with("session", id)),
                 Err(why) => daemon.log.write(&Line::error("not-locked").with("session", id).with("why", why)),
             }
-            let Some(pause) = pauses.next() else { return };
+            let Some(pause) = pauses.next() else { return daemon.lock_failed(id) };
             tokio::time::sleep(pause).await;
         }
     });

@@ -129,6 +129,9 @@ fn strike(daemon: &Arc<Daemon>, snapshot: &Snapshot, id: SessionId, (manner, ste
             snapshot = &later;
         }
         let Some(found) = daemon.inspect(id, snapshot) else { break };
+        if (manner, step) == (Manner::Terminate, Step::Kill) {
+            kill_scope(&found.session, snapshot);
+        }
         let targets =
             targets((&found, snapshot), manner, step).into_iter().filter(|target| !struck.contains_key(target));
         let held: Vec<Held> = targets.filter_map(|target| Held::by_id(target).ok()).collect();
@@ -136,9 +139,6 @@ fn strike(daemon: &Arc<Daemon>, snapshot: &Snapshot, id: SessionId, (manner, ste
             break;
         }
         held.iter().for_each(|held| signal(held, step));
-        if (manner, step) == (Manner::Terminate, Step::Kill) {
-            kill_scope(&found.session, snapshot);
-        }
         struck.extend(held.into_iter().map(|held| (held.id(), held)));
     }
     daemon

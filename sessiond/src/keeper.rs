@@ -18,14 +18,16 @@ use crate::{
     in_force::InForce,
     log::{Line, Log},
     spare::Spares,
-    store::{Store, StoreError},
+    store::{Row, Store, StoreError},
 };
 
-/// The store, or the memory that stands in for it.
+/// The store, and what it has yet to take.
 pub(crate) struct Keeper {
+    path: PathBuf,
+    /// `None` while it cannot be opened.
     store: Option<Store>,
-    /// Whether the store is memory that stands in for a file.
-    is_memory: bool,
+    /// What could be read of a store that could not be opened for writing.
+    read_only: Vec<Row>,
     spares: Option<Spares>,
     /// What the store refused, the newest of each session: written as soon as it takes something again.
     owed: BTreeMap<SessionId, Owed>,
@@ -58,29 +60,30 @@ impl Keeper {
             Store::open(path)
         });
         match store {
-            Ok(store) => Self { store: Some(store), is_memory: false, spares, owed: BTreeMap::new(), retention: None },
+            Ok(store) => Self { store: Some(store), ..Self::without_store(path, spares) },
             Err(error) => {
                 log.write(&Line::error("store-degraded").with("path", path.display()).with("why", &error));
-                let store = Store::in_memory().ok();
                 // What cannot be written may still be read: sessions must not be lost for a full disk.
-                let rows = Store::live_read_only(path).unwrap_or_default();
-                for session in rows.into_iter().flatten() {
-                    told(store.as_ref().map_or(Ok(()), |store| store.keep(&session)), "store-degraded", log);
-                }
-                Self { store, is_memory: true, spares, owed: BTreeMap::new(), retention: None }
+                let read_only = Store::live_read_only(path).unwrap_or_default();
+                Self { read_only, ..Self::without_store(path, spares) }
             }
         }
+    }
+
+    fn without_store(path: &Path, spares: Option<Spares>) -> Self {
+        let (path, owed) = (path.to_owned(), BTreeMap::new());
+        Self { path, store: None, read_only: Vec::new(), spares, owed, retention: None }
     }
 
     /// Whether something would not survive a restart.
     #[must_use]
     pub(crate) fn is_degraded(&self) -> bool {
-        self.is_memory || !self.owed.is_empty()
+        self.store.is_none() || !self.owed.is_empty()
     }
 
     /// The live sessions that were kept.
     pub(crate) fn live(&mut self, boot_id: &str, log: &Log) -> Vec<Session> {
-        let rows = self.attempt(log, |store| store.live()).unwrap_or_default();
+        let rows = self.attempt(log, |store| store.live()).unwrap_or_else(|| std::mem::take(&mut self.read_only));
         let mut sessions = BTreeMap::new();
         for row in rows {
             match row {
@@ -153,6 +156,10 @@ impl Keeper {
     fn settle(&mut self, id: SessionId, owed: Owed, log: &Log) {
         let was_degraded = self.is_degraded();
         self.owed.insert(id, owed);
+        if self.store.is_none() {
+            // The disk may have mended. All that changed since is owed, so the file is right again once that is written.
+            self.store = told(Store::open(&self.path), "store-degraded", log);
+        }
         while let Some((id, owed)) = self.owed.pop_first() {
             let written = self.attempt(log, |store| match &owed {
                 Owed::Live(session) => store.keep(session),
@@ -163,7 +170,7 @@ impl Keeper {
                 return;
             }
         }
-        if was_degraded && !self.is_memory {
+        if was_degraded {
             log.write(&Line::warning("store-recovered"));
         }
     }
@@ -305,7 +312,27 @@ mod tests {
     }
 
     #[test]
-    fn without_a_place_for_it_the_store_is_memory_and_says_so() {
+    fn a_store_that_can_be_opened_again_takes_all_that_happened_meanwhile() {
+        let disk = Disk::new();
+        let mut before = disk.keeper();
+        before.keep(&session(1), &disk.log);
+        before.keep(&session(2), &disk.log);
+        drop(before);
+        std::fs::rename(disk.folder.path().join("sessions.db"), disk.folder.path().join("away")).unwrap();
+        std::fs::create_dir(disk.store()).unwrap();
+        let mut keeper = disk.keeper();
+        assert!(keeper.is_degraded());
+        keeper.archive(&ended(1, 50), &[], &disk.log);
+        std::fs::remove_dir(disk.store()).unwrap();
+        std::fs::rename(disk.folder.path().join("away"), disk.folder.path().join("sessions.db")).unwrap();
+        keeper.keep(&session(3), &disk.log);
+        assert!(!keeper.is_degraded());
+        drop(keeper);
+        assert_eq!(disk.live(&mut disk.keeper()), [session(2), session(3)], "the first is over");
+    }
+
+    #[test]
+    fn without_a_place_for_it_nothing_is_kept_and_it_says_so() {
         let log = Log::new(false);
         let mut keeper = Keeper::with(Path::new("/nonexistent/sessions.db"), None, WallTime::default(), &log);
         assert!(keeper.is_degraded());

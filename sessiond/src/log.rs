@@ -13,6 +13,8 @@ use syslog::{Facility, Formatter3164, Logger, LoggerBackend};
 /// How urgent a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Urgency {
+    /// For whoever searches.
+    Debug,
     /// The usual.
     Info,
     /// Somebody should know.
@@ -33,6 +35,12 @@ impl Line {
     #[must_use]
     pub(crate) fn info(event: &str) -> Self {
         Self { urgency: Urgency::Info, text: format!("event={event}") }
+    }
+
+    /// A line for whoever searches.
+    #[must_use]
+    pub(crate) fn debug(event: &str) -> Self {
+        Self { urgency: Urgency::Debug, ..Self::info(event) }
     }
 
     /// A line that somebody should read.
@@ -105,6 +113,7 @@ impl Log {
 
 fn send(logger: &mut Syslog, line: &Line) -> syslog::Result<()> {
     match line.urgency {
+        Urgency::Debug => logger.debug(&line.text),
         Urgency::Info => logger.info(&line.text),
         Urgency::Warning => logger.warning(&line.text),
         Urgency::Error => logger.err(&line.text),

@@ -56,6 +56,7 @@ use clap::Parser;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
+    task::JoinSet,
 };
 
 use crate::{
@@ -111,6 +112,9 @@ enum Failure {
     /// The bus.
     #[error("the bus at {address}: {why}")]
     Bus { address: String, why: zbus::Error },
+    /// A part of the daemon panicked.
+    #[error("a defect of authflow-sessiond: {0}")]
+    Defect(tokio::task::JoinError),
     /// The kernel.
     #[error("the kernel: {0}")]
     Kernel(#[from] std::io::Error),
@@ -132,13 +136,14 @@ async fn run(log: Log, paths: Paths) -> Result<(), Failure> {
         bus::serve(&daemon, flows, &address).await.map_err(|why| Failure::Bus { address: address.clone(), why })?;
     daemon.adopt_pending();
     daemon.note_config();
-    tokio::spawn(desktop::run(Arc::clone(&daemon), connection.clone()));
-    tokio::spawn(execute::run(Arc::clone(&daemon), connection.clone(), actions));
-    tokio::spawn(Arc::clone(&daemon).follow_departures());
-    tokio::spawn(news::run(Arc::clone(&daemon)));
-    tokio::spawn(scopes::run(Arc::clone(&daemon), connection.clone()));
-    tokio::spawn(second_enforcer::run(Arc::clone(&daemon), connection.clone()));
-    tokio::spawn(deactivation::watch::run(Arc::clone(&daemon), connection.clone()));
+    let mut tasks = JoinSet::new();
+    tasks.spawn(desktop::run(Arc::clone(&daemon), connection.clone()));
+    tasks.spawn(execute::run(Arc::clone(&daemon), connection.clone(), actions));
+    tasks.spawn(Arc::clone(&daemon).follow_departures());
+    tasks.spawn(news::run(Arc::clone(&daemon)));
+    tasks.spawn(scopes::run(Arc::clone(&daemon), connection.clone()));
+    tasks.spawn(second_enforcer::run(Arc::clone(&daemon), connection.clone()));
+    tasks.spawn(deactivation::watch::run(Arc::clone(&daemon), connection.clone()));
     daemon.log.write(&Line::info("started").with("sessions", daemon.count()).with("bus", &address));
     ready::tell();
     let mut bus_is_gone = std::pin::pin!(bus::gone(&connection));
@@ -149,6 +154,11 @@ async fn run(log: Log, paths: Paths) -> Result<(), Failure> {
             () = daemon.wake.notified() => {}
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
+            // What a part left half done a new daemon does again.
+            Some(Err(ended)) = tasks.join_next() => {
+                daemon.log.write(&Line::error("defect").with("why", &ended));
+                return Err(Failure::Defect(ended));
+            }
             // Whoever starts us again finds every session; without a bus nobody could open or end one.
             () = &mut bus_is_gone => {
                 daemon.log.write(&Line::error("bus-gone").with("bus", &address));

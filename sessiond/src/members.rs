@@ -232,6 +232,14 @@ fn leader_of_login(text: &str, uid: u32) -> Option<u32> {
     (is_login && is_theirs).then(|| field("LEADER")?.parse().ok())?
 }
 
+/// Whether anything runs in the session's own scope.
+#[must_use]
+pub(crate) fn scope_is_populated(session: &Session, snapshot: &Snapshot) -> bool {
+    scope(session, snapshot)
+        .and_then(|scope| fs::read_to_string(format!("/sys/fs/cgroup{scope}/cgroup.events")).ok())
+        .is_some_and(|events| events.lines().any(|line| line == "populated 1"))
+}
+
 /// logind's session id of a process in that cgroup.
 #[must_use]
 pub(crate) fn logind_id(cgroup: &str) -> Option<String> {

@@ -26,7 +26,7 @@ pub(crate) async fn run(daemon: Arc<Daemon>, connection: Connection) {
     let touched = Touched::default();
     let listening = async {
         match jobs(&connection).await {
-            Ok(jobs) => listen(jobs, &touched).await,
+            Ok(jobs) => listen(&daemon, jobs, &touched).await,
             Err(why) => daemon.log.write(&Line::warning("scopes-unwatched").with("why", why)),
         }
     };
@@ -41,12 +41,16 @@ struct Touched {
 }
 
 /// Only notes what it hears: while it waited for an answer, the signals behind it would hold up the whole connection.
-async fn listen(mut jobs: MessageStream, touched: &Touched) {
+async fn listen(daemon: &Daemon, mut jobs: MessageStream, touched: &Touched) {
     while let Some(Ok(job)) = jobs.next().await {
         let body = job.body();
         let Ok((_, _, unit)) = body.deserialize::<(u32, OwnedObjectPath, &str)>() else { continue };
         let logind_id = unit.strip_prefix("session-").and_then(|rest| rest.strip_suffix(".scope"));
         if let Some(logind_id) = logind_id {
+            // Anybody can send what looks like systemd's. Only sessions are noted, and once; and it is systemd that is asked.
+            if sessions_of(daemon, logind_id).is_empty() {
+                continue;
+            }
             touched.logind_ids.lock().unwrap_or_else(PoisonError::into_inner).insert(logind_id.to_owned());
             touched.more.notify_one();
         }
@@ -78,9 +82,7 @@ async fn jobs(connection: &Connection) -> zbus::Result<MessageStream> {
 
 /// A job for a scope. Whether it stops it the scope tells: one that was just started runs.
 async fn look(daemon: &Arc<Daemon>, connection: &Connection, logind_id: &str) {
-    let is_its =
-        |session: &Session| session.opening.class != Class::Nested && session.logind_id.as_deref() == Some(logind_id);
-    let sessions = daemon.sessions_where(is_its);
+    let sessions = sessions_of(daemon, logind_id);
     if sessions.is_empty() {
         return;
     }
@@ -92,4 +94,10 @@ async fn look(daemon: &Arc<Daemon>, connection: &Connection, logind_id: &str) {
             let _over = daemon.log_out(session.id);
         }
     }
+}
+
+fn sessions_of(daemon: &Daemon, logind_id: &str) -> Vec<Session> {
+    let is_its =
+        |session: &Session| session.opening.class != Class::Nested && session.logind_id.as_deref() == Some(logind_id);
+    daemon.sessions_where(is_its)
 }

@@ -15,9 +15,11 @@ fn who_is_not_found_is_looked_for_again() {
     // Gone for a moment, as while an editor writes.
     edit(&machine, "/^alice:/d");
     replace(&machine, &passwd);
+    machine.write("/var/spool/cron/crontabs/bob", "# nothing\n");
     edit(&machine, "/^bob:/d");
     assert_eq!(machine.end_reason("bob"), "deactivated");
     machine.logged(&["event=deactivated", "the account was removed"]);
+    machine.logged(&["event=starts-again", "user=bob", "kind=cron", "/var/spool/cron/crontabs/bob"]);
     assert_eq!(machine.sessions().len(), 1, "{:#?}", machine.sessions());
 }
 
@@ -28,16 +30,23 @@ fn the_end_of_many_at_once_waits_for_an_administrator() {
     let Some(machine) = machine(&names, CONFIG) else { return };
     let _all: Vec<Program> = names.iter().map(|user| session(&machine, user)).collect();
     wait_for(&machine, 12);
+    assert!(waiting(&machine).is_empty());
     let passwd = machine.read("/etc/passwd");
     edit(&machine, "/^user/s,/bin/bash,/usr/sbin/nologin,");
     machine.logged(&["event=deactivation-waits", "no login shell", "too many at once"]);
     assert_eq!(machine.sessions().len(), 12);
+    wait::until_true("all of them waiting", || waiting(&machine).len() == 12);
+    let told = machine.run(["authflow", "user", "waiting"]).success();
+    assert!(told.contains("user11") && told.contains("the account has no login shell any more"), "{told}");
+    let refused = machine.run(["setpriv", "--reuid=user3", "--clear-groups", "authflow", "user", "waiting"]);
+    assert_eq!(refused.status.code(), Some(4), "{refused:?}");
     // Fewer of them are still not few.
     replace(&machine, &passwd.replacen("/home/user3:/bin/bash", "/home/user3:/bin/false", 1));
     let _ = machine.run(["authflow", "user", "disable", "user5"]).success();
     assert_eq!(machine.end_reason("user5"), "deactivated");
     assert_eq!(machine.sessions().len(), 11);
     machine.logged(&["event=account-found-in-order", "uid=1007"]);
+    assert_eq!(waiting(&machine), ["user3"], "put right, or disabled: nobody else waits");
     // Who was put right, and is wrong by himself now, is one.
     edit(&machine, "/^user7:/s,/bin/bash,/bin/false,");
     assert_eq!(machine.end_reason("user7"), "deactivated");
@@ -109,7 +118,19 @@ fn session(machine: &Machine, user: &str) -> Program {
 /// Waits for that many sessions, and until their users were looked at: what was so from the start ends nothing.
 fn wait_for(machine: &Machine, count: usize) {
     wait::until_true("the sessions", || machine.sessions().len() == count);
-    std::thread::sleep(std::time::Duration::from_secs(2));
+    wait::until_true("the first looks", || followed(&machine.log()) == count);
+}
+
+/// How many users' accounts were seen for the first time.
+fn followed(log: &str) -> usize {
+    let counts = log.lines().filter_map(|line| line.split_once("event=accounts-followed new="));
+    counts.map(|(_, count)| count.parse::<usize>().expect("a number")).sum()
+}
+
+fn waiting(machine: &Machine) -> Vec<String> {
+    let told = machine.run(["authflow", "user", "waiting", "--json"]).json();
+    let users = told.as_array().expect("a list").iter();
+    users.map(|waiting| waiting["user"].as_str().expect("a name").to_owned()).collect()
 }
 
 fn edit(machine: &Machine, script: &str) {

@@ -59,11 +59,38 @@ fn a_connection_that_is_cut_is_a_logout_and_so_is_an_sshd_that_is_killed() {
     let _ = machine.run(["pkill", "-KILL", "-u", "alice", "-x", "sshd"]).success();
     let _ = alice.end();
     assert_eq!(machine.end_reason("alice"), "logout");
-    // The client is gone between two packets, as when a laptop is closed.
+    // The client ends without a word to sshd; its machine still says that the connection is closed.
     let _ = machine.run(["pkill", "-KILL", "-x", "ssh"]).success();
     assert_eq!(machine.end_reason("bob"), "logout");
     drop(bob);
     assert!(machine.sessions().is_empty());
+}
+
+#[test]
+fn a_client_that_falls_silent_is_logged_out_by_sshd() {
+    let Some(plan) = Machine::overlay() else { return };
+    let lines = format!("{SSHD}\nClientAliveInterval 1\nClientAliveCountMax 1");
+    let machine = plan.user("alice").config(RULES).sshd(&lines).start();
+    let _alice = machine.log_in("alice", &mut machine.enroll("alice"));
+    // As when a laptop is closed: nothing arrives any more, and nobody says so.
+    let _ = machine.run(["ip", "link", "set", "lo", "down"]).success();
+    assert_eq!(machine.end_reason("alice"), "logout");
+    assert!(machine.sessions().is_empty());
+}
+
+#[test]
+fn a_lifetime_that_hangs_up_leaves_what_detached_itself() {
+    let Some(machine) =
+        machine_with(&format!("[session]\nlifetime = \"4s\"\nat_lifetime = \"hangup\"\nwarn = \"1s\"\n{RULES}"))
+    else {
+        return;
+    };
+    let mut alice = machine.log_in("alice", &mut machine.enroll("alice"));
+    let detached = alice.shell("setsid -f sleep 1000; pgrep -n -x sleep");
+    alice.expect("this session ends now: its login is too old");
+    let _ = alice.end();
+    assert_eq!(machine.end_reason("alice"), "lifetime");
+    assert!(machine.path(&format!("/proc/{detached}")).exists(), "it is not of the terminal any more");
 }
 
 #[test]

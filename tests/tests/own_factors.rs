@@ -62,7 +62,11 @@ fn who_proves_an_authenticator_adds_another_and_removes_the_first() {
     alice.expect("<0>");
     machine.logged(&["authflow-sessiond", "factor-added", "user=alice", "name=tablet"]);
     let mut elsewhere = machine.log_in("alice", &mut tablet);
-    change(&machine, &mut alice, "remove totp", &tablet.code());
+    // Each step passes once, so a third code of an authenticator would have to wait for its time.
+    let screen = alice.screen();
+    let codes = screen.split_whitespace().filter(|word| word.len() == 29 && word.matches('-').count() == 5);
+    let [first, second] = codes.take(2).collect::<Vec<_>>().try_into().expect("recovery codes");
+    change(&machine, &mut alice, "remove totp", first);
     alice.expect("removed \"totp\" of alice");
     // Whoever has the old phone may sit there.
     alice.expect("End alice's other sessions (1)? [y/N] ");
@@ -70,7 +74,7 @@ fn who_proves_an_authenticator_adds_another_and_removes_the_first() {
     alice.expect("<0>");
     let _ = elsewhere.end();
     assert_eq!(names(&machine), ["password", "tablet"]);
-    change(&machine, &mut alice, "remove tablet", &tablet.code());
+    change(&machine, &mut alice, "remove tablet", second);
     alice.expect("only an administrator");
     assert_eq!(names(&machine), ["password", "tablet"]);
 }

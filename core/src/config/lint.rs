@@ -3,7 +3,10 @@
 use std::{fmt, time::Duration};
 
 use super::Config;
-use crate::rule::{Method, Rule};
+use crate::{
+    policy::AtLimit,
+    rule::{Method, Rule},
+};
 
 /// A warning about one rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +39,13 @@ pub enum Warning {
         /// The limit.
         limit: Duration,
     },
+    /// A screen that is locked at the end of the lifetime, by a display manager that unlocks it as root: that renews nothing.
+    LockedForGood {
+        /// The rule.
+        rule: String,
+        /// The display manager's service.
+        service: String,
+    },
 }
 
 impl fmt::Display for Warning {
@@ -54,11 +64,19 @@ impl fmt::Display for Warning {
             Self::ShortLimit { rule, limit } => {
                 write!(f, "rule {rule:?}: a limit of {} s is for tests", limit.as_secs())
             }
+            Self::LockedForGood { rule, service } => write!(
+                f,
+                "rule {rule:?}: where {service} unlocks a screen, as root, that renews no session: after `lifetime` the screen is locked again \
+                 as often as it is opened; at_lifetime = \"terminate\" ends the session instead"
+            ),
         }
     }
 }
 
 const SHORTEST: Duration = Duration::from_secs(30);
+
+/// What the services of display managers begin with that unlock a screen themselves.
+const UNLOCKING_AS_ROOT: [&str; 2] = ["gdm", "lightdm"];
 
 pub(super) fn warnings(config: &Config) -> Vec<Warning> {
     let mut found = Vec::new();
@@ -74,6 +92,7 @@ pub(super) fn warnings(config: &Config) -> Vec<Warning> {
         for limit in [limits.idle, limits.lifetime].into_iter().flatten().filter(|limit| *limit < SHORTEST) {
             found.push(Warning::ShortLimit { rule: rule.name.clone(), limit });
         }
+        found.extend(locked_for_good(rule));
     }
     found
 }
@@ -89,6 +108,13 @@ fn weaker_methods(rule: &Rule) -> Option<Warning> {
             earlier: earlier.clone(),
             later: later.clone(),
         })
+}
+
+fn locked_for_good(rule: &Rule) -> Option<Warning> {
+    let locks = rule.session.limits.lifetime.is_some() && rule.session.limits.at_lifetime == AtLimit::Lock;
+    let unlocks = |service: &&String| UNLOCKING_AS_ROOT.iter().any(|name| service.starts_with(name));
+    let service = rule.services.iter().find(unlocks).filter(|_| locks)?;
+    Some(Warning::LockedForGood { rule: rule.name.clone(), service: service.clone() })
 }
 
 fn takes_all_of(before: &Rule, rule: &Rule) -> bool {
@@ -137,5 +163,25 @@ mod tests {
     fn a_limit_for_tests_is_warned_of() {
         let rules = "[[rule]]\nname='a'\nservice=['x']\nmethods=[['totp']]\nsession={idle='5s'}\n";
         assert!(warnings_of(rules)[0].contains("5 s is for tests"));
+    }
+
+    #[test]
+    fn a_lock_that_no_proof_opens_for_good_is_warned_of() {
+        let rule = |service: &str, session: &str| {
+            warnings_of(&format!(
+                "[[rule]]\nname='a'\nservice=['{service}']\nmethods=[['totp']]\nsession={{{session}}}\n"
+            ))
+        };
+        for service in ["gdm-password", "gdm3", "lightdm"] {
+            let warned = rule(service, "at_lifetime='lock'");
+            assert!(warned[0].contains(service) && warned[0].contains("at_lifetime = \"terminate\""), "{warned:?}");
+        }
+        for (service, session) in [
+            ("gdm-password", "at_idle='lock'"),
+            ("gdm-password", "at_lifetime='lock', lifetime='none'"),
+            ("swaylock", "at_lifetime='lock'"),
+        ] {
+            assert!(rule(service, session).is_empty(), "{service} {session}");
+        }
     }
 }

@@ -62,6 +62,7 @@ pub(super) fn born(birth: Birth, now: Now) -> Session {
         warned_of: None,
         warned_again_of: None,
         locked_of: None,
+        cannot_lock: false,
         inhibition: Inhibition::default(),
         extended: 0,
         state: State::Active,

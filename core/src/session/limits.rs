@@ -46,7 +46,7 @@ pub(super) fn is_locked(session: &Session) -> bool {
 }
 
 /// Whether that limit locks the session's screen instead of ending it. Only a desktop has one, which logind knows; whatever has none, or
-/// lost its leader, is ended.
+/// lost its leader, or could not be locked, is ended.
 pub(super) fn locks_at(session: &Session, limit: EndReason) -> bool {
     let at = match limit {
         EndReason::Idle => session.opening.limits.at_idle,
@@ -58,7 +58,7 @@ pub(super) fn locks_at(session: &Session, limit: EndReason) -> bool {
         | EndReason::Superseded
         | EndReason::Reboot => return false,
     };
-    at == AtLimit::Lock && session.has_screen() && session.state == State::Active
+    at == AtLimit::Lock && session.has_screen() && !session.cannot_lock && session.state == State::Active
 }
 
 /// How long before a deadline the first warning is due, and the second. Locking takes nothing away, so there nobody is warned.

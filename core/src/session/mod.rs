@@ -130,6 +130,9 @@ pub struct Session {
     /// The last deadline at which its screen was locked.
     #[serde(default)]
     pub locked_of: Option<BootTime>,
+    /// Whether logind did not lock its screen when it was asked: then a limit ends the session instead.
+    #[serde(default)]
+    pub cannot_lock: bool,
     /// What keeps it from idling although nobody uses it.
     #[serde(default)]
     pub inhibition: Inhibition,

@@ -2,19 +2,22 @@
 
 use std::{collections::HashMap, os::fd::AsRawFd, sync::Arc};
 
-use authflow_bus::{Error, SELF, opening, session_path, vouch};
+use authflow_bus::{Error, SELF, opening, vouch};
 use authflow_core::{
     deactivation::User,
-    session::{NotExtended, NotInhibited, NotOpened, Session, SessionId},
+    session::{NotOpened, Session, SessionId},
     time::Clock,
 };
 use authflow_host::{clock::SystemClock, random};
-use zbus::{Connection, Fd, OwnedObjectPath, OwnedVariant, Variant, fdo::DBusProxy, message::Header};
+use zbus::{Connection, Fd, OwnedObjectPath, OwnedVariant, message::Header};
 
 use super::{
     access::{Access, Verb, access, may_open},
-    caller::{Caller, Callers},
+    caller::Callers,
+    deed::{extend, inhibit, log_out, revoke},
     polkit,
+    reach::{hold, may, name_of},
+    reply::{no_such, owned, owned_dict, path_of},
 };
 use crate::{
     daemon::{Daemon, Login},
@@ -22,17 +25,13 @@ use crate::{
         order::{self, Order},
         sweep::{self, Reach},
     },
-    leader::Held,
     log::{Line, visible},
 };
 
-/// As much of why a command keeps a session from idling as is kept.
-const LONGEST_REASON: usize = 80;
-
 /// The manager's object.
 pub(crate) struct Manager {
-    daemon: Arc<Daemon>,
-    callers: Arc<Callers>,
+    pub(super) daemon: Arc<Daemon>,
+    pub(super) callers: Arc<Callers>,
 }
 
 impl Manager {
@@ -75,7 +74,7 @@ impl Manager {
         Ok((id.to_string(), path_of(id)?))
     }
 
-    /// The login is over. Root, or the leader itself.
+    /// The login is over. Root only: a process that gave root up, or has another's old pid, would end the tracking of what goes on.
     async fn close_session(
         &self,
         id: &str,
@@ -84,8 +83,7 @@ impl Manager {
     ) -> Result<(), Error> {
         let caller = self.callers.identify(&header, connection).await?;
         let session = self.seen_by(&caller, id)?;
-        // Only the login program itself, or one that root runs in its place.
-        if caller.uid != 0 && caller.pid != session.leader.pid {
+        if !may_open(caller.uid) {
             return Err(Error::NotAuthorized("only the login program closes its session".to_owned()));
         }
         self.callers.charge(&caller, || self.daemon.close(session.id))?;
@@ -144,7 +142,13 @@ impl Manager {
     ) -> Result<OwnedObjectPath, Error> {
         let caller = self.callers.identify(&header, connection).await?;
         let invalid = || Error::InvalidArgument("expected the descriptor of a running process".to_owned());
-        let info = format!("/proc/self/fdinfo/{}", process.as_raw_fd());
+        let descriptor = process.as_raw_fd();
+        // Looking into another kind of descriptor could wait for whoever sent it.
+        let kind = std::fs::read_link(format!("/proc/self/fd/{descriptor}")).map_err(|_gone| invalid())?;
+        if !kind.to_str().is_some_and(|kind| kind == "anon_inode:[pidfd]" || kind.starts_with("pidfd:[")) {
+            return Err(invalid());
+        }
+        let info = format!("/proc/self/fdinfo/{descriptor}");
         let info = std::fs::read_to_string(info).map_err(|_gone| invalid())?;
         let pid = info.lines().find_map(|line| line.strip_prefix("Pid:")).and_then(|pid| pid.trim().parse().ok());
         self.of_process(&caller, pid.ok_or_else(invalid)?)
@@ -275,6 +279,22 @@ impl Manager {
         Ok(())
     }
 
+    /// Whose account may no more be used, and whose sessions go on until an administrator decides. For root, and whom polkit lets.
+    async fn list_waiting(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<Vec<HashMap<String, OwnedVariant>>, Error> {
+        let caller = self.callers.identify(&header, connection).await?;
+        if caller.uid != 0 && !polkit::may_manage(connection, &header, &caller).await {
+            return Err(Error::NotAuthorized(
+                "who waits is for root, or for whom polkit lets manage sessions".to_owned(),
+            ));
+        }
+        let found = self.callers.charge(&caller, || self.daemon.waiting())?;
+        found.iter().map(|waiting| owned_dict(waiting.to_dict())).collect()
+    }
+
     /// Takes over logins that were let in meanwhile. Root only.
     async fn reload(
         &self,
@@ -319,136 +339,4 @@ impl Manager {
     /// A session is over.
     #[zbus(signal)]
     async fn session_closed(emitter: &zbus::object_server::SignalEmitter<'_>, id: &str) -> zbus::Result<()>;
-}
-
-impl Manager {
-    /// The session of that id, if there is one.
-    fn seen_by(&self, caller: &Caller, id: &str) -> Result<Session, Error> {
-        let session = id.parse::<SessionId>().ok().and_then(|id| self.daemon.find(id));
-        session
-            .filter(|session| access(caller.uid, session.opening.uid, Verb::See) == Access::Allow)
-            .ok_or_else(no_such)
-    }
-
-    /// The session of that id, if the caller may do that to it. Another's looks as if it were not there.
-    async fn authorised(
-        &self,
-        caller: &Caller,
-        id: &str,
-        verb: Verb,
-        asked: (&Header<'_>, &Connection),
-    ) -> Result<Session, Error> {
-        let session = id.parse::<SessionId>().ok().and_then(|id| self.daemon.find(id)).ok_or_else(no_such)?;
-        if may(caller, session.opening.uid, verb, asked).await { Ok(session) } else { Err(no_such()) }
-    }
-
-    /// By what name to note the caller, if it may decide about accounts, and whether it is root.
-    async fn manager(&self, (header, connection): (&Header<'_>, &Connection)) -> Result<(String, bool), Error> {
-        let caller = self.callers.identify(header, connection).await?;
-        if caller.uid == 0 || polkit::may_manage(connection, header, &caller).await {
-            return Ok((name_of(&caller), caller.uid == 0));
-        }
-        Err(Error::NotAuthorized("accounts are for root, or for whom polkit lets manage sessions".to_owned()))
-    }
-
-    fn of_process(&self, caller: &Caller, pid: u32) -> Result<OwnedObjectPath, Error> {
-        let found = self.callers.charge(caller, || self.daemon.session_of(pid))?;
-        let session = found.and_then(|id| self.daemon.find(id)).ok_or_else(no_such)?;
-        match access(caller.uid, session.opening.uid, Verb::See) {
-            Access::Allow => path_of(session.id),
-            Access::AskPolkit => Err(no_such()),
-        }
-    }
-}
-
-/// Holds the caller's process, and makes sure that it still is the caller: the bus gives a pid, which could be another's by now.
-async fn hold(caller: &Caller, connection: &Connection) -> Result<Held, Error> {
-    let gone = || Error::InvalidArgument("the caller is gone".to_owned());
-    let held = Held::by_pid(caller.pid).map_err(|_none| gone())?;
-    let bus = DBusProxy::new(connection).await?;
-    let name = caller.name.as_str().try_into().map_err(|_no_name| gone())?;
-    let is_there = bus.name_has_owner(name).await.map_err(|error| Error::NotAuthorized(error.to_string()))?;
-    if is_there { Ok(held) } else { Err(gone()) }
-}
-
-/// Whether the caller may do that to a session of `owner`.
-pub(super) async fn may(
-    caller: &Caller,
-    owner: u32,
-    verb: Verb,
-    (header, connection): (&Header<'_>, &Connection),
-) -> bool {
-    match access(caller.uid, owner, verb) {
-        Access::Allow => true,
-        Access::AskPolkit => polkit::may_manage(connection, header, caller).await,
-    }
-}
-
-pub(super) fn extend(daemon: &Arc<Daemon>, caller: &Caller, id: SessionId) -> Result<(), Error> {
-    daemon.extend(id, caller.uid != 0).map_err(|refused| match refused {
-        NotExtended::NoSuchSession => no_such(),
-        NotExtended::Ending => Error::InvalidArgument(refused.to_string()),
-        NotExtended::UsedUp(_) => Error::NotAuthorized(refused.to_string()),
-    })
-}
-
-/// Whoever ends another's session revokes it. In a shell that sudo opened the user's own is root's by uid.
-fn log_out(daemon: &Arc<Daemon>, caller: &Caller, session: &Session) -> Result<(), Error> {
-    let is_own = caller.uid == session.opening.uid || daemon.session_of(caller.pid) == Some(session.id);
-    if !is_own {
-        return Err(Error::NotAuthorized("it is another user's session, and can be revoked".to_owned()));
-    }
-    daemon.log_out(session.id).map_err(|_ended| no_such())
-}
-
-/// In the caller's own session only, which its process tells.
-fn inhibit(daemon: &Arc<Daemon>, caller: &Caller, held: Held, why: &str) -> Result<(), Error> {
-    let session = daemon.session_of(caller.pid).and_then(|id| daemon.find(id)).ok_or_else(no_such)?;
-    match access(caller.uid, session.opening.uid, Verb::Extend) {
-        Access::Allow => {}
-        Access::AskPolkit => return Err(no_such()),
-    }
-    let why: String = visible(why).chars().take(LONGEST_REASON).collect();
-    daemon.inhibit(session.id, held, &why).map_err(|refused| match refused {
-        NotInhibited::NoSuchSession => no_such(),
-        NotInhibited::Ending => Error::InvalidArgument(refused.to_string()),
-        NotInhibited::NotGranted => Error::NotAuthorized(refused.to_string()),
-        NotInhibited::TooMany => Error::RateLimited(refused.to_string()),
-    })
-}
-
-pub(super) fn revoke(daemon: &Arc<Daemon>, caller: &Caller, id: SessionId, message: &str) -> Result<(), Error> {
-    let by = name_of(caller);
-    // It goes to terminals, logs and tables.
-    let message = visible(message);
-    daemon.revoke(id, &by, &message).map_err(|_ended| no_such())
-}
-
-/// By name where there is one; the daemon asks no name service for it, which might hang.
-fn name_of(caller: &Caller) -> String {
-    if caller.uid == 0 { "root".to_owned() } else { format!("uid {}", caller.uid) }
-}
-
-pub(super) fn no_such() -> Error {
-    Error::NoSuchSession("there is no such session".to_owned())
-}
-
-fn path_of(id: SessionId) -> Result<OwnedObjectPath, Error> {
-    OwnedObjectPath::try_from(session_path(&id.to_string())).map_err(|why| Error::InvalidArgument(why.to_string()))
-}
-
-/// What a session shows, as the bus carries it.
-///
-/// # Errors
-/// There is no memory for it.
-pub(super) fn owned(info: &authflow_bus::SessionInfo) -> Result<HashMap<String, OwnedVariant>, Error> {
-    owned_dict(info.to_dict())
-}
-
-fn owned_dict(dict: HashMap<&str, Variant<'_>>) -> Result<HashMap<String, OwnedVariant>, Error> {
-    dict.into_iter()
-        .map(|(key, value)| {
-            Ok((key.to_owned(), value.try_into_owned().map_err(|why| Error::Degraded(why.to_string()))?))
-        })
-        .collect()
 }

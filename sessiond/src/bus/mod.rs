@@ -1,10 +1,19 @@
 //! The daemon's face on the bus. Every method takes the same four steps: parse, authorise, call the daemon, reply.
+//!
+//! # Layout
+//!
+//! - [`manager`], [`session`], [`flow`]: the interfaces; [`whole`]: a session whose properties are one answer
+//! - [`caller`], [`access`], [`polkit`], [`reach`]: who calls, and what that caller may
+//! - [`deed`]: what is done to one session; [`reply`]: what goes back
 
 mod access;
 mod caller;
+mod deed;
 mod flow;
 mod manager;
 mod polkit;
+mod reach;
+mod reply;
 mod session;
 mod whole;
 

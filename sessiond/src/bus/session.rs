@@ -9,7 +9,9 @@ use zbus::{Connection, message::Header};
 use super::{
     access::Verb,
     caller::{Caller, Callers},
-    manager::{extend, may, no_such, revoke},
+    deed::{extend, revoke},
+    reach::may,
+    reply::no_such,
 };
 use crate::{daemon::Daemon, desktop::lock_once};
 

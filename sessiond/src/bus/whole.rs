@@ -12,7 +12,7 @@ use zbus::{
     object_server::{DispatchResult, Interface, SignalEmitter},
 };
 
-use super::{manager::owned, session::SessionObject};
+use super::{reply::owned, session::SessionObject};
 
 /// The error by the bus's own names, since zbus lets `GetAll` fail by no other: an object that may not be seen is none.
 fn by_standard_name(error: &Error) -> fdo::Error {

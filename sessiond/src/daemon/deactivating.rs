@@ -1,8 +1,11 @@
 //! The end of all that a user has open, once the account may no more be used.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, PoisonError},
+};
 
-use authflow_bus::LeftOver;
+use authflow_bus::{LeftOver, Waiting};
 use authflow_core::{
     deactivation::User,
     session::{Session, SessionId, State},
@@ -67,6 +70,19 @@ impl Daemon {
         let core = self.core();
         let is_live = |session: &&Session| session.opening.uid == uid && !matches!(session.state, State::Closing(_));
         core.registry.iter().filter(is_live).map(|session| session.opening.user.clone()).collect()
+    }
+
+    /// Notes who waits for an administrator, and why their sessions would end.
+    pub(crate) fn note_waiting(&self, waiting: BTreeMap<User, String>) {
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = waiting;
+    }
+
+    /// Who waits for an administrator. Whose sessions are over by now does not.
+    #[must_use]
+    pub(crate) fn waiting(&self) -> Vec<Waiting> {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let live = waiting.into_iter().filter(|(user, _)| self.names_of_live(user.uid).contains(&user.name));
+        live.map(|(User { uid, name }, why)| Waiting { uid, user: name, why }).collect()
     }
 
     /// The processes that those live sessions hold which `wanted` names.

@@ -17,6 +17,9 @@ use tokio::task::yield_now;
 use super::{Daemon, has_targets};
 use crate::{leader::Held, log::Line, members::members, snapshot::Snapshot};
 
+/// How often an orphan is looked at, at most.
+const BETWEEN_LOOKS_AT_AN_ORPHAN: Duration = Duration::from_secs(1);
+
 /// How long before a process is held that could not be: the descriptors may have run out.
 const UNTIL_THERE_IS_ROOM: Duration = Duration::from_secs(5);
 
@@ -55,7 +58,7 @@ impl Daemon {
         }
     }
 
-    /// Waits for the end of a session's leader, or of its last member.
+    /// Waits for the end of a session's leader.
     pub(super) fn watch(self: &Arc<Self>, id: SessionId, process: ProcessId) {
         match Held::if_there(process) {
             Ok(Some(held)) => self.watch_held(id, held),
@@ -91,6 +94,10 @@ impl Daemon {
         let daemon = Arc::clone(self);
         tokio::spawn(async move {
             held.gone().await;
+            // Members of an orphan that come and go all the time must not keep the loop busy.
+            if daemon.find(id).is_some_and(|session| session.state == State::Orphaned) {
+                tokio::time::sleep(BETWEEN_LOOKS_AT_AN_ORPHAN).await;
+            }
             if daemon.may_be_logged_out_by_logind(id) {
                 tokio::time::sleep(LOGIND_SAYS_SO).await;
             }
@@ -125,7 +132,19 @@ impl Daemon {
         drop(core);
         // An orphan is over when its last member is: wait for any of them, then look again.
         if let Some(member) = left.into_iter().find(|_| has_targets) {
-            self.watch(id, member);
+            self.watch_member(id, member);
         }
+    }
+
+    fn watch_member(self: &Arc<Self>, id: SessionId, member: ProcessId) {
+        if let Ok(Some(held)) = Held::if_there(member) {
+            return self.watch_held(id, held);
+        }
+        // It ended since the look; another may have come in its place.
+        let daemon = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(BETWEEN_LOOKS_AT_AN_ORPHAN).await;
+            daemon.departed(|departures| departures.led.insert(id));
+        });
     }
 }

@@ -6,6 +6,7 @@ mod departures;
 mod info;
 mod inhibiting;
 mod logins;
+mod queries;
 mod screens;
 
 use std::{
@@ -13,9 +14,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
 };
 
-use authflow_bus::SessionInfo;
 use authflow_core::{
-    name,
+    deactivation::User,
     session::{
         Action, Ended, Manner, NotEnded, NotExtended, NotRenewed, Registry, Renewal, Seen, Session, SessionId, State,
     },
@@ -27,8 +27,8 @@ use tokio::{
     task::yield_now,
 };
 
-pub(crate) use self::logins::Login;
-use self::{departures::Departures, info::info};
+use self::departures::Departures;
+pub(crate) use self::{logins::Login, queries::Inspected};
 
 use crate::{
     activity::Activity,
@@ -37,7 +37,7 @@ use crate::{
     leader::process_of,
     leftovers::EndedLogins,
     log::{Line, Log},
-    members::{Known, may_hold, members},
+    members::{Known, members, scope_is_populated},
     snapshot::Snapshot,
     tty::Tty,
 };
@@ -54,6 +54,8 @@ pub(crate) struct Daemon {
     /// Held by whoever looks which configuration is in force.
     noting: Mutex<()>,
     ended: Mutex<EndedLogins>,
+    /// The users who wait for an administrator, and why their sessions would end.
+    waiting: Mutex<BTreeMap<User, String>>,
     /// Told when any session is another than it was.
     pub(crate) changed: Notify,
     /// Told when a session begins.
@@ -72,16 +74,6 @@ pub(crate) struct Daemon {
     something_ended: Notify,
     /// Whether pending logins are about to be taken over.
     will_adopt: AtomicBool,
-}
-
-/// A session as a snapshot shows it.
-pub(crate) struct Inspected {
-    /// The session.
-    pub(crate) session: Session,
-    /// Its processes.
-    pub(crate) members: Vec<ProcessId>,
-    /// Its ttys.
-    pub(crate) ttys: BTreeSet<Tty>,
 }
 
 /// What belongs together under the one lock.
@@ -106,6 +98,7 @@ impl Daemon {
             keeper: Mutex::new(keeper),
             noting: Mutex::default(),
             ended: Mutex::default(),
+            waiting: Mutex::default(),
             changed: Notify::new(),
             opened: Notify::new(),
             over: Notify::new(),
@@ -127,12 +120,17 @@ impl Daemon {
             let (id, leader) = (session.id, process_of(session.leader));
             let holders = session.inhibition.holders.clone();
             let is_of_this_boot = session.boot_id == self.boot_id;
+            let was_locked = session.state_word() == "locked";
             let mut core = self.core();
             let actions = core.registry.load(session, &self.boot_id, now);
             self.apply(&core, actions);
             drop(core);
             if is_of_this_boot {
                 let _announced = self.todo.send(Action::AnnounceOpened(id));
+                if was_locked {
+                    // The daemon before this one may have died before it asked.
+                    let _asked = self.todo.send(Action::Lock(id));
+                }
                 self.watch(id, leader);
                 holders.iter().for_each(|holder| self.watch_holder(id, holder));
             }
@@ -143,10 +141,6 @@ impl Daemon {
         for id in ids {
             self.look_at(id, &snapshot);
         }
-    }
-
-    fn ids(&self) -> Vec<SessionId> {
-        self.core().registry.iter().map(|session| session.id).collect()
     }
 
     /// Notes which configuration is in force, on a thread beside the loop: nothing here depends on it.
@@ -330,111 +324,6 @@ impl Daemon {
         self.over.notify_waiters();
     }
 
-    /// The session as that snapshot shows it. `None` if there is none of that id.
-    #[must_use]
-    pub(crate) fn inspect(&self, id: SessionId, snapshot: &Snapshot) -> Option<Inspected> {
-        let core = self.core();
-        let session = core.registry.find(id)?.clone();
-        let members = members(&session, &core.registry, &core.known, snapshot);
-        let ttys = core.activity.peek(&session, &members, snapshot, SystemClock.now()).ttys;
-        drop(core);
-        Some(Inspected { session, members, ttys })
-    }
-
-    /// The terminals of these sessions as they are now.
-    #[must_use]
-    pub(crate) fn ttys_of(&self, ids: &[SessionId]) -> BTreeSet<Tty> {
-        let snapshot = Snapshot::take();
-        let (core, now) = (self.core(), SystemClock.now());
-        let sessions = ids.iter().filter_map(|id| core.registry.find(*id));
-        let ttys = sessions.flat_map(|session| {
-            let found = members(session, &core.registry, &core.known, &snapshot);
-            core.activity.peek(session, &found, &snapshot, now).ttys
-        });
-        ttys.collect()
-    }
-
-    /// What a session shows, looked up now. `None` if there is none of that id.
-    #[must_use]
-    pub(crate) fn info(&self, id: SessionId) -> Option<SessionInfo> {
-        self.infos(|session| session.id == id).pop()
-    }
-
-    /// What the sessions that `wanted` names show, looked up now.
-    #[must_use]
-    pub(crate) fn infos(&self, wanted: impl Fn(&Session) -> bool) -> Vec<SessionInfo> {
-        let snapshot = Snapshot::take();
-        let (core, now) = (self.core(), SystemClock.now());
-        let wanted = core.registry.iter().filter(|session| wanted(session));
-        wanted
-            .map(|session| {
-                let found = members(session, &core.registry, &core.known, &snapshot);
-                let look = core.activity.peek(session, &found, &snapshot, now);
-                info(session, &look, now)
-            })
-            .collect()
-    }
-
-    /// The sessions that `wanted` names.
-    #[must_use]
-    pub(crate) fn sessions_where(&self, wanted: impl Fn(&Session) -> bool) -> Vec<Session> {
-        self.core().registry.iter().filter(|session| wanted(session)).cloned().collect()
-    }
-
-    /// The owner and leader of a session. `None` if there is none of that id.
-    #[must_use]
-    pub(crate) fn find(&self, id: SessionId) -> Option<Session> {
-        self.core().registry.find(id).cloned()
-    }
-
-    /// The ids of a user's sessions. Those nested in another of the same user end with it; one inside somebody else's (su) does not.
-    #[must_use]
-    pub(crate) fn sessions_of(&self, uid: u32) -> Vec<SessionId> {
-        let core = self.core();
-        let owner = |id: SessionId| core.registry.find(id).map(|session| session.opening.uid);
-        let is_theirs = |session: &&Session| session.opening.uid == uid && session.parent.and_then(owner) != Some(uid);
-        core.registry.iter().filter(is_theirs).map(|session| session.id).collect()
-    }
-
-    /// The logins of the user whose record goes by that file name, with the user's own name. What is nested in them has their terminals.
-    #[must_use]
-    pub(crate) fn logins_by_record(&self, file_name: &str) -> Vec<(SessionId, String)> {
-        let core = self.core();
-        let is_theirs = |user: &str| name::file_name(user).is_ok_and(|name| name == file_name);
-        let sessions =
-            core.registry.iter().filter(|session| session.parent.is_none() && is_theirs(&session.opening.user));
-        sessions.map(|session| (session.id, session.opening.user.clone())).collect()
-    }
-
-    /// The session that a process is in: the innermost one whose members it is among.
-    #[must_use]
-    pub(crate) fn session_of(&self, pid: u32) -> Option<SessionId> {
-        let core = self.core();
-        let chain = Snapshot::chain(pid);
-        let likely: Vec<&Session> =
-            core.registry.iter().filter(|session| may_hold(session, pid, &core.known, &chain)).collect();
-        // What is above the leaders too: that is in no session, and a member must not be above its own.
-        let snapshot = Snapshot::chains(likely.iter().map(|session| session.leader.pid).chain([pid]));
-        let holds = |session: &&Session| {
-            members(session, &core.registry, &core.known, &snapshot).iter().any(|id| id.pid == pid)
-        };
-        let above = |id: &SessionId| core.registry.find(*id).and_then(|session| session.parent);
-        let depth = |session: &&Session| std::iter::successors(session.parent, above).take(core.registry.len()).count();
-        likely.into_iter().filter(holds).max_by_key(depth).map(|session| session.id)
-    }
-
-    /// How many sessions live.
-    #[must_use]
-    pub(crate) fn count(&self) -> usize {
-        self.core().registry.len()
-    }
-
-    /// Whether something could not be kept.
-    #[must_use]
-    pub(crate) fn is_degraded(&self) -> bool {
-        self.keeper().is_degraded()
-    }
-
     // A panic elsewhere must not take every later call along: the data are values that are replaced as a whole.
     fn core(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
@@ -454,7 +343,9 @@ fn has_targets(session: &Session, found: &[ProcessId], snapshot: &Snapshot) -> b
     let State::Closing(closing) = &session.state else { return !found.is_empty() };
     match (closing.manner, closing.step) {
         // Before the first signal even a hang-up has everything before it, whether the leader is there or not.
-        (Manner::Terminate, _) | (Manner::Hangup, None) => !found.is_empty(),
+        (Manner::Hangup, None) => !found.is_empty(),
+        // What forks and ends all the time is never seen twice, or at all; the kernel knows that its scope is not empty.
+        (Manner::Terminate, _) => !found.is_empty() || scope_is_populated(session, snapshot),
         (Manner::Hangup, Some(_)) => snapshot.runs(process_of(session.leader)),
     }
 }

@@ -9,6 +9,13 @@ use super::Daemon;
 use crate::desktop::Hint;
 
 impl Daemon {
+    /// logind did not lock a session's screen, however often it was asked.
+    pub(crate) fn lock_failed(&self, id: SessionId) {
+        let mut core = self.core();
+        let actions = core.registry.lock_failed(id);
+        self.apply(&core, actions);
+    }
+
     /// logind was asked about a session: nothing if it is no desktop.
     pub(crate) fn desktop_seen(self: &Arc<Self>, id: SessionId, hint: Option<Hint>) {
         let mut guard = self.core();

@@ -12,6 +12,7 @@ use zbus::Connection;
 
 use super::{
     beside::{Beside, NoAnswer},
+    starts_again,
     sweep::{self, Reach},
 };
 use crate::{daemon::Daemon, log::Line};
@@ -64,7 +65,8 @@ pub(crate) async fn disable(
     let mut ended = 0;
     for user in users {
         ended += daemon.deactivate(&user, None, (Some(by), message));
-        sweep::begin(daemon, connection, user, Reach::Everything);
+        sweep::begin(daemon, connection, user.clone(), Reach::Everything);
+        starts_again::tell(daemon, user);
     }
     match marked {
         Ok(is_new) => {

@@ -26,6 +26,7 @@ use zbus::Connection;
 use super::{
     beside::Beside,
     look::{self, Split, Subject, Unknown},
+    starts_again,
     sweep::{self, Reach},
 };
 use crate::{daemon::Daemon, log::Line, readable::readable};
@@ -91,6 +92,7 @@ impl Watcher {
         let subjects = self.subjects();
         let live = subjects.keys().cloned().collect();
         self.watch.keep_only(&live);
+        self.note_who_waits();
         self.local.retain(|user| live.contains(user));
         self.told.retain(|user, _| live.contains(user));
         self.look_at(subjects.into_values().collect()).await
@@ -145,7 +147,12 @@ impl Watcher {
                     looked.into_iter().map(|(user, looked)| (user.clone(), self.known_or_told(user, looked))).collect();
                 let is_there = |(_, seen): &&(User, Seen)| matches!(seen, Seen::There(_));
                 let found: Vec<User> = seen.iter().filter(is_there).map(|(user, _)| user.clone()).collect();
+                let new = found.iter().filter(|user| !self.watch.knows(user, &BTreeSet::new())).count();
                 let verdict = self.watch.judge(seen, SystemClock.now().boot);
+                self.note_who_waits();
+                if new > 0 {
+                    self.daemon.log.write(&Line::debug("accounts-followed").with("new", new));
+                }
                 self.tell_what_mended(&found, &verdict);
                 self.carry_out(verdict)
             }
@@ -170,7 +177,9 @@ impl Watcher {
             self.end(&user, &cause);
         }
         for (user, cause) in verdict.wait {
-            let why = format!("{cause}; too many at once, so nothing is ended: authflow user disable does it");
+            let why = format!(
+                "{cause}; too many at once, so nothing is ended: see authflow user waiting, authflow user disable does it"
+            );
             self.tell_once(user, "deactivation-waits", why);
         }
         verdict.again
@@ -183,11 +192,18 @@ impl Watcher {
             Cause::Removed | Cause::Expired | Cause::NoShell | Cause::PasswordLocked | Cause::Disabled => {
                 let ended = daemon.deactivate(user, None, (None, &message));
                 sweep::begin(daemon, &self.connection, user.clone(), Reach::Everything);
+                starts_again::tell(daemon, user.clone());
                 ended
             }
         };
         let line = Line::warning("deactivated").with("user", &user.name).with("uid", user.uid);
         daemon.log.write(&line.with("cause", cause).with("sessions", ended));
+    }
+
+    fn note_who_waits(&self) {
+        let words = |causes: &[Cause]| causes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let waiting = self.watch.waiting().map(|(user, causes)| (user.clone(), words(causes)));
+        self.daemon.note_waiting(waiting.collect());
     }
 
     fn tell_what_mended(&mut self, found: &[User], verdict: &Verdict) {

@@ -75,6 +75,9 @@ pub(super) enum Unchanged {
     /// It takes more than the password.
     #[error(transparent)]
     NotByPassword(#[from] NotByPassword),
+    /// Permitted was the first authenticator, and there is one by now.
+    #[error("an authenticator was enrolled meanwhile, perhaps by somebody else")]
+    NotFirst,
     /// Not by users themselves.
     #[error("only an administrator takes the password or the last authenticator away")]
     Last,
@@ -94,7 +97,7 @@ impl Unchanged {
     pub(super) const fn is_callers(&self) -> bool {
         match self {
             Self::NotConfirmed | Self::Key(_) | Self::Taken | Self::Full(_) | Self::Last | Self::Meanwhile => true,
-            Self::NotByPassword(_) => true,
+            Self::NotByPassword(_) | Self::NotFirst => true,
             Self::Record(RecordError::Managed(_)) => true,
             Self::NoUser(_) | Self::Disabled | Self::Config(_) | Self::Account(_) | Self::Record(_) => false,
         }
@@ -140,6 +143,10 @@ pub(super) fn add(
     })?;
     let takes_codes = records.update(&user, |keys| {
         seen.still_holds(keys)?;
+        // Somebody else may have enrolled the first one since this was permitted.
+        if permission == Permission::First && !keys.totp().is_empty() {
+            return Err(Unchanged::NotFirst);
+        }
         add_to(keys, key)?;
         let is_wanted = !recovery.is_empty() && keys.recovery.as_ref().is_none_or(|set| set.left(&spent) == 0);
         if is_wanted {

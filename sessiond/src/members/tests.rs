@@ -55,6 +55,7 @@ fn session(n: u8, leader: u32, audit_id: Option<u32>) -> Session {
         warned_of: None,
         warned_again_of: None,
         locked_of: None,
+        cannot_lock: false,
         inhibition: <_>::default(),
         extended: 0,
         state: State::Active,

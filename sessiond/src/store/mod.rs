@@ -66,14 +66,6 @@ impl Store {
         Self::prepare(Connection::open_with_flags(path, flags)?)
     }
 
-    /// A store that forgets, for a daemon whose disk is broken.
-    ///
-    /// # Errors
-    /// There is no memory.
-    pub(crate) fn in_memory() -> Result<Self, StoreError> {
-        Self::prepare(Connection::open_in_memory()?)
-    }
-
     /// The live rows of a store that cannot be written to.
     ///
     /// # Errors
@@ -237,6 +229,10 @@ pub(crate) mod tests {
     use super::*;
 
     impl Store {
+        pub(crate) fn in_memory() -> Result<Self, StoreError> {
+            Self::prepare(Connection::open_in_memory()?)
+        }
+
         /// Makes it a disk that is full, or has room again.
         pub(crate) fn be_full(&self, is_full: bool) {
             self.connection.pragma_update(None, "query_only", is_full).unwrap();
@@ -277,6 +273,7 @@ pub(crate) mod tests {
             warned_of: None,
             warned_again_of: None,
             locked_of: None,
+            cannot_lock: false,
             inhibition: <_>::default(),
             extended: 0,
             state: State::Active,

@@ -4,6 +4,7 @@ mod bypass;
 mod disable;
 mod enable;
 mod unlock;
+mod waiting;
 
 use clap::Subcommand;
 
@@ -17,6 +18,8 @@ pub(crate) enum User {
     Disable(disable::Disable),
     /// Let a disabled user in again
     Enable(enable::Enable),
+    /// List who should have lost their sessions, but for so many at once; `user disable` ends what one has open
+    Waiting(waiting::Waiting),
     /// Issue a code that stands in for the authenticator once, for the phone that is lost
     Bypass(bypass::Bypass),
 }
@@ -27,6 +30,7 @@ impl User {
             Self::Unlock(command) => command.run(context),
             Self::Disable(command) => command.run(context),
             Self::Enable(command) => command.run(context),
+            Self::Waiting(command) => command.run(context),
             Self::Bypass(command) => command.run(context),
         }
     }

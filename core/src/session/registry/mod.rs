@@ -213,13 +213,13 @@ impl Registry {
     /// Makes room for a login of that user, or says that there is none.
     fn make_room(&mut self, opening: &Opening, now: Now) -> Result<Vec<Action>, NotOpened> {
         let Some(most) = opening.limits.max_sessions else { return Ok(Vec::new()) };
-        if opening.class == Class::Nested {
+        if opening.class != Class::User {
             return Ok(Vec::new());
         }
         let mut others: Vec<_> = self
             .sessions
             .values()
-            .filter(|session| session.opening.uid == opening.uid && session.opening.class != Class::Nested)
+            .filter(|session| session.opening.uid == opening.uid && session.opening.class == Class::User)
             .filter(|session| !matches!(session.state, State::Closing(_)))
             .map(|session| (session.last_active.boot, session.id))
             .collect();

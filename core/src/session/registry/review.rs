@@ -22,6 +22,14 @@ impl Registry {
         vec![Action::Persist(id)]
     }
 
+    /// The screen of a session could not be locked. A limit must not go by without effect, so from now on it ends the session.
+    pub fn lock_failed(&mut self, id: SessionId) -> Vec<Action> {
+        let Some(session) = self.sessions.get_mut(&id) else { return Vec::new() };
+        session.cannot_lock = true;
+        self.reschedule(id);
+        vec![Action::Persist(id)]
+    }
+
     /// Decides about one session that was looked at. Always moves its deadline past `now`.
     #[must_use]
     pub fn review(&mut self, id: SessionId, seen: Seen, now: Now) -> Vec<Action> {

@@ -44,6 +44,15 @@ fn whoever_comes_back_has_an_idle_limit_again() {
 }
 
 #[test]
+fn a_screen_that_cannot_be_locked_is_hung_up() {
+    let mut registry = desktop(AtLimit::Lock);
+    let _asked = registry.review(id(1), UNUSED, at(IDLE));
+    assert_eq!(registry.lock_failed(id(1)), [Action::Persist(id(1))]);
+    assert_eq!(registry.due(at(IDLE).boot), [id(1)], "at once");
+    assert_eq!(farewells(&registry.review(id(1), UNUSED, at(IDLE + 1))), [id(1)]);
+}
+
+#[test]
 fn a_locked_screen_outlives_no_lifetime_that_ends_sessions() {
     let mut registry = desktop(AtLimit::Terminate);
     let _locked = registry.review(id(1), UNUSED, at(IDLE));

@@ -1,0 +1,86 @@
+//! Whom a call reaches: who calls, the session that it names, and whether that caller may.
+
+use authflow_bus::Error;
+use authflow_core::session::{Session, SessionId};
+use zbus::{Connection, OwnedObjectPath, fdo::DBusProxy, message::Header};
+
+use super::{
+    access::{Access, Verb, access},
+    caller::Caller,
+    manager::Manager,
+    polkit,
+    reply::{no_such, path_of},
+};
+use crate::leader::Held;
+
+impl Manager {
+    /// The session of that id, if there is one.
+    pub(super) fn seen_by(&self, caller: &Caller, id: &str) -> Result<Session, Error> {
+        let session = id.parse::<SessionId>().ok().and_then(|id| self.daemon.find(id));
+        session
+            .filter(|session| access(caller.uid, session.opening.uid, Verb::See) == Access::Allow)
+            .ok_or_else(no_such)
+    }
+
+    /// The session of that id, if the caller may do that to it. Another's looks as if it were not there.
+    pub(super) async fn authorised(
+        &self,
+        caller: &Caller,
+        id: &str,
+        verb: Verb,
+        asked: (&Header<'_>, &Connection),
+    ) -> Result<Session, Error> {
+        let session = id.parse::<SessionId>().ok().and_then(|id| self.daemon.find(id)).ok_or_else(no_such)?;
+        if may(caller, session.opening.uid, verb, asked).await { Ok(session) } else { Err(no_such()) }
+    }
+
+    /// By what name to note the caller, if it may decide about accounts, and whether it is root.
+    pub(super) async fn manager(
+        &self,
+        (header, connection): (&Header<'_>, &Connection),
+    ) -> Result<(String, bool), Error> {
+        let caller = self.callers.identify(header, connection).await?;
+        if caller.uid == 0 || polkit::may_manage(connection, header, &caller).await {
+            return Ok((name_of(&caller), caller.uid == 0));
+        }
+        Err(Error::NotAuthorized("accounts are for root, or for whom polkit lets manage sessions".to_owned()))
+    }
+
+    /// The object of the session that a process is in, if the caller may see it.
+    pub(super) fn of_process(&self, caller: &Caller, pid: u32) -> Result<OwnedObjectPath, Error> {
+        let found = self.callers.charge(caller, || self.daemon.session_of(pid))?;
+        let session = found.and_then(|id| self.daemon.find(id)).ok_or_else(no_such)?;
+        match access(caller.uid, session.opening.uid, Verb::See) {
+            Access::Allow => path_of(session.id),
+            Access::AskPolkit => Err(no_such()),
+        }
+    }
+}
+
+/// Holds the caller's process, and makes sure that it still is the caller: the bus gives a pid, which could be another's by now.
+pub(super) async fn hold(caller: &Caller, connection: &Connection) -> Result<Held, Error> {
+    let gone = || Error::InvalidArgument("the caller is gone".to_owned());
+    let held = Held::by_pid(caller.pid).map_err(|_none| gone())?;
+    let bus = DBusProxy::new(connection).await?;
+    let name = caller.name.as_str().try_into().map_err(|_no_name| gone())?;
+    let is_there = bus.name_has_owner(name).await.map_err(|error| Error::NotAuthorized(error.to_string()))?;
+    if is_there { Ok(held) } else { Err(gone()) }
+}
+
+/// Whether the caller may do that to a session of `owner`.
+pub(super) async fn may(
+    caller: &Caller,
+    owner: u32,
+    verb: Verb,
+    (header, connection): (&Header<'_>, &Connection),
+) -> bool {
+    match access(caller.uid, owner, verb) {
+        Access::Allow => true,
+        Access::AskPolkit => polkit::may_manage(connection, header, caller).await,
+    }
+}
+
+/// By name where there is one; the daemon asks no name service for it, which might hang.
+pub(super) fn name_of(caller: &Caller) -> String {
+    if caller.uid == 0 { "root".to_owned() } else { format!("uid {}", caller.uid) }
+}
