@@ -36,14 +36,17 @@ impl Disable {
     pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
         // First of all, and by the name alone: no directory that is away may stand between.
         let is_marked = (context.is_image() || context.is_root()) && self.mark(context)?;
-        let (told, sessions) = if context.is_image() { (false, 0) } else { self.end_sessions(context)? };
-        if is_marked && sessions == 0 && self.is_typing_error(context) {
+        // Before they end: the daemon sees the mark by itself.
+        let has_session = !context.is_image() && self.has_session(context);
+        let ended = if context.is_image() { Ok((false, 0)) } else { self.end_sessions(context) };
+        if is_marked && !has_session && self.is_typing_error(context) {
             Self::records(context).enable(&self.user)?;
             return Err(Error::NoUser(self.user));
         }
         if is_marked {
             journal::note(context, "disabled", &[("user", &self.user), ("message", &self.message)]);
         }
+        let (told, sessions) = ended?;
         // An account that cannot be found owns no jobs of at.
         let uid = if context.is_image() { None } else { context.account(&self.user).ok().map(|account| account.uid) };
         let deferred = deferred::of(&context.paths, &self.user, uid.unwrap_or(u32::MAX));
@@ -58,6 +61,11 @@ impl Disable {
     fn mark(&self, context: &Context) -> Result<bool, Error> {
         let note = format!("at {}: {}", context.now(), clean(&self.message));
         Ok(Self::records(context).disable(&self.user, &note)?)
+    }
+
+    fn has_session(&self, context: &Context) -> bool {
+        let sessions = context.daemon().and_then(|daemon| daemon.sessions());
+        sessions.is_ok_and(|sessions| sessions.iter().any(|session| session.user == self.user))
     }
 
     /// Whether there is no such account, and no record by that name. What cannot be found out is no typing error.
