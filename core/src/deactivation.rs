@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::BootTime;
 
 /// So far apart two looks must be that both find nobody.
@@ -69,7 +71,7 @@ pub struct Facts {
 }
 
 /// What a look shows of the groups that a rule is for. One for no groups in particular has everybody.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Membership {
     /// The account is in none of them.
     pub is_outside: bool,
@@ -116,9 +118,9 @@ struct Known {
 }
 
 /// What was so from the start ends no session: an account for copying files has no shell, one for keys a locked password. Each is what
-/// the first look showed that could tell it.
-#[derive(Clone, Debug, Default)]
-struct Start {
+/// the first look showed that could tell it. Sessions keep it, so that a daemon that is started anew goes on from it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
     has_no_shell: Option<bool>,
     is_locked: Option<bool>,
     groups: BTreeMap<String, Membership>,
@@ -136,6 +138,17 @@ impl Watch {
     pub fn waiting(&self) -> impl Iterator<Item = (&User, &[Cause])> {
         let all = self.known.iter().map(|(user, known)| (user, known.waits_for.as_slice()));
         all.filter(|(_, causes)| !causes.is_empty())
+    }
+
+    /// Goes on from what was so from the start of the user's sessions, where an earlier watch has seen it.
+    pub fn recall(&mut self, user: User, start: Start) {
+        self.known.insert(user, Known { start, ..Known::default() });
+    }
+
+    /// What was so from the start, as far as looks have told it.
+    #[must_use]
+    pub fn start_of(&self, user: &User) -> Option<&Start> {
+        self.known.get(user).map(|known| &known.start)
     }
 
     /// Forgets all users but those who have live sessions.
@@ -349,6 +362,19 @@ mod tests {
         assert_eq!(end(&mut watch, both(Some(true)), 30), []);
         let expired_behind_an_error = Seen::There(Facts { is_expired: true, ..Facts::default() });
         assert_eq!(end(&mut watch, expired_behind_an_error, 40), [Cause::Expired]);
+    }
+
+    #[test]
+    fn a_watch_that_is_started_anew_goes_on_from_the_start_of_the_sessions() {
+        let mut earlier = Watch::default();
+        let start = [(user(1000), fine()), (user(1001), no_shell())];
+        assert_eq!(earlier.judge(start, at(1)), Verdict::default());
+        let mut watch = Watch::default();
+        for user in [user(1000), user(1001)] {
+            watch.recall(user.clone(), earlier.start_of(&user).unwrap().clone());
+        }
+        let verdict = watch.judge([(user(1000), no_shell()), (user(1001), no_shell())], at(2));
+        assert_eq!(verdict.end, [(user(1000), Cause::NoShell)]);
     }
 
     #[test]

@@ -101,6 +101,20 @@ fn who_is_in_no_data_base_any_more_is_disabled_all_the_same() {
     assert_eq!(marks(&machine), ["alice.disabled"], "a typing error leaves nothing");
 }
 
+#[test]
+fn a_daemon_that_is_started_anew_knows_what_was_so_from_the_start() {
+    let Some(machine) = machine(&["alice", "copying"], CONFIG) else { return };
+    edit(&machine, "/^copying:/s,/bin/bash,/usr/sbin/nologin,");
+    let _alice = session(&machine, "alice");
+    let _copying = machine.start(["su", "copying", "-s", "/bin/sh", "-c", "exec sleep 1000"]);
+    wait_for(&machine, 2);
+    machine.kill_daemon();
+    edit(&machine, "/^alice:/s,/bin/bash,/usr/sbin/nologin,");
+    machine.start_daemon();
+    assert_eq!(machine.end_reason("alice"), "deactivated");
+    assert_eq!(machine.sessions().len(), 1, "{:#?}", machine.sessions());
+}
+
 fn marks(machine: &Machine) -> Vec<String> {
     let names = machine.shell("cd /var/lib/authflow/state && ls").success();
     names.lines().filter(|name| name.ends_with(".disabled")).map(str::to_owned).collect()

@@ -7,7 +7,7 @@ use std::{
 
 use authflow_bus::{LeftOver, Waiting};
 use authflow_core::{
-    deactivation::User,
+    deactivation::{Start, User},
     session::{Session, SessionId, State},
     time::Clock,
 };
@@ -46,6 +46,17 @@ impl Daemon {
             }
         }
         ended
+    }
+
+    /// Keeps with the user's sessions how the account was at their start.
+    pub(crate) fn note_account(&self, user: &User, start: &Start) {
+        let mut core = self.core();
+        let theirs: Vec<SessionId> =
+            core.registry.iter().filter(|session| is_of(session, user)).map(|session| session.id).collect();
+        for id in theirs {
+            let actions = core.registry.note_account(id, start);
+            self.apply(&core, actions);
+        }
     }
 
     fn is_ending_any_of(&self, uid: u32) -> bool {

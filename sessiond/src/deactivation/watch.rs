@@ -11,7 +11,7 @@ use std::{
 };
 
 use authflow_core::{
-    deactivation::{Cause, Seen, User, Verdict, Watch},
+    deactivation::{Cause, Seen, Start, User, Verdict, Watch},
     session::{Session, State},
     time::{BootTime, Clock},
 };
@@ -55,6 +55,7 @@ pub(crate) async fn run(daemon: Arc<Daemon>, connection: Connection) {
     }
     let mut watcher =
         Watcher { daemon, connection, watch: Watch::default(), local: BTreeSet::new(), told: BTreeMap::new() };
+    watcher.recall();
     let mut again = watcher.look_at_all().await;
     let mut looked_at = SystemClock.now().boot;
     loop {
@@ -88,6 +89,14 @@ struct Watcher {
 }
 
 impl Watcher {
+    /// Goes on from what the daemon before this one had seen.
+    fn recall(&mut self) {
+        let is_seen = |session: &Session| session.account_at_start != Start::default();
+        for Session { opening, account_at_start, .. } in self.daemon.sessions_where(is_seen) {
+            self.watch.recall(User { uid: opening.uid, name: opening.user }, account_at_start);
+        }
+    }
+
     async fn look_at_all(&mut self) -> Option<BootTime> {
         let subjects = self.subjects();
         let live = subjects.keys().cloned().collect();
@@ -150,6 +159,7 @@ impl Watcher {
                 let new = found.iter().filter(|user| !self.watch.knows(user, &BTreeSet::new())).count();
                 let verdict = self.watch.judge(seen, SystemClock.now().boot);
                 self.note_who_waits();
+                self.note_accounts(&found);
                 if new > 0 {
                     self.daemon.log.write(&Line::debug("accounts-followed").with("new", new));
                 }
@@ -198,6 +208,14 @@ impl Watcher {
         };
         let line = Line::warning("deactivated").with("user", &user.name).with("uid", user.uid);
         daemon.log.write(&line.with("cause", cause).with("sessions", ended));
+    }
+
+    fn note_accounts(&self, found: &[User]) {
+        for user in found {
+            if let Some(start) = self.watch.start_of(user) {
+                self.daemon.note_account(user, start);
+            }
+        }
     }
 
     fn note_who_waits(&self) {

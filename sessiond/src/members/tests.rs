@@ -57,6 +57,7 @@ fn session(n: u8, leader: u32, audit_id: Option<u32>) -> Session {
         locked_of: None,
         cannot_lock: false,
         inhibition: <_>::default(),
+        account_at_start: <_>::default(),
         extended: 0,
         state: State::Active,
     }
