@@ -163,7 +163,7 @@ impl Watcher {
                 if new > 0 {
                     self.daemon.log.write(&Line::debug("accounts-followed").with("new", new));
                 }
-                self.tell_what_mended(&found, &verdict);
+                self.tell_what_mended(&found);
                 self.carry_out(verdict)
             }
             Err(why) => self.nothing_seen(&why),
@@ -224,8 +224,9 @@ impl Watcher {
         self.daemon.note_waiting(waiting.collect());
     }
 
-    fn tell_what_mended(&mut self, found: &[User], verdict: &Verdict) {
-        for user in found.iter().filter(|user| verdict.wait.iter().all(|(waits, _)| waits != *user)) {
+    fn tell_what_mended(&mut self, found: &[User]) {
+        let waits: BTreeSet<&User> = self.watch.waiting().map(|(user, _)| user).collect();
+        for user in found.iter().filter(|user| !waits.contains(user)) {
             if self.told.remove(user).is_some() {
                 let line = Line::info("account-found-in-order").with("user", &user.name).with("uid", user.uid);
                 self.daemon.log.write(&line);
