@@ -51,6 +51,13 @@ fn the_end_of_many_at_once_waits_for_an_administrator() {
     edit(&machine, "/^user7:/s,/bin/bash,/bin/false,");
     assert_eq!(machine.end_reason("user7"), "deactivated");
     assert_eq!(machine.sessions().len(), 10);
+    // Also who is gone waits on, and can be ended.
+    edit(&machine, "/^user3:/d");
+    machine.logged(&["event=deactivation-waits", "the account was removed"]);
+    assert_eq!(waiting(&machine), ["user3"]);
+    let _ = machine.run(["authflow", "revoke", "--user", "user3", "--yes"]).success();
+    assert_eq!(machine.end_reason("user3"), "revoked");
+    assert!(waiting(&machine).is_empty());
 }
 
 #[test]

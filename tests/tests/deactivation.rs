@@ -86,6 +86,9 @@ fn a_disabled_user_is_kept_out_of_everything_with_or_without_a_daemon() {
     assert_eq!((&first["changed"], &first["sessions"]), (&true.into(), &1.into()), "{first}");
     let kinds: Vec<_> = first["deferred"].as_array().expect("a list").iter().map(|left| left["kind"].clone()).collect();
     assert_eq!(kinds, ["linger", "cron"]);
+    for file in ["/var/lib/systemd/linger/alice", "/var/spool/cron/crontabs/alice"] {
+        machine.logged(&["event=starts-again", "user=alice", file]);
+    }
     alice.expect("the account is disabled (call 4711)");
     let _ = alice.end();
     assert_eq!(machine.end_reason("alice"), "deactivated");

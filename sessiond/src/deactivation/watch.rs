@@ -188,7 +188,7 @@ impl Watcher {
         }
         for (user, cause) in verdict.wait {
             let why = format!(
-                "{cause}; too many at once, so nothing is ended: see authflow user waiting, authflow user disable does it"
+                "{cause}; too many at once, so nothing is ended: authflow user waiting lists them, authflow user disable or revoke --user ends them"
             );
             self.tell_once(user, "deactivation-waits", why);
         }
