@@ -49,10 +49,10 @@ pub trait Manager {
     fn revoke_user(&self, uid: u32, except: &[&str], message: &str) -> Result<u32, Error>;
 
     /// Ends a user's sessions and keeps new ones out; tells whether the user was let in before, and how many sessions end.
-    fn deactivate(&self, uid: u32, message: &str) -> Result<(bool, u32), Error>;
+    fn deactivate(&self, user: &str, message: &str) -> Result<(bool, u32), Error>;
 
     /// Lets a deactivated user in again; tells whether the user was kept out.
-    fn reactivate(&self, uid: u32) -> Result<bool, Error>;
+    fn reactivate(&self, user: &str) -> Result<bool, Error>;
 
     /// What runs on although its login is over, as far as the caller may see it.
     fn list_leftovers(&self) -> Result<Vec<HashMap<String, OwnedVariant>>, Error>;

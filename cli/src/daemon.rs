@@ -121,13 +121,13 @@ impl Daemon {
     }
 
     /// Keeps a user out and ends what is open; tells whether the user was let in before, and how many sessions end.
-    pub(crate) fn deactivate(&self, uid: u32, message: &str) -> Result<(bool, u32), Error> {
-        self.call_within(PATIENT, self.manager.deactivate(uid, message))
+    pub(crate) fn deactivate(&self, user: &str, message: &str) -> Result<(bool, u32), Error> {
+        self.call_within(PATIENT, self.manager.deactivate(user, message)).map_err(|error| no_user(user, error))
     }
 
     /// Lets a user in again; tells whether the user was kept out.
-    pub(crate) fn reactivate(&self, uid: u32) -> Result<bool, Error> {
-        self.call_within(PATIENT, self.manager.reactivate(uid))
+    pub(crate) fn reactivate(&self, user: &str) -> Result<bool, Error> {
+        self.call_within(PATIENT, self.manager.reactivate(user)).map_err(|error| no_user(user, error))
     }
 
     /// What runs on although its login is over, as far as the caller may see it.
@@ -274,6 +274,11 @@ async fn announcement(signals: &mut SignalStream<'static>, owners: &mut OwnerCha
 /// The daemon does not repeat the id that it does not know.
 fn about(id: &str, error: Error) -> Error {
     if matches!(error, Error::NoSession(_)) { Error::NoSession(id.to_owned()) } else { error }
+}
+
+/// The daemon says so in words; the command has its own.
+fn no_user(user: &str, error: Error) -> Error {
+    if matches!(error, Error::NoUser(_)) { Error::NoUser(user.to_owned()) } else { error }
 }
 
 fn no_answer(timeout: Duration) -> String {

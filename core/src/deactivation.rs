@@ -1,10 +1,15 @@
 //! When an account may no more be used: from what was seen of the users of live sessions, and when, to what is done about it. A file that
 //! was written wrong and a directory that is away both look like everybody's end, hence the doubts.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
+
+use serde::{Deserialize, Serialize};
 
 use crate::time::BootTime;
 
@@ -13,6 +18,15 @@ pub const SECOND_LOOK: Duration = Duration::from_secs(5);
 
 /// More users than this at once wait for an administrator.
 pub const MOST_AT_ONCE: usize = 10;
+
+/// A user of live sessions. Two names may share a uid (`useradd -o`), and each is an account of its own.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct User {
+    /// The uid.
+    pub uid: u32,
+    /// The name that the sessions were opened by.
+    pub name: String,
+}
 
 /// Why sessions end.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,10 +67,19 @@ pub struct Facts {
     pub is_expired: bool,
     /// The shell lets nobody in.
     pub has_no_shell: bool,
-    /// The password is locked, and that counts.
-    pub is_locked: bool,
-    /// The rules of its sessions whose groups it is not in.
-    pub outside: BTreeSet<String>,
+    /// The password is locked, and that counts. `None`: no configuration can be read that would say whether it does.
+    pub is_locked: Option<bool>,
+    /// By the rules of its sessions. `None`: it could not be found out.
+    pub groups: Option<BTreeMap<String, Membership>>,
+}
+
+/// What a look shows of the groups that a rule is for. One for no groups in particular has everybody.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Membership {
+    /// The account is in none of them.
+    pub is_outside: bool,
+    /// Those that are not there: a directory that is away looks like that, too.
+    pub missing: BTreeSet<String>,
 }
 
 /// What a look shows.
@@ -74,9 +97,9 @@ pub enum Seen {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
     /// Whose sessions end, and why.
-    pub end: Vec<(u32, Cause)>,
+    pub end: Vec<(User, Cause)>,
     /// Whose sessions would end, were they not so many: an administrator must decide.
-    pub wait: Vec<(u32, Cause)>,
+    pub wait: Vec<(User, Cause)>,
     /// When to look again at those who seem to be gone.
     pub again: Option<BootTime>,
 }
@@ -84,271 +107,171 @@ pub struct Verdict {
 /// What is remembered of the users of live sessions.
 #[derive(Clone, Debug, Default)]
 pub struct Watch {
-    known: BTreeMap<u32, Known>,
+    known: BTreeMap<User, Known>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Known {
-    /// What was so from the start ends no session: an account for copying files has no shell, one for keys a locked password.
-    from_the_start: Option<Facts>,
+    start: Start,
     absent_since: Option<BootTime>,
+    /// Since when the user was seen outside of the groups of these rules.
+    outside_since: BTreeMap<String, BootTime>,
     /// What an administrator must decide about.
     waits_for: Vec<Cause>,
 }
 
+/// What was so from the start ends no session: an account for copying files has no shell, one for keys a locked password. Each is what
+/// the first look showed that could tell it. Sessions keep it, so that a daemon that is started anew goes on from it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    has_no_shell: Option<bool>,
+    is_locked: Option<bool>,
+    groups: BTreeMap<String, Membership>,
+}
+
 impl Watch {
-    /// Whether the user was looked at.
+    /// Whether the user was looked at, with sessions by these rules.
     #[must_use]
-    pub fn knows(&self, uid: u32) -> bool {
-        self.known.contains_key(&uid)
+    pub fn knows(&self, user: &User, rules: &BTreeSet<String>) -> bool {
+        let knows_all = |known: &Known| rules.iter().all(|rule| known.start.groups.contains_key(rule));
+        self.known.get(user).is_some_and(knows_all)
     }
 
     /// Who waits for an administrator, and why the sessions would end.
-    pub fn waiting(&self) -> impl Iterator<Item = (u32, &[Cause])> {
-        let all = self.known.iter().map(|(uid, known)| (*uid, known.waits_for.as_slice()));
+    pub fn waiting(&self) -> impl Iterator<Item = (&User, &[Cause])> {
+        let all = self.known.iter().map(|(user, known)| (user, known.waits_for.as_slice()));
         all.filter(|(_, causes)| !causes.is_empty())
     }
 
+    /// Goes on from what was so from the start of the user's sessions, where an earlier watch has seen it.
+    pub fn recall(&mut self, user: User, start: Start) {
+        self.known.insert(user, Known { start, ..Known::default() });
+    }
+
+    /// What was so from the start, as far as looks have told it.
+    #[must_use]
+    pub fn start_of(&self, user: &User) -> Option<&Start> {
+        self.known.get(user).map(|known| &known.start)
+    }
+
     /// Forgets all users but those who have live sessions.
-    pub fn keep_only(&mut self, live: &BTreeSet<u32>) {
-        self.known.retain(|uid, _| live.contains(uid));
+    pub fn keep_only(&mut self, live: &BTreeSet<User>) {
+        self.known.retain(|user, _| live.contains(user));
     }
 
     /// Judges what one look showed.
-    pub fn judge(&mut self, seen: impl IntoIterator<Item = (u32, Seen)>, now: BootTime) -> Verdict {
+    pub fn judge(&mut self, seen: impl IntoIterator<Item = (User, Seen)>, now: BootTime) -> Verdict {
         let (mut verdict, mut doubtful) = (Verdict::default(), BTreeMap::new());
         // Whoever can write these files is root already, and root's own line wrong must leave root the machine.
-        for (uid, seen) in seen.into_iter().filter(|(uid, _)| *uid != 0) {
-            let known = self.known.entry(uid).or_default();
-            match seen {
+        for (user, seen) in seen.into_iter().filter(|(user, _)| user.uid != 0) {
+            let known = self.known.entry(user.clone()).or_default();
+            let again = match seen {
                 // That mark is the administrator's own word.
-                Seen::There(facts) if facts.is_disabled => verdict.end.push((uid, Cause::Disabled)),
+                Seen::There(facts) if facts.is_disabled => {
+                    verdict.end.push((user, Cause::Disabled));
+                    None
+                }
                 Seen::There(facts) => {
-                    let causes = known.causes(facts);
-                    if causes.is_empty() {
+                    let (causes, again) = known.causes(&facts, now);
+                    if !causes.is_empty() {
+                        doubtful.insert(user, causes);
+                    } else if known.is_in_order(&facts) {
                         known.waits_for.clear();
-                    } else {
-                        doubtful.insert(uid, causes);
                     }
+                    again
                 }
                 Seen::Absent => {
-                    let again = known.absent_since.get_or_insert(now).saturating_add(SECOND_LOOK);
-                    if again <= now {
-                        doubtful.insert(uid, vec![Cause::Removed]);
-                    } else {
-                        verdict.again = Some(verdict.again.map_or(again, |earlier| earlier.min(again)));
-                    }
+                    let again = second_look(*known.absent_since.get_or_insert(now), now);
+                    doubtful.extend(again.is_none().then(|| (user, vec![Cause::Removed])));
+                    again
                 }
-                Seen::Unknown => known.absent_since = None,
-            }
+                Seen::Unknown => {
+                    known.absent_since = None;
+                    None
+                }
+            };
+            verdict.again = [verdict.again, again].into_iter().flatten().min();
         }
         self.doubt(doubtful, &mut verdict);
         verdict
     }
 
     /// Ends what few share, and has what many share wait. Who waits goes on waiting when others are cleared.
-    fn doubt(&mut self, doubtful: BTreeMap<u32, Vec<Cause>>, verdict: &mut Verdict) {
-        let is_fresh = |uid: &&u32| self.known.get(uid).is_none_or(|known| known.waits_for.is_empty());
+    fn doubt(&mut self, doubtful: BTreeMap<User, Vec<Cause>>, verdict: &mut Verdict) {
+        let is_fresh = |user: &&User| self.known.get(user).is_none_or(|known| known.waits_for.is_empty());
         let are_many = doubtful.keys().filter(is_fresh).count() > MOST_AT_ONCE;
-        for (uid, causes) in doubtful {
-            let known = self.known.entry(uid).or_default();
+        for (user, causes) in doubtful {
+            let known = self.known.entry(user.clone()).or_default();
             if are_many || !known.waits_for.is_empty() {
-                verdict.wait.extend(causes.iter().cloned().map(|cause| (uid, cause)));
+                verdict.wait.extend(causes.iter().cloned().map(|cause| (user.clone(), cause)));
                 known.waits_for = causes;
             } else {
-                verdict.end.extend(causes.into_iter().map(|cause| (uid, cause)));
+                verdict.end.extend(causes.into_iter().map(|cause| (user.clone(), cause)));
             }
         }
     }
 }
 
 impl Known {
-    fn causes(&mut self, facts: Facts) -> Vec<Cause> {
+    /// Why sessions end, and when to look again at what is not sure yet.
+    fn causes(&mut self, facts: &Facts, now: BootTime) -> (Vec<Cause>, Option<BootTime>) {
         self.absent_since = None;
-        let start = self.from_the_start.get_or_insert_with(|| facts.clone());
-        let left = facts.outside.difference(&start.outside).cloned().map(Cause::LeftGroup);
+        let is_new = |start: &mut Option<bool>, is_so: bool| {
+            let was_so = *start.get_or_insert(is_so);
+            // What was put right once counts when it is taken back.
+            *start = Some(was_so && is_so);
+            is_so && !was_so
+        };
         let causes = [
             (facts.is_expired, Cause::Expired),
-            (facts.has_no_shell && !start.has_no_shell, Cause::NoShell),
-            (facts.is_locked && !start.is_locked, Cause::PasswordLocked),
+            (is_new(&mut self.start.has_no_shell, facts.has_no_shell), Cause::NoShell),
+            (
+                facts.is_locked.is_some_and(|is_locked| is_new(&mut self.start.is_locked, is_locked)),
+                Cause::PasswordLocked,
+            ),
         ];
+        let (left, again) = self.left(facts.groups.as_ref(), now);
         let of_the_account = causes.into_iter().find_map(|(is_so, cause)| is_so.then_some(cause));
-        let causes = of_the_account.map_or_else(|| left.collect(), |cause| vec![cause]);
-        // What was put right once counts when it is taken back.
-        start.has_no_shell &= facts.has_no_shell;
-        start.is_locked &= facts.is_locked;
-        start.outside.retain(|rule| facts.outside.contains(rule));
-        causes
+        (of_the_account.map_or(left, |cause| vec![cause]), again)
+    }
+
+    /// Whether nothing is wrong for sure: who waits must not begin anew by a look that cannot tell, and then be one of few.
+    fn is_in_order(&self, facts: &Facts) -> bool {
+        let was_outside = |rule: &String| self.start.groups.get(rule).is_some_and(|start| start.is_outside);
+        let is_in_all = |groups: &BTreeMap<String, Membership>| {
+            groups.iter().all(|(rule, seen)| !seen.is_outside || was_outside(rule))
+        };
+        facts.is_locked.is_some() && facts.groups.as_ref().is_some_and(is_in_all)
+    }
+
+    /// The rules whose groups the user has left: like a user who is gone, at the second look only, and with the groups themselves there.
+    fn left(&mut self, groups: Option<&BTreeMap<String, Membership>>, now: BootTime) -> (Vec<Cause>, Option<BootTime>) {
+        let (mut left, mut again) = (Vec::new(), None);
+        let Some(groups) = groups else {
+            self.outside_since.clear();
+            return (left, again);
+        };
+        self.start.groups.retain(|rule, _| groups.contains_key(rule));
+        self.outside_since.retain(|rule, _| groups.contains_key(rule));
+        for (rule, seen) in groups {
+            let start = self.start.groups.entry(rule.clone()).or_insert_with(|| seen.clone());
+            let is_new = seen.is_outside && !start.is_outside && seen.missing.is_subset(&start.missing);
+            start.is_outside &= seen.is_outside;
+            start.missing.retain(|group| seen.missing.contains(group));
+            if !is_new {
+                self.outside_since.remove(rule);
+                continue;
+            }
+            match second_look(*self.outside_since.entry(rule.clone()).or_insert(now), now) {
+                None => left.push(Cause::LeftGroup(rule.clone())),
+                later => again = [again, later].into_iter().flatten().min(),
+            }
+        }
+        (left, again)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn at(secs: u64) -> BootTime {
-        BootTime::new(Duration::from_secs(secs))
-    }
-
-    fn fine() -> Seen {
-        Seen::There(Facts::default())
-    }
-
-    fn expired() -> Seen {
-        Seen::There(Facts { is_expired: true, ..Facts::default() })
-    }
-
-    fn no_shell() -> Seen {
-        Seen::There(Facts { has_no_shell: true, ..Facts::default() })
-    }
-
-    fn outside(rule: &str) -> Seen {
-        Seen::There(Facts { outside: BTreeSet::from([rule.to_owned()]), ..Facts::default() })
-    }
-
-    fn end(watch: &mut Watch, seen: Seen, secs: u64) -> Vec<Cause> {
-        watch.judge([(1000, seen)], at(secs)).end.into_iter().map(|(_, cause)| cause).collect()
-    }
-
-    #[test]
-    fn nobody_is_gone_before_a_second_look_says_so() {
-        let mut watch = Watch::default();
-        let first = watch.judge([(1000, Seen::Absent)], at(10));
-        assert_eq!((first.end, first.again), (vec![], Some(at(15))));
-        assert_eq!(end(&mut watch, Seen::Absent, 14), []);
-        assert_eq!(end(&mut watch, Seen::Absent, 15), [Cause::Removed]);
-    }
-
-    #[test]
-    fn an_error_or_a_find_in_between_begins_anew() {
-        for between in [Seen::Unknown, fine()] {
-            let mut watch = Watch::default();
-            assert_eq!(end(&mut watch, Seen::Absent, 10), []);
-            assert_eq!(end(&mut watch, between, 12), []);
-            assert_eq!(end(&mut watch, Seen::Absent, 16), []);
-            assert_eq!(end(&mut watch, Seen::Absent, 21), [Cause::Removed]);
-        }
-    }
-
-    #[test]
-    fn an_account_ends_by_its_day_and_by_the_mark_at_the_first_look() {
-        let disabled = Seen::There(Facts { is_disabled: true, is_expired: true, ..Facts::default() });
-        assert_eq!(end(&mut Watch::default(), expired(), 1), [Cause::Expired]);
-        assert_eq!(end(&mut Watch::default(), disabled, 1), [Cause::Disabled]);
-    }
-
-    #[test]
-    fn what_was_so_from_the_start_ends_nothing_until_it_comes_about() {
-        let locked = Seen::There(Facts { is_locked: true, ..Facts::default() });
-        for (seen, cause) in [
-            (no_shell(), Cause::NoShell),
-            (locked, Cause::PasswordLocked),
-            (outside("ssh"), Cause::LeftGroup("ssh".to_owned())),
-        ] {
-            let mut watch = Watch::default();
-            assert_eq!(end(&mut watch, seen.clone(), 1), []);
-            assert_eq!(end(&mut watch, seen.clone(), 2), []);
-            assert_eq!(end(&mut watch, fine(), 3), []);
-            assert_eq!(end(&mut watch, seen, 4), [cause]);
-        }
-    }
-
-    #[test]
-    fn the_group_of_another_rule_is_another_matter() {
-        let mut watch = Watch::default();
-        assert_eq!(end(&mut watch, outside("ssh"), 1), []);
-        assert_eq!(end(&mut watch, outside("sudo"), 2), [Cause::LeftGroup("sudo".to_owned())]);
-    }
-
-    #[test]
-    fn many_at_once_wait_and_go_on_waiting_when_fewer_are_left() {
-        let mut watch = Watch::default();
-        let all = |count: u32| (1000..1000 + count).map(|uid| (uid, expired()));
-        let verdict = watch.judge(all(11), at(1));
-        assert_eq!((verdict.end.len(), verdict.wait.len()), (0, 11));
-        let verdict = watch.judge(all(5), at(2));
-        assert_eq!((verdict.end.len(), verdict.wait.len()), (0, 5));
-        // One more beside them is an event of its own.
-        let verdict = watch.judge(all(12), at(3));
-        assert_eq!((verdict.end, verdict.wait.len()), (vec![(1011, Cause::Expired)], 11));
-        // Who was put right waits no more.
-        assert_eq!(watch.judge([(1000, fine())], at(4)), Verdict::default());
-        assert_eq!(watch.judge([(1000, expired())], at(5)).end, [(1000, Cause::Expired)]);
-        assert_eq!(Watch::default().judge(all(10), at(1)).end.len(), 10);
-    }
-
-    #[test]
-    fn who_waits_is_told_with_the_newest_cause_until_it_is_put_right_or_over() {
-        let mut watch = Watch::default();
-        let waiting = |watch: &Watch| watch.waiting().map(|(uid, causes)| (uid, causes.to_vec())).collect::<Vec<_>>();
-        let _fine = watch.judge((1000..1011).map(|uid| (uid, fine())), at(1));
-        assert_eq!(waiting(&watch), []);
-        let _wait = watch.judge((1000..1011).map(|uid| (uid, no_shell())), at(2));
-        assert_eq!(waiting(&watch).len(), 11);
-        let _mended = watch.judge((1002..1011).map(|uid| (uid, fine())), at(3));
-        // Nothing new is known of somebody who cannot be looked up.
-        let _worse = watch.judge([(1000, expired()), (1001, Seen::Unknown)], at(4));
-        assert_eq!(waiting(&watch), [(1000, vec![Cause::Expired]), (1001, vec![Cause::NoShell])]);
-        watch.keep_only(&BTreeSet::from([1001]));
-        assert_eq!(waiting(&watch), [(1001, vec![Cause::NoShell])]);
-    }
-
-    #[test]
-    fn the_administrators_word_is_no_event_of_that_kind() {
-        let disabled = Facts { is_disabled: true, ..Facts::default() };
-        let all = (1000..1100).map(|uid| (uid, Seen::There(disabled.clone())));
-        assert_eq!(Watch::default().judge(all, at(1)).end.len(), 100);
-    }
-
-    #[test]
-    fn root_is_left_alone() {
-        let disabled = Seen::There(Facts { is_disabled: true, ..Facts::default() });
-        let mut watch = Watch::default();
-        for (secs, seen) in [(1, Seen::Absent), (7, Seen::Absent), (8, expired()), (9, disabled)] {
-            assert_eq!(watch.judge([(0, seen)], at(secs)), Verdict::default());
-        }
-    }
-
-    #[test]
-    fn who_has_no_session_any_more_is_forgotten() {
-        let mut watch = Watch::default();
-        let _first = watch.judge([(1000, no_shell()), (1001, fine())], at(1));
-        watch.keep_only(&BTreeSet::from([1001]));
-        assert!(!watch.knows(1000) && watch.knows(1001));
-    }
-
-    fn any_seen() -> impl Strategy<Value = Seen> {
-        let facts = (any::<[bool; 4]>()).prop_map(|[is_disabled, is_expired, has_no_shell, is_locked]| Facts {
-            is_disabled,
-            is_expired,
-            has_no_shell,
-            is_locked,
-            outside: BTreeSet::new(),
-        });
-        prop_oneof![facts.prop_map(Seen::There), Just(Seen::Absent), Just(Seen::Unknown)]
-    }
-
-    proptest! {
-        #[test]
-        fn no_sessions_end_that_were_seen_to_be_fine(looks in prop::collection::vec(prop::collection::btree_map(0..30_u32, any_seen(), 0..30), 1..12)) {
-            let mut watch = Watch::default();
-            for (number, look) in looks.into_iter().enumerate() {
-                let verdict = watch.judge(look.clone(), at(number as u64 * 3));
-                let doubtful: BTreeSet<u32> =
-                    verdict.end.iter().filter(|(_, cause)| *cause != Cause::Disabled).map(|(uid, _)| *uid).collect();
-                prop_assert!(doubtful.len() <= MOST_AT_ONCE);
-                for (uid, cause) in &verdict.end {
-                    prop_assert!(*uid != 0);
-                    let is_founded = match &look[uid] {
-                        Seen::There(facts) => *facts != Facts::default() && *cause != Cause::Removed,
-                        Seen::Absent => *cause == Cause::Removed,
-                        Seen::Unknown => false,
-                    };
-                    prop_assert!(is_founded);
-                }
-            }
-        }
-    }
+/// When to look again at what was first seen then; `None` when this is the second look.
+fn second_look(since: BootTime, now: BootTime) -> Option<BootTime> {
+    Some(since.saturating_add(SECOND_LOOK)).filter(|again| *again > now)
 }

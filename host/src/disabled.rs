@@ -25,6 +25,14 @@ impl Records {
         Ok(true)
     }
 
+    /// Whether anything here goes by that name: a record, or the mark.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn is_known(&self, user: &str) -> Result<bool, RecordError> {
+        Ok(self.is_disabled(user)? || self.authenticators(user)?.is_some())
+    }
+
     /// Takes the mark away; tells whether it was there.
     ///
     /// # Errors
@@ -57,6 +65,7 @@ mod tests {
         assert!(records.disable("alice", "by root").unwrap());
         assert!(!records.disable("alice", "by another").unwrap());
         assert!(records.is_disabled("alice").unwrap() && !records.is_disabled("bob").unwrap());
+        assert!(records.is_known("alice").unwrap() && !records.is_known("bob").unwrap());
         assert!(records.enable("alice").unwrap() && !records.is_disabled("alice").unwrap());
         assert!(!records.enable("alice").unwrap());
         assert!(records.disable("", "no name").is_err());

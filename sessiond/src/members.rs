@@ -213,6 +213,25 @@ fn logind_says(id: &str, field: &str) -> Option<u32> {
     text.lines().find_map(|line| line.strip_prefix(field)?.trim().parse().ok())
 }
 
+/// Whether logind knows of a login of the user's whose leader runs, be it one that we track or not. Jobs of cron are no login, nor is the
+/// user manager, which later versions list as well.
+#[must_use]
+pub(crate) fn logind_has_login(uid: u32, snapshot: &Snapshot) -> bool {
+    let sessions = fs::read_dir("/run/systemd/sessions").into_iter().flatten().flatten();
+    // Beside the files lie pipes, and whoever reads one waits.
+    let files = sessions.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
+    let leaders = files.filter_map(|entry| leader_of_login(&fs::read_to_string(entry.path()).ok()?, uid));
+    leaders.filter_map(|pid| snapshot.find(pid)).any(|leader| !leader.is_zombie)
+}
+
+/// The leader of what is a login of the user's by that file of logind's.
+fn leader_of_login(text: &str, uid: u32) -> Option<u32> {
+    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    let is_login = field("CLASS").is_none_or(|class| class.starts_with("user"));
+    let is_theirs = field("UID")?.parse() == Ok(uid);
+    (is_login && is_theirs).then(|| field("LEADER")?.parse().ok())?
+}
+
 /// Whether anything runs in the session's own scope.
 #[must_use]
 pub(crate) fn scope_is_populated(session: &Session, snapshot: &Snapshot) -> bool {

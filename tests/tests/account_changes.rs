@@ -76,6 +76,57 @@ fn a_locked_password_counts_unless_the_configuration_says_no() {
     }
 }
 
+#[test]
+fn two_names_of_one_uid_are_two_accounts() {
+    let Some(machine) = machine(&["alice"], CONFIG) else { return };
+    let twin = "useradd --non-unique --uid $(id -u alice) --no-create-home --shell /usr/sbin/nologin";
+    let _ = machine.shell(&format!("{twin} copying && useradd --non-unique --uid 0 --no-create-home toor")).success();
+    let _alice = session(&machine, "alice");
+    let _copying = machine.start(["su", "copying", "-s", "/bin/sh", "-c", "exec sleep 1000"]);
+    wait_for(&machine, 2);
+    let disabled = machine.run(["authflow", "user", "disable", "copying", "--json"]).json();
+    assert_eq!((&disabled["changed"], &disabled["sessions"]), (&true.into(), &1.into()), "{disabled}");
+    assert_eq!(machine.end_reason("copying"), "deactivated");
+    machine.logged(&["event=not-swept", "user=copying", "shared_with=alice"]);
+    assert_eq!(machine.sessions().len(), 1, "{:#?}", machine.sessions());
+    let _ = machine.run(["authflow", "user", "disable", "toor"]).success();
+    assert_eq!(marks(&machine), ["copying.disabled", "toor.disabled"], "no mark for another name than was asked for");
+    assert_eq!(machine.run(["authflow", "user", "enable", "copying", "--json"]).json()["changed"], true);
+    assert_eq!(marks(&machine), ["toor.disabled"]);
+}
+
+#[test]
+fn who_is_in_no_data_base_any_more_is_disabled_all_the_same() {
+    let Some(machine) = machine(&["alice"], CONFIG) else { return };
+    let _alice = session(&machine, "alice");
+    wait_for(&machine, 1);
+    edit(&machine, "/^alice:/d");
+    let disabled = machine.run(["authflow", "user", "disable", "alice", "--json"]).json();
+    assert_eq!((&disabled["changed"], &disabled["sessions"]), (&true.into(), &1.into()), "{disabled}");
+    assert_eq!(machine.end_reason("alice"), "deactivated");
+    let _ = machine.run(["authflow", "user", "disable", "alcie"]).failure(3);
+    assert_eq!(marks(&machine), ["alice.disabled"], "a typing error leaves nothing");
+}
+
+#[test]
+fn a_daemon_that_is_started_anew_knows_what_was_so_from_the_start() {
+    let Some(machine) = machine(&["alice", "copying"], CONFIG) else { return };
+    edit(&machine, "/^copying:/s,/bin/bash,/usr/sbin/nologin,");
+    let _alice = session(&machine, "alice");
+    let _copying = machine.start(["su", "copying", "-s", "/bin/sh", "-c", "exec sleep 1000"]);
+    wait_for(&machine, 2);
+    machine.kill_daemon();
+    edit(&machine, "/^alice:/s,/bin/bash,/usr/sbin/nologin,");
+    machine.start_daemon();
+    assert_eq!(machine.end_reason("alice"), "deactivated");
+    assert_eq!(machine.sessions().len(), 1, "{:#?}", machine.sessions());
+}
+
+fn marks(machine: &Machine) -> Vec<String> {
+    let names = machine.shell("cd /var/lib/authflow/state && ls").success();
+    names.lines().filter(|name| name.ends_with(".disabled")).map(str::to_owned).collect()
+}
+
 fn machine(users: &[&str], config: &str) -> Option<Machine> {
     let plan = users.iter().fold(Machine::overlay()?, |plan, user| plan.user(user));
     Some(plan.config(config).pam("su", SU).start())

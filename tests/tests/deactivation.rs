@@ -41,6 +41,9 @@ fn an_account_that_ends_takes_everything_of_its_user_along() {
     }
     // A service of the machine's that runs as that user is not the user's.
     let _ = machine.run(["systemd-run", "--quiet", "--uid=expired", "sleep", "4714"]).success();
+    // Nor is what root has started in a login of the user's.
+    let roots = ["systemd-run", "--quiet", "--slice=user-1001.slice", "sleep", "4715"];
+    let _ = machine.run(roots).success();
     let _ = machine.shell("userdel --force removed");
     for command in [
         "chage --expiredate 0 expired",
@@ -65,6 +68,7 @@ fn an_account_that_ends_takes_everything_of_its_user_along() {
         wait::until_true("the end of what ran on", || running(&machine, user, "sleep 471[123]") == 0);
     }
     assert_eq!(running(&machine, "expired", "sleep 4714"), 1);
+    assert_eq!(running(&machine, "root", "sleep 4715"), 1);
     assert_eq!(running(&machine, "dropped", "sleep 4713"), 1, "the account may be used still");
     assert_eq!(running(&machine, "neighbour", "sleep 471"), 3);
     assert!(gets_in(&machine, "dropped"), "by the rule for everybody");
@@ -185,6 +189,25 @@ fn what_runs_on_is_told_and_can_be_ended() {
     assert_eq!((&revoked["revoked"], &revoked["deferred"]), (&1.into(), &serde_json::json!([])), "{revoked}");
     wait::until_true("the end of all of it", || running(&machine, "alice", ".") == 0);
     assert!(gets_in(&machine, "alice"), "she is not kept out");
+}
+
+#[test]
+fn a_login_that_is_not_tracked_is_no_left_over() {
+    let Some(machine) = machine(&["alice"]) else { return };
+    let stack = "account required pam_permit.so\nsession required pam_loginuid.so\nsession required pam_systemd.so class=user\n";
+    machine.write("/etc/pam.d/desktop", stack);
+    let desktop = ["systemd-run", "--quiet", "--uid=alice", "--property=PAMName=desktop", "sleep", "4711"];
+    let _ = machine.run(desktop).success();
+    let mut alice = log_in(&machine, "alice");
+    alice.type_line("systemd-run --user --quiet sleep 4712; setsid nohup sleep 4713 >/dev/null 2>&1 &");
+    wait::until_true("what was started", || running(&machine, "alice", "sleep 471") == 3);
+    alice.type_line("exit");
+    let _ = alice.end();
+    let _ = machine.run(["authflow", "revoke", "--user", "alice", "--leftovers", "--yes"]).success();
+    let is_swept = || machine.run(["journalctl", "--quiet", "--grep", "event=swept-all"]).status.success();
+    wait::until_true("the end of the sweep", is_swept);
+    assert_eq!(running(&machine, "alice", "sleep 4713"), 0);
+    assert_eq!(running(&machine, "alice", "sleep 471[12]"), 2, "the desktop, and what its manager runs");
 }
 
 /// A booted machine that lets these users in by one key.

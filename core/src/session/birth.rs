@@ -1,7 +1,10 @@
 //! How a session begins: with what, and why it may not.
 
 use super::{Basis, Inhibition, Leader, Opening, Session, SessionId, State};
-use crate::time::{Now, WallTime};
+use crate::{
+    deactivation::Start,
+    time::{Now, WallTime},
+};
 
 /// What a session is born with, beyond the facts of its opening.
 #[derive(Clone, Debug)]
@@ -64,6 +67,7 @@ pub(super) fn born(birth: Birth, now: Now) -> Session {
         locked_of: None,
         cannot_lock: false,
         inhibition: Inhibition::default(),
+        account_at_start: Start::default(),
         extended: 0,
         state: State::Active,
         opening: birth.opening,

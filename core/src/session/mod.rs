@@ -28,6 +28,7 @@ pub use registry::{NotEnded, NotExtended, Registry};
 pub use renewal::{NotRenewed, Renewal};
 
 use crate::{
+    deactivation::Start,
     factor::Factor,
     time::{BootTime, Now},
 };
@@ -136,6 +137,9 @@ pub struct Session {
     /// What keeps it from idling although nobody uses it.
     #[serde(default)]
     pub inhibition: Inhibition,
+    /// How the account was when it was first looked at. What was so then ends nothing.
+    #[serde(default)]
+    pub account_at_start: Start,
     /// How often its user pushed the idle deadline.
     pub extended: u32,
     /// Where it stands.

@@ -4,6 +4,7 @@ use std::{collections::HashMap, os::fd::AsRawFd, sync::Arc};
 
 use authflow_bus::{Error, SELF, opening, vouch};
 use authflow_core::{
+    deactivation::User,
     session::{NotOpened, Session, SessionId},
     time::Clock,
 };
@@ -229,25 +230,26 @@ impl Manager {
     #[zbus(out_args("changed", "sessions"))]
     async fn deactivate(
         &self,
-        uid: u32,
+        user: &str,
         message: &str,
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(bool, u32), Error> {
-        let by = self.manager_of(uid, (&header, connection)).await?;
+        let (by, by_root) = self.manager((&header, connection)).await?;
         let message = visible(message);
-        order::disable(&self.daemon, connection, Order { uid, by: &by, message: &message }).await
+        let order = Order { user, by: &by, by_root, message: &message };
+        order::disable(&self.daemon, connection, order).await
     }
 
     /// Lifts that; tells whether the user was kept out.
     async fn reactivate(
         &self,
-        uid: u32,
+        user: &str,
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<bool, Error> {
-        let by = self.manager_of(uid, (&header, connection)).await?;
-        order::enable(&self.daemon, uid, &by).await
+        let (by, by_root) = self.manager((&header, connection)).await?;
+        order::enable(&self.daemon, Order { user, by: &by, by_root, message: "" }).await
     }
 
     /// What runs on although its login is over: of all users for root, and for whom polkit lets manage sessions; else the caller's own.
@@ -262,7 +264,7 @@ impl Manager {
         found.iter().filter(|left| sees_all || left.uid == caller.uid).map(|left| owned_dict(left.to_dict())).collect()
     }
 
-    /// Ends what a user left running outside of live sessions: processes of ended ones, and the user manager.
+    /// Ends what a user left running outside of live sessions: processes of ended ones, and the user manager if no login needs it.
     async fn end_leftovers(
         &self,
         uid: u32,
@@ -273,7 +275,7 @@ impl Manager {
         if !may(&caller, uid, Verb::End, (&header, connection)).await {
             return Err(Error::NotAuthorized("other users' processes need root or polkit".to_owned()));
         }
-        sweep::begin(&self.daemon, connection, uid, Reach::LeftOvers);
+        sweep::begin(&self.daemon, connection, User { uid, name: String::new() }, Reach::LeftOvers);
         Ok(())
     }
 

@@ -34,15 +34,14 @@ impl Manager {
         if may(caller, session.opening.uid, verb, asked).await { Ok(session) } else { Err(no_such()) }
     }
 
-    /// By what name to note the caller, if it may decide about that account: root, or whom polkit lets. Root's own account is root's.
-    pub(super) async fn manager_of(
+    /// By what name to note the caller, if it may decide about accounts, and whether it is root.
+    pub(super) async fn manager(
         &self,
-        uid: u32,
         (header, connection): (&Header<'_>, &Connection),
-    ) -> Result<String, Error> {
+    ) -> Result<(String, bool), Error> {
         let caller = self.callers.identify(header, connection).await?;
-        if caller.uid == 0 || uid != 0 && polkit::may_manage(connection, header, &caller).await {
-            return Ok(name_of(&caller));
+        if caller.uid == 0 || polkit::may_manage(connection, header, &caller).await {
+            return Ok((name_of(&caller), caller.uid == 0));
         }
         Err(Error::NotAuthorized("accounts are for root, or for whom polkit lets manage sessions".to_owned()))
     }

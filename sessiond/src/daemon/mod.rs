@@ -15,6 +15,7 @@ use std::{
 };
 
 use authflow_core::{
+    deactivation::User,
     session::{
         Action, Ended, Manner, NotEnded, NotExtended, NotRenewed, Registry, Renewal, Seen, Session, SessionId, State,
     },
@@ -54,7 +55,7 @@ pub(crate) struct Daemon {
     noting: Mutex<()>,
     ended: Mutex<EndedLogins>,
     /// The users who wait for an administrator, and why their sessions would end.
-    waiting: Mutex<BTreeMap<u32, String>>,
+    waiting: Mutex<BTreeMap<User, String>>,
     /// Told when any session is another than it was.
     pub(crate) changed: Notify,
     /// Told when a session begins.

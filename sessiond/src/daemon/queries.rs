@@ -99,14 +99,6 @@ impl Daemon {
         core.registry.iter().filter(is_theirs).map(|session| session.id).collect()
     }
 
-    /// The name that a user's sessions were opened by. `None` without any: nobody is asked for it.
-    #[must_use]
-    pub(crate) fn user_of(&self, uid: u32) -> Option<String> {
-        let core = self.core();
-        let session = core.registry.iter().find(|session| session.opening.uid == uid)?;
-        Some(session.opening.user.clone())
-    }
-
     /// The logins of the user whose record goes by that file name, with the user's own name. What is nested in them has their terminals.
     #[must_use]
     pub(crate) fn logins_by_record(&self, file_name: &str) -> Vec<(SessionId, String)> {

@@ -1,8 +1,9 @@
 //! What an administrator orders over the bus: a user is kept out and all that is open ends, or is let in again.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use authflow_bus::Error;
+use authflow_core::deactivation::User;
 use authflow_host::{
     accounts::{self, AccountError},
     records::{RecordError, Records},
@@ -22,19 +23,23 @@ static MARKS: Beside = Beside::new(4);
 /// Whom it is about, by whose word, and what the user is told.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Order<'a> {
-    /// The user.
-    pub(crate) uid: u32,
+    /// The user's name. The mark goes by it, and no other name of the same uid is meant.
+    pub(crate) user: &'a str,
     /// Who orders it.
     pub(crate) by: &'a str,
+    /// Whether root does: only then it may be about root, or about somebody of whom no uid can be found out.
+    pub(crate) by_root: bool,
     /// What the user is told.
     pub(crate) message: &'a str,
 }
 
-/// Why the mark could not be changed.
+/// Why the order is not carried out.
 #[derive(Debug, thiserror::Error)]
-enum NotMarked {
-    #[error("there is no user with the uid {0}")]
-    NoUser(u32),
+enum Undone {
+    #[error("there is no user {0}")]
+    NoUser(String),
+    #[error("root's account is for root to decide about")]
+    Roots,
     #[error(transparent)]
     Account(#[from] AccountError),
     #[error(transparent)]
@@ -53,21 +58,24 @@ pub(crate) async fn disable(
     connection: &Connection,
     order: Order<'_>,
 ) -> Result<(bool, u32), Error> {
-    let Order { uid, by, message } = order;
+    let Order { user, by, message, .. } = order;
+    let users = meant(daemon, order).await.map_err(|why| refusal(&why, "nothing is done"))?;
     let note = format!("by {by}: {message}");
-    let marked = change_mark(daemon, uid, move |records, user| records.disable(user, &note)).await;
-    let ended = daemon.deactivate(uid, None, (Some(by), message));
-    sweep::begin(daemon, connection, uid, Reach::Everything);
-    let user = marked.as_ref().ok().map(|(user, _)| user.clone()).or_else(|| daemon.user_of(uid));
-    starts_again::tell(daemon, uid, user);
-    let line = Line::warning("deactivated").with("uid", uid).with("by", by).with("sessions", ended);
+    let marked = change_mark(daemon, user, move |records, user| records.disable(user, &note)).await;
+    let mut ended = 0;
+    for user in users {
+        ended += daemon.deactivate(&user, None, (Some(by), message));
+        sweep::begin(daemon, connection, user.clone(), Reach::Everything);
+        starts_again::tell(daemon, user);
+    }
     match marked {
-        Ok((user, is_new)) => {
-            daemon.log.write(&line.with("user", &user).with("message", message));
+        Ok(is_new) => {
+            let line = Line::warning("deactivated").with("user", user).with("by", by).with("sessions", ended);
+            daemon.log.write(&line.with("message", message));
             Ok((is_new, ended))
         }
         Err(why) => {
-            daemon.log.write(&Line::error("not-disabled").with("uid", uid).with("by", by).with("why", &why));
+            daemon.log.write(&Line::error("not-disabled").with("user", user).with("by", by).with("why", &why));
             Err(refusal(&why, "the user is not kept out, only what was open ends"))
         }
     }
@@ -77,36 +85,67 @@ pub(crate) async fn disable(
 ///
 /// # Errors
 /// The mark cannot be taken away.
-pub(crate) async fn enable(daemon: &Arc<Daemon>, uid: u32, by: &str) -> Result<bool, Error> {
-    let (user, was_there) =
-        change_mark(daemon, uid, Records::enable).await.map_err(|why| refusal(&why, "the user stays disabled"))?;
+pub(crate) async fn enable(daemon: &Arc<Daemon>, order: Order<'_>) -> Result<bool, Error> {
+    let Order { user, by, .. } = order;
+    let kept = |why: &Undone| refusal(why, "the user stays disabled");
+    let _users = meant(daemon, order).await.map_err(|why| kept(&why))?;
+    let was_there = change_mark(daemon, user, Records::enable).await.map_err(|why| kept(&why))?;
     if was_there {
-        daemon.log.write(&Line::warning("reactivated").with("user", &user).with("uid", uid).with("by", by));
+        daemon.log.write(&Line::warning("reactivated").with("user", user).with("by", by));
     }
     Ok(was_there)
 }
 
-/// Changes the mark of the user of that uid; tells the name and what `change` tells. The account may be gone while sessions live on.
-async fn change_mark(
-    daemon: &Arc<Daemon>,
-    uid: u32,
-    change: impl FnOnce(&Records, &str) -> Result<bool, RecordError> + Send + 'static,
-) -> Result<(String, bool), NotMarked> {
-    let known = daemon.user_of(uid);
-    let paths = daemon.paths.clone();
-    MARKS
-        .run(move || {
-            let user = accounts::by_uid(uid)?.map(|account| account.name).or(known).ok_or(NotMarked::NoUser(uid))?;
-            let is_changed = change(&Records::new(paths), &user)?;
-            Ok((user, is_changed))
-        })
-        .await?
+/// The users of that name, which is one uid or, where an account was made anew, two. The sessions tell; only of who has none the name
+/// services are asked. For root they need not answer, since the mark goes by the name: then there are no sessions to end, either.
+async fn meant(daemon: &Arc<Daemon>, order: Order<'_>) -> Result<BTreeSet<User>, Undone> {
+    let of = |uid| User { uid, name: order.user.to_owned() };
+    let sessions = daemon.sessions_where(|session| session.opening.user == order.user);
+    let mut users: BTreeSet<User> = sessions.into_iter().map(|session| of(session.opening.uid)).collect();
+    if users.is_empty() {
+        match known(order.user).await {
+            Ok(Some(uid)) => drop(users.insert(of(uid))),
+            Ok(None) if order.by_root && is_on_record(daemon, order.user).await? => {}
+            Ok(None) => return Err(Undone::NoUser(order.user.to_owned())),
+            Err(why) if order.by_root => {
+                daemon.log.write(&Line::warning("account-unknown").with("user", order.user).with("why", why));
+            }
+            Err(why) => return Err(why),
+        }
+    }
+    if !order.by_root && users.iter().any(|user| user.uid == 0) {
+        return Err(Undone::Roots);
+    }
+    Ok(users)
 }
 
-fn refusal(why: &NotMarked, consequence: &str) -> Error {
+/// The uid that the name services know for the name.
+async fn known(user: &str) -> Result<Option<u32>, Undone> {
+    let user = user.to_owned();
+    Ok(MARKS.run(move || accounts::by_name(&user)).await??.map(|account| account.uid))
+}
+
+/// Whether there is anything of ours by that name, so that it is no typing error.
+async fn is_on_record(daemon: &Arc<Daemon>, user: &str) -> Result<bool, Undone> {
+    let (records, user) = (Records::new(daemon.paths.clone()), user.to_owned());
+    Ok(MARKS.run(move || records.is_known(&user)).await??)
+}
+
+/// Changes the mark of that name and of no other.
+async fn change_mark(
+    daemon: &Arc<Daemon>,
+    user: &str,
+    change: impl FnOnce(&Records, &str) -> Result<bool, RecordError> + Send + 'static,
+) -> Result<bool, Undone> {
+    let (records, user) = (Records::new(daemon.paths.clone()), user.to_owned());
+    Ok(MARKS.run(move || change(&records, &user)).await??)
+}
+
+fn refusal(why: &Undone, consequence: &str) -> Error {
     match why {
-        NotMarked::NoUser(_) => Error::NoSuchUser(why.to_string()),
-        NotMarked::Account(_) | NotMarked::Record(_) | NotMarked::NoAnswer(_) => {
+        Undone::NoUser(_) => Error::NoSuchUser(why.to_string()),
+        Undone::Roots => Error::NotAuthorized(why.to_string()),
+        Undone::Account(_) | Undone::Record(_) | Undone::NoAnswer(_) => {
             Error::Degraded(format!("{consequence}: {why}"))
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use authflow_core::deactivation::User;
 use authflow_host::deferred::{self, Deferred};
 
 use super::beside::Beside;
@@ -13,13 +14,13 @@ static LOOKS: Beside = Beside::new(2);
 /// As many are named: a user may have put any number of jobs there.
 const MOST_NAMED: usize = 20;
 
-/// Looks beside the loop. A user whose name is not known is looked for by number alone.
-pub(super) fn tell(daemon: &Arc<Daemon>, uid: u32, user: Option<String>) {
-    let (daemon, user) = (Arc::clone(daemon), user.unwrap_or_default());
+/// Looks beside the loop.
+pub(super) fn tell(daemon: &Arc<Daemon>, user: User) {
+    let daemon = Arc::clone(daemon);
     tokio::spawn(async move {
-        let (paths, name) = (daemon.paths.clone(), user.clone());
+        let (paths, User { uid, name }) = (daemon.paths.clone(), user.clone());
         let found = LOOKS.run(move || deferred::of(&paths, &name, uid)).await;
-        let line = |event: &str| Line::warning(event).with("user", &user).with("uid", uid);
+        let line = |event: &str| Line::warning(event).with("user", &user.name).with("uid", user.uid);
         let found = match found {
             Ok(found) => found,
             Err(why) => return daemon.log.write(&line("not-known-what-starts-again").with("why", why)),

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use authflow_core::session::Session;
+use authflow_core::deactivation::User;
 use authflow_host::process::{self, ProcessId};
 use rustix::process::Signal;
 use zbus::Connection;
@@ -17,6 +17,7 @@ use crate::{
     daemon::Daemon,
     leader::Held,
     log::Line,
+    members::logind_has_login,
     snapshot::{Process, Snapshot},
     systemd,
 };
@@ -24,7 +25,7 @@ use crate::{
 /// What is swept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Reach {
-    /// Every process of the user.
+    /// Every process of the user's; none while another name of the same uid has a live session, since nobody can tell whose each is.
     Everything,
     /// What no live session holds.
     LeftOvers,
@@ -42,41 +43,47 @@ const MOST_PASSES: usize = 32;
 /// Sweeps in the background, after the sessions that are ending have ended.
 ///
 /// One at a time of each kind for a user: what is asked for again meanwhile is under way, and a user may ask often.
-pub(crate) fn begin(daemon: &Arc<Daemon>, connection: &Connection, uid: u32, reach: Reach) {
-    let Some(turn) = Turn::take(uid, reach) else { return };
+pub(crate) fn begin(daemon: &Arc<Daemon>, connection: &Connection, user: User, reach: Reach) {
+    let Some(turn) = Turn::take(user.clone(), reach) else { return };
     let (daemon, connection) = (Arc::clone(daemon), connection.clone());
     tokio::spawn(async move {
-        run(&daemon, &connection, uid, reach).await;
+        run(&daemon, &connection, &user, reach).await;
         drop(turn);
     });
 }
 
 /// What is being swept.
-static UNDER_WAY: Mutex<BTreeSet<(u32, Reach)>> = Mutex::new(BTreeSet::new());
+static UNDER_WAY: Mutex<BTreeSet<(User, Reach)>> = Mutex::new(BTreeSet::new());
 
 /// A sweep under way, for as long as this lives.
-struct Turn(u32, Reach);
+struct Turn(User, Reach);
 
 impl Turn {
-    fn take(uid: u32, reach: Reach) -> Option<Self> {
-        let is_new = UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner).insert((uid, reach));
-        is_new.then_some(Self(uid, reach))
+    fn take(user: User, reach: Reach) -> Option<Self> {
+        let is_new = UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner).insert((user.clone(), reach));
+        is_new.then_some(Self(user, reach))
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner).remove(&(self.0, self.1));
+        UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner).remove(&(self.0.clone(), self.1));
     }
 }
 
-async fn run(daemon: &Arc<Daemon>, connection: &Connection, uid: u32, reach: Reach) {
+async fn run(daemon: &Arc<Daemon>, connection: &Connection, user: &User, reach: Reach) {
+    let uid = user.uid;
     // Whatever a service does it does as root: there is no telling root's own processes from the machine's.
     if uid == 0 {
         return;
     }
     let _in_time = tokio::time::timeout(SESSIONS_END, daemon.sessions_ended(uid)).await;
-    if !daemon.has_live_session(uid) {
+    if let Some(other) = sharer(daemon, user).filter(|_| reach == Reach::Everything) {
+        let line = Line::warning("not-swept").with("user", &user.name).with("uid", uid).with("shared_with", other);
+        daemon.log.write(&line);
+        return;
+    }
+    if may_end_manager(daemon, (uid, reach), &Snapshot::take()) {
         stop_manager(daemon, connection, uid).await;
     }
     let mut ended: BTreeMap<ProcessId, String> = BTreeMap::new();
@@ -87,8 +94,8 @@ async fn run(daemon: &Arc<Daemon>, connection: &Connection, uid: u32, reach: Rea
         }
     };
     let _in_time = tokio::time::timeout(GRACE, all_gone).await;
-    if reach == Reach::Everything && !daemon.has_live_session(uid) {
-        kill_slice(uid);
+    if reach == Reach::Everything && may_end_manager(daemon, (uid, reach), &Snapshot::take()) {
+        kill_manager(uid);
     }
     for _ in 0..MOST_PASSES {
         if strike(daemon, (uid, reach), Signal::KILL, &mut ended).is_empty() {
@@ -111,12 +118,16 @@ fn strike(
     ended: &mut BTreeMap<ProcessId, String>,
 ) -> Vec<Held> {
     let snapshot = Snapshot::take();
-    // Who was let in again meanwhile has a session that is none of this.
-    let spares = |session: &Session| reach == Reach::LeftOvers || session.opening.uid == uid;
-    let spared = daemon.held_by_sessions(&snapshot, spares);
-    let targets = snapshot.iter().filter(|process| is_the_users(process, uid));
-    let targets = targets.filter(|process| !spared.contains(&process.id)).map(|process| process.id);
-    let held: Vec<Held> = targets.filter_map(|target| Held::by_id(target).ok()).collect();
+    // Root's su inside a login of the user's is root's, and who was let in again meanwhile has a session that is none of this.
+    let spared = daemon.held_by_sessions(&snapshot, |_all| true);
+    let may_end_manager = may_end_manager(daemon, (uid, reach), &snapshot);
+    let is_in_reach = |process: &&Process| match reach {
+        Reach::Everything => true,
+        Reach::LeftOvers => daemon.is_left_over(process, &snapshot),
+    };
+    let targets = snapshot.iter().filter(|process| is_the_users(process, uid) && !spared.contains(&process.id));
+    let targets = targets.filter(|process| may_end_manager || !is_of_a_manager(process)).filter(is_in_reach);
+    let held: Vec<Held> = targets.filter_map(|process| Held::by_id(process.id).ok()).collect();
     for held in &held {
         ended
             .entry(held.id())
@@ -128,24 +139,46 @@ fn strike(
 }
 
 /// Whether the process is the user's own doing. A service of the machine may run as a user, too, and so may a container's: these have no
-/// login uid, and sit elsewhere than where systemd puts what users run.
+/// login uid, and sit elsewhere than where systemd puts what users run. What others run in a login of the user's is theirs: the uid that
+/// counts is the real one, which tells who started a program.
 fn is_the_users(process: &Process, uid: u32) -> bool {
     let pid = process.id.pid;
     if process.is_zombie || pid == 1 || pid == std::process::id() {
         return false;
     }
-    if !process::uids(pid).is_ok_and(|uids| uids.contains(&uid)) {
+    if process::uids(pid).ok().and_then(|uids| uids.first().copied()) != Some(uid) {
         return false;
     }
     process::login_uid(pid) == Some(uid) || process.cgroup.contains("/user.slice/")
 }
 
-/// Ends all that sits in the user's slice as a whole, which no fork escapes. The sessions in it are over, or at their last step.
-fn kill_slice(uid: u32) {
+/// Whether nobody needs the user manager and what it runs, which may be all of a desktop. For left-overs a login that we do not track needs
+/// it, too.
+fn may_end_manager(daemon: &Daemon, (uid, reach): (u32, Reach), snapshot: &Snapshot) -> bool {
+    let is_needed = match reach {
+        Reach::Everything => false,
+        Reach::LeftOvers => logind_has_login(uid, snapshot),
+    };
+    !is_needed && daemon.names_of_live(uid).is_empty()
+}
+
+/// Another name of the same uid that has a live session.
+fn sharer(daemon: &Daemon, user: &User) -> Option<String> {
+    daemon.names_of_live(user.uid).into_iter().find(|name| *name != user.name)
+}
+
+fn is_of_a_manager(process: &Process) -> bool {
+    process.cgroup.contains("/user@")
+}
+
+/// Ends all that sits in the user's manager as a whole, which no fork escapes. Not all of the user's slice: root may have started something
+/// in a login there.
+fn kill_manager(uid: u32) {
     let snapshot = Snapshot::chain(1);
     // In a container systemd's own tree begins below the machine's.
     let Some(root) = snapshot.find(1).and_then(|first| first.cgroup.strip_suffix("/init.scope")) else { return };
-    let _no_such_cgroup = fs::write(format!("/sys/fs/cgroup{root}/user.slice/user-{uid}.slice/cgroup.kill"), "1");
+    let manager = format!("/sys/fs/cgroup{root}/user.slice/user-{uid}.slice/user@{uid}.service");
+    let _no_such_cgroup = fs::write(format!("{manager}/cgroup.kill"), "1");
 }
 
 /// Asks systemd to stop the user's manager, with all that runs in it. Without systemd, or a manager, there is nothing to stop.

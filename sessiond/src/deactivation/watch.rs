@@ -11,7 +11,7 @@ use std::{
 };
 
 use authflow_core::{
-    deactivation::{Cause, Seen, Verdict, Watch},
+    deactivation::{Cause, Seen, Start, User, Verdict, Watch},
     session::{Session, State},
     time::{BootTime, Clock},
 };
@@ -25,7 +25,7 @@ use zbus::Connection;
 
 use super::{
     beside::Beside,
-    look::{self, Subject, Unknown},
+    look::{self, Split, Subject, Unknown},
     starts_again,
     sweep::{self, Reach},
 };
@@ -55,17 +55,26 @@ pub(crate) async fn run(daemon: Arc<Daemon>, connection: Connection) {
     }
     let mut watcher =
         Watcher { daemon, connection, watch: Watch::default(), local: BTreeSet::new(), told: BTreeMap::new() };
+    watcher.recall();
     let mut again = watcher.look_at_all().await;
+    let mut looked_at = SystemClock.now().boot;
     loop {
-        let recheck = watcher.recheck().await;
-        let pause = again.map_or(recheck, |at| at.saturating_since(SystemClock.now().boot).min(recheck));
+        // From the last look at all, however many sessions are opened meanwhile.
+        let recheck = looked_at.saturating_add(watcher.recheck().await);
+        let next = again.map_or(recheck, |again| again.min(recheck));
         let opened = tokio::select! {
+            biased;
+            () = tokio::time::sleep(next.saturating_since(SystemClock.now().boot)) => false,
             () = changed(changes.as_ref().ok()) => false,
             () = watcher.daemon.opened.notified() => true,
-            () = tokio::time::sleep(pause) => false,
         };
         tokio::time::sleep(PAUSE).await;
-        again = if opened { watcher.look_at_new(again).await } else { watcher.look_at_all().await };
+        again = if opened {
+            watcher.look_at_new(again).await
+        } else {
+            looked_at = SystemClock.now().boot;
+            watcher.look_at_all().await
+        };
     }
 }
 
@@ -74,38 +83,47 @@ struct Watcher {
     connection: Connection,
     watch: Watch,
     /// The users who were once seen in the machine's own files.
-    local: BTreeSet<u32>,
+    local: BTreeSet<User>,
     /// What was logged about a user last, so that it is said once.
-    told: BTreeMap<u32, String>,
+    told: BTreeMap<User, String>,
 }
 
 impl Watcher {
+    /// Goes on from what the daemon before this one had seen.
+    fn recall(&mut self) {
+        let is_seen = |session: &Session| session.account_at_start != Start::default();
+        for Session { opening, account_at_start, .. } in self.daemon.sessions_where(is_seen) {
+            self.watch.recall(User { uid: opening.uid, name: opening.user }, account_at_start);
+        }
+    }
+
     async fn look_at_all(&mut self) -> Option<BootTime> {
         let subjects = self.subjects();
-        let live = subjects.keys().copied().collect();
+        let live = subjects.keys().cloned().collect();
         self.watch.keep_only(&live);
         self.note_who_waits();
-        self.local.retain(|uid| live.contains(uid));
-        self.told.retain(|uid, _| live.contains(uid));
+        self.local.retain(|user| live.contains(user));
+        self.told.retain(|user, _| live.contains(user));
         self.look_at(subjects.into_values().collect()).await
     }
 
-    /// A login of somebody who has sessions already tells nothing new.
+    /// A login of somebody who has sessions by that rule already tells nothing new.
     async fn look_at_new(&mut self, again: Option<BootTime>) -> Option<BootTime> {
-        let subjects = self.subjects().into_values().filter(|subject| !self.watch.knows(subject.uid)).collect();
+        let is_new = |subject: &Subject| !self.watch.knows(&subject.user, &subject.rules);
+        let subjects = self.subjects().into_values().filter(is_new).collect();
         let new = self.look_at(subjects).await;
         [again, new].into_iter().flatten().min()
     }
 
     /// The users of live sessions.
-    fn subjects(&self) -> BTreeMap<u32, Subject> {
+    fn subjects(&self) -> BTreeMap<User, Subject> {
         let is_live = |session: &Session| session.opening.uid != 0 && !matches!(session.state, State::Closing(_));
         let mut subjects = BTreeMap::new();
         for session in self.daemon.sessions_where(is_live) {
-            let uid = session.opening.uid;
-            let was_local = self.local.contains(&uid);
-            let new = || Subject { uid, name: session.opening.user, rules: BTreeSet::new(), was_local };
-            subjects.entry(uid).or_insert_with(new).rules.insert(session.opening.rule);
+            let user = User { uid: session.opening.uid, name: session.opening.user };
+            let was_local = self.local.contains(&user);
+            let new = Subject { user: user.clone(), rules: BTreeSet::new(), was_local };
+            subjects.entry(user).or_insert(new).rules.insert(session.opening.rule);
         }
         subjects
     }
@@ -116,15 +134,15 @@ impl Watcher {
         }
         let paths = self.daemon.paths.clone();
         let split = LOCAL.run(move || look::split(&paths, subjects)).await;
-        let (local, others) = match split {
+        let Split { at_once, elsewhere } = match split {
             Ok(Ok(split)) => split,
             Ok(Err(why)) => return self.nothing_seen(&why),
             Err(why) => return self.nothing_seen(&why),
         };
-        self.local.extend(local.iter().map(|subject| subject.uid));
-        let local = self.look_beside(&LOCAL, local).await;
-        let others = self.look_beside(&DIRECTORY, others).await;
-        [local, others].into_iter().flatten().min()
+        self.local.extend(at_once.iter().filter(|subject| subject.was_local).map(|subject| subject.user.clone()));
+        let at_once = self.look_beside(&LOCAL, at_once).await;
+        let elsewhere = self.look_beside(&DIRECTORY, elsewhere).await;
+        [at_once, elsewhere].into_iter().flatten().min()
     }
 
     async fn look_beside(&mut self, beside: &'static Beside, subjects: Vec<Subject>) -> Option<BootTime> {
@@ -135,16 +153,17 @@ impl Watcher {
         match beside.run(move || look::look(&paths, &subjects)).await {
             Ok(looked) => {
                 let seen: Vec<_> =
-                    looked.into_iter().map(|(uid, looked)| (uid, self.known_or_told(uid, looked))).collect();
-                let found: Vec<u32> =
-                    seen.iter().filter(|(_, seen)| matches!(seen, Seen::There(_))).map(|(uid, _)| *uid).collect();
-                let new = found.iter().filter(|uid| !self.watch.knows(**uid)).count();
+                    looked.into_iter().map(|(user, looked)| (user.clone(), self.known_or_told(user, looked))).collect();
+                let is_there = |(_, seen): &&(User, Seen)| matches!(seen, Seen::There(_));
+                let found: Vec<User> = seen.iter().filter(is_there).map(|(user, _)| user.clone()).collect();
+                let new = found.iter().filter(|user| !self.watch.knows(user, &BTreeSet::new())).count();
                 let verdict = self.watch.judge(seen, SystemClock.now().boot);
                 self.note_who_waits();
+                self.note_accounts(&found);
                 if new > 0 {
                     self.daemon.log.write(&Line::debug("accounts-followed").with("new", new));
                 }
-                self.tell_what_mended(&found, &verdict);
+                self.tell_what_mended(&found);
                 self.carry_out(verdict)
             }
             Err(why) => self.nothing_seen(&why),
@@ -156,58 +175,70 @@ impl Watcher {
         None
     }
 
-    fn known_or_told(&mut self, uid: u32, looked: Result<Seen, Unknown>) -> Seen {
+    fn known_or_told(&mut self, user: User, looked: Result<Seen, Unknown>) -> Seen {
         looked.unwrap_or_else(|why| {
-            self.tell_once(uid, "account-unknown", why.to_string());
+            self.tell_once(user, "account-unknown", why.to_string());
             Seen::Unknown
         })
     }
 
     fn carry_out(&mut self, verdict: Verdict) -> Option<BootTime> {
-        for (uid, cause) in verdict.end {
-            self.end(uid, &cause);
+        for (user, cause) in verdict.end {
+            self.end(&user, &cause);
         }
-        for (uid, cause) in verdict.wait {
+        for (user, cause) in verdict.wait {
             let why = format!(
                 "{cause}; too many at once, so nothing is ended: authflow user waiting lists them, authflow user disable or revoke --user ends them"
             );
-            self.tell_once(uid, "deactivation-waits", why);
+            self.tell_once(user, "deactivation-waits", why);
         }
         verdict.again
     }
 
-    fn end(&self, uid: u32, cause: &Cause) {
+    fn end(&self, user: &User, cause: &Cause) {
         let (daemon, message) = (&self.daemon, cause.to_string());
         let ended = match cause {
-            Cause::LeftGroup(rule) => daemon.deactivate(uid, Some(rule), (None, &message)),
+            Cause::LeftGroup(rule) => daemon.deactivate(user, Some(rule), (None, &message)),
             Cause::Removed | Cause::Expired | Cause::NoShell | Cause::PasswordLocked | Cause::Disabled => {
-                let ended = daemon.deactivate(uid, None, (None, &message));
-                sweep::begin(daemon, &self.connection, uid, Reach::Everything);
-                starts_again::tell(daemon, uid, daemon.user_of(uid));
+                let ended = daemon.deactivate(user, None, (None, &message));
+                sweep::begin(daemon, &self.connection, user.clone(), Reach::Everything);
+                starts_again::tell(daemon, user.clone());
                 ended
             }
         };
-        let line = Line::warning("deactivated").with("uid", uid).with("cause", cause).with("sessions", ended);
-        daemon.log.write(&line);
+        let line = Line::warning("deactivated").with("user", &user.name).with("uid", user.uid);
+        daemon.log.write(&line.with("cause", cause).with("sessions", ended));
     }
 
-    fn note_who_waits(&self) {
-        let words = |causes: &[Cause]| causes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        self.daemon.note_waiting(self.watch.waiting().map(|(uid, causes)| (uid, words(causes))).collect());
-    }
-
-    fn tell_what_mended(&mut self, found: &[u32], verdict: &Verdict) {
-        for uid in found.iter().filter(|uid| verdict.wait.iter().all(|(waits, _)| waits != *uid)) {
-            if self.told.remove(uid).is_some() {
-                self.daemon.log.write(&Line::info("account-found-in-order").with("uid", uid));
+    fn note_accounts(&self, found: &[User]) {
+        for user in found {
+            if let Some(start) = self.watch.start_of(user) {
+                self.daemon.note_account(user, start);
             }
         }
     }
 
-    fn tell_once(&mut self, uid: u32, event: &str, why: String) {
-        if self.told.get(&uid) != Some(&why) {
-            self.daemon.log.write(&Line::error(event).with("uid", uid).with("why", &why));
-            self.told.insert(uid, why);
+    fn note_who_waits(&self) {
+        let words = |causes: &[Cause]| causes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let waiting = self.watch.waiting().map(|(user, causes)| (user.clone(), words(causes)));
+        self.daemon.note_waiting(waiting.collect());
+    }
+
+    fn tell_what_mended(&mut self, found: &[User]) {
+        let waits: BTreeSet<&User> = self.watch.waiting().map(|(user, _)| user).collect();
+        for user in found.iter().filter(|user| !waits.contains(user)) {
+            if self.told.remove(user).is_some() {
+                let line = Line::info("account-found-in-order").with("user", &user.name).with("uid", user.uid);
+                self.daemon.log.write(&line);
+            }
+        }
+    }
+
+    fn tell_once(&mut self, user: User, event: &str, why: String) {
+        if self.told.get(&user) != Some(&why) {
+            let line = Line::error(event).with("user", &user.name).with("uid", user.uid).with("why", &why);
+            self.daemon.log.write(&line);
+            self.told.insert(user, why);
         }
     }
 

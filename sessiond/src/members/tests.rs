@@ -57,6 +57,7 @@ fn session(n: u8, leader: u32, audit_id: Option<u32>) -> Session {
         locked_of: None,
         cannot_lock: false,
         inhibition: <_>::default(),
+        account_at_start: <_>::default(),
         extended: 0,
         state: State::Active,
     }
@@ -210,4 +211,16 @@ fn what_a_session_holds_it_might_hold() {
 fn a_scope_names_its_session() {
     assert_eq!(logind_id("/user.slice/user-1000.slice/session-7.scope").as_deref(), Some("7"));
     assert_eq!(logind_id("/system.slice/ssh.service"), None);
+}
+
+#[test]
+fn a_login_that_logind_knows_is_one_of_a_person() {
+    let file = |class: &str| format!("UID=1000\nUSER=alice\nSTATE=active\nCLASS={class}\nLEADER=77\n");
+    assert_eq!(leader_of_login(&file("user"), 1000), Some(77));
+    assert_eq!(leader_of_login(&file("user"), 1001), None);
+    for other in ["background", "manager", "greeter"] {
+        assert_eq!(leader_of_login(&file(other), 1000), None, "{other}");
+    }
+    assert_eq!(leader_of_login("UID=1000\nLEADER=77\n", 1000), Some(77), "what is not told is the safe way");
+    assert_eq!(leader_of_login("", 1000), None);
 }

@@ -275,6 +275,7 @@ pub(crate) mod tests {
             locked_of: None,
             cannot_lock: false,
             inhibition: <_>::default(),
+            account_at_start: <_>::default(),
             extended: 0,
             state: State::Active,
         }

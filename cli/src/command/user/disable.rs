@@ -34,31 +34,51 @@ struct Disabled {
 
 impl Disable {
     pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
-        let uid = if context.is_image() { None } else { Some(context.account(&self.user)?.uid) };
-        // Whom polkit lets manage has the daemon write the mark.
+        // First of all, and by the name alone: no directory that is away may stand between.
         let is_marked = (context.is_image() || context.is_root()) && self.mark(context)?;
-        let (told, sessions) = match uid {
-            Some(uid) => self.end_sessions(context, uid)?,
-            None => (false, 0),
-        };
+        // Before they end: the daemon sees the mark by itself.
+        let has_session = !context.is_image() && self.has_session(context);
+        let ended = if context.is_image() { Ok((false, 0)) } else { self.end_sessions(context) };
+        if is_marked && !has_session && self.is_typing_error(context) {
+            Self::records(context).enable(&self.user)?;
+            return Err(Error::NoUser(self.user));
+        }
+        if is_marked {
+            journal::note(context, "disabled", &[("user", &self.user), ("message", &self.message)]);
+        }
+        let (told, sessions) = ended?;
+        // An account that cannot be found owns no jobs of at.
+        let uid = if context.is_image() { None } else { context.account(&self.user).ok().map(|account| account.uid) };
         let deferred = deferred::of(&context.paths, &self.user, uid.unwrap_or(u32::MAX));
         let result = Disabled { changed: is_marked || told || sessions > 0, user: self.user, sessions, deferred };
         Ok(context.output.either(&result, || text(&result))?)
     }
 
+    fn records(context: &Context) -> Records {
+        Records::trusting(context.paths.clone(), context.trust())
+    }
+
     fn mark(&self, context: &Context) -> Result<bool, Error> {
-        let records = Records::trusting(context.paths.clone(), context.trust());
-        let is_new = records.disable(&self.user, &format!("at {}: {}", context.now(), clean(&self.message)))?;
-        if is_new {
-            journal::note(context, "disabled", &[("user", &self.user), ("message", &self.message)]);
-        }
-        Ok(is_new)
+        let note = format!("at {}: {}", context.now(), clean(&self.message));
+        Ok(Self::records(context).disable(&self.user, &note)?)
+    }
+
+    fn has_session(&self, context: &Context) -> bool {
+        let sessions = context.daemon().and_then(|daemon| daemon.sessions());
+        sessions.is_ok_and(|sessions| sessions.iter().any(|session| session.user == self.user))
+    }
+
+    /// Whether there is no such account, and no record by that name. What cannot be found out is no typing error.
+    fn is_typing_error(&self, context: &Context) -> bool {
+        !context.is_image()
+            && matches!(context.account(&self.user), Err(Error::NoUser(_)))
+            && matches!(Self::records(context).authenticators(&self.user), Ok(None))
     }
 
     /// Has the daemon end what is open. Where root has kept the user out already, a daemon that is away is no failure: it will see the
     /// mark.
-    fn end_sessions(&self, context: &Context, uid: u32) -> Result<(bool, u32), Error> {
-        match context.daemon().and_then(|daemon| daemon.deactivate(uid, &self.message)) {
+    fn end_sessions(&self, context: &Context) -> Result<(bool, u32), Error> {
+        match context.daemon().and_then(|daemon| daemon.deactivate(&self.user, &self.message)) {
             Err(Error::Unreachable { why, .. }) if context.is_root() => {
                 note(&format!("the daemon cannot be reached ({why}): what is open ends when it is back"));
                 Ok((false, 0))

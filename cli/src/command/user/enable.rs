@@ -22,8 +22,7 @@ impl Enable {
         let changed = if context.is_image() || context.is_root() {
             Records::trusting(context.paths.clone(), context.trust()).enable(&self.user)?
         } else {
-            let uid = context.account(&self.user)?.uid;
-            context.daemon()?.reactivate(uid)?
+            context.daemon()?.reactivate(&self.user)?
         };
         if !changed && !context.is_image() {
             // A typing error must not look like somebody who is let in.

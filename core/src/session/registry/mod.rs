@@ -15,6 +15,7 @@ use super::{
     birth::born, limits::next_look,
 };
 use crate::{
+    deactivation::Start,
     policy::AtMax,
     time::{BootTime, Now, WallTime},
 };
@@ -89,6 +90,17 @@ impl Registry {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.sessions.is_empty()
+    }
+
+    /// Keeps with a session how its account was at the start.
+    pub fn note_account(&mut self, id: SessionId, start: &Start) -> Vec<Action> {
+        match self.sessions.get_mut(&id).filter(|session| session.account_at_start != *start) {
+            Some(session) => {
+                session.account_at_start = start.clone();
+                vec![Action::Persist(id)]
+            }
+            None => Vec::new(),
+        }
     }
 
     /// When to ask [`Registry::due`] next; `None` while nothing can become due.
