@@ -45,6 +45,7 @@ impl Daemon {
             if led.is_empty() && struck.is_empty() {
                 continue;
             }
+            let began = SystemClock.now().boot;
             let snapshot = Snapshot::take();
             for id in struck {
                 self.look_at(id, &snapshot);
@@ -55,6 +56,8 @@ impl Daemon {
                 self.gone(id, &snapshot);
                 yield_now().await;
             }
+            // Half of the time at most: what ends meanwhile is looked at together.
+            tokio::time::sleep(SystemClock.now().boot.saturating_since(began)).await;
         }
     }
 
