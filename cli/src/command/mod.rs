@@ -1,5 +1,6 @@
 //! The commands, one a file: its arguments, what it does, what it says.
 
+mod check;
 mod config;
 mod extend;
 mod factor;
@@ -74,6 +75,8 @@ enum Command {
     User(user::User),
     /// What a login would come to: its rule, its questions, and whether the answers could be enough
     Test(test::Test),
+    /// Look for what is wrong: configuration, PAM, sshd, sudo, files, clock, daemon
+    Check(check::Check),
     /// The configuration: show, check, apply
     #[command(subcommand)]
     Config(config::Config),
@@ -99,6 +102,7 @@ impl Arguments {
             Command::Passwd(command) => command.run(&context),
             Command::User(command) => command.run(&context),
             Command::Test(command) => command.run(&context),
+            Command::Check(command) => command.run(&context),
             Command::Config(command) => command.run(&context),
         }
     }
