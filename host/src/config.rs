@@ -79,14 +79,6 @@ pub fn load_trusting(paths: &Paths, trust: Trust) -> Result<Loaded, LoadError> {
     }
 }
 
-/// Checks `text`, named `name` in messages, as if it stood in the configuration file, together with the drop-ins that are there.
-///
-/// # Errors
-/// What is wrong with it, or with a drop-in.
-pub fn check(paths: &Paths, trust: Trust, name: &str, text: String) -> Result<Config, Unusable> {
-    Ok(candidate(paths, trust, name, text)?.parse()?)
-}
-
 /// Checks `text`, and makes it the configuration; the last good one then is what is in force from now on, drop-ins included, so that
 /// a slip of a later editor changes nothing. Tells whether anything changed.
 ///
@@ -110,7 +102,11 @@ pub fn apply(paths: &Paths, trust: Trust, name: &str, text: String) -> Result<bo
     Ok(!unchanged)
 }
 
-fn candidate(paths: &Paths, trust: Trust, name: &str, text: String) -> Result<Files, Unusable> {
+/// `text`, named `name` in messages, in place of the configuration file, together with the drop-ins that are there.
+///
+/// # Errors
+/// A drop-in cannot be read or trusted.
+pub fn candidate(paths: &Paths, trust: Trust, name: &str, text: String) -> Result<Files, Unusable> {
     Ok(Files { main: (name.to_owned(), text), drop_ins: read_drop_ins(paths, trust)? })
 }
 

@@ -2,12 +2,8 @@
 
 mod apply;
 mod check;
-mod directory_stack;
 mod effective;
-mod password_stack;
 mod show;
-mod sudoers;
-mod warnings;
 
 use clap::Subcommand;
 
