@@ -12,6 +12,7 @@
 //! - `config_file`: the configuration's own files
 //! - `rules`: rules by themselves
 //! - `pam`: the PAM stacks
+//! - `sshd`: sshd's settings
 //! - `sudo`: sudoers
 
 mod catalogue;
@@ -25,6 +26,7 @@ mod pam;
 mod report;
 mod rules;
 mod service;
+mod sshd;
 mod sudo;
 
 use authflow_core::config::Config;
@@ -64,6 +66,7 @@ pub(crate) fn findings(context: &Context) -> Vec<Finding> {
     if let Some(config) = &in_force.config {
         let ground = Ground::new(context, config, in_force.files.as_ref());
         found.extend(of_config(&ground));
+        found.extend(sshd::findings(&ground));
     }
     finding::in_order(found)
 }
