@@ -14,15 +14,21 @@
 //! - `pam`: the PAM stacks
 //! - `sshd`: sshd's settings
 //! - `sudo`: sudoers
+//! - `files`, `records`: authflow's own
+//! - `clock`, `daemon`: what runs beside
 
 mod catalogue;
+mod clock;
 mod config_file;
+mod daemon;
+mod files;
 mod finding;
 #[cfg(test)]
 mod fixture;
 mod ground;
 mod owner;
 mod pam;
+mod records;
 mod report;
 mod rules;
 mod service;
@@ -66,7 +72,7 @@ pub(crate) fn findings(context: &Context) -> Vec<Finding> {
     if let Some(config) = &in_force.config {
         let ground = Ground::new(context, config, in_force.files.as_ref());
         found.extend(of_config(&ground));
-        found.extend(sshd::findings(&ground));
+        found.extend(of_machine(&ground));
     }
     finding::in_order(found)
 }
@@ -79,6 +85,18 @@ pub(crate) fn findings_of(context: &Context, config: &Config, files: &Files) -> 
 
 fn of_config(ground: &Ground<'_>) -> Vec<Finding> {
     [rules::findings(ground), pam::findings(ground), sudo::findings(ground)].concat()
+}
+
+/// What has nothing to do with what is about to be put in force.
+fn of_machine(ground: &Ground<'_>) -> Vec<Finding> {
+    [
+        sshd::findings(ground),
+        files::findings(ground),
+        records::findings(ground),
+        clock::findings(ground),
+        daemon::findings(ground),
+    ]
+    .concat()
 }
 
 #[derive(Serialize)]

@@ -207,7 +207,10 @@ mod tests {
     fn settings_that_keep_people_out_are_told() {
         for (said, expected) in [
             ("usepam no\n", "sshd-without-pam"),
-            ("usepam yes\npasswordauthentication no\nkbdinteractiveauthentication no\n", "sshd-without-questions sshd-key-unforeseen"),
+            (
+                "usepam yes\npasswordauthentication no\nkbdinteractiveauthentication no\n",
+                "sshd-without-questions sshd-key-unforeseen",
+            ),
             ("usepam yes\nauthenticationmethods publickey\n", "sshd-methods-unmet sshd-key-unforeseen"),
             ("usepam yes\npasswordauthentication no\n", "sshd-key-unforeseen"),
             ("usepam yes\npubkeyauthentication no\n", "sshd-password-method"),
