@@ -2,7 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use authflow_core::{account::Authenticators, factor::Factor, rule::Rule};
+use authflow_core::{
+    account::{Authenticators, BadRecord},
+    factor::Factor,
+    rule::Rule,
+};
 use authflow_host::{
     accounts, local_accounts,
     records::{RecordError, Records},
@@ -52,6 +56,9 @@ fn not_looked_at(ground: &Ground<'_>, why: &str) -> Vec<Finding> {
 fn unusable(ground: &Ground<'_>, user: &str, error: &RecordError) -> Finding {
     let users = ground.context.paths.users();
     let (place, what) = match error {
+        RecordError::Record { path, why: BadRecord::Syntax { line } } => {
+            (Place::line(path, *line), "this line is no part of a record".to_owned())
+        }
         RecordError::Record { path, why } => (Place::file(path), why.to_string()),
         RecordError::State { path, why } => (Place::file(path), why.to_string()),
         RecordError::BrokenState(path) => (Place::file(path), error.to_string()),
@@ -128,8 +135,7 @@ mod tests {
     use crate::command::check::fixture::{TWO_FACTORS, found};
 
     const RECORD: &str = "var/lib/authflow/users/alice.toml";
-    const ENROLLED: &str =
-        "version = 1\n\n[[totp]]\nname = \"phone\"\nsecret = \"JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP\"\nadded = 0\n";
+    const ENROLLED: &str = "version = 1\n\n[[totp]]\nname = \"phone\"\nsecret = \"JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP\"\n";
 
     #[test]
     fn a_rule_that_nobody_can_meet_is_told() {
@@ -148,7 +154,7 @@ mod tests {
     fn a_record_that_cannot_be_read_is_told_and_is_no_missing_one() {
         assert_eq!(
             found(TWO_FACTORS, &[(RECORD, "version = 1\n[[totp\n")], findings),
-            [format!("record-unusable {RECORD}")]
+            [format!("record-unusable {RECORD}:2")]
         );
     }
 }

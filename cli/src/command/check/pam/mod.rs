@@ -185,9 +185,6 @@ mod tests {
             let stack_rule = rule.replace("'password','totp'", "'stack'");
             for rules in [rule.as_str(), &stack_rule, ""] {
                 let of = judged_of(service, rules, &files, of_service);
-                // vlock has no password line: it could not do with one.
-                let of: Vec<_> =
-                    of.into_iter().filter(|told| service != "vlock" || !told.starts_with("password-line")).collect();
                 assert_eq!(of, Vec::<String>::new(), "{example} under {rules:?}");
             }
         }

@@ -2,7 +2,7 @@
 
 use super::{Service, place};
 use crate::{
-    command::check::{Ground, Place, catalogue::Defect, finding::Finding},
+    command::check::{Ground, Place, catalogue::Defect, finding::Finding, service::opens_no_session},
     pam_stack::{Line, OURS},
 };
 
@@ -13,7 +13,9 @@ pub(super) fn findings(service: &Service<'_>) -> Vec<Finding> {
     let Some(line) = service.stack.ours("account").next().filter(|_| service.is_named() && !is_directory) else {
         return Vec::new();
     };
-    hiding(line).into_iter().chain(not_changing(service)).collect()
+    // Who is in a session already has no password that must be changed first.
+    let changing = if opens_no_session(service.name) { None } else { not_changing(service) };
+    hiding(line).into_iter().chain(changing).collect()
 }
 
 /// "New password required" ends our account line as a failure, and libpam keeps the first failure alone.
