@@ -186,13 +186,15 @@ defects! {
     SshdServiceMissing Warning "sshd-service-missing" "sshd_services names a service that has no PAM file"
         "it is probably misspelt, and the one that is meant is not known as sshd's"
     SshdNotAsked Note "sshd-not-asked" "sshd could not be asked for its settings"
-        "what sshd_config says was not looked at"
+        "its file was read instead, which may not be all that counts"
 
     // sudo.
     SudoTicketHides Warning "sudo-ticket-hides" "sudo's own ticket hides a rule that goes by a fresh login"
         "until it runs out nobody is asked, however old the login is"
     SudoNopasswdEnds Warning "sudo-nopasswd-ends" "NOPASSWD beside a rule with account = \"enforce\""
         "these commands are refused unless the login itself vouches"
+    SudoersNotLookedAt Note "sudoers-not-looked-at" "sudoers was not looked at"
+        "whether sudo's own ticket hides a rule is not known"
     SudoersUnread Warning "sudoers-unread" "sudoers cannot be read"
         "whether sudo's own ticket hides a rule is not known"
 

@@ -32,7 +32,9 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
     let text = match &said {
         Ok(text) => Some(text.as_str()),
         Err(Silence::Refused(why)) => {
-            found.extend(refused(why));
+            let methods =
+                file.global.get("authenticationmethods").map_or_else(|| main.clone(), |(_, place)| place.clone());
+            found.push(refused(why, methods));
             None
         }
         Err(Silence::NotHere) => None,
@@ -76,10 +78,12 @@ fn ask() -> Result<String, Silence> {
     }
 }
 
-/// What sshd said instead: an error with a line of its file, or that it cannot tell here and now.
-fn refused(why: &str) -> Option<Finding> {
-    let broken = why.lines().find_map(|line| error_at(line).map(|place| (place, line)));
-    Some(match broken {
+/// What sshd said instead: an error with a line of its file, or that it cannot tell here and now. `methods` is where
+/// AuthenticationMethods is written: of that alone it says no line.
+fn refused(why: &str, methods: Place) -> Finding {
+    let of_methods = |line: &&str| line.contains("AuthenticationMethods cannot be satisfied");
+    let placed = why.lines().find_map(|line| error_at(line).map(|place| (place, line)));
+    match placed.or_else(|| why.lines().find(of_methods).map(|line| (methods, line))) {
         Some((place, line)) => {
             Finding::new(Defect::SshdConfigBroken, place, line, "correct it; sshd -t says whether it is right")
         }
@@ -87,9 +91,9 @@ fn refused(why: &str) -> Option<Finding> {
             Defect::SshdNotAsked,
             Place::none(),
             format!("sshd -T says: {}", why.lines().next().unwrap_or("nothing")),
-            "run it as root, and while sshd runs; its file was read instead",
+            "run it as root, and while sshd runs",
         ),
-    })
+    }
 }
 
 /// `FILE: line N: ..` or `FILE line N: ..`
@@ -184,8 +188,8 @@ mod tests {
         for text in ["/etc/ssh/sshd_config: line 12: Bad configuration option: Foo", "/etc/ssh/sshd_config line 12: x"]
         {
             assert_eq!(error_at(text).unwrap().to_string(), "/etc/ssh/sshd_config:12");
-            assert_eq!(refused(text).unwrap().defect, Defect::SshdConfigBroken);
+            assert_eq!(refused(text, Place::none()).defect, Defect::SshdConfigBroken);
         }
-        assert_eq!(refused("sshd: no hostkeys available -- exiting.").unwrap().defect, Defect::SshdNotAsked);
+        assert_eq!(refused("sshd: no hostkeys available -- exiting.", Place::none()).defect, Defect::SshdNotAsked);
     }
 }
