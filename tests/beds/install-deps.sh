@@ -19,3 +19,6 @@ if [ ${#missing[@]} -gt 0 ]; then
   apt-get update -qq
   apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
+
+# Runs what waits side by side (see .config/nextest.toml).
+command -v cargo-nextest >/dev/null || cargo install --quiet --locked --root /usr/local cargo-nextest
