@@ -104,6 +104,12 @@ impl Snapshot {
         self.find(id.pid).is_some_and(|process| process.id == id && !process.is_zombie)
     }
 
+    /// The cgroup below which systemd orders everything; in a container it begins below the machine's. `None` where no systemd runs.
+    #[must_use]
+    pub(crate) fn systemd_root(&self) -> Option<&str> {
+        self.find(1)?.cgroup.strip_suffix("/init.scope")
+    }
+
     /// The pids below that one, however deep.
     #[must_use]
     pub(crate) fn descendants(&self, pid: u32) -> BTreeSet<u32> {
