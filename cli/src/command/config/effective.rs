@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use authflow_core::{
-    config::{Config, Source, Text},
+    config::{Config, Source, Text, written},
     enrolment::Enroll,
     policy::Limits,
     rule::{AccountMode, FromSession, Network, Rule, SessionPolicy},
@@ -88,7 +88,9 @@ fn values(config: &Config) -> Vec<(&'static str, Value)> {
         Source::Authflow => "authflow".to_owned(),
         Source::Shadow => "shadow".to_owned(),
     });
+    let preset = config.preset.map_or(Value::None, |preset| Value::Text(preset.to_string()));
     vec![
+        ("preset", preset),
         ("sshd_services", Value::List(config.sshd_services.clone())),
         ("bus_address", Value::Text(config.bus_address.clone())),
         ("bus_timeout", Value::Duration(config.bus_timeout)),
@@ -96,6 +98,7 @@ fn values(config: &Config) -> Vec<(&'static str, Value)> {
         ("password.iterations", Value::Number(config.password.cost.iterations().into())),
         ("password.source", Value::List(sources.collect())),
         ("password.adopt", Value::Flag(config.password.adopt)),
+        ("password.minimum", Value::Number(config.password.minimum.into())),
         ("totp.skew", Value::Number(config.totp.skew.into())),
         ("totp.issuer", Value::Text(config.totp.issuer.clone())),
         ("throttle.attempts", Value::Number(config.throttle.attempts.into())),
@@ -196,7 +199,7 @@ impl std::fmt::Display for Value {
             Self::Text(word) => f.write_str(&text(word)),
             Self::Number(number) => number.fmt(f),
             Self::Flag(flag) => flag.fmt(f),
-            Self::Duration(length) => write!(f, "\"{}\"", span(*length)),
+            Self::Duration(length) => write!(f, "\"{}\"", written(*length)),
             Self::None => f.write_str("\"none\""),
             Self::List(items) => f.write_str(&list(items)),
             Self::Lists(lists) => {
@@ -223,18 +226,6 @@ impl Serialize for Value {
             Self::Lists(lists) => lists.serialize(serializer),
             Self::Table(pairs) => as_map(pairs, serializer),
         }
-    }
-}
-
-/// In the largest unit that it is a whole number of.
-fn span(length: Duration) -> String {
-    let seconds = length.as_secs();
-    match (length.subsec_millis(), seconds % 86_400, seconds % 3600, seconds % 60) {
-        (1.., _, _, _) => format!("{}ms", length.as_millis()),
-        (0, 0, _, _) => format!("{}d", seconds / 86_400),
-        (0, _, 0, _) => format!("{}h", seconds / 3600),
-        (0, _, _, 0) => format!("{}m", seconds / 60),
-        (0, _, _, _) => format!("{seconds}s"),
     }
 }
 
