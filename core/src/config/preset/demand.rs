@@ -61,8 +61,10 @@ pub(super) enum Reach {
     Machine,
     /// Of `[session]`, and of the `session` of each rule.
     Sessions,
-    /// Of each rule.
-    Rules,
+    /// Of the methods of each rule.
+    Methods,
+    /// Of how each rule enrols.
+    Enrolment,
 }
 
 /// The smallest that no keepalive reaches; the default.
@@ -177,7 +179,8 @@ impl Demand {
             | Self::AtIdle(_)
             | Self::AtLifetime(_)
             | Self::MaxSessions(_) => Reach::Sessions,
-            Self::TwoKinds | Self::NoDelay => Reach::Rules,
+            Self::TwoKinds => Reach::Methods,
+            Self::NoDelay => Reach::Enrolment,
         }
     }
 

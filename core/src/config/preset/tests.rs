@@ -35,13 +35,15 @@ fn value(demand: Demand, too_weak_by: Option<u32>) -> Option<String> {
         Demand::Window(length) | Demand::Lock(length) | Demand::HistoryKeep(length) => shortest(length),
         Demand::Idle(length) | Demand::Lifetime(length) | Demand::InhibitMax(length) => longest(length),
         Demand::InputAlone => word("input", Some("input+output")),
-        Demand::SomethingWithoutTty => word("io:64KiB", Some(if by % 2 == 0 { "ignore" } else { "io:65535B" })),
+        Demand::SomethingWithoutTty => {
+            word("io:64KiB", Some(if by.is_multiple_of(2) { "ignore" } else { "io:65535B" }))
+        }
         Demand::AtIdle(least) | Demand::AtLifetime(least) => word(
             least.as_str(),
             match least {
                 AtLimit::Lock => None,
                 AtLimit::Hangup => Some("lock"),
-                AtLimit::Terminate => Some(if by % 2 == 0 { "hangup" } else { "lock" }),
+                AtLimit::Terminate => Some(if by.is_multiple_of(2) { "hangup" } else { "lock" }),
             },
         ),
         Demand::TwoKinds => Some(
@@ -98,7 +100,7 @@ proptest! {
             let weaker = weaker_than(preset, &config);
             prop_assert_eq!(weaker.len(), 1);
             prop_assert_eq!(weaker[0].reason.as_ref(), Some(&reason));
-            prop_assert_eq!(weaker[0].rule.is_some(), in_rule || clause.demand.reach() == Reach::Rules);
+            prop_assert_eq!(weaker[0].rule.is_some(), in_rule || matches!(clause.demand.reach(), Reach::Methods | Reach::Enrolment));
         }
     }
 
@@ -123,7 +125,7 @@ proptest! {
 fn the_numbers_of_a_preset_stay_what_they_were() {
     let numbers = |preset: Preset| {
         let short = |clause: &Clause| match clause.demand.reach() {
-            Reach::Rules => clause.demand.key().to_owned(),
+            Reach::Methods | Reach::Enrolment => clause.demand.key().to_owned(),
             Reach::Machine | Reach::Sessions => format!("{} {}", clause.demand.key(), clause.demand.required()),
         };
         preset.clauses().iter().map(short).collect::<Vec<_>>().join("; ").replace("session.", "").replace('"', "")
