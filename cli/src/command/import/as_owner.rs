@@ -2,6 +2,7 @@
 //! file system that the user has mounted: a process of its own does, which has given up everything first.
 
 use std::{
+    ffi::OsString,
     fs::OpenOptions,
     io::{self, Read as _, Write as _},
     os::{
@@ -33,8 +34,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How the reader tells that there is no file.
 const ABSENT: i32 = 3;
 
+/// By this name the command runs itself. It is no command of anybody's, so nothing tells of it.
+const CALLED: &str = "read-as-owner";
+
 /// What the command runs itself as.
-#[derive(Debug, clap::Args)]
+#[derive(Debug)]
 pub(crate) struct ReadAsOwner {
     user: String,
     uid: u32,
@@ -45,7 +49,7 @@ pub(crate) struct ReadAsOwner {
 /// The file's bytes; `None` where there is no such file.
 pub(super) fn read(owner: &Account, file: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
     let mut reader = Command::new("/proc/self/exe")
-        .args(["import", "read-as-owner", &owner.name, &owner.uid.to_string(), &owner.gid.to_string()])
+        .args([CALLED, &owner.name, &owner.uid.to_string(), &owner.gid.to_string()])
         .arg(file)
         .env_clear()
         .current_dir("/")
@@ -103,8 +107,16 @@ fn read_some<R: io::Read + std::os::fd::AsFd>(
 }
 
 impl ReadAsOwner {
+    /// What these arguments ask for, if they are those of a reader.
+    pub(crate) fn from_arguments(arguments: impl Iterator<Item = OsString>) -> Option<Self> {
+        let [called, user, uid, gid, file] = arguments.skip(1).collect::<Vec<_>>().try_into().ok()?;
+        let number = |text: OsString| text.to_str()?.parse().ok();
+        let user = user.into_string().ok().filter(|_| called == CALLED)?;
+        Some(Self { user, uid: number(uid)?, gid: number(gid)?, file: file.into() })
+    }
+
     /// Gives up root's rights for good, and writes the file to the standard output.
-    pub(super) fn run(self) -> Result<(), Error> {
+    pub(crate) fn run(self) -> Result<(), Error> {
         let read = become_owner(&self).and_then(|()| self.bytes());
         match read {
             Ok(bytes) => Ok(io::stdout().write_all(&bytes)?),

@@ -1,7 +1,7 @@
 //! `authflow import`: takes over the secrets of other one-time code modules, so that nobody scans a new code. The sources stay as they
 //! are: both modules can run side by side until the last user has moved.
 
-mod as_owner;
+pub(crate) mod as_owner;
 mod google_authenticator;
 mod google_file;
 mod newcomer;
@@ -20,9 +20,6 @@ pub(crate) enum Import {
     /// What pam_oath keeps in its users file
     #[command(name = "pam_oath", alias = "pam-oath")]
     PamOath(pam_oath::PamOath),
-    /// What the command runs itself as, to read a user's file with the user's rights alone
-    #[command(hide = true)]
-    ReadAsOwner(as_owner::ReadAsOwner),
 }
 
 impl Import {
@@ -30,7 +27,6 @@ impl Import {
         match self {
             Self::GoogleAuthenticator(command) => command.run(context),
             Self::PamOath(command) => command.run(context),
-            Self::ReadAsOwner(command) => command.run(),
         }
     }
 }
