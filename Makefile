@@ -7,6 +7,9 @@ SYSCONFDIR ?= /etc
 # Debian's multiarch folder where there is one.
 MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null)
 PAMDIR ?= $(PREFIX)/lib/$(if $(MULTIARCH),$(MULTIARCH)/)security
+BASHDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR ?= $(PREFIX)/share/zsh/$(if $(MULTIARCH),vendor-completions,site-functions)
+FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
 CARGO ?= cargo
 TARGET_DIR ?= $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET_DIR)/release
@@ -35,6 +38,10 @@ install:
 	install -D -m 0644 $(RELEASE)/libpam_authflow.so $(DESTDIR)$(PAMDIR)/pam_authflow.so
 	install -D -m 0755 $(RELEASE)/authflow-sessiond $(DESTDIR)$(PREFIX)/libexec/authflow-sessiond
 	install -D -m 0755 $(RELEASE)/authflow $(DESTDIR)$(PREFIX)/bin/authflow
+	install -d -m 0755 $(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR) $(DESTDIR)$(FISHDIR)
+	$(RELEASE)/authflow completions bash > $(DESTDIR)$(BASHDIR)/authflow
+	$(RELEASE)/authflow completions zsh > $(DESTDIR)$(ZSHDIR)/_authflow
+	$(RELEASE)/authflow completions fish > $(DESTDIR)$(FISHDIR)/authflow.fish
 	install -d -m 0755 $(DESTDIR)$(SYSCONFDIR)/authflow $(DESTDIR)$(SYSCONFDIR)/authflow/authflow.toml.d
 	install -d -m 0700 $(DESTDIR)$(SYSCONFDIR)/authflow/users
 	test -e $(DESTDIR)$(SYSCONFDIR)/authflow/authflow.toml || \
