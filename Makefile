@@ -70,7 +70,8 @@ dist:
 	rm -rf $(DIST) && mkdir -p $(DIST)
 	git archive HEAD | tar -x -C $(DIST)
 	mkdir -p $(DIST)/.cargo
-	cd $(DIST) && $(CARGO) vendor --quiet --locked vendor > .cargo/config.toml
+	cd $(DIST) && $(CARGO) vendor --quiet --locked vendor >/dev/null
+	printf '[source.crates-io]\nreplace-with = "vendored"\n\n[source.vendored]\ndirectory = "vendor"\n' > $(DIST)/.cargo/config.toml
 	tar --sort=name --format=gnu --owner=0 --group=0 --numeric-owner --mode=go=rX,u+rw --mtime=@$$(git log -1 --format=%ct) \
 	  -C $(PACKAGES) -c authflow-$(VERSION) | gzip -9n > $(DIST).tar.gz
 	rm -rf $(DIST)
