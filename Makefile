@@ -88,12 +88,15 @@ deb: dist
 	@ls $(PACKAGES)/debs/*.deb
 
 # The same packages from what `make build` has made: for tests of the package, which need no second compilation.
-deb-from-build:
-	rm -rf $(PACKAGES)/from-build && mkdir -p $(PACKAGES)/from-build/source
-	cp -a Makefile Cargo.toml *.md LICENSE* conf docs packaging $(PACKAGES)/from-build/source/
-	cd $(PACKAGES)/from-build/source && cp -a packaging/debian debian && \
-	  AUTHFLOW_PREBUILT=$(abspath $(RELEASE)) DEB_BUILD_OPTIONS=nocheck $(DPKG_BUILDPACKAGE)
-	@ls $(PACKAGES)/from-build/*.deb
+FROM_BUILD := $(PACKAGES)/from-build
+deb-from-build: $(FROM_BUILD)/done
+	@ls $(FROM_BUILD)/*.deb
+
+$(FROM_BUILD)/done: $(addprefix $(RELEASE)/,libpam_authflow.so authflow-sessiond authflow) Makefile $(shell find conf docs packaging -type f)
+	rm -rf $(FROM_BUILD) && mkdir -p $(FROM_BUILD)/source
+	cp -a Makefile Cargo.toml *.md LICENSE* conf docs packaging $(FROM_BUILD)/source/
+	cd $(FROM_BUILD)/source && cp -a packaging/debian debian && AUTHFLOW_PREBUILT=$(abspath $(RELEASE)) $(DPKG_BUILDPACKAGE)
+	touch $@
 
 # Two builds in two folders; some minutes.
 deb-check:

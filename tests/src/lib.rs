@@ -15,6 +15,7 @@
 //! - `common_stacks`: our lines where everything that runs as somebody passes
 //! - `syslog`: what is logged inside
 //! - `products`: what the build made, put into a machine
+//! - `package`: the same as Debian packages, for a machine to install
 //! - `gate`: whether end-to-end tests run at all
 //! - `wait`: waiting for something with a limit
 #![forbid(unsafe_code)]
@@ -27,6 +28,7 @@ mod compiled;
 mod gate;
 mod login;
 mod machine;
+mod package;
 mod person;
 mod products;
 mod program;
@@ -36,6 +38,7 @@ pub mod wait;
 
 pub use authenticator::Authenticator;
 pub use machine::{Machine, Plan};
+pub use package::Packages;
 pub use person::Person;
 pub use program::{Output, Program};
 pub use security_key::SecurityKey;
