@@ -11,6 +11,7 @@
 //! - `security_key`: a key in hardware, without the hardware
 //! - `program`: a command inside, waited for or in the background
 //! - `compiled`: applications in C
+//! - `emulated`: a machine inside a machine, with a kernel of its own (`beds/emulated.sh`)
 //! - `bed`: the namespaces (`beds/overlay.sh`, `beds/booted.sh`)
 //! - `common_stacks`: our lines where everything that runs as somebody passes
 //! - `syslog`: what is logged inside
@@ -25,6 +26,7 @@ mod bed;
 pub mod camera;
 mod common_stacks;
 mod compiled;
+mod emulated;
 mod gate;
 mod login;
 mod machine;
@@ -37,6 +39,7 @@ mod syslog;
 pub mod wait;
 
 pub use authenticator::Authenticator;
+pub use emulated::Emulated;
 pub use machine::{Machine, Plan};
 pub use package::Packages;
 pub use person::Person;
