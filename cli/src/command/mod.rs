@@ -12,6 +12,7 @@ mod report;
 mod revoke;
 mod run;
 mod sessions;
+mod setup;
 mod show;
 mod status;
 mod test;
