@@ -3,4 +3,9 @@
 
 mod pam_edit;
 mod pam_place;
+mod plan;
+mod rules;
 mod service;
+mod sshd;
+mod texts;
+mod who;
