@@ -51,6 +51,10 @@ install:
 	  $(DESTDIR)$(PREFIX)/share/polkit-1/actions/org.authflow.sessiond1.policy
 	install -D -m 0644 packaging/systemd/authflow-sessiond.service \
 	  $(DESTDIR)$(PREFIX)/lib/systemd/system/authflow-sessiond.service
+	install -D -m 0644 packaging/systemd/authflow-setup-rollback.service \
+	  $(DESTDIR)$(PREFIX)/lib/systemd/system/authflow-setup-rollback.service
+	install -d -m 0755 $(DESTDIR)$(PREFIX)/lib/systemd/system/multi-user.target.wants
+	ln -sf ../authflow-setup-rollback.service $(DESTDIR)$(PREFIX)/lib/systemd/system/multi-user.target.wants/
 	install -d -m 0755 $(DESTDIR)$(PREFIX)/share/doc/authflow/examples/pam.d
 	install -m 0644 conf/pam.d/*.example $(DESTDIR)$(PREFIX)/share/doc/authflow/examples/pam.d/
 

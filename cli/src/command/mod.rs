@@ -75,6 +75,8 @@ enum Command {
     User(user::User),
     /// What a login would come to: its rule, its questions, and whether the answers could be enough
     Test(test::Test),
+    /// Put authflow in front of logins: tried first, undone by itself unless you log in by it and confirm
+    Setup(setup::Setup),
     /// The configuration: show, check, apply
     #[command(subcommand)]
     Config(config::Config),
@@ -100,6 +102,7 @@ impl Arguments {
             Command::Passwd(command) => command.run(&context),
             Command::User(command) => command.run(&context),
             Command::Test(command) => command.run(&context),
+            Command::Setup(command) => command.run(&context),
             Command::Config(command) => command.run(&context),
         }
     }

@@ -87,7 +87,8 @@ impl Ledger {
         texts::private_folder(&self.folder)?;
         let path = self.folder.join("lock");
         let flags = nix::libc::O_NOFOLLOW | nix::libc::O_CLOEXEC;
-        let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).custom_flags(flags).open(&path);
+        let opened =
+            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).custom_flags(flags).open(&path);
         let mut file = opened.map_err(|error| failed(&path, &error))?;
         let mut left = patience;
         loop {
@@ -103,11 +104,17 @@ impl Ledger {
     }
 
     /// Writes down a setup that is about to begin, with a copy of every file for people.
-    pub(super) fn begin(&self, now: WallTime, (services, who): (&[Service], Option<&Who>), steps: Vec<Step>) -> Result<Setup, Error> {
+    pub(super) fn begin(
+        &self,
+        now: WallTime,
+        (services, who): (&[Service], Option<&Who>),
+        steps: Vec<Step>,
+    ) -> Result<Setup, Error> {
         let name = self.new_folder(now)?;
         let folder = self.folder_of(&name);
         for step in &steps {
-            let before = step.before.as_ref().filter(|_| !folder.join("before").join(texts::relative(&step.path)).exists());
+            let before =
+                step.before.as_ref().filter(|_| !folder.join("before").join(texts::relative(&step.path)).exists());
             if let Some(before) = before {
                 texts::keep(&folder.join("before"), &step.path, before.as_bytes())?;
             }
@@ -210,7 +217,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let ledger = ledger(&folder);
         assert_eq!(ledger.newest_standing().unwrap(), None);
-        let begin = |at| ledger.begin(WallTime::from_micros(at), (&[Service::Sshd], None), vec![step("/etc/pam.d/sshd")]).unwrap();
+        let begin = |at| {
+            ledger.begin(WallTime::from_micros(at), (&[Service::Sshd], None), vec![step("/etc/pam.d/sshd")]).unwrap()
+        };
         let (first, second, third) = (begin(0), begin(0), begin(5_000_000));
         assert_ne!(first.name, second.name, "two in one second");
         assert_eq!(ledger.setup(&second.name).unwrap(), second);

@@ -73,9 +73,8 @@ pub(super) fn has_marks(text: &str) -> bool {
 
 /// The rows that name our module without being setup's, counted from 1.
 pub(super) fn foreign(text: &str) -> Vec<usize> {
-    let names = |(_, row): &(usize, &str)| {
-        !is_marked(row) && row.split('#').next().is_some_and(|said| said.contains(OURS))
-    };
+    let names =
+        |(_, row): &(usize, &str)| !is_marked(row) && row.split('#').next().is_some_and(|said| said.contains(OURS));
     text.split('\n').enumerate().filter(names).map(|(row, _)| row + 1).collect()
 }
 

@@ -162,7 +162,8 @@ fn a_stack_in_which_ours_have_no_place_is_refused_with_the_reason() {
         session [success=1 default=ignore] pam_succeed_if.so x\nsession optional pam_mail.so\n";
     assert!(folder.add(&over.replace("pam_succeed_if.so x", "pam_loginuid.so"), "").is_err());
     assert!(folder.add(over, "").is_ok(), "the jump is behind the place");
-    let inside = format!("auth required pam_unix.so\naccount required pam_unix.so\n{jumping}session optional pam_mail.so\n");
+    let inside =
+        format!("auth required pam_unix.so\naccount required pam_unix.so\n{jumping}session optional pam_mail.so\n");
     assert!(folder.add(&inside, "").is_ok(), "the jump lands inside");
     let early = format!("session required pam_env.so user_readenv=1\n{}", stock("sshd"));
     assert_eq!(refused(&early), Refusal::Forgeable(1));

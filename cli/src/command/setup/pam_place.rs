@@ -36,7 +36,7 @@ pub(super) enum Refusal {
 pub(super) const COMMON_PASSWORD: &str = "common-password";
 
 /// Modules that decide nothing by themselves about who the user is.
-const BYSTANDERS: [&str; 16] = [
+pub(super) const BYSTANDERS: [&str; 16] = [
     "pam_access.so",
     "pam_cap.so",
     "pam_env.so",
@@ -123,7 +123,8 @@ fn may_end_or_jump(control: &str) -> bool {
 
 /// The first row of that item, if no line of the phase in front of it jumps over it.
 fn row_before(items: &[Item], place: usize, phase: &'static str) -> Result<usize, Refusal> {
-    let before: Vec<_> = items.iter().take(place).flat_map(|item| item.of(phase).map(move |line| (item, line))).collect();
+    let before: Vec<_> =
+        items.iter().take(place).flat_map(|item| item.of(phase).map(move |line| (item, line))).collect();
     let behind = items.iter().skip(place).flat_map(|item| item.of(phase)).count();
     for (number, (item, line)) in before.iter().enumerate() {
         // Jumps within a file that is included stay in it, as far as anybody writes them.

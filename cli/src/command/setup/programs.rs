@@ -71,7 +71,8 @@ pub(super) fn sshd_reload() -> Reload {
         }
     }
     let pid = std::fs::read_to_string("/run/sshd.pid").ok().and_then(|pid| pid.trim().parse::<i32>().ok());
-    let is_sshd = |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "sshd");
+    let is_sshd =
+        |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "sshd");
     pid.filter(is_sshd).map_or(Reload::Unneeded, Reload::Signal)
 }
 

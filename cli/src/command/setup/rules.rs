@@ -95,7 +95,9 @@ fn left(service: Service, whom: &str, who: &str) -> String {
 
 fn others(service: Service, who: &Who) -> String {
     match who {
-        Who::Users(_) => "\n# Everybody else as before, and without limits.\n".to_owned() + &left(service, "others", ""),
+        Who::Users(_) => {
+            "\n# Everybody else as before, and without limits.\n".to_owned() + &left(service, "others", "")
+        }
         Who::Everybody | Who::EverybodyButRoot => String::new(),
     }
 }

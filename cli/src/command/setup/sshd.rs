@@ -78,11 +78,15 @@ pub(super) fn with_drop_ins_of(main: &str, folder: &std::path::Path) -> Option<S
     let ours = format!("/{FOLDER}/");
     let includes = |line: &str| {
         let mut words = line.split_whitespace();
-        words.next().is_some_and(|word| word.eq_ignore_ascii_case("include")) && words.any(|word| word.starts_with(&ours))
+        words.next().is_some_and(|word| word.eq_ignore_ascii_case("include"))
+            && words.any(|word| word.starts_with(&ours))
     };
-    let is_early = main.lines().take_while(|line| !line.trim_start().to_ascii_lowercase().starts_with("match")).any(includes);
+    let is_early =
+        main.lines().take_while(|line| !line.trim_start().to_ascii_lowercase().starts_with("match")).any(includes);
     is_early.then(|| {
-        let row = |line: &str| if includes(line) { line.replace(&ours, &format!("{}/", folder.display())) } else { line.to_owned() };
+        let row = |line: &str| {
+            if includes(line) { line.replace(&ours, &format!("{}/", folder.display())) } else { line.to_owned() }
+        };
         main.lines().map(row).collect::<Vec<_>>().join("\n") + "\n"
     })
 }
@@ -95,14 +99,18 @@ mod tests {
     fn only_who_is_named_is_asked_otherwise() {
         let who = Who::Users(["alice", "bob"].map(str::to_owned).into());
         let text = text(&who);
-        assert!(text.contains("\nMatch User alice,bob\n    KbdInteractiveAuthentication yes\n    AuthenticationMethods publickey,"));
+        assert!(text.contains(
+            "\nMatch User alice,bob\n    KbdInteractiveAuthentication yes\n    AuthenticationMethods publickey,"
+        ));
         assert!(is_unchanged(&text) && !is_unchanged(&format!("{text}X11Forwarding no\n")));
         assert!(is_unchanged(&super::text(&Who::EverybodyButRoot)));
     }
 
     #[test]
     fn a_configuration_that_says_otherwise_first_is_told() {
-        let right = format!("usepam yes\nkbdinteractiveauthentication yes\nauthenticationmethods {METHODS}\npermitrootlogin without-password\n");
+        let right = format!(
+            "usepam yes\nkbdinteractiveauthentication yes\nauthenticationmethods {METHODS}\npermitrootlogin without-password\n"
+        );
         let settings = |text: &str| Settings::parse(text);
         assert_eq!(settings(&right).asks("alice"), Ok(()));
         assert!(settings(&right).asks("root").unwrap_err().contains("PermitRootLogin without-password"));

@@ -4,9 +4,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::{
-        fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
-    },
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
     path::{Path, PathBuf},
 };
 
