@@ -62,7 +62,8 @@ demo: deps build
 	@AUTHFLOW_E2E=1 INTERACTIVE=$(INTERACTIVE) $(CARGO) run --quiet --locked -p authflow-tests --example demo
 
 test: deps build
-	AUTHFLOW_E2E=1 $(CARGO) test --workspace --locked
+	AUTHFLOW_E2E=1 $(CARGO) nextest run --workspace --locked
+	$(CARGO) test --workspace --locked --doc
 
 bench: deps build
 	@bash benches/run.sh

@@ -4,11 +4,11 @@
 use std::{
     fmt::{self, Write as _},
     io::Write as _,
-    os::unix::net::UnixDatagram,
-    sync::{Mutex, PoisonError},
+    path::Path,
+    time::Duration,
 };
 
-use syslog::{Facility, Formatter3164, Logger, LoggerBackend};
+use crate::log_queue::Queue;
 
 /// How urgent a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +55,16 @@ impl Line {
         Self { urgency: Urgency::Error, ..Self::info(event) }
     }
 
+    /// How urgent it is.
+    pub(crate) fn urgency(&self) -> Urgency {
+        self.urgency
+    }
+
+    /// What it says.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Adds `key=value`. A value with blanks or quotes is quoted.
     #[must_use]
     pub(crate) fn with(mut self, key: &str, value: impl fmt::Display) -> Self {
@@ -76,19 +86,18 @@ pub(crate) fn visible(text: &str) -> String {
     text.chars().take(512).map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
-type Syslog = Logger<LoggerBackend, Formatter3164>;
-
 /// Where lines go.
+#[derive(Clone)]
 pub(crate) struct Log {
     to_stderr: bool,
-    syslog: Mutex<Option<Syslog>>,
+    syslog: Queue,
 }
 
 impl Log {
     /// A log to syslog, and to standard error as well if `to_stderr`.
     #[must_use]
-    pub(crate) const fn new(to_stderr: bool) -> Self {
-        Self { to_stderr, syslog: Mutex::new(None) }
+    pub(crate) fn new(to_stderr: bool) -> Self {
+        Self { to_stderr, syslog: Queue::to(Path::new("/dev/log")) }
     }
 
     /// Writes a line. One that cannot be written is lost: the daemon must go on.
@@ -96,42 +105,13 @@ impl Log {
         if self.to_stderr {
             let _lost = writeln!(std::io::stderr(), "{}", line.text);
         }
-        let mut logger = self.syslog.lock().unwrap_or_else(PoisonError::into_inner);
-        // The socket does not survive a restart of syslog: a line that fails gets a second try on a new one.
-        for _ in 0..2 {
-            if logger.is_none() {
-                *logger = connect().ok();
-            }
-            let Some(there) = logger.as_mut() else { return };
-            if send(there, line).is_ok() {
-                return;
-            }
-            *logger = None;
-        }
+        self.syslog.push(line);
     }
-}
 
-fn send(logger: &mut Syslog, line: &Line) -> syslog::Result<()> {
-    match line.urgency {
-        Urgency::Debug => logger.debug(&line.text),
-        Urgency::Info => logger.info(&line.text),
-        Urgency::Warning => logger.warning(&line.text),
-        Urgency::Error => logger.err(&line.text),
+    /// Waits for lines that syslog had no room for, at most so long.
+    pub(crate) fn flush(&self, at_most: Duration) {
+        self.syslog.flush(at_most);
     }
-}
-
-/// The crate's own socket would wait for a reader: a syslog that hangs must not take the daemon with it.
-fn connect() -> std::io::Result<Syslog> {
-    let socket = UnixDatagram::unbound()?;
-    socket.set_nonblocking(true)?;
-    socket.connect("/dev/log")?;
-    let formatter = Formatter3164 {
-        facility: Facility::LOG_AUTHPRIV,
-        hostname: None,
-        process: "authflow-sessiond".to_owned(),
-        pid: std::process::id(),
-    };
-    Ok(Logger::new(LoggerBackend::Unix(socket), formatter))
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ mod keeper;
 mod leader;
 mod leftovers;
 mod log;
+mod log_queue;
 mod members;
 mod news;
 mod readable;
@@ -43,7 +44,7 @@ mod systemd;
 mod timer;
 mod tty;
 
-use std::{io::IsTerminal, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use authflow_core::config::{Config, DEFAULT_BUS_ADDRESS};
 use authflow_host::{
@@ -65,6 +66,9 @@ use crate::{
     log::{Line, Log},
     timer::BootTimer,
 };
+
+/// How long the end waits for a syslog that has no room.
+const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// Tracks, extends, expires and revokes login sessions.
 #[derive(Debug, Parser)]
@@ -92,7 +96,8 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let ended = runtime.block_on(run(log, paths));
+    let ended = runtime.block_on(run(log.clone(), paths));
+    log.flush(LAST_LINES);
     // A flow that is being judged by a slow name service must not hold up our end; it is denied.
     runtime.shutdown_background();
     match ended {

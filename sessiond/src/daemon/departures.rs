@@ -46,7 +46,7 @@ impl Daemon {
                 continue;
             }
             let began = SystemClock.now().boot;
-            let snapshot = Snapshot::take();
+            let snapshot = Snapshot::take_aside().await;
             for id in struck {
                 self.look_at(id, &snapshot);
                 // The loop is everybody's: a login must not wait for a thousand ends.

@@ -44,12 +44,19 @@ impl Daemon {
             self.log.write(&Line::error("pending-unreadable").with("why", &error));
             Vec::new()
         });
+        let mut adopted = Vec::new();
         for pending in found {
             match pending {
-                Ok(pending) => self.adopt(pending),
+                Ok(pending) => adopted.extend(self.adopt(pending)),
                 Err(error) => self.log.write(&Line::error("pending-unreadable").with("why", &error)),
             }
         }
+        if adopted.is_empty() {
+            return;
+        }
+        // Their processes are there already, and their limits run from their opening: they may be due.
+        let snapshot = Snapshot::take();
+        adopted.into_iter().for_each(|id| self.look_at(id, &snapshot));
     }
 
     /// Takes pending logins over in a moment: somebody who wanted to open a session has gone, and may just be writing down that the
@@ -67,7 +74,8 @@ impl Daemon {
         });
     }
 
-    fn adopt(self: &Arc<Self>, pending: Pending) {
+    /// Gives the session that it became, if it lives.
+    fn adopt(self: &Arc<Self>, pending: Pending) -> Option<SessionId> {
         let Pending { id, boot_id, leader, opened_boot, opened_wall, closed, opening } = pending;
         let line =
             |event| Line::info(event).with("session", &id).with("user", &opening.user).with("leader", leader.pid);
@@ -78,22 +86,22 @@ impl Daemon {
             Ok(_) if boot_id != self.boot_id => Err("it is of another boot".to_owned()),
             Ok(id) if is_alive => {
                 let login = Login { id, opening, leader, opened, is_in: true };
-                // Its processes are there already, and its limits run from its opening: it may be due.
-                let begun = self.begin(login, &Snapshot::chain(leader.pid)).map(|()| self.look(id));
-                begun.map(|()| adopted).map_err(|why| why.to_string())
+                let begun = self.begin(login, &Snapshot::chain(leader.pid));
+                begun.map(|()| (adopted, Some(id))).map_err(|why| why.to_string())
             }
             Ok(id) => {
-                self.record((id, opening, leader), opened, closed).map(|()| missed).map_err(|why| why.to_string())
+                let recorded = self.record((id, opening, leader), opened, closed);
+                recorded.map(|()| (missed, None)).map_err(|why| why.to_string())
             }
             Err(why) => Err(why.to_string()),
         };
-        match done {
-            Ok(line) => self.log.write(&line),
-            Err(why) => self.log.write(&Line::warning("not-adopted").with("session", &id).with("why", why)),
-        }
+        let (line, adopted) =
+            done.unwrap_or_else(|why| (Line::warning("not-adopted").with("session", &id).with("why", why), None));
+        self.log.write(&line);
         if let Err(error) = pending::remove(&self.paths, leader) {
             self.log.write(&Line::error("pending-not-removed").with("why", &error));
         }
+        adopted
     }
 
     /// Records a session that came and went while no daemon was there. Nothing of it is looked up: its leader's pid may be another's now.

@@ -172,7 +172,7 @@ impl Daemon {
 
     /// Ends these sessions; tells how many there were. One that is over by now needs no ending.
     pub(crate) async fn revoke_all(self: &Arc<Self>, ids: &[SessionId], by: &str, message: &str) -> usize {
-        let snapshot = Snapshot::take();
+        let snapshot = Snapshot::take_aside().await;
         let mut ended = 0;
         for id in ids {
             ended += usize::from(self.revoke_seen(*id, (by, message), &snapshot).is_ok());
@@ -244,7 +244,7 @@ impl Daemon {
     pub(crate) async fn look_at_due(self: &Arc<Self>) {
         let due = self.core().registry.due(SystemClock.now().boot);
         // One for all: many may fall due together.
-        let snapshot = if due.is_empty() { return } else { Snapshot::take() };
+        let snapshot = if due.is_empty() { return } else { Snapshot::take_aside().await };
         for id in due {
             self.look_at(id, &snapshot);
             yield_now().await;
