@@ -68,6 +68,10 @@ install:
 	install -m 0644 conf/pam-configs/* $(DESTDIR)$(PREFIX)/share/pam-configs/
 	for page in $(wildcard docs/man/*.[1-8]); do \
 	  install -D -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; done
+	install -D -m 0644 packaging/systemd/authflow-setup-rollback.service \
+	  $(DESTDIR)$(PREFIX)/lib/systemd/system/authflow-setup-rollback.service
+	install -d -m 0755 $(DESTDIR)$(PREFIX)/lib/systemd/system/multi-user.target.wants
+	ln -sf ../authflow-setup-rollback.service $(DESTDIR)$(PREFIX)/lib/systemd/system/multi-user.target.wants/
 	install -d -m 0755 $(DESTDIR)$(PREFIX)/share/doc/authflow/examples/pam.d
 	install -m 0644 conf/pam.d/*.example $(DESTDIR)$(PREFIX)/share/doc/authflow/examples/pam.d/
 

@@ -14,6 +14,7 @@ mod report;
 mod revoke;
 mod run;
 mod sessions;
+mod setup;
 mod show;
 mod status;
 mod test;
@@ -80,6 +81,8 @@ enum Command {
     Import(import::Import),
     /// What a login would come to: its rule, its questions, and whether the answers could be enough
     Test(test::Test),
+    /// Put authflow in front of logins: tried first, undone by itself unless you log in by it and confirm
+    Setup(setup::Setup),
     /// The configuration: show, check, apply
     #[command(subcommand)]
     Config(config::Config),
@@ -108,6 +111,7 @@ impl Arguments {
             Command::User(command) => command.run(&context),
             Command::Import(command) => command.run(&context),
             Command::Test(command) => command.run(&context),
+            Command::Setup(command) => command.run(&context),
             Command::Config(command) => command.run(&context),
             Command::Completions(command) => command.run(),
         }
