@@ -333,6 +333,29 @@ mod tests {
     }
 
     #[test]
+    fn the_manual_tells_every_code_of_every_phase() {
+        let manual = include_str!("../../docs/man/pam_authflow.8");
+        let answers = [Answer::Yes, Answer::NotOurs, Answer::NoObjection, Answer::Asked, Answer::NewPasswordNeeded];
+        for (head, phases) in [
+            ("auth", &[Phase::Authenticate][..]),
+            ("account", &[Phase::Account]),
+            ("session", &[Phase::OpenSession, Phase::CloseSession]),
+            ("password", &[Phase::CheckPassword, Phase::ChangePassword]),
+        ] {
+            let (_, section) = manual.split_once(&format!("\n.Ss {head}\n")).unwrap();
+            let section = section.split("\n.S").next().unwrap();
+            for phase in phases {
+                // What another phase alone may say answers "system error", and is a defect.
+                let may_say = |answer: &Answer| of_answer(*phase, *answer) != PamResultCode::PAM_SYSTEM_ERR;
+                let answered = answers.iter().filter(|answer| may_say(answer)).map(|answer| of_answer(*phase, *answer));
+                for code in answered.chain(errors().iter().map(|error| of_error(*phase, error))) {
+                    assert!(section.contains(&format!("{code:?}")), "pam_authflow.8, {head}: {code:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn only_a_yes_is_a_success() {
         for phase in [
             Phase::Authenticate,
