@@ -1,5 +1,6 @@
 //! The commands, one a file: its arguments, what it does, what it says.
 
+mod check;
 mod completions;
 mod config;
 mod extend;
@@ -83,6 +84,8 @@ enum Command {
     Test(test::Test),
     /// Put authflow in front of logins: tried first, undone by itself unless you log in by it and confirm
     Setup(setup::Setup),
+    /// Look for what is wrong: configuration, PAM, sshd, sudo, files, clock, daemon
+    Check(check::Check),
     /// The configuration: show, check, apply
     #[command(subcommand)]
     Config(config::Config),
@@ -112,6 +115,7 @@ impl Arguments {
             Command::Import(command) => command.run(&context),
             Command::Test(command) => command.run(&context),
             Command::Setup(command) => command.run(&context),
+            Command::Check(command) => command.run(&context),
             Command::Config(command) => command.run(&context),
             Command::Completions(command) => command.run(),
         }
