@@ -3,11 +3,12 @@
 use authflow_host::process;
 use syslog::{Facility, Formatter3164};
 
+pub(crate) use crate::event::Event;
 use crate::{context::Context, output::text::clean};
 
 /// Writes one line, with who did it: the uid that logged in, whatever sudo or su has made of it since. A line that cannot be written is
 /// lost; the deed is done. An image has no log.
-pub(crate) fn note(context: &Context, event: &str, fields: &[(&str, &str)]) {
+pub(crate) fn note(context: &Context, event: Event, fields: &[(&str, &str)]) {
     if context.is_image() {
         return;
     }
@@ -20,6 +21,6 @@ pub(crate) fn note(context: &Context, event: &str, fields: &[(&str, &str)]) {
         pid: std::process::id(),
     };
     if let Ok(mut log) = syslog::unix(formatter) {
-        let _lost = log.notice(format!("event={event}{fields} by={by}"));
+        let _lost = log.notice(format!("event={}{fields} by={by}", event.as_str()));
     }
 }

@@ -3,6 +3,8 @@
 
 use std::fmt::{Display, Write as _};
 
+use crate::event::Event;
+
 /// How urgent a line is, in syslog's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Priority {
@@ -30,8 +32,8 @@ const LONGEST_VALUE: usize = 320;
 impl Line {
     /// A line about that event.
     #[must_use]
-    pub fn new(event: &str) -> Self {
-        Self(format!("event={event}"))
+    pub fn new(event: Event) -> Self {
+        Self(format!("event={}", event.as_str()))
     }
 
     /// The line with one more value: bare if it is one plain word, else in quotes.
@@ -94,14 +96,14 @@ mod tests {
 
     #[test]
     fn words_stand_bare_and_everything_else_in_quotes() {
-        let line = Line::new("denied").with("user", "alice").with("reason", "wrong \"code\"").with("rhost", "");
-        assert_eq!(line.as_str(), r#"event=denied user=alice reason="wrong \"code\"" rhost="""#);
+        let line = Line::new(Event::Refused).with("user", "alice").with("reason", "wrong \"code\"").with("rhost", "");
+        assert_eq!(line.as_str(), r#"event=refused user=alice reason="wrong \"code\"" rhost="""#);
     }
 
     #[test]
     fn a_name_cannot_forge_a_line() {
-        let line = Line::new("denied").with("user", "eve\nevent=granted\u{1b}[2J\u{202e}");
-        assert_eq!(line.as_str(), "event=denied user=\"eve?event=granted?[2J?\"");
+        let line = Line::new(Event::Refused).with("user", "eve\nevent=granted\u{1b}[2J\u{202e}");
+        assert_eq!(line.as_str(), "event=refused user=\"eve?event=granted?[2J?\"");
     }
 
     #[test]
@@ -113,11 +115,11 @@ mod tests {
     proptest! {
         #[test]
         fn no_value_breaks_out_of_its_place(value in any::<String>()) {
-            let line = Line::new("x").with("key", &value);
+            let line = Line::new(Event::Granted).with("key", &value);
             let text = line.as_str();
             prop_assert!(!text.chars().any(is_hidden));
             prop_assert!(text.len() < 3 * LONGEST_VALUE);
-            let rest = text.strip_prefix("event=x key=").unwrap();
+            let rest = text.strip_prefix("event=granted key=").unwrap();
             if let Some(quoted) = rest.strip_prefix('"') {
                 let end = quoted.strip_suffix('"').unwrap();
                 prop_assert!(!end.replace("\\\\", "").replace("\\\"", "").contains('"'));

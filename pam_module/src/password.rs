@@ -30,6 +30,7 @@ use crate::{
     ask_new::{AskOld, NewPasswords},
     code::Answer,
     error::{BadNewPassword, Error},
+    event::Event,
     handle::Handle,
     log::{Line, Priority},
     login::{Login, Place},
@@ -196,7 +197,7 @@ fn rules<H: Handle>(
         (List::Read, _) => Ok(rules),
         (List::Unusable(why), Change::Of(_)) => Err(BadNewPassword::NoList(why).into()),
         (List::Unusable(why), Change::ByRoot) => {
-            login.pam.log(Priority::Error, &Line::new("no-common-passwords").with("reason", why));
+            login.pam.log(Priority::Error, &Line::new(Event::NoCommonPasswords).with("why", why));
             Ok(rules)
         }
     }
@@ -217,6 +218,6 @@ fn set<H: Handle>(login: &mut Login<'_, H>, account: &Account, new: &Secret, cha
         Change::ByRoot => "root",
         Change::Of(_) => "user",
     };
-    login.pam.log(Priority::Notice, &Line::new("password-changed").with("user", &account.name).with("by", by));
+    login.pam.log(Priority::Notice, &Line::new(Event::PasswordChanged).with("user", &account.name).with("by", by));
     Ok(())
 }

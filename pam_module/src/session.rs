@@ -22,6 +22,7 @@ use crate::{
     args::Options,
     code::Answer,
     error::Error,
+    event::Event,
     guard::{self, Look, Proved},
     handle::Handle,
     log::{Line, Priority, visible},
@@ -86,7 +87,7 @@ pub fn close<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result
     pam.keep(notes)?;
     let login = Login::load(pam, options, place)?;
     tracking::end(&login, &id)?;
-    login.pam.log(Priority::Info, &Line::new("session-closed").with("session", id));
+    login.pam.log(Priority::Info, &Line::new(Event::SessionClosed).with("session", id));
     Ok(Answer::Yes)
 }
 
@@ -229,7 +230,7 @@ fn opening<H: Handle>(
 /// Logs the session, and tells the user. sshd keeps the notice until it has a pty and shows it only before a shell, so there it is
 /// always given; elsewhere a login without a tty is not told, and su and sudo are not logins.
 fn tell<H: Handle>(login: &mut Login<'_, H>, opening: &Opening, grant: &Grant, opened: &Opened) {
-    let line = Line::new("session-opened")
+    let line = Line::new(Event::SessionOpened)
         .with("session", &opened.id)
         .with("user", &opening.user)
         .with("target", &opening.target)
@@ -274,7 +275,7 @@ fn news<H: Handle>(login: &Login<'_, H>, opening: &Opening) -> Vec<Item> {
         })
     });
     told.unwrap_or_else(|error| {
-        login.pam.log(Priority::Error, &Line::new("news-unread").with("user", &opening.user).with("reason", error));
+        login.pam.log(Priority::Error, &Line::new(Event::NewsUnread).with("user", &opening.user).with("why", error));
         Vec::new()
     })
 }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::log_queue::Queue;
+use crate::{event::Event, log_queue::Queue};
 
 /// How urgent a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,25 +33,25 @@ pub(crate) struct Line {
 impl Line {
     /// A line about that event.
     #[must_use]
-    pub(crate) fn info(event: &str) -> Self {
-        Self { urgency: Urgency::Info, text: format!("event={event}") }
+    pub(crate) fn info(event: Event) -> Self {
+        Self { urgency: Urgency::Info, text: format!("event={}", event.as_str()) }
     }
 
     /// A line for whoever searches.
     #[must_use]
-    pub(crate) fn debug(event: &str) -> Self {
+    pub(crate) fn debug(event: Event) -> Self {
         Self { urgency: Urgency::Debug, ..Self::info(event) }
     }
 
     /// A line that somebody should read.
     #[must_use]
-    pub(crate) fn warning(event: &str) -> Self {
+    pub(crate) fn warning(event: Event) -> Self {
         Self { urgency: Urgency::Warning, ..Self::info(event) }
     }
 
     /// A line about something broken.
     #[must_use]
-    pub(crate) fn error(event: &str) -> Self {
+    pub(crate) fn error(event: Event) -> Self {
         Self { urgency: Urgency::Error, ..Self::info(event) }
     }
 
@@ -120,7 +120,8 @@ mod tests {
 
     #[test]
     fn nobody_forges_a_line_or_a_key() {
-        let line = Line::info("opened").with("user", "eve\nopened user=root").with("tty", "pts/1").with("host", "");
+        let line =
+            Line::info(Event::Opened).with("user", "eve\nopened user=root").with("tty", "pts/1").with("host", "");
         assert_eq!(line.text, "event=opened user=\"eve?opened user=root\" tty=pts/1 host=\"\"");
     }
 }
