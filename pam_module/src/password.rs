@@ -9,6 +9,7 @@ use authflow_core::{
     config::Source,
     factor::{Factor, Factors},
     flow::{Manner, Verdict},
+    outside::visible,
     password::PasswordHash,
     password_rules::{PasswordRules, asks_for_password},
     secret::Secret,
@@ -161,7 +162,7 @@ fn ask_old<H: Handle>(
         manner: Manner::default(),
     };
     if options.first_pass == FirstPass::Ask && !login.facts.is_silent {
-        login.pam.tell(&format!("Changing the password of {}.", crate::log::visible(&account.name, 64)));
+        login.pam.tell(&format!("Changing the password of {}.", visible(&account.name, 64)));
     }
     let mut old = AskOld::new(login.pam, options.first_pass);
     let desk = authflow_host::desk::Desk::new(

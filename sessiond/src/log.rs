@@ -1,12 +1,9 @@
 //! The log: one line an event, `event=NAME key=value ..`, to syslog's authpriv, or to standard error where an administrator or a test watches.
 //! What comes from outside is stripped of control characters, so that nobody forges a second line.
 
-use std::{
-    fmt::{self, Write as _},
-    io::Write as _,
-    path::Path,
-    time::Duration,
-};
+use std::{fmt, io::Write as _, path::Path, time::Duration};
+
+use authflow_core::outside::{self, add_field};
 
 use crate::{event::Event, log_queue::Queue};
 
@@ -65,25 +62,21 @@ impl Line {
         &self.text
     }
 
-    /// Adds `key=value`. A value with blanks or quotes is quoted.
+    /// Adds `key=value`.
     #[must_use]
     pub(crate) fn with(mut self, key: &str, value: impl fmt::Display) -> Self {
-        let value = visible(&value.to_string());
-        let is_plain = !value.is_empty() && !value.contains([' ', '"', '=']);
-        // Writing to a String cannot fail.
-        let _infallible = if is_plain {
-            write!(self.text, " {key}={value}")
-        } else {
-            write!(self.text, " {key}=\"{}\"", value.replace('"', "'"))
-        };
+        add_field(&mut self.text, key, &value.to_string());
         self
     }
 }
 
-/// The text without control characters, and not endless.
+/// Longest text that anybody is told.
+const LONGEST_TEXT: usize = 1024;
+
+/// Text from outside, fit for a terminal, and not endless.
 #[must_use]
 pub(crate) fn visible(text: &str) -> String {
-    text.chars().take(512).map(|c| if c.is_control() { '?' } else { c }).collect()
+    outside::visible(text, LONGEST_TEXT)
 }
 
 /// Where lines go.
