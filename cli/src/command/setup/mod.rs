@@ -144,7 +144,7 @@ impl Setup {
         }
         let setup = ledger.begin(context.now(), (&self.services, Some(&who)), steps)?;
         let until = apply::go_live(context, ledger, &setup, self.rollback_after)?;
-        journal::note(context, "setup-live", &[("setup", &setup.name), ("what", &setup.words())]);
+        journal::note(context, journal::Event::SetupLive, &[("setup", &setup.name), ("what", &setup.words())]);
         reload_daemon(context);
         let said = show::Shown::of(&setup, Some(until));
         Ok(context.output.either(&said, || show::live(context, &setup, until))?)
