@@ -55,10 +55,9 @@ start() {
 answers() { [ "$(timeout 2 bash -c "exec 3<>/dev/tcp/127.0.0.1/$1 && head -c 4 <&3" 2>/dev/null)" = SSH- ]; }
 # An emulated processor has been seen to hang early; three such boots in a row have not.
 for try in 1 2 3; do
-  start
-  for _ in $(seq 240); do
+  start; end=$((SECONDS + 60))
+  while [ $SECONDS -lt $end ] && kill -0 $! 2>/dev/null; do
     if answers 2200 && answers 2222; then echo ready; wait; exit; fi
-    kill -0 $! 2>/dev/null || break
     sleep 0.25
   done
   kill -KILL $! 2>/dev/null || true
