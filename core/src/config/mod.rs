@@ -251,12 +251,16 @@ mod tests {
 
     #[test]
     fn every_configuration_in_the_documents_is_one() {
-        let document = include_str!("../../../docs/compliance.md");
-        let blocks: Vec<_> = document.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-        assert_eq!(blocks.len(), 3);
-        for block in blocks {
-            let idle = parse(block).unwrap().session.limits.idle;
-            assert!(idle.is_some_and(|idle| idle <= Duration::from_secs(900)), "{block}");
+        for (document, number) in [
+            (include_str!("../../../docs/compliance.md"), 3),
+            (include_str!("../../../docs/presets.md"), 2),
+            (include_str!("../../../docs/moving-from-google-authenticator.md"), 2),
+        ] {
+            let blocks = document.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+            let idle = |block| parse(block).unwrap_or_else(|error| panic!("{error}: {block}")).session.limits.idle;
+            let is_short = |block| idle(block).is_some_and(|idle| idle <= Duration::from_secs(900));
+            assert!(blocks.clone().all(is_short), "{document}");
+            assert_eq!(blocks.count(), number);
         }
     }
 
