@@ -25,6 +25,8 @@ mod flow;
 mod history;
 mod initial;
 mod journal;
+#[cfg(test)]
+mod manual;
 mod output;
 mod pam_stack;
 mod screen;

@@ -90,6 +90,26 @@ pub fn check(paths: &Paths, trust: Trust, name: &str, text: String) -> Result<Co
     Ok(candidate(paths, trust, name, text)?.parse()?)
 }
 
+/// Checks the configuration as it would be with these drop-ins: each with its text, or taken away.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_drop_ins(paths: &Paths, trust: Trust, changed: &[(PathBuf, Option<String>)]) -> Result<Config, Unusable> {
+    Ok(with_drop_ins(paths, trust, changed)?.parse()?)
+}
+
+/// The live files, with these drop-ins changed.
+fn with_drop_ins(paths: &Paths, trust: Trust, changed: &[(PathBuf, Option<String>)]) -> Result<Files, Unusable> {
+    let mut files = read_live(paths, trust)?;
+    for (path, text) in changed {
+        let name = path.display().to_string();
+        files.drop_ins.retain(|(there, _)| *there != name);
+        files.drop_ins.extend(text.clone().map(|text| (name, text)));
+    }
+    files.drop_ins.sort();
+    Ok(files)
+}
+
 /// Checks `text`, and makes it the configuration; the last good one then is what is in force from now on, drop-ins included, so that
 /// a slip of a later editor changes nothing. Tells whether anything changed.
 ///
@@ -279,6 +299,21 @@ mod tests {
         }
         fs::remove_file(machine.paths.config()).unwrap();
         assert_eq!(machine.rules(), ["one", "two"], "gone is broken, too");
+    }
+
+    #[test]
+    fn a_drop_in_can_be_tried_before_it_is_there_and_without_it_while_it_is() {
+        let machine = Machine::new().with("");
+        let place = |name: &str| machine.paths.config_drop_ins().join(name);
+        fs::write(place("20.toml"), TWO).unwrap();
+        let tried = |name: &str, text: Option<&str>| {
+            let config = check_drop_ins(&machine.paths, mine(), &[(place(name), text.map(str::to_owned))]).unwrap();
+            config.rules.into_iter().map(|rule| rule.name).collect::<Vec<_>>()
+        };
+        assert_eq!(tried("10.toml", Some(ONE)), ["one", "two"]);
+        assert_eq!(tried("20.toml", Some(ONE)), ["one"]);
+        assert_eq!(tried("20.toml", None), Vec::<String>::new());
+        assert_eq!(machine.rules(), ["two"]);
     }
 
     #[test]

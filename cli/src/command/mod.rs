@@ -1,5 +1,6 @@
 //! The commands, one a file: its arguments, what it does, what it says.
 
+mod check;
 mod completions;
 mod config;
 mod extend;
@@ -14,6 +15,7 @@ mod report;
 mod revoke;
 mod run;
 mod sessions;
+mod setup;
 mod show;
 mod status;
 mod test;
@@ -80,6 +82,10 @@ enum Command {
     Import(import::Import),
     /// What a login would come to: its rule, its questions, and whether the answers could be enough
     Test(test::Test),
+    /// Put authflow in front of logins: tried first, undone by itself unless you log in by it and confirm
+    Setup(setup::Setup),
+    /// Look for what is wrong: configuration, PAM, sshd, sudo, files, clock, daemon
+    Check(check::Check),
     /// The configuration: show, check, apply
     #[command(subcommand)]
     Config(config::Config),
@@ -108,6 +114,8 @@ impl Arguments {
             Command::User(command) => command.run(&context),
             Command::Import(command) => command.run(&context),
             Command::Test(command) => command.run(&context),
+            Command::Setup(command) => command.run(&context),
+            Command::Check(command) => command.run(&context),
             Command::Config(command) => command.run(&context),
             Command::Completions(command) => command.run(),
         }
