@@ -174,9 +174,10 @@ impl Config {
     pub fn parse(main: Text<'_>, drop_ins: &[Text<'_>]) -> Result<Self, ConfigError> {
         let config = file::parse(main, drop_ins)?;
         let weaker = config.preset.into_iter().flat_map(|preset| preset::weaker_than(preset, &config));
-        match weaker.into_iter().find(|weaker| weaker.reason.is_none()) {
-            Some(weaker) => Err(place::error(&weaker, main, drop_ins)),
-            None => Ok(config),
+        let unexplained: Vec<_> = weaker.filter(|weaker| weaker.reason.is_none()).collect();
+        match unexplained.as_slice() {
+            [] => Ok(config),
+            [first, rest @ ..] => Err(place::error(first, rest.len(), (main, drop_ins))),
         }
     }
 
