@@ -38,9 +38,11 @@ impl Site {
 
     /// Runs a command that gets this signal when it is about to give a file its name for the nth time. Whether it came that far.
     fn stopped_at(&self, number: usize, signal: &str, command: &str) -> bool {
-        let strace = format!("strace -qq -o /dev/null -e trace=/^rename -e inject=/^rename:signal={signal}:when={number}");
+        let strace =
+            format!("strace -qq -o /dev/null -e trace=/^rename -e inject=/^rename:signal={signal}:when={number}");
         let run = self.machine.shell(&format!("{strace} {command}"));
-        let is_stopped = [Some(128 + 9), Some(128 + 2)].contains(&run.status.code()) || run.stderr.contains("as you asked");
+        let is_stopped =
+            [Some(128 + 9), Some(128 + 2)].contains(&run.status.code()) || run.stderr.contains("as you asked");
         assert!(run.status.success() || is_stopped, "{run:#?}");
         is_stopped
     }

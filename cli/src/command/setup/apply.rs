@@ -12,7 +12,7 @@ use super::{
     plan::Step,
     programs, rollback, texts,
 };
-use crate::{context::Context, error::Error, output::note};
+use crate::{context::Context, error::Error};
 
 /// Why a change was not made.
 enum Stopped {
@@ -39,29 +39,29 @@ pub(super) fn go_live(context: &Context, ledger: &Ledger, setup: &Setup, after: 
     let done = done.and_then(|()| {
         ledger.set_pending(&Pending { live_since: Some(context.now()), ..pending }).map_err(Stopped::from)
     });
-    let stopped = match done {
-        Ok(()) => return Ok(until),
-        Err(stopped) => stopped,
-    };
-    let why = match stopped {
-        Stopped::Asked => Error::Failed("stopped as you asked: everything is as it was before".to_owned()),
-        Stopped::Failed(error) => Error::Failed(format!("{error}; everything is as it was before")),
-    };
-    note("taking back what was changed so far");
-    let report = rollback::undo(ledger, setup);
-    if !report.failures.is_empty() {
-        return Err(Error::Failed(format!(
-            "{}; NOT everything could be taken back, and it is tried again at {until}: {}",
-            match why {
-                Error::Failed(text) => text.replace("; everything is as it was before", ""),
-                other => other.to_string(),
-            },
-            report.failures.join("; ")
-        )));
+    match done {
+        Ok(()) => Ok(until),
+        Err(stopped) => Err(take_back_at_once(ledger, setup, &stopped, &until)),
     }
-    ledger.settle(&setup.name, End::RolledBack)?;
-    disarm();
-    Err(why)
+}
+
+/// Takes back what was changed so far; gives the reason, and whether that worked.
+fn take_back_at_once(ledger: &Ledger, setup: &Setup, stopped: &Stopped, until: &WallTime) -> Error {
+    let why = match stopped {
+        Stopped::Asked => "stopped as you asked".to_owned(),
+        Stopped::Failed(error) => error.to_string(),
+    };
+    let failures = rollback::undo(ledger, setup).failures;
+    let settled = if failures.is_empty() { ledger.settle(&setup.name, End::RolledBack) } else { Ok(()) };
+    let failures = failures.into_iter().chain(settled.err().map(|error| error.to_string())).collect::<Vec<_>>();
+    if failures.is_empty() {
+        disarm();
+        return Error::Failed(format!("{why}: everything is as it was before"));
+    }
+    Error::Failed(format!(
+        "{why}; NOT all could be taken back, which is tried again at {until}: {}",
+        failures.join("; ")
+    ))
 }
 
 /// Makes the changes without a roll-back that comes by itself: for taking protection out, of which every beginning is safe as well.
@@ -82,7 +82,7 @@ fn change_all(ledger: &Ledger, setup: &Setup, held: &Held) -> Result<(), Stopped
             return Err(Stopped::Asked);
         }
         // This process may have stood still while its time ran out: what was rolled back must not come back half.
-        if !ledger.pending()?.is_some_and(|pending| pending.name == setup.name) {
+        if ledger.pending()?.is_none_or(|pending| pending.name != setup.name) {
             return Err(Error::Failed("it was rolled back meanwhile".to_owned()).into());
         }
         make(step)?;

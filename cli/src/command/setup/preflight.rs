@@ -97,6 +97,15 @@ pub(super) fn ways_in(context: &Context, config: &Config, services: &[Service], 
     )))
 }
 
+/// One of those who are protected, to try a stack with; root where nobody is named.
+pub(super) fn somebody(context: &Context, who: &Who) -> String {
+    let named = match who {
+        Who::Users(users) => users.first().cloned(),
+        Who::Everybody | Who::EverybodyButRoot => caller(context, who).pop_first(),
+    };
+    named.unwrap_or_else(|| "root".to_owned())
+}
+
 /// Whoever sits here: the user that logged in, whatever sudo or su has made of it.
 fn caller(context: &Context, who: &Who) -> BTreeSet<String> {
     let uid = process::login_uid(std::process::id());
@@ -189,14 +198,7 @@ pub(super) fn sshd_would(folder: &Path, places: &Places, (who, steps): (&Who, &[
 /// That sshd goes on as before with whoever is not protected.
 fn untouched(before: &Path, after: &Path, who: &Who) -> Result<(), Error> {
     let changes = |user: &str| -> Result<bool, Error> {
-        let (before, after) = (programs::sshd_settings(before, user)?, programs::sshd_settings(after, user)?);
-        Ok(match who {
-            Who::Users(_) => before != after,
-            // Root is offered the questions as well, and needs none of them.
-            Who::Everybody | Who::EverybodyButRoot => {
-                before.value("authenticationmethods") != after.value("authenticationmethods")
-            }
-        })
+        Ok(programs::sshd_settings(before, user)? != programs::sshd_settings(after, user)?)
     };
     for user in ["root", "nobody"].into_iter().filter(|user| !who.includes(user)) {
         if changes(user)? {
