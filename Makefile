@@ -10,8 +10,11 @@ PAMDIR ?= $(PREFIX)/lib/$(if $(MULTIARCH),$(MULTIARCH)/)security
 CARGO ?= cargo
 TARGET_DIR ?= $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET_DIR)/release
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+# Where tarball and packages are made.
+PACKAGES := $(abspath $(TARGET_DIR))/packages
 
-.PHONY: help deps build install demo test bench lint audit clean
+.PHONY: help deps build install dist deb deb-from-build deb-check demo test bench lint audit clean
 
 help:
 	@echo "make demo    see the main job in a throw-away namespace (INTERACTIVE=1 leaves it running)"
@@ -20,6 +23,7 @@ help:
 	@echo "make bench   measure speed and size against their goals"
 	@echo "make build   build module, daemon and command"
 	@echo "make install [DESTDIR=] put everything in its place"
+	@echo "make deb     Debian packages, built offline from \`make dist\`'s tarball; \`make deb-check\`: twice, and the same?"
 
 # What a fresh Debian 12 lacks for building and testing.
 deps:
@@ -42,6 +46,7 @@ install:
 	install -d -m 0755 $(DESTDIR)/var/lib/authflow
 	install -d -m 0700 $(DESTDIR)/var/lib/authflow/users $(DESTDIR)/var/lib/authflow/state
 	install -D -m 0644 conf/common-passwords.txt $(DESTDIR)$(PREFIX)/share/authflow/common-passwords.txt
+	install -m 0644 conf/authflow.toml $(DESTDIR)$(PREFIX)/share/authflow/authflow.toml
 	install -D -m 0644 conf/dbus/org.authflow.sessiond1.conf $(DESTDIR)$(PREFIX)/share/dbus-1/system.d/org.authflow.sessiond1.conf
 	install -D -m 0644 conf/dbus/org.authflow.sessiond1.service \
 	  $(DESTDIR)$(PREFIX)/share/dbus-1/system-services/org.authflow.sessiond1.service
@@ -55,8 +60,53 @@ install:
 	  $(DESTDIR)$(PREFIX)/lib/systemd/system/authflow-setup-rollback.service
 	install -d -m 0755 $(DESTDIR)$(PREFIX)/lib/systemd/system/multi-user.target.wants
 	ln -sf ../authflow-setup-rollback.service $(DESTDIR)$(PREFIX)/lib/systemd/system/multi-user.target.wants/
+	install -D -m 0644 packaging/tmpfiles.d/authflow.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/authflow.conf
+	install -d -m 0755 $(DESTDIR)$(PREFIX)/share/pam-configs
+	install -m 0644 conf/pam-configs/* $(DESTDIR)$(PREFIX)/share/pam-configs/
+	for page in $(wildcard docs/man/*.[1-8]); do \
+	  install -D -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; done
 	install -d -m 0755 $(DESTDIR)$(PREFIX)/share/doc/authflow/examples/pam.d
 	install -m 0644 conf/pam.d/*.example $(DESTDIR)$(PREFIX)/share/doc/authflow/examples/pam.d/
+
+# The tracked tree with its crates, as one file: the same bytes whoever makes it from the same commit.
+dist: DIST = $(PACKAGES)/authflow-$(VERSION)
+dist:
+	rm -rf $(DIST) && mkdir -p $(DIST)
+	git archive HEAD | tar -x -C $(DIST)
+	mkdir -p $(DIST)/.cargo
+	cd $(DIST) && $(CARGO) vendor --quiet --locked vendor >/dev/null
+	printf '[source.crates-io]\nreplace-with = "vendored"\n\n[source.vendored]\ndirectory = "vendor"\n' > $(DIST)/.cargo/config.toml
+	tar --sort=name --format=gnu --owner=0 --group=0 --numeric-owner --mode=go=rX,u+rw --mtime=@$$(git log -1 --format=%ct) \
+	  -C $(PACKAGES) -c authflow-$(VERSION) | gzip -9n > $(DIST).tar.gz
+	rm -rf $(DIST)
+	@echo $(DIST).tar.gz
+
+# -d: no look at build dependencies, since cargo comes from rustup and not from a package.
+DPKG_BUILDPACKAGE = dpkg-buildpackage -us -uc -b -d
+
+deb: dist
+	rm -rf $(PACKAGES)/debs && mkdir -p $(PACKAGES)/debs
+	tar -xzf $(PACKAGES)/authflow-$(VERSION).tar.gz -C $(PACKAGES)/debs
+	cd $(PACKAGES)/debs/authflow-$(VERSION) && cp -a packaging/debian debian && $(DPKG_BUILDPACKAGE)
+	rm -rf $(PACKAGES)/debs/authflow-$(VERSION)
+	@ls $(PACKAGES)/debs/*.deb
+
+# The same packages from what `make build` has made: for tests of the package, which need no second compilation.
+FROM_BUILD := $(PACKAGES)/from-build
+deb-from-build: $(FROM_BUILD)/done
+	@ls $(FROM_BUILD)/*.deb
+
+$(FROM_BUILD)/done: $(addprefix $(RELEASE)/,libpam_authflow.so authflow-sessiond authflow) Makefile $(shell find conf docs packaging -type f)
+	rm -rf $(FROM_BUILD) && mkdir -p $(FROM_BUILD)/source
+	cp -a Makefile Cargo.toml *.md LICENSE* conf docs packaging $(FROM_BUILD)/source/
+	cd $(FROM_BUILD)/source && cp -a packaging/debian debian && AUTHFLOW_PREBUILT=$(abspath $(RELEASE)) $(DPKG_BUILDPACKAGE)
+	touch $@
+
+# Two builds in two folders; some minutes.
+deb-check:
+	$(MAKE) deb PACKAGES=$(abspath $(PACKAGES))/first
+	$(MAKE) deb PACKAGES=$(abspath $(PACKAGES))/a-second-elsewhere
+	cd $(PACKAGES)/first && sha256sum *.tar.gz debs/*.deb | (cd ../a-second-elsewhere && sha256sum --check)
 
 demo: deps build
 	@AUTHFLOW_E2E=1 INTERACTIVE=$(INTERACTIVE) $(CARGO) run --quiet --locked -p authflow-tests --example demo

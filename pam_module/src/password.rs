@@ -27,7 +27,7 @@ use authflow_host::{
 use crate::{
     account::make_usable,
     args::{FirstPass, Options},
-    ask_new::{AskOld, NewPasswords},
+    ask_new::{self, AskOld, NewPasswords},
     code::Answer,
     error::{BadNewPassword, Error},
     handle::Handle,
@@ -77,7 +77,7 @@ pub fn check<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result
 /// There is no new password that will do, or it cannot be set.
 pub fn change<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<Answer, Error> {
     let mut notes = pam.notes();
-    let Some(change) = notes.change.take() else { return Ok(Answer::NotOurs) };
+    let Some(change) = notes.change.take() else { return leave(pam, options) };
     let user = text_of(pam)?;
     notes.pin(&user)?;
     pam.keep(notes)?;
@@ -94,6 +94,16 @@ pub fn change<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Resul
         make_usable(&mut login, notes)?;
     }
     Ok(Answer::Yes)
+}
+
+/// Leaves it to the modules behind us. One that takes a new password only from the module before it (`use_authtok`), as pam_unix behind
+/// our profile of pam-auth-update does, needs it asked for here.
+fn leave<H: Handle>(pam: &mut H, options: &Options) -> Result<Answer, Error> {
+    if options.ask {
+        let new = ask_new::ask_for_another(pam)?;
+        pam.set_password(&new);
+    }
+    Ok(Answer::NotOurs)
 }
 
 fn text_of<H: Handle>(pam: &mut H) -> Result<String, Error> {
