@@ -7,6 +7,9 @@ SYSCONFDIR ?= /etc
 # Debian's multiarch folder where there is one.
 MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null)
 PAMDIR ?= $(PREFIX)/lib/$(if $(MULTIARCH),$(MULTIARCH)/)security
+BASHDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR ?= $(PREFIX)/share/zsh/$(if $(MULTIARCH),vendor-completions,site-functions)
+FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
 CARGO ?= cargo
 TARGET_DIR ?= $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET_DIR)/release
@@ -39,6 +42,10 @@ install:
 	install -D -m 0644 $(RELEASE)/libpam_authflow.so $(DESTDIR)$(PAMDIR)/pam_authflow.so
 	install -D -m 0755 $(RELEASE)/authflow-sessiond $(DESTDIR)$(PREFIX)/libexec/authflow-sessiond
 	install -D -m 0755 $(RELEASE)/authflow $(DESTDIR)$(PREFIX)/bin/authflow
+	install -d -m 0755 $(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR) $(DESTDIR)$(FISHDIR)
+	$(RELEASE)/authflow completions bash > $(DESTDIR)$(BASHDIR)/authflow
+	$(RELEASE)/authflow completions zsh > $(DESTDIR)$(ZSHDIR)/_authflow
+	$(RELEASE)/authflow completions fish > $(DESTDIR)$(FISHDIR)/authflow.fish
 	install -d -m 0755 $(DESTDIR)$(SYSCONFDIR)/authflow $(DESTDIR)$(SYSCONFDIR)/authflow/authflow.toml.d
 	install -d -m 0700 $(DESTDIR)$(SYSCONFDIR)/authflow/users
 	test -e $(DESTDIR)$(SYSCONFDIR)/authflow/authflow.toml || \
@@ -56,17 +63,19 @@ install:
 	  $(DESTDIR)$(PREFIX)/share/polkit-1/actions/org.authflow.sessiond1.policy
 	install -D -m 0644 packaging/systemd/authflow-sessiond.service \
 	  $(DESTDIR)$(PREFIX)/lib/systemd/system/authflow-sessiond.service
-	install -D -m 0644 packaging/systemd/authflow-setup-rollback.service \
-	  $(DESTDIR)$(PREFIX)/lib/systemd/system/authflow-setup-rollback.service
-	install -d -m 0755 $(DESTDIR)$(PREFIX)/lib/systemd/system/multi-user.target.wants
-	ln -sf ../authflow-setup-rollback.service $(DESTDIR)$(PREFIX)/lib/systemd/system/multi-user.target.wants/
 	install -D -m 0644 packaging/tmpfiles.d/authflow.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/authflow.conf
 	install -d -m 0755 $(DESTDIR)$(PREFIX)/share/pam-configs
 	install -m 0644 conf/pam-configs/* $(DESTDIR)$(PREFIX)/share/pam-configs/
 	for page in $(wildcard docs/man/*.[1-8]); do \
 	  install -D -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; done
+	install -D -m 0644 packaging/systemd/authflow-setup-rollback.service \
+	  $(DESTDIR)$(PREFIX)/lib/systemd/system/authflow-setup-rollback.service
+	install -d -m 0755 $(DESTDIR)$(PREFIX)/lib/systemd/system/multi-user.target.wants
+	ln -sf ../authflow-setup-rollback.service $(DESTDIR)$(PREFIX)/lib/systemd/system/multi-user.target.wants/
 	install -d -m 0755 $(DESTDIR)$(PREFIX)/share/doc/authflow/examples/pam.d
 	install -m 0644 conf/pam.d/*.example $(DESTDIR)$(PREFIX)/share/doc/authflow/examples/pam.d/
+	for page in docs/man/*.[1-8]; do \
+	  install -D -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; done
 
 # The tracked tree with its crates, as one file: the same bytes whoever makes it from the same commit.
 dist: DIST = $(PACKAGES)/authflow-$(VERSION)

@@ -1,5 +1,8 @@
 //! The configuration from its files. One that does not parse is not used: the last good one is, and only without either nobody gets
 //! in. A missing file counts as broken, since a governed machine that loses its rules must not become an open door.
+//!
+//! A preset judges the live files, and what is applied. The last good file was judged when it was written, and is not again: an update
+//! of this program whose preset asks for more must not shut a machine.
 
 use std::{
     fs,
@@ -73,8 +76,8 @@ pub fn load_trusting(paths: &Paths, trust: Trust) -> Result<Loaded, LoadError> {
         Ok(config) => return Ok(Loaded { config, from: From::Live }),
         Err(unusable) => unusable,
     };
-    match Files::of_one(&paths.config_last_good(), trust).and_then(|files| Ok(files.parse()?)) {
-        Ok(config) => Ok(Loaded { config, from: From::LastGood { why: live.to_string() } }),
+    match read_last_good(paths, trust) {
+        Ok((_text, config)) => Ok(Loaded { config, from: From::LastGood { why: live.to_string() } }),
         Err(last_good) => Err(LoadError { live: live.into(), last_good: last_good.into() }),
     }
 }
@@ -190,6 +193,17 @@ pub fn read_live(paths: &Paths, trust: Trust) -> Result<Files, Unusable> {
     let mut files = Files::of_one(paths.config(), trust)?;
     files.drop_ins = read_drop_ins(paths, trust)?;
     Ok(files)
+}
+
+/// The last good file, and the configuration that it is.
+///
+/// # Errors
+/// It cannot be read or trusted, or is wrong.
+pub fn read_last_good(paths: &Paths, trust: Trust) -> Result<(String, Config), Unusable> {
+    let path = paths.config_last_good();
+    let text = file::read_trusted(&path, trust)?;
+    let config = Config::parse_judged(Text { name: &path.display().to_string(), text: &text })?;
+    Ok((text, config))
 }
 
 /// The drop-ins in the order of their names. A folder that is not there holds none.

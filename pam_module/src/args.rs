@@ -124,6 +124,17 @@ mod tests {
     }
 
     #[test]
+    fn the_manual_tells_every_option() {
+        let manual = include_str!("../../docs/man/pam_authflow.8");
+        let known = unknown(b"").to_string();
+        let (_, known) = known.split_once("known are ").unwrap();
+        for option in known.split(", ") {
+            let name = option.split('=').next().unwrap();
+            assert!(manual.contains(&format!("\n.It Cm {name}")), "pam_authflow.8 does not tell of {option}");
+        }
+    }
+
+    #[test]
     fn an_option_that_is_not_exactly_known_is_an_error() {
         for line in ["nullok", "Debug", "debug=1", "configs=/x", "breakglass=no", "=", "config"] {
             assert!(matches!(parse(line), Err(BadOption::Unknown(_))), "{line}");

@@ -139,6 +139,7 @@ pub fn refusal(error: &Error) -> String {
         | Error::NameIsNoText
         | Error::NoAccount
         | Error::Disabled
+        | Error::ClosedMeanwhile
         | Error::NoRule
         | Error::Expired
         | Error::NotProved { .. }

@@ -89,9 +89,13 @@ pub fn change<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Resul
     let new = NewPasswords { options, rules: &rules, before: before(&change) }.ask(login.pam)?;
     set(&mut login, &account, &new, &change)?;
     login.pam.set_password(&new);
-    let notes = login.pam.notes();
+    let mut notes = login.pam.notes();
+    // What the flow proved is no more.
+    notes.proved = None;
     if matches!(notes.flow, FlowNote::Granted(_)) {
         make_usable(&mut login, notes)?;
+    } else {
+        login.pam.keep(notes)?;
     }
     Ok(Answer::Yes)
 }
@@ -149,7 +153,7 @@ fn prove<H: Handle>(login: &mut Login<'_, H>, options: &Options, account: &Accou
     let notes = login.pam.notes();
     let is_fresh = notes.flow.receipt().is_some() && !options.proved.contains(Factor::Password);
     let proved = match notes.proved.filter(|_| is_fresh) {
-        Some(hash) => Some(hash),
+        Some(password) => Some(password.hash),
         None => ask_old(login, options, account)?,
     };
     // It was another source's if there is none: the record's was taken away meanwhile.

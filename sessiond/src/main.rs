@@ -202,3 +202,20 @@ fn bus_address(log: &Log, paths: &Paths) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_manual_tells_every_option() {
+        let manual = include_str!("../../docs/man/authflow-sessiond.8");
+        let mut command = Arguments::command();
+        command.build();
+        for option in command.get_arguments().filter_map(clap::Arg::get_long) {
+            assert!(manual.contains(&format!("Fl -{option}")), "authflow-sessiond.8 does not tell of --{option}");
+        }
+    }
+}
