@@ -22,7 +22,10 @@ use super::{
     who::{Who, is_plain},
 };
 use crate::{
-    command::test::{Outcome, foresee},
+    command::{
+        check,
+        test::{Outcome, foresee},
+    },
     context::Context,
     error::Error,
     pam_stack,
@@ -95,6 +98,13 @@ pub(super) fn ways_in(context: &Context, config: &Config, services: &[Service], 
         "none of them ({}) can become root by sudo or su, so nobody who logged in by the new way could confirm it: name a user who can",
         people.into_iter().collect::<Vec<_>>().join(", ")
     )))
+}
+
+/// What `authflow check` calls errors, each on a line.
+pub(super) fn defects(context: &Context) -> BTreeSet<String> {
+    let found = check::findings(context);
+    let errors = found.iter().filter(|finding| finding.defect.severity() == check::Severity::Error);
+    errors.map(check::Finding::on_one_line).collect()
 }
 
 /// One of those who are protected, to try a stack with; root where nobody is named.
