@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 
 use super::*;
+use crate::pam_stack;
 
 /// A folder with Debian 12's own stacks, cut down to what counts.
 struct Folder(tempfile::TempDir);
@@ -34,11 +35,16 @@ const COMMON: [(&str, &str); 5] = [
 
 impl Folder {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let this = Self(tempfile::tempdir().unwrap());
+        std::fs::create_dir_all(this.stacks()).unwrap();
         for (name, text) in COMMON {
-            std::fs::write(folder.path().join(name), text).unwrap();
+            std::fs::write(this.stacks().join(name), text).unwrap();
         }
-        Self(folder)
+        this
+    }
+
+    fn stacks(&self) -> PathBuf {
+        self.0.path().join("etc/pam.d")
     }
 
     fn add(&self, text: &str, options: &str) -> Result<String, Refusal> {
@@ -47,7 +53,7 @@ impl Folder {
 
     /// What libpam would run, without the comments and where each stands.
     fn effect(&self, text: &str) -> Vec<(String, String, String, Vec<String>)> {
-        std::fs::write(self.0.path().join("tried"), text).unwrap();
+        std::fs::write(self.stacks().join("tried"), text).unwrap();
         let mut lines: Vec<_> = pam_stack::lines(self.0.path(), "tried")
             .into_iter()
             .map(|line| (line.phase, line.control, line.module, line.arguments))
