@@ -179,7 +179,7 @@ fn a_stack_in_which_ours_have_no_place_is_refused_with_the_reason() {
 #[test]
 fn a_machine_without_debian_s_common_password_gets_no_password_line() {
     let folder = Folder::new();
-    std::fs::remove_file(folder.0.path().join("common-password")).unwrap();
+    std::fs::remove_file(folder.stacks().join("common-password")).unwrap();
     let text = folder.add(stock("sudo"), "").unwrap();
     assert_eq!(folder.effect(&text).iter().filter(|line| line.2 == OURS).count(), 3);
 }
