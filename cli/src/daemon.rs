@@ -21,7 +21,7 @@ const SETTLING: Duration = Duration::from_millis(100);
 /// How many announcements are told as one at most, so that a flood of them does not stop the view.
 const MOST_SETTLED: usize = 1000;
 
-/// For what asks name services or writes on the daemon's side.
+/// For what asks name services or writes on the daemon's side, or is about every session of the machine.
 const PATIENT: Duration = Duration::from_secs(30);
 
 /// A connection to the daemon.
@@ -75,7 +75,7 @@ impl Daemon {
 
     /// The live sessions that the caller may see.
     pub(crate) fn sessions(&self) -> Result<Vec<Session>, Error> {
-        self.call(self.manager.list_sessions())?.iter().map(read).collect()
+        self.call_within(PATIENT, self.manager.list_sessions())?.iter().map(read).collect()
     }
 
     /// The session whose id begins with `prefix`, or that logind knows by that id.

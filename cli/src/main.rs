@@ -13,6 +13,7 @@
 //! - `subject`, `initial`: a user's records, and initial passwords
 //! - `pam_stack`: the PAM stacks of this machine, for reading
 //! - `output`: tables, JSON, times
+//! - `event`, `journal`: what the log is told
 //! - `error`: every error, and its exit code
 #![forbid(unsafe_code)]
 
@@ -20,11 +21,14 @@ mod command;
 mod context;
 mod daemon;
 mod error;
+mod event;
 mod filter;
 mod flow;
 mod history;
 mod initial;
 mod journal;
+#[cfg(test)]
+mod manual;
 mod output;
 mod pam_stack;
 mod screen;
@@ -37,7 +41,11 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    match command::Arguments::parse().run() {
+    let done = match command::ReadAsOwner::from_arguments(std::env::args_os()) {
+        Some(reader) => reader.run(),
+        None => command::Arguments::parse().run(),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             if !error.is_untold() {

@@ -1,5 +1,8 @@
 //! The configuration from its files. One that does not parse is not used: the last good one is, and only without either nobody gets
 //! in. A missing file counts as broken, since a governed machine that loses its rules must not become an open door.
+//!
+//! A preset judges the live files, and what is applied. The last good file was judged when it was written, and is not again: an update
+//! of this program whose preset asks for more must not shut a machine.
 
 use std::{
     fs,
@@ -73,10 +76,30 @@ pub fn load_trusting(paths: &Paths, trust: Trust) -> Result<Loaded, LoadError> {
         Ok(config) => return Ok(Loaded { config, from: From::Live }),
         Err(unusable) => unusable,
     };
-    match Files::of_one(&paths.config_last_good(), trust).and_then(|files| Ok(files.parse()?)) {
-        Ok(config) => Ok(Loaded { config, from: From::LastGood { why: live.to_string() } }),
+    match read_last_good(paths, trust) {
+        Ok((_text, config)) => Ok(Loaded { config, from: From::LastGood { why: live.to_string() } }),
         Err(last_good) => Err(LoadError { live: live.into(), last_good: last_good.into() }),
     }
+}
+
+/// Checks the configuration as it would be with these drop-ins: each with its text, or taken away.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_drop_ins(paths: &Paths, trust: Trust, changed: &[(PathBuf, Option<String>)]) -> Result<Config, Unusable> {
+    Ok(with_drop_ins(paths, trust, changed)?.parse()?)
+}
+
+/// The live files, with these drop-ins changed.
+fn with_drop_ins(paths: &Paths, trust: Trust, changed: &[(PathBuf, Option<String>)]) -> Result<Files, Unusable> {
+    let mut files = read_live(paths, trust)?;
+    for (path, text) in changed {
+        let name = path.display().to_string();
+        files.drop_ins.retain(|(there, _)| *there != name);
+        files.drop_ins.extend(text.clone().map(|text| (name, text)));
+    }
+    files.drop_ins.sort();
+    Ok(files)
 }
 
 /// Checks `text`, and makes it the configuration; the last good one then is what is in force from now on, drop-ins included, so that
@@ -166,6 +189,17 @@ pub fn read_live(paths: &Paths, trust: Trust) -> Result<Files, Unusable> {
     let mut files = Files::of_one(paths.config(), trust)?;
     files.drop_ins = read_drop_ins(paths, trust)?;
     Ok(files)
+}
+
+/// The last good file, and the configuration that it is.
+///
+/// # Errors
+/// It cannot be read or trusted, or is wrong.
+pub fn read_last_good(paths: &Paths, trust: Trust) -> Result<(String, Config), Unusable> {
+    let path = paths.config_last_good();
+    let text = file::read_trusted(&path, trust)?;
+    let config = Config::parse_judged(Text { name: &path.display().to_string(), text: &text })?;
+    Ok((text, config))
 }
 
 /// The drop-ins in the order of their names. A folder that is not there holds none.
@@ -264,6 +298,21 @@ mod tests {
     }
 
     #[test]
+    fn a_drop_in_can_be_tried_before_it_is_there_and_without_it_while_it_is() {
+        let machine = Machine::new().with("");
+        let place = |name: &str| machine.paths.config_drop_ins().join(name);
+        fs::write(place("20.toml"), TWO).unwrap();
+        let tried = |name: &str, text: Option<&str>| {
+            let config = check_drop_ins(&machine.paths, mine(), &[(place(name), text.map(str::to_owned))]).unwrap();
+            config.rules.into_iter().map(|rule| rule.name).collect::<Vec<_>>()
+        };
+        assert_eq!(tried("10.toml", Some(ONE)), ["one", "two"]);
+        assert_eq!(tried("20.toml", Some(ONE)), ["one"]);
+        assert_eq!(tried("20.toml", None), Vec::<String>::new());
+        assert_eq!(machine.rules(), ["two"]);
+    }
+
+    #[test]
     fn a_broken_drop_in_breaks_the_whole() {
         let machine = Machine::new().with(ONE);
         fs::write(machine.paths.config_drop_ins().join("10.toml"), "[session]\n").unwrap();
@@ -298,5 +347,19 @@ mod tests {
         assert!(error.to_string().starts_with("new.toml:2:8: "), "{error}");
         assert_eq!(machine.rules(), ["one"]);
         assert!(!machine.paths.config_last_good().exists());
+    }
+
+    #[test]
+    fn a_preset_judges_what_is_live_and_what_is_applied_and_not_what_was_judged_before() {
+        let machine = Machine::new().with(ONE);
+        let weak = format!("preset = 'cis'\n[session]\nidle = '30m'\n{ONE}");
+        let error = apply(&machine.paths, mine(), "new.toml", weak.clone()).unwrap_err().to_string();
+        assert!(error.starts_with("new.toml:3:8: idle: "), "{error}");
+        fs::write(machine.paths.config(), &weak).unwrap();
+        assert!(machine.load().is_err());
+        fs::write(machine.paths.config_last_good(), &weak).unwrap();
+        let Loaded { config, from } = machine.load().unwrap();
+        assert!(matches!(from, From::LastGood { why } if why.contains("weaker than cis asks")));
+        assert_eq!(config.session.limits.idle.map(|idle| idle.as_secs()), Some(1800));
     }
 }

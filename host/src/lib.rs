@@ -8,7 +8,8 @@
 //! - [`file`](mod@file): trusted reads and durable writes
 //! - [`clock`], [`random`]: the machine's clocks and its random numbers; [`codes`]: codes made of these
 //! - [`process`]: who a process is, beyond its pid
-//! - [`accounts`], [`shadow`]: users, groups, the system's password hashes; [`local_accounts`]: those in the machine's own files
+//! - [`accounts`], [`shadow`]: users, groups, the system's password hashes; [`local_accounts`]: those in the machine's own files;
+//!   [`subordinate`]: uids that users hand out
 //! - [`crypt`], [`hash_memory`]: what hashing needs
 //! - [`hashing`], [`passwords`]: passwords hashed, compared and kept up
 //! - [`new_password`]: what a new one must be here, and setting it
@@ -47,4 +48,5 @@ pub mod records;
 pub mod sealed;
 pub mod shadow;
 pub mod slots;
+pub mod subordinate;
 mod undisturbed;

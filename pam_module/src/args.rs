@@ -18,7 +18,8 @@ pub struct Options {
     pub use_authtok: bool,
     /// What the module before us has verified.
     pub proved: Factors,
-    /// Whether to put the questions alone, for a line of ours behind the module that verifies the password.
+    /// Whether to put questions for others: both, for a line of ours behind the module that verifies the password; and for a new
+    /// password that is another module's to set.
     pub ask: bool,
     /// Password and code in one field, for clients that have a single one.
     pub one_prompt: bool,
@@ -120,6 +121,17 @@ mod tests {
         assert!(options.proved.contains(Factor::Password));
         assert_eq!(options.first_pass, FirstPass::Use);
         assert_eq!(parse("").unwrap(), Options::default());
+    }
+
+    #[test]
+    fn the_manual_tells_every_option() {
+        let manual = include_str!("../../docs/man/pam_authflow.8");
+        let known = unknown(b"").to_string();
+        let (_, known) = known.split_once("known are ").unwrap();
+        for option in known.split(", ") {
+            let name = option.split('=').next().unwrap();
+            assert!(manual.contains(&format!("\n.It Cm {name}")), "pam_authflow.8 does not tell of {option}");
+        }
     }
 
     #[test]

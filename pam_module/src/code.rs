@@ -109,7 +109,7 @@ const fn kind(error: &Error) -> Kind {
         | Error::NotOneself
         | Error::Flow(FlowError::Denied | FlowError::Gone | FlowError::NotNow(_))
         | Error::Daemon(DaemonError::TooManySessions(_)) => Kind::Refused,
-        Error::Disabled | Error::Expired => Kind::Ended,
+        Error::Disabled | Error::ClosedMeanwhile | Error::Expired => Kind::Ended,
         Error::Record(RecordError::Busy) | Error::Desk(DeskError::Record(RecordError::Busy)) => Kind::Busy,
         Error::Record(RecordError::Managed(_)) => Kind::Managed,
         Error::Desk(DeskError::Account(_)) => Kind::Broken,
@@ -284,6 +284,7 @@ mod tests {
             Error::NameIsNoText => Error::NameIsNoText,
             Error::NoAccount => Error::NoAccount,
             Error::Disabled => Error::Disabled,
+            Error::ClosedMeanwhile => Error::ClosedMeanwhile,
             Error::NoRule => Error::NoRule,
             Error::Expired => Error::Expired,
             Error::NotProved { .. } => Error::NotProved { proved: Factors::none(), needed: None },
@@ -327,6 +328,29 @@ mod tests {
             ] {
                 let code = of_error(phase, &error);
                 assert!(allowed.contains(&code), "{phase:?}: {error:?} answers {code:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_manual_tells_every_code_of_every_phase() {
+        let manual = include_str!("../../docs/man/pam_authflow.8");
+        let answers = [Answer::Yes, Answer::NotOurs, Answer::NoObjection, Answer::Asked, Answer::NewPasswordNeeded];
+        for (head, phases) in [
+            ("auth", &[Phase::Authenticate][..]),
+            ("account", &[Phase::Account]),
+            ("session", &[Phase::OpenSession, Phase::CloseSession]),
+            ("password", &[Phase::CheckPassword, Phase::ChangePassword]),
+        ] {
+            let (_, section) = manual.split_once(&format!("\n.Ss {head}\n")).unwrap();
+            let section = section.split("\n.S").next().unwrap();
+            for phase in phases {
+                // What another phase alone may say answers "system error", and is a defect.
+                let may_say = |answer: &Answer| of_answer(*phase, *answer) != PamResultCode::PAM_SYSTEM_ERR;
+                let answered = answers.iter().filter(|answer| may_say(answer)).map(|answer| of_answer(*phase, *answer));
+                for code in answered.chain(errors().iter().map(|error| of_error(*phase, error))) {
+                    assert!(section.contains(&format!("{code:?}")), "pam_authflow.8, {head}: {code:?}");
+                }
             }
         }
     }

@@ -16,6 +16,7 @@ use crate::{
     bus::{Announcement, announce, serve_session, withdraw_session},
     daemon::{Daemon, Inspected},
     desktop,
+    event::Event,
     leader::{Held, process_of},
     log::{Line, visible},
     members::scope,
@@ -26,33 +27,74 @@ use crate::{
 /// How often the last step looks for processes that were born meanwhile, before it waits for the next one.
 const MOST_PASSES: usize = 32;
 
-/// How long actions share one look at all processes: it is dear, and many sessions may end together. What is signalled by it is made sure
-/// of once more; the last step, which must find what was born meanwhile, looks for itself.
-const SHARED_FOR: Duration = Duration::from_millis(250);
+/// How many actions are carried out before what they have in common is.
+const AT_ONCE: usize = 256;
 
 /// Carries out what comes through `todo`, for as long as the daemon lives.
 pub(crate) async fn run(daemon: Arc<Daemon>, connection: Connection, mut todo: mpsc::UnboundedReceiver<Action>) {
-    let mut taken = None;
-    while let Some(action) = todo.recv().await {
-        carry_out(&daemon, &connection, action, &mut taken).await;
-        // The loop is everybody's: a login must not wait for a thousand ends.
-        tokio::task::yield_now().await;
+    let (mut seen, mut actions) = (Seen::default(), Vec::new());
+    while todo.recv_many(&mut actions, AT_ONCE).await > 0 {
+        let mut killed = Vec::new();
+        for action in actions.drain(..) {
+            if let Action::Strike { id, manner, step: Step::Kill } = action {
+                killed.push((id, manner));
+                continue;
+            }
+            carry_out(&daemon, &connection, action, &mut seen).await;
+            // The loop is everybody's: a login must not wait for a thousand ends.
+            tokio::task::yield_now().await;
+        }
+        kill(&daemon, &killed).await;
         if todo.is_empty() {
-            taken = None;
+            seen = Seen::default();
         }
     }
 }
 
-/// A look at all processes, and when it began.
-type Taken = Option<(BootTime, Snapshot)>;
+/// A look at all processes that actions share: it is dear, and many sessions may end together. What is signalled by it is made sure of once
+/// more; the last step, which must find what was born meanwhile, looks for itself.
+#[derive(Default)]
+struct Seen(Option<Look>);
 
-async fn carry_out(daemon: &Arc<Daemon>, connection: &Connection, action: Action, taken: &mut Taken) {
+struct Look {
+    snapshot: Snapshot,
+    until: BootTime,
+}
+
+impl Seen {
+    /// How long a look is shared at least.
+    const AT_LEAST: Duration = Duration::from_millis(250);
+
+    /// One that took long is shared longer, or a machine with many processes would do nothing but look.
+    const TIMES_ITS_COST: u32 = 3;
+
+    async fn now(&mut self) -> &Snapshot {
+        let began = SystemClock.now().boot;
+        let fresh = self.0.take().filter(|look| began < look.until);
+        let look = match fresh {
+            Some(look) => look,
+            None => {
+                let snapshot = Snapshot::take_aside().await;
+                let cost = SystemClock.now().boot.saturating_since(began);
+                let shared_for = cost.saturating_mul(Self::TIMES_ITS_COST).max(Self::AT_LEAST);
+                Look { snapshot, until: began.saturating_add(shared_for) }
+            }
+        };
+        &self.0.insert(look).snapshot
+    }
+}
+
+async fn carry_out(daemon: &Arc<Daemon>, connection: &Connection, action: Action, seen: &mut Seen) {
     match action {
-        Action::Warn { id, limit, left } => warn(daemon, seen_by(taken), (id, limit, left)),
+        Action::Warn { id, limit, left } => warn(daemon, seen.now().await, (id, limit, left)),
         Action::Lock(id) => desktop::lock(daemon, connection, id),
-        Action::Farewell { id, reason, message } => farewell(daemon, seen_by(taken), id, (reason, message.as_deref())),
-        Action::Strike { id, manner, step: Step::Kill } => strike(daemon, &Snapshot::take(), id, (manner, Step::Kill)),
-        Action::Strike { id, manner, step } => strike(daemon, seen_by(taken), id, (manner, step)),
+        Action::Farewell { id, reason, message } => {
+            farewell(daemon, seen.now().await, id, (reason, message.as_deref()));
+        }
+        Action::Strike { id, manner, step } => {
+            let struck = strike(daemon, seen.now().await, (id, manner, step), &BTreeMap::new());
+            note_struck(daemon, id, step, struck);
+        }
         Action::AnnounceOpened(id) => {
             serve_session(connection, daemon, id).await;
             announce(connection, Announcement::Opened, id).await;
@@ -68,16 +110,12 @@ async fn carry_out(daemon: &Arc<Daemon>, connection: &Connection, action: Action
     }
 }
 
-fn seen_by(taken: &mut Taken) -> &Snapshot {
-    let now = SystemClock.now().boot;
-    let fresh = taken.take().filter(|(at, _)| now.saturating_since(*at) < SHARED_FOR);
-    &taken.insert(fresh.unwrap_or_else(|| (now, Snapshot::take()))).1
-}
-
 fn warn(daemon: &Daemon, snapshot: &Snapshot, (id, limit, left): (SessionId, EndReason, Duration)) {
     let Some(Inspected { session, ttys, .. }) = daemon.inspect(id, snapshot) else { return };
     let in_words = in_words(left);
-    daemon.log.write(&Line::info("warned").with("session", id).with("limit", limit.as_str()).with("left", &in_words));
+    daemon
+        .log
+        .write(&Line::info(Event::Warned).with("session", id).with("limit", limit.as_str()).with("left", &in_words));
     let end = format!("{in_words} ({})", minute(SystemClock.now().wall.saturating_add(left)));
     tell(&ttys, &warning(&session, limit, &end));
 }
@@ -107,7 +145,7 @@ fn farewell(daemon: &Daemon, snapshot: &Snapshot, id: SessionId, (reason, messag
         EndReason::LeaderExited | EndReason::Reboot => "the session around it is over",
     };
     let words = message.map(|message| format!(" ({})", visible(message))).unwrap_or_default();
-    daemon.log.write(&Line::info("ending").with("session", id).with("reason", reason.as_str()));
+    daemon.log.write(&Line::info(Event::Ending).with("session", id).with("reason", reason.as_str()));
     tell(&ttys, &format!("authflow: this session ends now: {why}{words}."));
 }
 
@@ -123,33 +161,56 @@ fn tell<'a>(ttys: impl IntoIterator<Item = &'a Tty>, text: &str) {
     }
 }
 
-fn strike(daemon: &Arc<Daemon>, snapshot: &Snapshot, id: SessionId, (manner, step): (Manner, Step)) {
-    let mut struck: BTreeMap<ProcessId, Held> = BTreeMap::new();
-    // What is told to end may fork before it does: the last step repeats until it finds nothing new.
-    let passes = if step == Step::Kill { MOST_PASSES } else { 1 };
-    let mut later;
-    let mut snapshot = snapshot;
-    for pass in 0..passes {
-        if pass > 0 {
-            later = Snapshot::take();
-            snapshot = &later;
-        }
-        let Some(found) = daemon.inspect(id, snapshot) else { break };
-        if (manner, step) == (Manner::Terminate, Step::Kill) {
-            kill_scope(&found.session, snapshot);
-        }
-        let targets =
-            targets((&found, snapshot), manner, step).into_iter().filter(|target| !struck.contains_key(target));
-        let held: Vec<Held> = targets.filter_map(|target| Held::by_id(target).ok()).collect();
-        if held.is_empty() {
+/// Processes that were struck, each still held.
+type Struck = BTreeMap<ProcessId, Held>;
+
+/// The last step of sessions' ends. What is told to end may fork before it does: all are looked at again until nothing new is found.
+async fn kill(daemon: &Arc<Daemon>, sessions: &[(SessionId, Manner)]) {
+    let mut struck: Vec<(SessionId, Manner, Struck)> =
+        sessions.iter().map(|(id, manner)| (*id, *manner, Struck::new())).collect();
+    let mut found_some = !struck.is_empty();
+    for _ in 0..MOST_PASSES {
+        if !found_some {
             break;
         }
-        held.iter().for_each(|held| signal(held, step));
-        struck.extend(held.into_iter().map(|held| (held.id(), held)));
+        found_some = false;
+        let snapshot = Snapshot::take_aside().await;
+        for (id, manner, before) in &mut struck {
+            let new = strike(daemon, &snapshot, (*id, *manner, Step::Kill), before);
+            found_some |= !new.is_empty();
+            before.extend(new);
+            tokio::task::yield_now().await;
+        }
     }
-    daemon
-        .log
-        .write(&Line::info("struck").with("session", id).with("step", step_word(step)).with("processes", struck.len()));
+    for (id, _, struck) in struck {
+        note_struck(daemon, id, Step::Kill, struck);
+    }
+}
+
+/// Signals what this step is for and was not struck `before`; gives what it signalled.
+fn strike(
+    daemon: &Daemon,
+    snapshot: &Snapshot,
+    (id, manner, step): (SessionId, Manner, Step),
+    before: &Struck,
+) -> Struck {
+    let Some(found) = daemon.inspect(id, snapshot) else { return Struck::new() };
+    if (manner, step) == (Manner::Terminate, Step::Kill) {
+        kill_scope(&found.session, snapshot);
+    }
+    let targets = targets((&found, snapshot), manner, step).into_iter().filter(|target| !before.contains_key(target));
+    let held = targets.filter_map(|target| Held::by_id(target).ok());
+    held.map(|held| {
+        signal(&held, step);
+        (held.id(), held)
+    })
+    .collect()
+}
+
+fn note_struck(daemon: &Arc<Daemon>, id: SessionId, step: Step, struck: Struck) {
+    daemon.log.write(
+        &Line::info(Event::Struck).with("session", id).with("step", step_word(step)).with("processes", struck.len()),
+    );
     daemon.look_when_gone(id, struck.into_values().collect());
 }
 

@@ -1,14 +1,11 @@
 //! The log: one line an event, `event=NAME key=value ..`, to syslog's authpriv, or to standard error where an administrator or a test watches.
 //! What comes from outside is stripped of control characters, so that nobody forges a second line.
 
-use std::{
-    fmt::{self, Write as _},
-    io::Write as _,
-    os::unix::net::UnixDatagram,
-    sync::{Mutex, PoisonError},
-};
+use std::{fmt, io::Write as _, path::Path, time::Duration};
 
-use syslog::{Facility, Formatter3164, Logger, LoggerBackend};
+use authflow_core::outside::{self, add_field};
+
+use crate::{event::Event, log_queue::Queue};
 
 /// How urgent a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,62 +30,67 @@ pub(crate) struct Line {
 impl Line {
     /// A line about that event.
     #[must_use]
-    pub(crate) fn info(event: &str) -> Self {
-        Self { urgency: Urgency::Info, text: format!("event={event}") }
+    pub(crate) fn info(event: Event) -> Self {
+        Self { urgency: Urgency::Info, text: format!("event={}", event.as_str()) }
     }
 
     /// A line for whoever searches.
     #[must_use]
-    pub(crate) fn debug(event: &str) -> Self {
+    pub(crate) fn debug(event: Event) -> Self {
         Self { urgency: Urgency::Debug, ..Self::info(event) }
     }
 
     /// A line that somebody should read.
     #[must_use]
-    pub(crate) fn warning(event: &str) -> Self {
+    pub(crate) fn warning(event: Event) -> Self {
         Self { urgency: Urgency::Warning, ..Self::info(event) }
     }
 
     /// A line about something broken.
     #[must_use]
-    pub(crate) fn error(event: &str) -> Self {
+    pub(crate) fn error(event: Event) -> Self {
         Self { urgency: Urgency::Error, ..Self::info(event) }
     }
 
-    /// Adds `key=value`. A value with blanks or quotes is quoted.
+    /// How urgent it is.
+    pub(crate) fn urgency(&self) -> Urgency {
+        self.urgency
+    }
+
+    /// What it says.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Adds `key=value`.
     #[must_use]
     pub(crate) fn with(mut self, key: &str, value: impl fmt::Display) -> Self {
-        let value = visible(&value.to_string());
-        let is_plain = !value.is_empty() && !value.contains([' ', '"', '=']);
-        // Writing to a String cannot fail.
-        let _infallible = if is_plain {
-            write!(self.text, " {key}={value}")
-        } else {
-            write!(self.text, " {key}=\"{}\"", value.replace('"', "'"))
-        };
+        add_field(&mut self.text, key, &value.to_string());
         self
     }
 }
 
-/// The text without control characters, and not endless.
+/// Longest text that anybody is told.
+const LONGEST_TEXT: usize = 1024;
+
+/// Text from outside, fit for a terminal, and not endless.
 #[must_use]
 pub(crate) fn visible(text: &str) -> String {
-    text.chars().take(512).map(|c| if c.is_control() { '?' } else { c }).collect()
+    outside::visible(text, LONGEST_TEXT)
 }
 
-type Syslog = Logger<LoggerBackend, Formatter3164>;
-
 /// Where lines go.
+#[derive(Clone)]
 pub(crate) struct Log {
     to_stderr: bool,
-    syslog: Mutex<Option<Syslog>>,
+    syslog: Queue,
 }
 
 impl Log {
     /// A log to syslog, and to standard error as well if `to_stderr`.
     #[must_use]
-    pub(crate) const fn new(to_stderr: bool) -> Self {
-        Self { to_stderr, syslog: Mutex::new(None) }
+    pub(crate) fn new(to_stderr: bool) -> Self {
+        Self { to_stderr, syslog: Queue::to(Path::new("/dev/log")) }
     }
 
     /// Writes a line. One that cannot be written is lost: the daemon must go on.
@@ -96,42 +98,13 @@ impl Log {
         if self.to_stderr {
             let _lost = writeln!(std::io::stderr(), "{}", line.text);
         }
-        let mut logger = self.syslog.lock().unwrap_or_else(PoisonError::into_inner);
-        // The socket does not survive a restart of syslog: a line that fails gets a second try on a new one.
-        for _ in 0..2 {
-            if logger.is_none() {
-                *logger = connect().ok();
-            }
-            let Some(there) = logger.as_mut() else { return };
-            if send(there, line).is_ok() {
-                return;
-            }
-            *logger = None;
-        }
+        self.syslog.push(line);
     }
-}
 
-fn send(logger: &mut Syslog, line: &Line) -> syslog::Result<()> {
-    match line.urgency {
-        Urgency::Debug => logger.debug(&line.text),
-        Urgency::Info => logger.info(&line.text),
-        Urgency::Warning => logger.warning(&line.text),
-        Urgency::Error => logger.err(&line.text),
+    /// Waits for lines that syslog had no room for, at most so long.
+    pub(crate) fn flush(&self, at_most: Duration) {
+        self.syslog.flush(at_most);
     }
-}
-
-/// The crate's own socket would wait for a reader: a syslog that hangs must not take the daemon with it.
-fn connect() -> std::io::Result<Syslog> {
-    let socket = UnixDatagram::unbound()?;
-    socket.set_nonblocking(true)?;
-    socket.connect("/dev/log")?;
-    let formatter = Formatter3164 {
-        facility: Facility::LOG_AUTHPRIV,
-        hostname: None,
-        process: "authflow-sessiond".to_owned(),
-        pid: std::process::id(),
-    };
-    Ok(Logger::new(LoggerBackend::Unix(socket), formatter))
 }
 
 #[cfg(test)]
@@ -140,7 +113,8 @@ mod tests {
 
     #[test]
     fn nobody_forges_a_line_or_a_key() {
-        let line = Line::info("opened").with("user", "eve\nopened user=root").with("tty", "pts/1").with("host", "");
+        let line =
+            Line::info(Event::Opened).with("user", "eve\nopened user=root").with("tty", "pts/1").with("host", "");
         assert_eq!(line.text, "event=opened user=\"eve?opened user=root\" tty=pts/1 host=\"\"");
     }
 }

@@ -15,7 +15,8 @@
 //! - [`desktop`]: what logind knows of desktops
 //! - [`store`], [`spare`], [`keeper`]: what outlives the daemon
 //! - [`in_force`]: which configuration was in force when
-//! - [`timer`], [`log`], [`readable`], [`ready`]: the boot clock, the log, descriptors, the service manager
+//! - [`timer`], [`log`], [`log_queue`], [`event`], [`readable`], [`service_manager`]: the boot clock, the log, its queue and the names of its lines,
+//!   descriptors, whoever started us
 #![forbid(unsafe_code)]
 
 mod activity;
@@ -23,6 +24,7 @@ mod bus;
 mod daemon;
 mod deactivation;
 mod desktop;
+mod event;
 mod execute;
 mod flow;
 mod in_force;
@@ -30,12 +32,13 @@ mod keeper;
 mod leader;
 mod leftovers;
 mod log;
+mod log_queue;
 mod members;
 mod news;
 mod readable;
-mod ready;
 mod scopes;
 mod second_enforcer;
+mod service_manager;
 mod snapshot;
 mod spare;
 mod store;
@@ -43,7 +46,7 @@ mod systemd;
 mod timer;
 mod tty;
 
-use std::{io::IsTerminal, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use authflow_core::config::{Config, DEFAULT_BUS_ADDRESS};
 use authflow_host::{
@@ -61,10 +64,15 @@ use tokio::{
 
 use crate::{
     daemon::Daemon,
+    event::Event,
     flow::Flows,
     log::{Line, Log},
+    service_manager::Heart,
     timer::BootTimer,
 };
+
+/// How long the end waits for a syslog that has no room.
+const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// Tracks, extends, expires and revokes login sessions.
 #[derive(Debug, Parser)]
@@ -88,11 +96,12 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            log.write(&Line::error("no-runtime").with("why", &error));
+            log.write(&Line::error(Event::NoRuntime).with("why", &error));
             return ExitCode::FAILURE;
         }
     };
-    let ended = runtime.block_on(run(log, paths));
+    let ended = runtime.block_on(run(log.clone(), paths));
+    log.flush(LAST_LINES);
     // A flow that is being judged by a slow name service must not hold up our end; it is denied.
     runtime.shutdown_background();
     match ended {
@@ -123,7 +132,7 @@ enum Failure {
 async fn run(log: Log, paths: Paths) -> Result<(), Failure> {
     let address = bus_address(&log, &paths);
     if let Err(error) = file::ensure_folder(&paths.state_home(), 0o755) {
-        log.write(&Line::error("state-folder").with("why", &error));
+        log.write(&Line::error(Event::StateFolder).with("why", &error));
     }
     raise_descriptor_limit();
     let (todo, actions) = mpsc::unbounded_channel();
@@ -144,30 +153,32 @@ async fn run(log: Log, paths: Paths) -> Result<(), Failure> {
     tasks.spawn(scopes::run(Arc::clone(&daemon), connection.clone()));
     tasks.spawn(second_enforcer::run(Arc::clone(&daemon), connection.clone()));
     tasks.spawn(deactivation::watch::run(Arc::clone(&daemon), connection.clone()));
-    daemon.log.write(&Line::info("started").with("sessions", daemon.count()).with("bus", &address));
-    ready::tell();
+    daemon.log.write(&Line::info(Event::Started).with("sessions", daemon.count()).with("bus", &address));
+    service_manager::ready();
+    let mut heart = Heart::new();
     let mut bus_is_gone = std::pin::pin!(bus::gone(&connection));
     loop {
         let next = daemon.next_deadline();
         tokio::select! {
             due = timer.until(next) => { due?; daemon.look_at_due().await; }
             () = daemon.wake.notified() => {}
+            () = heart.beat() => {}
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             // What a part left half done a new daemon does again.
             Some(Err(ended)) = tasks.join_next() => {
-                daemon.log.write(&Line::error("defect").with("why", &ended));
+                daemon.log.write(&Line::error(Event::Defect).with("why", &ended));
                 return Err(Failure::Defect(ended));
             }
             // Whoever starts us again finds every session; without a bus nobody could open or end one.
             () = &mut bus_is_gone => {
-                daemon.log.write(&Line::error("bus-gone").with("bus", &address));
+                daemon.log.write(&Line::error(Event::BusGone).with("bus", &address));
                 return Err(Failure::Bus { address, why: zbus::Error::Failure("the connection is gone".to_owned()) });
             }
         }
     }
     // Sessions go on without us: nothing is ended here.
-    daemon.log.write(&Line::info("stopped").with("sessions", daemon.count()));
+    daemon.log.write(&Line::info(Event::Stopped).with("sessions", daemon.count()));
     Ok(())
 }
 
@@ -183,14 +194,31 @@ fn bus_address(log: &Log, paths: &Paths) -> String {
     match config::load(paths) {
         Ok(loaded) => {
             if let From::LastGood { why } = &loaded.from {
-                log.write(&Line::error("config-last-good").with("why", why));
+                log.write(&Line::error(Event::ConfigLastGood).with("why", why));
             }
             let Config { bus_address, .. } = loaded.config;
             bus_address
         }
         Err(error) => {
-            log.write(&Line::error("config-unusable").with("why", &error));
+            log.write(&Line::error(Event::ConfigUnusable).with("why", &error));
             DEFAULT_BUS_ADDRESS.to_owned()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_manual_tells_every_option() {
+        let manual = include_str!("../../docs/man/authflow-sessiond.8");
+        let mut command = Arguments::command();
+        command.build();
+        for option in command.get_arguments().filter_map(clap::Arg::get_long) {
+            assert!(manual.contains(&format!("Fl -{option}")), "authflow-sessiond.8 does not tell of --{option}");
         }
     }
 }

@@ -194,8 +194,7 @@ impl Look<'_> {
 #[must_use]
 pub(crate) fn scope(session: &Session, snapshot: &Snapshot) -> Option<String> {
     let id = session.logind_id.as_deref().filter(|id| id.bytes().all(|byte| byte.is_ascii_alphanumeric()))?;
-    // In a container systemd's own tree begins below the machine's.
-    let root = snapshot.find(1)?.cgroup.strip_suffix("/init.scope")?;
+    let root = snapshot.systemd_root()?;
     let uid = logind_says(id, "UID=")?;
     let is_led = logind_leader(id) == Some(session.leader.pid);
     is_led.then(|| format!("{root}/user.slice/user-{uid}.slice/session-{id}.scope"))

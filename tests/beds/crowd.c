@@ -2,7 +2,7 @@
  *
  *   crowd SERVICE USER COUNT
  *
- * Prints "in N" after each thousand, and waits at the end. A login program becomes sleep(1) once it is open: the process that leads the
+ * Prints "in N" after each thousand, and "all out" once the last of them has ended. A login program becomes sleep(1) once it is open: the process that leads the
  * session is still the same, and takes little room. */
 #include <security/pam_appl.h>
 #include <stdio.h>
@@ -53,5 +53,6 @@ int main(int argc, char **argv)
     }
     while (wait(NULL) > 0)
         ;
+    puts("all out");
     return 0;
 }

@@ -1,4 +1,4 @@
-//! Ten thousand sessions at once: opened, listed, found again after the daemon's death, and each ended by itself.
+//! Ten thousand sessions at once: opened, listed, found again after the daemon's death, one ended by itself, and then all.
 
 use authflow_tests::{Machine, wait};
 
@@ -8,7 +8,7 @@ const OTHER: &str = "auth required pam_deny.so\naccount required pam_deny.so\nse
 const THOUSANDS: usize = 10;
 
 #[test]
-fn ten_thousand_sessions_are_opened_and_found_again() {
+fn ten_thousand_sessions_are_opened_found_again_and_ended() {
     let Some(plan) = Machine::overlay() else { return };
     let plan = plan.user("alice").config(CONFIG).pam("door", "session required pam_authflow.so\n").pam("other", OTHER);
     let machine = plan.start();
@@ -26,6 +26,9 @@ fn ten_thousand_sessions_are_opened_and_found_again() {
     let one = machine.sessions()[0]["id"].as_str().expect("an id").to_owned();
     let _ = machine.run(["authflow", "revoke", &one]).success();
     wait::until_true("its end", || count(&machine) == many - 1);
+    let _ = machine.run(["authflow", "revoke", "--all", "--yes"]).success();
+    wait::until_true("the end of all processes", || machine.read("/run/crowd").ends_with("all out\n"));
+    wait::until_true("the end of all sessions", || count(&machine) == 0);
 }
 
 fn count(machine: &Machine) -> usize {

@@ -44,6 +44,21 @@ fn an_account_that_ends_takes_everything_of_its_user_along() {
     // Nor is what root has started in a login of the user's.
     let roots = ["systemd-run", "--quiet", "--slice=user-1001.slice", "sleep", "4715"];
     let _ = machine.run(roots).success();
+    // What a container of the user's own runs as is.
+    let _ = machine.shell("echo expired:300000:65536 >> /etc/subuid").success();
+    let in_container =
+        "systemd-run --quiet --slice=user-$(id -u expired).slice setpriv --reuid=300033 --clear-groups sleep 4716";
+    let _ = machine.shell(in_container).success();
+    // A service's container is not, though it orders its own users as we do ours.
+    let inner =
+        "d=/sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup)/user.slice/a.scope; mkdir -p $d; echo $$ > $d/cgroup.procs";
+    let container = format!("{inner}; exec sleep 4717");
+    let _ = machine
+        .run(["systemd-run", "--quiet", "--uid=expired", "--property=Delegate=yes", "sh", "-c", &container])
+        .success();
+    for (user, what) in [("300033", "sleep 4716"), ("expired", "sleep 4717")] {
+        wait::until_true("the containers", || running(&machine, user, what) == 1);
+    }
     let _ = machine.shell("userdel --force removed");
     for command in [
         "chage --expiredate 0 expired",
@@ -69,6 +84,8 @@ fn an_account_that_ends_takes_everything_of_its_user_along() {
     }
     assert_eq!(running(&machine, "expired", "sleep 4714"), 1);
     assert_eq!(running(&machine, "root", "sleep 4715"), 1);
+    wait::until_true("the end of the user's container", || running(&machine, "300033", "sleep 4716") == 0);
+    assert_eq!(running(&machine, "expired", "sleep 4717"), 1);
     assert_eq!(running(&machine, "dropped", "sleep 4713"), 1, "the account may be used still");
     assert_eq!(running(&machine, "neighbour", "sleep 471"), 3);
     assert!(gets_in(&machine, "dropped"), "by the rule for everybody");

@@ -3,8 +3,10 @@
 //! # Layout
 //!
 //! - `control`: what a module's answer does to its stack
+//! - `entries`: one file, line by line, for what edits it
 
 pub(crate) mod control;
+pub(crate) mod entries;
 
 use std::{
     collections::BTreeSet,
@@ -87,6 +89,11 @@ pub(crate) enum Why {
     NoModule,
 }
 
+/// The lines that libpam reads for `service` on the machine with that root; none where it has no file.
+pub(crate) fn lines(root: &Path, service: &str) -> Vec<Line> {
+    Stacks::under(root).of(service).map(|stack| stack.lines).unwrap_or_default()
+}
+
 impl Stack {
     /// The lines of one phase.
     pub(crate) fn phase<'a>(&'a self, phase: &'a str) -> impl Iterator<Item = &'a Line> + Clone {
@@ -160,7 +167,7 @@ impl Stacks {
                     number,
                     phase,
                     control,
-                    module: module.rsplit('/').next().unwrap_or(&module).to_owned(),
+                    module: base_name(&module),
                     arguments,
                     substacks: place.substacks.to_vec(),
                 }),
@@ -234,6 +241,10 @@ fn parse(line: &str) -> Result<Option<Parsed>, Why> {
         }
         _ => Parsed::Call { phase, control, module, arguments: words.collect() },
     }))
+}
+
+fn base_name(module: &str) -> String {
+    module.rsplit('/').next().unwrap_or(module).to_owned()
 }
 
 /// Lines with their numbers, comments gone and continued ones joined.

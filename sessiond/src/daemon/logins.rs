@@ -18,7 +18,7 @@ use authflow_host::{
 };
 
 use super::Daemon;
-use crate::{leader::leader_of, log::Line, members, snapshot::Snapshot};
+use crate::{event::Event, leader::leader_of, log::Line, members, snapshot::Snapshot};
 
 /// How long a module may take to write a pending login down, after it gave up on the daemon.
 const WRITING: Duration = Duration::from_secs(2);
@@ -41,15 +41,22 @@ impl Daemon {
     /// Takes over the logins that were let in while no daemon was there.
     pub(crate) fn adopt_pending(self: &Arc<Self>) {
         let found = pending::list(&self.paths, Trust::root()).unwrap_or_else(|error| {
-            self.log.write(&Line::error("pending-unreadable").with("why", &error));
+            self.log.write(&Line::error(Event::PendingUnreadable).with("why", &error));
             Vec::new()
         });
+        let mut adopted = Vec::new();
         for pending in found {
             match pending {
-                Ok(pending) => self.adopt(pending),
-                Err(error) => self.log.write(&Line::error("pending-unreadable").with("why", &error)),
+                Ok(pending) => adopted.extend(self.adopt(pending)),
+                Err(error) => self.log.write(&Line::error(Event::PendingUnreadable).with("why", &error)),
             }
         }
+        if adopted.is_empty() {
+            return;
+        }
+        // Their processes are there already, and their limits run from their opening: they may be due.
+        let snapshot = Snapshot::take();
+        adopted.into_iter().for_each(|id| self.look_at(id, &snapshot));
     }
 
     /// Takes pending logins over in a moment: somebody who wanted to open a session has gone, and may just be writing down that the
@@ -67,33 +74,34 @@ impl Daemon {
         });
     }
 
-    fn adopt(self: &Arc<Self>, pending: Pending) {
+    /// Gives the session that it became, if it lives.
+    fn adopt(self: &Arc<Self>, pending: Pending) -> Option<SessionId> {
         let Pending { id, boot_id, leader, opened_boot, opened_wall, closed, opening } = pending;
         let line =
             |event| Line::info(event).with("session", &id).with("user", &opening.user).with("leader", leader.pid);
-        let (adopted, missed) = (line("adopted"), line("missed"));
+        let (adopted, missed) = (line(Event::Adopted), line(Event::Missed));
         let opened = Now { boot: opened_boot, wall: opened_wall };
         let is_alive = closed.is_none() && leader.is_alive();
         let done = match id.parse::<SessionId>() {
             Ok(_) if boot_id != self.boot_id => Err("it is of another boot".to_owned()),
             Ok(id) if is_alive => {
                 let login = Login { id, opening, leader, opened, is_in: true };
-                // Its processes are there already, and its limits run from its opening: it may be due.
-                let begun = self.begin(login, &Snapshot::chain(leader.pid)).map(|()| self.look(id));
-                begun.map(|()| adopted).map_err(|why| why.to_string())
+                let begun = self.begin(login, &Snapshot::chain(leader.pid));
+                begun.map(|()| (adopted, Some(id))).map_err(|why| why.to_string())
             }
             Ok(id) => {
-                self.record((id, opening, leader), opened, closed).map(|()| missed).map_err(|why| why.to_string())
+                let recorded = self.record((id, opening, leader), opened, closed);
+                recorded.map(|()| (missed, None)).map_err(|why| why.to_string())
             }
             Err(why) => Err(why.to_string()),
         };
-        match done {
-            Ok(line) => self.log.write(&line),
-            Err(why) => self.log.write(&Line::warning("not-adopted").with("session", &id).with("why", why)),
-        }
+        let (line, adopted) =
+            done.unwrap_or_else(|why| (Line::warning(Event::NotAdopted).with("session", &id).with("why", why), None));
+        self.log.write(&line);
         if let Err(error) = pending::remove(&self.paths, leader) {
-            self.log.write(&Line::error("pending-not-removed").with("why", &error));
+            self.log.write(&Line::error(Event::PendingNotRemoved).with("why", &error));
         }
+        adopted
     }
 
     /// Records a session that came and went while no daemon was there. Nothing of it is looked up: its leader's pid may be another's now.
@@ -130,7 +138,7 @@ impl Daemon {
         self.look_at_rivals(&login.opening);
         let mut core = self.core();
         let birth = self.birth(&core.registry, chain, login);
-        let line = Line::info("opened")
+        let line = Line::info(Event::Opened)
             .with("session", id)
             .with("user", &birth.opening.user)
             .with("target", &birth.opening.target)
@@ -153,7 +161,7 @@ impl Daemon {
         if let Some((parent, renewal)) = around
             && let Err(why) = self.renew(parent, &renewal)
         {
-            self.log.write(&Line::info("not-renewed").with("session", parent).with("why", why));
+            self.log.write(&Line::info(Event::NotRenewed).with("session", parent).with("why", why));
         }
         Ok(())
     }

@@ -32,6 +32,7 @@ pub(crate) use self::{logins::Login, queries::Inspected};
 
 use crate::{
     activity::Activity,
+    event::Event,
     in_force::InForce,
     keeper::Keeper,
     leader::process_of,
@@ -172,7 +173,7 @@ impl Daemon {
 
     /// Ends these sessions; tells how many there were. One that is over by now needs no ending.
     pub(crate) async fn revoke_all(self: &Arc<Self>, ids: &[SessionId], by: &str, message: &str) -> usize {
-        let snapshot = Snapshot::take();
+        let snapshot = Snapshot::take_aside().await;
         let mut ended = 0;
         for id in ids {
             ended += usize::from(self.revoke_seen(*id, (by, message), &snapshot).is_ok());
@@ -217,7 +218,7 @@ impl Daemon {
         let actions = core.registry.extend(id, by_user, SystemClock.now())?;
         self.apply(&core, actions);
         drop(core);
-        self.log.write(&Line::info("extended").with("session", id));
+        self.log.write(&Line::info(Event::Extended).with("session", id));
         Ok(())
     }
 
@@ -230,7 +231,7 @@ impl Daemon {
         let actions = core.registry.renew(id, renewal)?;
         self.apply(&core, actions);
         drop(core);
-        self.log.write(&Line::info("renewed").with("session", id).with("factors", &renewal.factors));
+        self.log.write(&Line::info(Event::Renewed).with("session", id).with("factors", &renewal.factors));
         Ok(())
     }
 
@@ -244,7 +245,7 @@ impl Daemon {
     pub(crate) async fn look_at_due(self: &Arc<Self>) {
         let due = self.core().registry.due(SystemClock.now().boot);
         // One for all: many may fall due together.
-        let snapshot = if due.is_empty() { return } else { Snapshot::take() };
+        let snapshot = if due.is_empty() { return } else { Snapshot::take_aside().await };
         for id in due {
             self.look_at(id, &snapshot);
             yield_now().await;
@@ -264,7 +265,7 @@ impl Daemon {
         let found = members(&session, &core.registry, &core.known, snapshot);
         let look = core.activity.look(&session, &found, snapshot, now);
         if look.has_future_stamp {
-            self.log.write(&Line::warning("tty-stamp-in-the-future").with("session", id));
+            self.log.write(&Line::warning(Event::TtyStampInTheFuture).with("session", id));
         }
         let is_alive = has_targets(&session, &found, snapshot);
         core.known.note(id, &found);
@@ -305,7 +306,7 @@ impl Daemon {
         let ttys: Vec<String> = core.ttys.get(&id).into_iter().flatten().map(|tty| tty.name().to_owned()).collect();
         self.keeper().archive(ended, &ttys, &self.log);
         self.ended().note(ended);
-        let line = Line::info("closed")
+        let line = Line::info(Event::Closed)
             .with("session", id)
             .with("user", &ended.session.opening.user)
             .with("reason", ended.reason.as_str())

@@ -4,17 +4,22 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    ops::Range,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use authflow_core::deactivation::User;
-use authflow_host::process::{self, ProcessId};
+use authflow_host::{
+    process::{self, ProcessId},
+    subordinate,
+};
 use rustix::process::Signal;
 use zbus::Connection;
 
 use crate::{
     daemon::Daemon,
+    event::Event,
     leader::Held,
     log::Line,
     members::logind_has_login,
@@ -79,15 +84,16 @@ async fn run(daemon: &Arc<Daemon>, connection: &Connection, user: &User, reach: 
     }
     let _in_time = tokio::time::timeout(SESSIONS_END, daemon.sessions_ended(uid)).await;
     if let Some(other) = sharer(daemon, user).filter(|_| reach == Reach::Everything) {
-        let line = Line::warning("not-swept").with("user", &user.name).with("uid", uid).with("shared_with", other);
+        let line = Line::warning(Event::NotSwept).with("user", &user.name).with("uid", uid).with("shared_with", other);
         daemon.log.write(&line);
         return;
     }
+    let theirs = Theirs::of(daemon, user);
     if may_end_manager(daemon, (uid, reach), &Snapshot::take()) {
         stop_manager(daemon, connection, uid).await;
     }
     let mut ended: BTreeMap<ProcessId, String> = BTreeMap::new();
-    let held = strike(daemon, (uid, reach), Signal::TERM, &mut ended);
+    let held = strike(daemon, (&theirs, reach), Signal::TERM, &mut ended);
     let all_gone = async {
         for held in held {
             held.gone().await;
@@ -98,35 +104,35 @@ async fn run(daemon: &Arc<Daemon>, connection: &Connection, user: &User, reach: 
         kill_manager(uid);
     }
     for _ in 0..MOST_PASSES {
-        if strike(daemon, (uid, reach), Signal::KILL, &mut ended).is_empty() {
+        if strike(daemon, (&theirs, reach), Signal::KILL, &mut ended).is_empty() {
             break;
         }
         // What was struck goes; what it has started meanwhile is found by the next look.
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     for (process, command) in &ended {
-        daemon.log.write(&Line::info("swept").with("uid", uid).with("pid", process.pid).with("command", command));
+        daemon.log.write(&Line::info(Event::Swept).with("uid", uid).with("pid", process.pid).with("command", command));
     }
-    daemon.log.write(&Line::info("swept-all").with("uid", uid).with("processes", ended.len()));
+    daemon.log.write(&Line::info(Event::SweptAll).with("uid", uid).with("processes", ended.len()));
 }
 
 /// Signals all that are in reach, and notes what they were. A stopped process hears nothing but the last signal before it goes on.
 fn strike(
     daemon: &Daemon,
-    (uid, reach): (u32, Reach),
+    (theirs, reach): (&Theirs, Reach),
     signal: Signal,
     ended: &mut BTreeMap<ProcessId, String>,
 ) -> Vec<Held> {
     let snapshot = Snapshot::take();
     // Root's su inside a login of the user's is root's, and who was let in again meanwhile has a session that is none of this.
     let spared = daemon.held_by_sessions(&snapshot, |_all| true);
-    let may_end_manager = may_end_manager(daemon, (uid, reach), &snapshot);
+    let may_end_manager = may_end_manager(daemon, (theirs.uid, reach), &snapshot);
     let is_in_reach = |process: &&Process| match reach {
         Reach::Everything => true,
         Reach::LeftOvers => daemon.is_left_over(process, &snapshot),
     };
-    let targets = snapshot.iter().filter(|process| is_the_users(process, uid) && !spared.contains(&process.id));
-    let targets = targets.filter(|process| may_end_manager || !is_of_a_manager(process)).filter(is_in_reach);
+    let targets = snapshot.iter().filter(|process| theirs.has(process, &snapshot) && !spared.contains(&process.id));
+    let targets = targets.filter(|process| may_end_manager || !is_of_a_manager(process, &snapshot)).filter(is_in_reach);
     let held: Vec<Held> = targets.filter_map(|process| Held::by_id(process.id).ok()).collect();
     for held in &held {
         ended
@@ -138,18 +144,40 @@ fn strike(
     held
 }
 
-/// Whether the process is the user's own doing. A service of the machine may run as a user, too, and so may a container's: these have no
-/// login uid, and sit elsewhere than where systemd puts what users run. What others run in a login of the user's is theirs: the uid that
-/// counts is the real one, which tells who started a program.
-fn is_the_users(process: &Process, uid: u32) -> bool {
-    let pid = process.id.pid;
-    if process.is_zombie || pid == 1 || pid == std::process::id() {
-        return false;
+/// What is a user's own doing.
+struct Theirs {
+    uid: u32,
+    /// What they may hand out to containers of their own.
+    subordinate: Vec<Range<u32>>,
+}
+
+impl Theirs {
+    fn of(daemon: &Daemon, user: &User) -> Self {
+        let subordinate = subordinate::uids(&daemon.paths, &user.name, user.uid).unwrap_or_else(|why| {
+            daemon.log.write(&Line::error(Event::SubordinateUidsUnknown).with("user", &user.name).with("why", why));
+            Vec::new()
+        });
+        Self { uid: user.uid, subordinate }
     }
-    if process::uids(pid).ok().and_then(|uids| uids.first().copied()) != Some(uid) {
-        return false;
+
+    /// A service of the machine may run as a user, too, and so may a container's: these have no login uid, and sit elsewhere than where
+    /// systemd puts what users run. What others run in a login of the user's is theirs: the uid that counts is the real one, which tells
+    /// who started a program.
+    fn has(&self, process: &Process, snapshot: &Snapshot) -> bool {
+        let pid = process.id.pid;
+        if process.is_zombie || pid == 1 || pid == std::process::id() {
+            return false;
+        }
+        let Some(uid) = process::uids(pid).ok().and_then(|uids| uids.first().copied()) else { return false };
+        let is_theirs = uid == self.uid || self.subordinate.iter().any(|range| range.contains(&uid));
+        is_theirs && (process::login_uid(pid) == Some(self.uid) || is_of_a_user(process, snapshot))
     }
-    process::login_uid(pid) == Some(uid) || process.cgroup.contains("/user.slice/")
+}
+
+/// Whether systemd keeps the process among what users run. The whole path counts: a container has a tree of its own below a service.
+fn is_of_a_user(process: &Process, snapshot: &Snapshot) -> bool {
+    let below_root = snapshot.systemd_root().and_then(|root| process.cgroup.strip_prefix(root));
+    below_root.is_some_and(|path| path.starts_with("/user.slice/"))
 }
 
 /// Whether nobody needs the user manager and what it runs, which may be all of a desktop. For left-overs a login that we do not track needs
@@ -167,16 +195,15 @@ fn sharer(daemon: &Daemon, user: &User) -> Option<String> {
     daemon.names_of_live(user.uid).into_iter().find(|name| *name != user.name)
 }
 
-fn is_of_a_manager(process: &Process) -> bool {
-    process.cgroup.contains("/user@")
+fn is_of_a_manager(process: &Process, snapshot: &Snapshot) -> bool {
+    is_of_a_user(process, snapshot) && process.cgroup.contains("/user@")
 }
 
 /// Ends all that sits in the user's manager as a whole, which no fork escapes. Not all of the user's slice: root may have started something
 /// in a login there.
 fn kill_manager(uid: u32) {
     let snapshot = Snapshot::chain(1);
-    // In a container systemd's own tree begins below the machine's.
-    let Some(root) = snapshot.find(1).and_then(|first| first.cgroup.strip_suffix("/init.scope")) else { return };
+    let Some(root) = snapshot.systemd_root() else { return };
     let manager = format!("/sys/fs/cgroup{root}/user.slice/user-{uid}.slice/user@{uid}.service");
     let _no_such_cgroup = fs::write(format!("{manager}/cgroup.kill"), "1");
 }
@@ -189,6 +216,6 @@ async fn stop_manager(daemon: &Daemon, connection: &Connection, uid: u32) {
     }
     let unit = format!("user@{uid}.service");
     if systemd::stop(connection, &unit).await.is_ok() {
-        daemon.log.write(&Line::info("user-manager-stopped").with("unit", &unit));
+        daemon.log.write(&Line::info(Event::UserManagerStopped).with("unit", &unit));
     }
 }

@@ -41,9 +41,14 @@ impl<'a> Ground<'a> {
         self.place_of_rule(&rule.name)
     }
 
+    /// The main file.
+    pub(super) fn place_of_config(&self) -> Place {
+        Place::file(self.context.paths.config())
+    }
+
     /// Where the rule of that name stands; where that is not known, the main file.
     pub(super) fn place_of_rule(&self, name: &str) -> Place {
-        self.rules.get(name).cloned().unwrap_or_else(|| Place::file(self.context.paths.config()))
+        self.rules.get(name).cloned().unwrap_or_else(|| self.place_of_config())
     }
 }
 

@@ -30,6 +30,14 @@ fn of_core(ground: &Ground<'_>, warning: &Warning) -> Finding {
             (Defect::RuleSessionTooEarly, rule, "take \"session\" out; it is for sudo and the like")
         }
         Warning::ShortLimit { rule, .. } => (Defect::RuleShortLimit, rule, "write 30s at least"),
+        Warning::NothingWeaker { .. } => {
+            let fix = "take weaker_than_preset out";
+            return Finding::new(Defect::PresetNothingWeaker, ground.place_of_config(), warning.to_string(), fix);
+        }
+        Warning::LongLock { .. } => {
+            let fix = "see that root can reach a console, or write a shorter lock";
+            return Finding::new(Defect::ThrottleLongLock, ground.place_of_config(), warning.to_string(), fix);
+        }
         Warning::LockedForGood { rule, .. } => {
             (Defect::RuleLockedForGood, rule, "write at_lifetime = \"terminate\" in the rule's session")
         }

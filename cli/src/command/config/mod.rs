@@ -3,6 +3,7 @@
 mod apply;
 mod check;
 mod effective;
+pub(crate) mod preset;
 mod show;
 
 use clap::Subcommand;

@@ -1,0 +1,108 @@
+//! Puts a setup into force, file by file, or not at all. The roll-back is armed first; a signal or a failure on the way is answered by
+//! rolling back at once.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use authflow_core::time::WallTime;
+
+use super::{
+    arm::{arm, disarm},
+    held::Held,
+    ledger::{End, Ledger, Pending, Setup},
+    plan::Step,
+    preflight, programs, rollback, texts,
+};
+use crate::{context::Context, error::Error};
+
+/// Why a change was not made.
+enum Stopped {
+    /// Somebody wants no more.
+    Asked,
+    /// It could not be made.
+    Failed(Error),
+}
+
+impl From<Error> for Stopped {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Puts all of `setup` into force, to be rolled back after that time. What cannot be put into force whole is rolled back before this
+/// returns with the reason.
+pub(super) fn go_live(context: &Context, ledger: &Ledger, setup: &Setup, after: Duration) -> Result<WallTime, Error> {
+    let held = Held::new()?;
+    let until = context.now().saturating_add(after);
+    let pending = Pending { name: setup.name.clone(), until, live_since: None };
+    ledger.set_pending(&pending)?;
+    let known = preflight::defects(context);
+    let done = arm(after, &setup.name).map_err(Stopped::from).and_then(|()| change_all(ledger, setup, &held));
+    let done = done.and_then(|()| no_new_defects(context, &known));
+    let done = done.and_then(|()| {
+        ledger.set_pending(&Pending { live_since: Some(context.now()), ..pending }).map_err(Stopped::from)
+    });
+    match done {
+        Ok(()) => Ok(until),
+        Err(stopped) => Err(take_back_at_once(ledger, setup, &stopped, &until)),
+    }
+}
+
+/// Takes back what was changed so far; gives the reason, and whether that worked.
+fn take_back_at_once(ledger: &Ledger, setup: &Setup, stopped: &Stopped, until: &WallTime) -> Error {
+    let why = match stopped {
+        Stopped::Asked => "stopped as you asked".to_owned(),
+        Stopped::Failed(error) => error.to_string(),
+    };
+    let failures = rollback::undo(ledger, setup).failures;
+    let settled = if failures.is_empty() { ledger.settle(&setup.name, End::RolledBack) } else { Ok(()) };
+    let failures = failures.into_iter().chain(settled.err().map(|error| error.to_string())).collect::<Vec<_>>();
+    if failures.is_empty() {
+        disarm();
+        return Error::Failed(format!("{why}: everything is as it was before"));
+    }
+    Error::Failed(format!(
+        "{why}; NOT all could be taken back, which is tried again at {until}: {}",
+        failures.join("; ")
+    ))
+}
+
+/// Makes the changes without a roll-back that comes by itself: for taking protection out, of which every beginning is safe as well.
+pub(super) fn change(ledger: &Ledger, setup: &Setup) -> Result<(), Error> {
+    let held = Held::new()?;
+    for step in &setup.steps {
+        if held.is_asked_to_stop() {
+            return Err(Error::Failed("stopped as you asked, on the way: run it again for the rest".to_owned()));
+        }
+        make(step)?;
+    }
+    ledger.settle(&setup.name, End::Confirmed)
+}
+
+fn change_all(ledger: &Ledger, setup: &Setup, held: &Held) -> Result<(), Stopped> {
+    for step in &setup.steps {
+        if held.is_asked_to_stop() {
+            return Err(Stopped::Asked);
+        }
+        // This process may have stood still while its time ran out: what was rolled back must not come back half.
+        if ledger.pending()?.is_none_or(|pending| pending.name != setup.name) {
+            return Err(Error::Failed("it was rolled back meanwhile".to_owned()).into());
+        }
+        make(step)?;
+    }
+    if held.is_asked_to_stop() { Err(Stopped::Asked) } else { Ok(()) }
+}
+
+/// That `authflow check` finds no error that was not there before. What was there is not setup's to mend.
+fn no_new_defects(context: &Context, known: &BTreeSet<String>) -> Result<(), Stopped> {
+    let new: Vec<String> = preflight::defects(context).difference(known).cloned().collect();
+    if new.is_empty() { Ok(()) } else { Err(Error::Failed(format!("authflow check says: {}", new.join("; "))).into()) }
+}
+
+fn make(step: &Step) -> Result<(), Error> {
+    let there = texts::read_anything(&step.path)?;
+    if texts::as_text(there.as_deref()) != step.before.as_deref() || there.is_some() != step.before.is_some() {
+        return Err(Error::Failed(format!("{} was changed by somebody else just now", step.path.display())));
+    }
+    texts::replace(&step.path, step.after.as_deref())?;
+    if step.is_sshd_config() { programs::reload_sshd() } else { Ok(()) }
+}

@@ -1,0 +1,37 @@
+//! Accounts that are in no file of the machine's own: the daemon asks for them by the clock, and tells an account that is gone from a
+//! directory that is away. The directory is libnss-extrausers', which real look-ups go to.
+
+use authflow_tests::{Machine, wait};
+
+const CONFIG: &str = "[accounts]\nrecheck = \"30s\"\ncontrol = \"watchman\"\n\
+    [[rule]]\nname = \"su\"\nservice = [\"su\"]\nmethods = [[\"stack\"]]\n";
+const SU: &str = "auth sufficient pam_rootok.so\naccount required pam_permit.so\n\
+                  session required pam_loginuid.so\nsession required pam_authflow.so\n";
+
+const WATCHMAN: &str = "watchman:x:2000:2000::/:/usr/sbin/nologin\n";
+const DORA: &str = "dora:x:2001:2001::/:/bin/sh\n";
+
+/// Replaced as a whole, as directories answer.
+fn directory(machine: &Machine, users: &str) {
+    machine.write("/var/lib/extrausers/new", users);
+    let _ = machine.run(["mv", "/var/lib/extrausers/new", "/var/lib/extrausers/passwd"]).success();
+}
+
+#[test]
+fn who_is_gone_from_a_directory_is_told_from_a_directory_that_is_away() {
+    let Some(plan) = Machine::overlay() else { return };
+    let nsswitch = "passwd: files extrausers\ngroup: files\nshadow: files\n";
+    let machine = plan.file("/etc/nsswitch.conf", nsswitch).config(CONFIG).pam("su", SU).start();
+    directory(&machine, &[WATCHMAN, DORA].concat());
+    let _dora = machine.start(["su", "dora", "-c", "exec sleep 1000"]);
+    wait::until_true("the first look", || machine.log().contains("event=accounts-followed new=1"));
+    // Nothing tells that the directory is away: the daemon asks.
+    directory(&machine, "");
+    machine.logged(&["event=account-unknown", "user=dora", "accounts.control"]);
+    assert_eq!(machine.sessions().len(), 1);
+    // It answers again, and without her. Any change of an account has everybody looked at.
+    directory(&machine, WATCHMAN);
+    let _ = machine.run(["useradd", "neighbour"]).success();
+    assert_eq!(machine.end_reason("dora"), "deactivated");
+    machine.logged(&["event=deactivated", "user=dora", "the account was removed"]);
+}
