@@ -96,7 +96,7 @@ fn unmet(view: &View, rules: &[&Rule], place: &Place) -> Option<Finding> {
     let is_met = |ways: &[Vec<String>]| rules.iter().any(|rule| ways.iter().any(|way| meets(way, rule)));
     // What only a session proves is no matter of sshd's, and is told otherwise.
     let takes_session = |rule: &&Rule| rule.methods.iter().all(|method| method.factors().contains(Factor::Session));
-    if is_met(&ways) || rules.iter().all(|rule| takes_session(rule)) {
+    if is_met(&ways) || rules.iter().all(takes_session) {
         return None;
     }
     let name = rules.first().map_or("", |rule| rule.name.as_str());
