@@ -33,6 +33,27 @@ fn what_is_wrong_with_rules_and_stacks_is_told_with_its_line() {
     each_is_told(&machine, &[module.trim()], MODULE);
 }
 
+#[test]
+fn the_profile_in_every_stack_is_right_under_a_rule_for_everything() {
+    let Some(plan) = Machine::overlay() else { return };
+    let rule = "[[rule]]\nname = \"all\"\nservice = [\"*\"]\nmethods = [[\"publickey\", \"totp\"], [\"password\", \"totp\"]]\n";
+    let profiles = [
+        ("authflow", include_str!("../../conf/pam-configs/authflow")),
+        ("authflow-session", include_str!("../../conf/pam-configs/authflow-session")),
+    ];
+    let plan = profiles.iter().fold(plan.user("alice").config(rule), |plan, (name, text)| {
+        plan.file(&format!("/usr/share/pam-configs/{name}"), text)
+    });
+    // As `apt install openssh-server` leaves its stack.
+    let stock = std::fs::read_to_string("/etc/pam.d/sshd").expect("Debian's own");
+    let machine = plan.sshd(good::SSHD).pam("sshd", &stock).start();
+    let _ = machine.enroll("alice");
+    let enable = "DEBIAN_FRONTEND=noninteractive pam-auth-update --force --enable authflow authflow-session";
+    let _ = machine.shell(enable).success();
+    assert!(machine.read("/etc/pam.d/common-auth").contains("pam_authflow.so"));
+    assert_eq!(good::check(&machine), (Vec::new(), Some(0)));
+}
+
 const STACKS: &[Case] = &[
     Case {
         breakage: "sed -i '/^session.*pam_authflow/d' /etc/pam.d/sshd",
