@@ -125,6 +125,7 @@ const STACKS: &[Case] = &[
         breakage: "echo 'sesion required pam_permit.so' >> /etc/pam.d/sshd",
         told: &["pam-line-broken /etc/pam.d/sshd: sesion"],
     },
+    Case { breakage: "chmod 0775 /etc/pam.d", told: &["pam-file-writable /etc/pam.d"] },
     Case { breakage: "chmod 0666 /etc/pam.d/sshd", told: &["pam-file-writable /etc/pam.d/sshd"] },
     Case { breakage: "chown bob /etc/pam.d/common-auth", told: &["pam-file-writable /etc/pam.d/common-auth"] },
 ];
@@ -233,7 +234,11 @@ const RULES: &[Case] = &[
     },
     Case {
         breakage: "sed -i 's/\\[\"login\"/&, \"kdm\"/' /etc/authflow/authflow.toml",
-        told: &["rule-without-stack /etc/authflow/authflow.toml: \"console\""],
+        told: &["rule-service-absent /etc/authflow/authflow.toml: \"console\""],
+    },
+    Case {
+        breakage: "sed -i '1i [[rule]]\\nname = \"slip\"\\nservice = [\"ssdh\"]\\nmethods = [[\"password\"]]' /etc/authflow/authflow.toml",
+        told: &["rule-without-stack /etc/authflow/authflow.toml: \"slip\""],
     },
     Case {
         breakage: "sed -i 's/\\[\"login\"/&, \"chsh\"/' /etc/authflow/authflow.toml",

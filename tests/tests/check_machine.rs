@@ -12,6 +12,7 @@ fn what_is_wrong_beside_the_stacks_is_told_with_its_line() {
     let mut phone = machine.enroll("alice");
     assert_eq!(good::check(&machine), (Vec::new(), Some(0)), "the shipped examples");
     each_is_told(&machine, &["/etc/ssh", "/etc/authflow"], SSHD);
+    each_is_told(&machine, &["/etc/ssh", "/etc/authflow"], MATCHES);
     each_is_told(&machine, &["/etc/sudoers.d", "/etc/authflow"], SUDO);
     each_is_told(&machine, &["/var/lib/authflow/users", "/var/lib/authflow/state"], RECORDS);
     each_is_told(&machine, &["/usr/share/authflow"], FILES);
@@ -155,6 +156,21 @@ const SSHD: &[Case] = &[
     Case {
         breakage: "sed -i '1i sshd_services = [\"ssh2\"]' /etc/authflow/authflow.toml",
         told: &["sshd-service-unknown /etc/ssh/sshd_config", "sshd-service-missing /etc/authflow/authflow.toml"],
+    },
+];
+
+/// The same for whom a `Match` is: each rule by the settings of those whom it names.
+const MATCHES: &[Case] = &[
+    Case {
+        breakage: "printf 'Match Group bob\\n  AuthenticationMethods publickey\\n' >> /etc/ssh/sshd_config; sed -i '1i [[rule]]\\nname = \"bobs\"\\nservice = [\"sshd\"]\\nuser = [\"bob\"]\\nmethods = [[\"publickey\"]]' /etc/authflow/authflow.toml",
+        told: &[],
+    },
+    Case {
+        breakage: "printf 'Match User bob\\n  AuthenticationMethods publickey\\n' >> /etc/ssh/sshd_config; sed -i '1i [[rule]]\\nname = \"bobs\"\\nservice = [\"sshd\"]\\nuser = [\"bob\"]\\nmethods = [[\"password\"]]' /etc/authflow/authflow.toml",
+        told: &[
+            "sshd-methods-unmet /etc/ssh/sshd_config:   AuthenticationMethods publickey",
+            "sshd-key-unforeseen /etc/ssh/sshd_config:   AuthenticationMethods publickey",
+        ],
     },
 ];
 

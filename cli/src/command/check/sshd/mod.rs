@@ -18,6 +18,7 @@ use std::{
 };
 
 use authflow_core::rule::Rule;
+use authflow_host::accounts;
 
 use self::{
     file::File,
@@ -74,7 +75,7 @@ fn meetings<'a>(ground: &Ground<'_>, rules: &Rules<'a>, view: &View, file: &File
         let is_taken = |somebody: &Somebody| {
             rules.iter().take(number).any(|rule| rule.from.is_empty() && rule.is_of(&somebody.user, &somebody.groups))
         };
-        for somebody in whom(rule).into_iter().filter(|somebody| !is_taken(somebody)) {
+        for somebody in whom(ground, rule, file).into_iter().filter(|somebody| !is_taken(somebody)) {
             let all = file.matches.iter().filter(|found| whom::is_for(&found.criteria, &somebody));
             let view = view.for_whom_all(all);
             meetings.push(Meeting { rule, place: ground.place_of(rule), view, one_prompt });
@@ -84,10 +85,17 @@ fn meetings<'a>(ground: &Ground<'_>, rules: &Rules<'a>, view: &View, file: &File
 }
 
 /// Some whom a rule is for: those whom it names, or somebody who has no name anywhere.
-fn whom(rule: &Rule) -> Vec<Somebody> {
-    let groups = rule.groups.clone();
-    let user = |user: &String| Somebody { user: user.clone(), groups: groups.clone() };
-    if rule.users.is_empty() { vec![user(&"somebody".to_owned())] } else { rule.users.iter().map(user).collect() }
+fn whom(ground: &Ground<'_>, rule: &Rule, file: &File) -> Vec<Somebody> {
+    if rule.users.is_empty() {
+        return vec![Somebody { user: "somebody".to_owned(), groups: rule.groups.clone() }];
+    }
+    let named: Vec<&str> = file.matches.iter().flat_map(|found| whom::groups(&found.criteria)).collect();
+    let of_account = |user: &String| {
+        let account = accounts::by_name(user).ok().flatten().filter(|_| !ground.context.is_image());
+        account.and_then(|account| account.groups_among(named.iter().copied()).ok()).unwrap_or_default()
+    };
+    let groups = |user: &String| rule.groups.iter().cloned().chain(of_account(user)).collect();
+    rule.users.iter().map(|user| Somebody { user: user.clone(), groups: groups(user) }).collect()
 }
 
 /// What each `Match` changes that no rule can do with. What it does not touch is told elsewhere.
