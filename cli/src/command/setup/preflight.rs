@@ -22,7 +22,10 @@ use super::{
     who::{Who, is_plain},
 };
 use crate::{
-    command::test::{Outcome, foresee},
+    command::{
+        check,
+        test::{Outcome, foresee},
+    },
     context::Context,
     error::Error,
     pam_stack,
@@ -97,6 +100,22 @@ pub(super) fn ways_in(context: &Context, config: &Config, services: &[Service], 
     )))
 }
 
+/// What `authflow check` calls errors, each on a line.
+pub(super) fn defects(context: &Context) -> BTreeSet<String> {
+    let found = check::findings(context);
+    let errors = found.iter().filter(|finding| finding.defect.severity() == check::Severity::Error);
+    errors.map(check::Finding::on_one_line).collect()
+}
+
+/// One of those who are protected, to try a stack with; root where nobody is named.
+pub(super) fn somebody(context: &Context, who: &Who) -> String {
+    let named = match who {
+        Who::Users(users) => users.first().cloned(),
+        Who::Everybody | Who::EverybodyButRoot => caller(context, who).pop_first(),
+    };
+    named.unwrap_or_else(|| "root".to_owned())
+}
+
 /// Whoever sits here: the user that logged in, whatever sudo or su has made of it.
 fn caller(context: &Context, who: &Who) -> BTreeSet<String> {
     let uid = process::login_uid(std::process::id());
@@ -126,9 +145,8 @@ fn way_in(context: &Context, config: &Config, service: Service, user: &str) -> R
 /// Where everybody is protected, everybody's password must be one that authflow can verify.
 fn only_local_passwords(context: &Context, services: &[Service]) -> Result<(), Error> {
     const LOCAL: [&str; 4] = ["pam_unix.so", "pam_deny.so", "pam_permit.so", pam_stack::OURS];
-    let folder = context.paths.root().join("etc/pam.d");
     for service in services {
-        let lines = pam_stack::lines(&folder, service.as_str());
+        let lines = pam_stack::lines(context.paths.root(), service.as_str());
         let is_foreign = |line: &&pam_stack::Line| {
             line.phase == "auth"
                 && !LOCAL.contains(&line.module.as_str())
@@ -189,14 +207,7 @@ pub(super) fn sshd_would(folder: &Path, places: &Places, (who, steps): (&Who, &[
 /// That sshd goes on as before with whoever is not protected.
 fn untouched(before: &Path, after: &Path, who: &Who) -> Result<(), Error> {
     let changes = |user: &str| -> Result<bool, Error> {
-        let (before, after) = (programs::sshd_settings(before, user)?, programs::sshd_settings(after, user)?);
-        Ok(match who {
-            Who::Users(_) => before != after,
-            // Root is offered the questions as well, and needs none of them.
-            Who::Everybody | Who::EverybodyButRoot => {
-                before.value("authenticationmethods") != after.value("authenticationmethods")
-            }
-        })
+        Ok(programs::sshd_settings(before, user)? != programs::sshd_settings(after, user)?)
     };
     for user in ["root", "nobody"].into_iter().filter(|user| !who.includes(user)) {
         if changes(user)? {
