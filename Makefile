@@ -7,11 +7,17 @@ SYSCONFDIR ?= /etc
 # Debian's multiarch folder where there is one.
 MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null)
 PAMDIR ?= $(PREFIX)/lib/$(if $(MULTIARCH),$(MULTIARCH)/)security
+BASHDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR ?= $(PREFIX)/share/zsh/$(if $(MULTIARCH),vendor-completions,site-functions)
+FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
 CARGO ?= cargo
 TARGET_DIR ?= $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET_DIR)/release
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+# Where tarball and packages are made.
+PACKAGES := $(abspath $(TARGET_DIR))/packages
 
-.PHONY: help deps build install demo test bench lint audit clean
+.PHONY: help deps build install dist deb deb-from-build deb-check demo test bench lint audit clean
 
 help:
 	@echo "make demo    see the main job in a throw-away namespace (INTERACTIVE=1 leaves it running)"
@@ -20,6 +26,7 @@ help:
 	@echo "make bench   measure speed and size against their goals"
 	@echo "make build   build module, daemon and command"
 	@echo "make install [DESTDIR=] put everything in its place"
+	@echo "make deb     Debian packages, built offline from \`make dist\`'s tarball; \`make deb-check\`: twice, and the same?"
 
 # What a fresh Debian 12 lacks for building and testing.
 deps:
@@ -35,6 +42,10 @@ install:
 	install -D -m 0644 $(RELEASE)/libpam_authflow.so $(DESTDIR)$(PAMDIR)/pam_authflow.so
 	install -D -m 0755 $(RELEASE)/authflow-sessiond $(DESTDIR)$(PREFIX)/libexec/authflow-sessiond
 	install -D -m 0755 $(RELEASE)/authflow $(DESTDIR)$(PREFIX)/bin/authflow
+	install -d -m 0755 $(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR) $(DESTDIR)$(FISHDIR)
+	$(RELEASE)/authflow completions bash > $(DESTDIR)$(BASHDIR)/authflow
+	$(RELEASE)/authflow completions zsh > $(DESTDIR)$(ZSHDIR)/_authflow
+	$(RELEASE)/authflow completions fish > $(DESTDIR)$(FISHDIR)/authflow.fish
 	install -d -m 0755 $(DESTDIR)$(SYSCONFDIR)/authflow $(DESTDIR)$(SYSCONFDIR)/authflow/authflow.toml.d
 	install -d -m 0700 $(DESTDIR)$(SYSCONFDIR)/authflow/users
 	test -e $(DESTDIR)$(SYSCONFDIR)/authflow/authflow.toml || \
@@ -42,6 +53,7 @@ install:
 	install -d -m 0755 $(DESTDIR)/var/lib/authflow
 	install -d -m 0700 $(DESTDIR)/var/lib/authflow/users $(DESTDIR)/var/lib/authflow/state
 	install -D -m 0644 conf/common-passwords.txt $(DESTDIR)$(PREFIX)/share/authflow/common-passwords.txt
+	install -m 0644 conf/authflow.toml $(DESTDIR)$(PREFIX)/share/authflow/authflow.toml
 	install -D -m 0644 conf/dbus/org.authflow.sessiond1.conf $(DESTDIR)$(PREFIX)/share/dbus-1/system.d/org.authflow.sessiond1.conf
 	install -D -m 0644 conf/dbus/org.authflow.sessiond1.service \
 	  $(DESTDIR)$(PREFIX)/share/dbus-1/system-services/org.authflow.sessiond1.service
@@ -51,12 +63,61 @@ install:
 	  $(DESTDIR)$(PREFIX)/share/polkit-1/actions/org.authflow.sessiond1.policy
 	install -D -m 0644 packaging/systemd/authflow-sessiond.service \
 	  $(DESTDIR)$(PREFIX)/lib/systemd/system/authflow-sessiond.service
+	install -D -m 0644 packaging/tmpfiles.d/authflow.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/authflow.conf
+	install -d -m 0755 $(DESTDIR)$(PREFIX)/share/pam-configs
+	install -m 0644 conf/pam-configs/* $(DESTDIR)$(PREFIX)/share/pam-configs/
+	for page in $(wildcard docs/man/*.[1-8]); do \
+	  install -D -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; done
+	install -D -m 0644 packaging/systemd/authflow-setup-rollback.service \
+	  $(DESTDIR)$(PREFIX)/lib/systemd/system/authflow-setup-rollback.service
+	install -d -m 0755 $(DESTDIR)$(PREFIX)/lib/systemd/system/multi-user.target.wants
+	ln -sf ../authflow-setup-rollback.service $(DESTDIR)$(PREFIX)/lib/systemd/system/multi-user.target.wants/
 	install -d -m 0755 $(DESTDIR)$(PREFIX)/share/doc/authflow/examples/pam.d
 	install -m 0644 conf/pam.d/*.example $(DESTDIR)$(PREFIX)/share/doc/authflow/examples/pam.d/
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/authflow/examples/fail2ban/filter.d conf/fail2ban/filter.d/*.conf
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/authflow/examples/fail2ban/jail.d conf/fail2ban/jail.d/*.conf
 	for page in docs/man/*.[1-8]; do \
 	  install -D -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; done
+
+# The tracked tree with its crates, as one file: the same bytes whoever makes it from the same commit.
+dist: DIST = $(PACKAGES)/authflow-$(VERSION)
+dist:
+	rm -rf $(DIST) && mkdir -p $(DIST)
+	git archive HEAD | tar -x -C $(DIST)
+	mkdir -p $(DIST)/.cargo
+	cd $(DIST) && $(CARGO) vendor --quiet --locked vendor >/dev/null
+	printf '[source.crates-io]\nreplace-with = "vendored"\n\n[source.vendored]\ndirectory = "vendor"\n' > $(DIST)/.cargo/config.toml
+	tar --sort=name --format=gnu --owner=0 --group=0 --numeric-owner --mode=go=rX,u+rw --mtime=@$$(git log -1 --format=%ct) \
+	  -C $(PACKAGES) -c authflow-$(VERSION) | gzip -9n > $(DIST).tar.gz
+	rm -rf $(DIST)
+	@echo $(DIST).tar.gz
+
+# -d: no look at build dependencies, since cargo comes from rustup and not from a package.
+DPKG_BUILDPACKAGE = dpkg-buildpackage -us -uc -b -d
+
+deb: dist
+	rm -rf $(PACKAGES)/debs && mkdir -p $(PACKAGES)/debs
+	tar -xzf $(PACKAGES)/authflow-$(VERSION).tar.gz -C $(PACKAGES)/debs
+	cd $(PACKAGES)/debs/authflow-$(VERSION) && cp -a packaging/debian debian && $(DPKG_BUILDPACKAGE)
+	rm -rf $(PACKAGES)/debs/authflow-$(VERSION)
+	@ls $(PACKAGES)/debs/*.deb
+
+# The same packages from what `make build` has made: for tests of the package, which need no second compilation.
+FROM_BUILD := $(PACKAGES)/from-build
+deb-from-build: $(FROM_BUILD)/done
+	@ls $(FROM_BUILD)/*.deb
+
+$(FROM_BUILD)/done: $(addprefix $(RELEASE)/,libpam_authflow.so authflow-sessiond authflow) Makefile $(shell find conf docs packaging -type f)
+	rm -rf $(FROM_BUILD) && mkdir -p $(FROM_BUILD)/source
+	cp -a Makefile Cargo.toml *.md LICENSE* conf docs packaging $(FROM_BUILD)/source/
+	cd $(FROM_BUILD)/source && cp -a packaging/debian debian && AUTHFLOW_PREBUILT=$(abspath $(RELEASE)) $(DPKG_BUILDPACKAGE)
+	touch $@
+
+# Two builds in two folders; some minutes.
+deb-check:
+	$(MAKE) deb PACKAGES=$(abspath $(PACKAGES))/first
+	$(MAKE) deb PACKAGES=$(abspath $(PACKAGES))/a-second-elsewhere
+	cd $(PACKAGES)/first && sha256sum *.tar.gz debs/*.deb | (cd ../a-second-elsewhere && sha256sum --check)
 
 demo: deps build
 	@AUTHFLOW_E2E=1 INTERACTIVE=$(INTERACTIVE) $(CARGO) run --quiet --locked -p authflow-tests --example demo

@@ -19,6 +19,14 @@ authflow_core::events! {
     PasswordChanged = "password-changed",
     /// Recovery codes were made, and those from before are void.
     RecoveryCodesMade = "recovery-codes-made",
+    /// A setup was confirmed from a new login, and stays.
+    SetupConfirmed = "setup-confirmed",
+    /// A setup is live, and is taken back unless it is confirmed.
+    SetupLive = "setup-live",
+    /// A setup was taken out.
+    SetupRemoved = "setup-removed",
+    /// A setup was taken back, since nobody confirmed it.
+    SetupRolledBack = "setup-rolled-back",
 }
 
 #[cfg(test)]

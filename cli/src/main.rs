@@ -41,7 +41,11 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    match command::Arguments::parse().run() {
+    let done = match command::ReadAsOwner::from_arguments(std::env::args_os()) {
+        Some(reader) => reader.run(),
+        None => command::Arguments::parse().run(),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             if !error.is_untold() {

@@ -1,6 +1,9 @@
 //! PAM stacks as libpam reads them: the lines of a service in their order, included files opened. Only read here, never written.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+};
 
 /// One line of a stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,40 +58,81 @@ fn read(file: &Path, place: &Place<'_>, lines: &mut Vec<Line>) {
     let (Some(depth), Ok(text)) = (place.depth.checked_sub(1), std::fs::read_to_string(file)) else { return };
     let Place { only, substacks, .. } = *place;
     let folder = file.parent().unwrap_or(Path::new("/"));
-    for (number, line) in logical_lines(&text) {
-        let words = words(&line);
-        let mut words = words.iter().map(String::as_str);
-        let Some(phase) = words.next() else { continue };
-        if phase == "@include" {
-            if let Some(name) = words.next() {
-                read(&folder.join(name), &Place { only, depth, substacks }, lines);
+    let is_asked_for = |phase: &str| only.is_none_or(|only| only == phase);
+    for Entry { says, .. } in entries(file, &text) {
+        match says {
+            Says::Nothing => {}
+            Says::IncludeAll(name) => read(&folder.join(name), &Place { only, depth, substacks }, lines),
+            Says::Include { phase, name, is_substack } if is_asked_for(&phase) => {
+                // No two that hold lines begin at the same one.
+                let inner = [substacks, &[lines.len()]].concat();
+                let substacks = if is_substack { &inner } else { substacks };
+                read(&folder.join(name), &Place { only: Some(&phase), depth, substacks }, lines);
             }
-            continue;
+            Says::Module(line) if is_asked_for(&line.phase) => {
+                lines.push(Line { substacks: substacks.to_vec(), ..line });
+            }
+            Says::Include { .. } | Says::Module(_) => {}
         }
-        // A dash in front only keeps libpam from logging that the module is missing.
-        let phase = phase.trim_start_matches('-').to_ascii_lowercase();
-        let (Some(control), Some(module)) = (words.next(), words.next()) else { continue };
-        if only.is_some_and(|only| only != phase) {
-            continue;
-        }
-        if matches!(control, "include" | "substack") {
-            // No two that hold lines begin at the same one.
-            let inner = [substacks, &[lines.len()]].concat();
-            let substacks = if control == "substack" { &inner } else { substacks };
-            read(&folder.join(module), &Place { only: Some(&phase), depth, substacks }, lines);
-            continue;
-        }
-        let module = module.rsplit('/').next().unwrap_or(module).to_owned();
-        lines.push(Line {
-            file: file.to_owned(),
-            number,
-            phase,
-            control: control.to_owned(),
-            module,
-            arguments: words.map(str::to_owned).collect(),
-            substacks: substacks.to_vec(),
-        });
     }
+}
+
+/// What a line of a file says, and which lines of text that is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// The lines of text, counted from 1: more than one where it is continued.
+    pub numbers: Range<usize>,
+    /// What it says.
+    pub says: Says,
+}
+
+/// What a line says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Says {
+    /// A comment, nothing, or nothing that libpam understands.
+    Nothing,
+    /// `@include`: another file, for every phase.
+    IncludeAll(String),
+    /// Another file, for one phase.
+    Include {
+        /// The phase.
+        phase: String,
+        /// The file's name.
+        name: String,
+        /// Whether what ends it ends no more than that file.
+        is_substack: bool,
+    },
+    /// A module.
+    Module(Line),
+}
+
+/// The lines of one file, in no substack yet, with every line of its text in one of them.
+pub(crate) fn entries(file: &Path, text: &str) -> Vec<Entry> {
+    let lines = logical_lines(text);
+    let end = text.lines().count() + 1;
+    let nexts = lines.iter().skip(1).map(|(number, _)| *number).chain([end]);
+    let entry = |((number, line), next): (&(usize, String), usize)| Entry {
+        numbers: *number..next,
+        says: parse(file, *number, line),
+    };
+    lines.iter().zip(nexts).map(entry).collect()
+}
+
+fn parse(file: &Path, number: usize, line: &str) -> Says {
+    let mut words = words(line).into_iter();
+    let Some(phase) = words.next() else { return Says::Nothing };
+    if phase == "@include" {
+        return words.next().map_or(Says::Nothing, Says::IncludeAll);
+    }
+    // A dash in front only keeps libpam from logging that the module is missing.
+    let phase = phase.trim_start_matches('-').to_ascii_lowercase();
+    let (Some(control), Some(module)) = (words.next(), words.next()) else { return Says::Nothing };
+    if matches!(control.as_str(), "include" | "substack") {
+        return Says::Include { phase, name: module, is_substack: control == "substack" };
+    }
+    let module = module.rsplit('/').next().unwrap_or(&module).to_owned();
+    let (file, arguments) = (file.to_owned(), words.collect());
+    Says::Module(Line { file, number, phase, control, module, arguments, substacks: Vec::new() })
 }
 
 /// Lines with their numbers, comments gone and continued ones joined.

@@ -23,6 +23,10 @@ const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const CHARACTERS: usize = CODE_BYTES * 8 / 5;
 const GROUP: usize = 4;
 
+/// Digits of a scratch code that was brought along from pam_google_authenticator. It is as hard to guess as two digits more than a code of
+/// the authenticator; none is made here.
+const SCRATCH_DIGITS: usize = 8;
+
 /// How long a code is as it is printed.
 pub const WRITTEN_LENGTH: usize = CHARACTERS + CHARACTERS / GROUP - 1;
 
@@ -58,7 +62,8 @@ pub fn code_from(random: &[u8; CODE_BYTES]) -> Zeroizing<String> {
     text
 }
 
-/// What is kept of a code. A plain hash is enough: nobody tries 2^120 codes.
+/// What is kept of a code. A plain hash is enough: nobody tries 2^120 codes. Of a scratch code it hides nothing from who reads the record,
+/// and that one has the secret beside it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CodeDigest([u8; 32]);
 
@@ -80,7 +85,8 @@ impl CodeDigest {
             }
             plain.push(letter);
         }
-        if plain.len() < CHARACTERS {
+        let is_scratch_code = plain.len() == SCRATCH_DIGITS && plain.iter().all(u8::is_ascii_digit);
+        if plain.len() < CHARACTERS && !is_scratch_code {
             return None;
         }
         let sum = Sha256::new().chain_update(b"authflow code\0").chain_update(&*plain).finalize();
@@ -213,6 +219,16 @@ mod tests {
         let code = code_from(&[7; CODE_BYTES]);
         let (short, long, letter) = (&code[1..], format!("{}0", *code), code.replacen(&code[..1], "u", 1));
         for typed in ["", "338314", short, &long, &letter, &letter.replacen('u', "\u{e9}", 1)] {
+            assert_eq!(digest(typed), None, "{typed}");
+        }
+    }
+
+    #[test]
+    fn eight_digits_are_a_scratch_code_that_was_brought_along_and_no_other_short_text_is_a_code() {
+        assert!(digest("12345678").is_some());
+        assert_eq!(digest("1234 5678"), digest("12345678"));
+        assert_ne!(digest("12345678"), digest("12345679"));
+        for typed in ["1234567", "123456789", "1234567a"] {
             assert_eq!(digest(typed), None, "{typed}");
         }
     }

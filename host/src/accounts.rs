@@ -25,7 +25,16 @@ pub struct Account {
     pub shell: std::path::PathBuf,
 }
 
+/// Shells that let nobody in.
+const NO_SHELLS: [&str; 2] = ["nologin", "false"];
+
 impl Account {
+    /// Whether its shell is one that lets nobody in.
+    #[must_use]
+    pub fn has_no_shell(&self) -> bool {
+        self.shell.file_name().and_then(|name| name.to_str()).is_some_and(|shell| NO_SHELLS.contains(&shell))
+    }
+
     /// Those of the groups `named` that this user is in, by their gids: the name in a rule is looked up once, and what a group of
     /// the user's is called elsewhere counts for nothing. A number names a gid. A group that does not exist has no members. Looked
     /// up when asked for, since a directory may take long over it and most rules do not care.

@@ -1,5 +1,8 @@
 //! The configuration from its files. One that does not parse is not used: the last good one is, and only without either nobody gets
 //! in. A missing file counts as broken, since a governed machine that loses its rules must not become an open door.
+//!
+//! A preset judges the live files, and what is applied. The last good file was judged when it was written, and is not again: an update
+//! of this program whose preset asks for more must not shut a machine.
 
 use std::{
     fs,
@@ -73,8 +76,8 @@ pub fn load_trusting(paths: &Paths, trust: Trust) -> Result<Loaded, LoadError> {
         Ok(config) => return Ok(Loaded { config, from: From::Live }),
         Err(unusable) => unusable,
     };
-    match Files::of_one(&paths.config_last_good(), trust).and_then(|files| Ok(files.parse()?)) {
-        Ok(config) => Ok(Loaded { config, from: From::LastGood { why: live.to_string() } }),
+    match read_last_good(paths, trust) {
+        Ok((_text, config)) => Ok(Loaded { config, from: From::LastGood { why: live.to_string() } }),
         Err(last_good) => Err(LoadError { live: live.into(), last_good: last_good.into() }),
     }
 }
@@ -85,6 +88,26 @@ pub fn load_trusting(paths: &Paths, trust: Trust) -> Result<Loaded, LoadError> {
 /// What is wrong with it, or with a drop-in.
 pub fn check(paths: &Paths, trust: Trust, name: &str, text: String) -> Result<Config, Unusable> {
     Ok(candidate(paths, trust, name, text)?.parse()?)
+}
+
+/// Checks the configuration as it would be with these drop-ins: each with its text, or taken away.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_drop_ins(paths: &Paths, trust: Trust, changed: &[(PathBuf, Option<String>)]) -> Result<Config, Unusable> {
+    Ok(with_drop_ins(paths, trust, changed)?.parse()?)
+}
+
+/// The live files, with these drop-ins changed.
+fn with_drop_ins(paths: &Paths, trust: Trust, changed: &[(PathBuf, Option<String>)]) -> Result<Files, Unusable> {
+    let mut files = read_live(paths, trust)?;
+    for (path, text) in changed {
+        let name = path.display().to_string();
+        files.drop_ins.retain(|(there, _)| *there != name);
+        files.drop_ins.extend(text.clone().map(|text| (name, text)));
+    }
+    files.drop_ins.sort();
+    Ok(files)
 }
 
 /// Checks `text`, and makes it the configuration; the last good one then is what is in force from now on, drop-ins included, so that
@@ -170,6 +193,17 @@ pub fn read_live(paths: &Paths, trust: Trust) -> Result<Files, Unusable> {
     let mut files = Files::of_one(paths.config(), trust)?;
     files.drop_ins = read_drop_ins(paths, trust)?;
     Ok(files)
+}
+
+/// The last good file, and the configuration that it is.
+///
+/// # Errors
+/// It cannot be read or trusted, or is wrong.
+pub fn read_last_good(paths: &Paths, trust: Trust) -> Result<(String, Config), Unusable> {
+    let path = paths.config_last_good();
+    let text = file::read_trusted(&path, trust)?;
+    let config = Config::parse_judged(Text { name: &path.display().to_string(), text: &text })?;
+    Ok((text, config))
 }
 
 /// The drop-ins in the order of their names. A folder that is not there holds none.
@@ -265,6 +299,21 @@ mod tests {
         }
         fs::remove_file(machine.paths.config()).unwrap();
         assert_eq!(machine.rules(), ["one", "two"], "gone is broken, too");
+    }
+
+    #[test]
+    fn a_drop_in_can_be_tried_before_it_is_there_and_without_it_while_it_is() {
+        let machine = Machine::new().with("");
+        let place = |name: &str| machine.paths.config_drop_ins().join(name);
+        fs::write(place("20.toml"), TWO).unwrap();
+        let tried = |name: &str, text: Option<&str>| {
+            let config = check_drop_ins(&machine.paths, mine(), &[(place(name), text.map(str::to_owned))]).unwrap();
+            config.rules.into_iter().map(|rule| rule.name).collect::<Vec<_>>()
+        };
+        assert_eq!(tried("10.toml", Some(ONE)), ["one", "two"]);
+        assert_eq!(tried("20.toml", Some(ONE)), ["one"]);
+        assert_eq!(tried("20.toml", None), Vec::<String>::new());
+        assert_eq!(machine.rules(), ["two"]);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Which accounts are this machine's own, in its files, and whether it has any others. The files answer at once; a directory may not.
 
-use std::{fs, io, path::Path};
+use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
+
+use authflow_core::time::WallTime;
 
 use crate::paths::Paths;
 
@@ -23,6 +25,17 @@ pub fn has_directory(paths: &Paths) -> bool {
         let sources = sources.split('#').next().unwrap_or_default();
         sources.split_whitespace().any(|source| !source.starts_with('[') && !OWN.contains(&source))
     })
+}
+
+/// Whether anything was changed about the machine's own accounts since then: told by the files' ctimes, which nobody sets. When in doubt it
+/// was.
+#[must_use]
+pub fn changed_since(paths: &Paths, at: WallTime) -> bool {
+    let changed = |file: &str| match fs::metadata(paths.root().join("etc").join(file)) {
+        Ok(found) => u64::try_from(found.ctime()).is_ok_and(|changed| changed >= at.as_secs()),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    };
+    ["passwd", "shadow"].into_iter().any(changed)
 }
 
 /// The file's text; bytes that are no text are nobody's name.
@@ -48,6 +61,15 @@ mod tests {
         let (_root, paths) = machine("passwd: files\n");
         assert_eq!(names(&paths).unwrap(), ["root", "alice"]);
         assert!(names(&Paths::new("/nonexistent")).is_err());
+    }
+
+    #[test]
+    fn a_change_is_told_from_none() {
+        let (root, paths) = machine("passwd: files\n");
+        let written = fs::metadata(root.path().join("etc/passwd")).unwrap().ctime().unsigned_abs();
+        let seconds = |seconds| WallTime::new(std::time::Duration::from_secs(seconds));
+        assert!(changed_since(&paths, seconds(written)));
+        assert!(!changed_since(&paths, seconds(written + 1)));
     }
 
     #[test]

@@ -45,7 +45,8 @@ pub fn rules(
     (paths, trust): (&Paths, Trust),
 ) -> (PasswordRules, List) {
     let has_second = keys.factors().contains(Factor::Totp);
-    let minimum = Minimum::for_user(&config.rules, holder.name, holder.groups, has_second);
+    let minimum =
+        Minimum::for_user(&config.rules, holder.name, holder.groups, has_second).at_least(config.password.minimum);
     // A name that cannot be found out is one fewer to compare with.
     let host = nix::unistd::gethostname().unwrap_or_default();
     let names = KnownNames::new([holder.name, holder.gecos, &host.to_string_lossy()]);

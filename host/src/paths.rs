@@ -90,6 +90,12 @@ impl Paths {
         self.state_home().join("sessions.db")
     }
 
+    /// What `authflow setup` changed, and what stood there before.
+    #[must_use]
+    pub fn setup(&self) -> PathBuf {
+        self.state_home().join("setup")
+    }
+
     /// What a reboot may forget.
     #[must_use]
     pub fn run(&self) -> PathBuf {

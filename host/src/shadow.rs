@@ -42,7 +42,10 @@ impl Entry {
     }
 }
 
-/// A buffer for one entry; larger than any that a shadow file can hold.
+/// Room for an entry as they are.
+const USUAL: usize = 1024;
+
+/// Room for any that a shadow file can hold.
 const LARGEST: usize = 64 * 1024;
 
 /// The entry of that user, if there is one.
@@ -51,8 +54,16 @@ const LARGEST: usize = 64 * 1024;
 /// The data base could not be asked: not root, for one.
 pub fn by_name(name: &str) -> io::Result<Option<Entry>> {
     let Ok(name) = CString::new(name) else { return Ok(None) };
+    match read(&name, USUAL) {
+        Err(error) if error.raw_os_error() == Some(libc::ERANGE) => read(&name, LARGEST),
+        answer => answer,
+    }
+}
+
+/// Reads an entry that fits into so many bytes.
+fn read(name: &CStr, room: usize) -> io::Result<Option<Entry>> {
     // Holds the hash, so it is wiped on every way out.
-    let mut buffer = Zeroizing::new(vec![0_u8; LARGEST]);
+    let mut buffer = Zeroizing::new(vec![0_u8; room]);
     let mut place = MaybeUninit::<libc::spwd>::uninit();
     let mut found: *mut libc::spwd = ptr::null_mut();
     // SAFETY: name ends in NUL, `place` and `found` are ours, and the buffer is as long as we say.

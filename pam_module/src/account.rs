@@ -1,8 +1,8 @@
 //! The account phase: may this account be used, and was enough proved? It runs after the whole auth stack has succeeded, so here a
 //! receipt becomes usable. Where no flow can have run it looks at the account's own standing alone, and leaves the rest to others.
 
-use authflow_core::{config::Source, factor::Factor, flow::is_left_to_the_stack, time::Clock};
-use authflow_host::{accounts::Account, clock::SystemClock, file, passwords::Passwords, process::ProcessId, shadow};
+use authflow_core::{factor::Factor, flow::is_left_to_the_stack, time::Clock};
+use authflow_host::{accounts::Account, clock::SystemClock, file, process::ProcessId, shadow};
 
 use crate::{
     args::Options,
@@ -33,9 +33,9 @@ pub fn account<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Resu
         login.pam.keep(notes)?;
         return Ok(answer);
     }
-    check_standing(&mut login, &account)?;
+    let _may_be_locked = check_standing(&mut login, &account)?;
     let answer = examine(&login, &account, &notes, flow_was_judged_by_it)?;
-    if notes.flow.factors().contains(Factor::Password) && must_change(&login, options, &account)? {
+    if notes.flow.factors().contains(Factor::Password) && must_change(options, &notes) {
         // No receipt before the change: an application that went on without it would get no session.
         login.pam.keep(notes)?;
         return Ok(Answer::NewPasswordNeeded);
@@ -49,16 +49,26 @@ pub fn account<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Resu
     Ok(answer)
 }
 
+/// What an account shows that may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Whether its system password was locked. Who proves something else may still use it.
+    pub is_locked: bool,
+}
+
 /// Refuses a disabled user and an expired account. Root at the console is never disabled: somebody must be able to undo it.
 ///
 /// # Errors
 /// The user is disabled, the account has expired, or it cannot be told.
-pub fn check_standing<H: Handle>(login: &mut Login<'_, H>, account: &Account) -> Result<(), Error> {
+pub fn check_standing<H: Handle>(login: &mut Login<'_, H>, account: &Account) -> Result<Standing, Error> {
     if login.records().is_disabled(&account.name)? && !console::is_root_there(login.pam) {
         return Err(Error::Disabled);
     }
     let entry = shadow::by_name(&account.name).map_err(Error::Shadow)?;
-    if entry.is_some_and(|entry| entry.is_expired(SystemClock.now().wall)) { Err(Error::Expired) } else { Ok(()) }
+    if entry.as_ref().is_some_and(|entry| entry.is_expired(SystemClock.now().wall)) {
+        return Err(Error::Expired);
+    }
+    Ok(Standing { is_locked: entry.is_some_and(|entry| entry.is_locked()) })
 }
 
 fn examine<H: Handle>(
@@ -86,14 +96,9 @@ fn examine<H: Handle>(
 }
 
 /// Whether the password that the flow has just proved is an initial one of ours.
-fn must_change<H: Handle>(login: &Login<'_, H>, options: &Options, account: &Account) -> Result<bool, Error> {
-    if options.proved.contains(Factor::Password) {
-        return Ok(false);
-    }
-    let records = login.records();
-    let keys = records.authenticators(&account.name)?.unwrap_or_default();
-    let source = Passwords { config: &login.config, records: &records }.source(account, &keys)?;
-    Ok(source == Some(Source::Authflow) && keys.password.is_some_and(|password| password.must_change))
+fn must_change(options: &Options, notes: &Notes) -> bool {
+    let is_ours = !options.proved.contains(Factor::Password);
+    is_ours && notes.proved.as_ref().is_some_and(|password| password.must_change)
 }
 
 /// Makes the receipt of a granted flow usable: on this handle and, since sshd's authentication process is not the one that opens the

@@ -18,7 +18,8 @@ pub struct Options {
     pub use_authtok: bool,
     /// What the module before us has verified.
     pub proved: Factors,
-    /// Whether to put the questions alone, for a line of ours behind the module that verifies the password.
+    /// Whether to put questions for others: both, for a line of ours behind the module that verifies the password; and for a new
+    /// password that is another module's to set.
     pub ask: bool,
     /// Password and code in one field, for clients that have a single one.
     pub one_prompt: bool,

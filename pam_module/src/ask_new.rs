@@ -89,10 +89,7 @@ impl NewPasswords<'_> {
     }
 
     fn ask_once<H: Handle>(&self, pam: &mut H) -> Result<Secret, Error> {
-        let given = pam.ask(NEW)?.filter(|password| !password.is_empty()).ok_or(BadNewPassword::NotGiven)?;
-        self.check(&given)?;
-        let again = pam.ask(AGAIN)?.unwrap_or_default();
-        if again.matches(&given) { Ok(given) } else { Err(BadNewPassword::Different.into()) }
+        ask_twice(pam, |given| self.check(given))
     }
 
     fn check(&self, given: &Secret) -> Result<(), Error> {
@@ -102,6 +99,21 @@ impl NewPasswords<'_> {
             Some(_) | None => Ok(()),
         }
     }
+}
+
+/// Asks for a new password that a module behind us is to take, and to judge.
+///
+/// # Errors
+/// None was given.
+pub fn ask_for_another<H: Handle>(pam: &mut H) -> Result<Secret, Error> {
+    ask_twice(pam, |_judged_by_that_module| Ok(()))
+}
+
+fn ask_twice<H: Handle>(pam: &mut H, check: impl FnOnce(&Secret) -> Result<(), Error>) -> Result<Secret, Error> {
+    let given = pam.ask(NEW)?.filter(|password| !password.is_empty()).ok_or(BadNewPassword::NotGiven)?;
+    check(&given)?;
+    let again = pam.ask(AGAIN)?.unwrap_or_default();
+    if again.matches(&given) { Ok(given) } else { Err(BadNewPassword::Different.into()) }
 }
 
 /// What a user is told whose password was not changed. Which of several causes it was is the log's where it is not the user's to mend.
@@ -127,6 +139,7 @@ pub fn refusal(error: &Error) -> String {
         | Error::NameIsNoText
         | Error::NoAccount
         | Error::Disabled
+        | Error::ClosedMeanwhile
         | Error::NoRule
         | Error::Expired
         | Error::NotProved { .. }

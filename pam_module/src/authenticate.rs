@@ -7,7 +7,7 @@ use authflow_core::{
     factor::{Factor, Factors},
     flow::{Denial, Enrolment, Manner, Receipt, Verdict, password_in},
     rule::Remote,
-    time::{Clock, WallTime},
+    time::{BootTime, Clock, WallTime},
 };
 use authflow_host::{
     accounts,
@@ -64,6 +64,7 @@ fn attempt<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<A
         }
         return Ok(answer);
     }
+    let began = ahead.as_ref().map_or_else(|| SystemClock.now().boot, |ahead| ahead.began);
     let voucher = step_up::voucher(&login, user.as_str(), options);
     let from_session = voucher.iter().map(|_session| Factor::Session).collect();
     let attempt = Attempt {
@@ -92,7 +93,7 @@ fn attempt<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<A
             Err(denial.into())
         }
         Decision::Judged(Judged { verdict: Verdict::Granted(receipt), password }) => {
-            grant(&mut login, &user, &receipt, (voucher, password))?;
+            grant(&mut login, &user, &receipt, (began, voucher, password))?;
             leave_password(&mut login, &receipt, given)?;
             Ok(Answer::Yes)
         }
@@ -144,14 +145,14 @@ fn grant<H: Handle>(
     login: &mut Login<'_, H>,
     user: &UserName,
     receipt: &Receipt,
-    (voucher, password): (Option<Voucher>, Option<Password>),
+    (began, voucher, password): (BootTime, Option<Voucher>, Option<Password>),
 ) -> Result<(), Error> {
     let now = login.pam.user()?;
     if now != *user || !user.is_text() {
         return Err(Error::UserChanged { before: user.as_str().to_owned(), now: now.as_str().to_owned() });
     }
     let boot_id = process::boot_id().map_err(Error::Process)?;
-    let mut carried = Carried::new(receipt, &boot_id, SystemClock.now());
+    let mut carried = Carried::new(receipt, &boot_id, (began, SystemClock.now()));
     if receipt.factors().contains(Factor::Session) {
         // The user's groups, and with them the rule, may have changed since.
         let voucher = voucher.filter(|voucher| voucher.rule == receipt.rule()).ok_or(BadReceipt::Voucher)?;
@@ -167,7 +168,7 @@ fn grant<H: Handle>(
         .with_some("vouched-by", carried.vouched_by);
     login.pam.log(Priority::Info, &line);
     let notes = Notes {
-        proved: password.map(|password| password.hash),
+        proved: password,
         success: receipt.unsettled().cloned(),
         ..notes_of(login, user, FlowNote::Granted(Box::new(carried)))
     };

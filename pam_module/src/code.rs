@@ -109,7 +109,7 @@ const fn kind(error: &Error) -> Kind {
         | Error::NotOneself
         | Error::Flow(FlowError::Denied | FlowError::Gone | FlowError::NotNow(_))
         | Error::Daemon(DaemonError::TooManySessions(_)) => Kind::Refused,
-        Error::Disabled | Error::Expired => Kind::Ended,
+        Error::Disabled | Error::ClosedMeanwhile | Error::Expired => Kind::Ended,
         Error::Record(RecordError::Busy) | Error::Desk(DeskError::Record(RecordError::Busy)) => Kind::Busy,
         Error::Record(RecordError::Managed(_)) => Kind::Managed,
         Error::Desk(DeskError::Account(_)) => Kind::Broken,
@@ -284,6 +284,7 @@ mod tests {
             Error::NameIsNoText => Error::NameIsNoText,
             Error::NoAccount => Error::NoAccount,
             Error::Disabled => Error::Disabled,
+            Error::ClosedMeanwhile => Error::ClosedMeanwhile,
             Error::NoRule => Error::NoRule,
             Error::Expired => Error::Expired,
             Error::NotProved { .. } => Error::NotProved { proved: Factors::none(), needed: None },

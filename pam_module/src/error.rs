@@ -62,6 +62,9 @@ pub enum Error {
     /// The service is governed, and no rule is for this login.
     #[error("the service is governed, and no rule matches this login")]
     NoRule,
+    /// The account was closed by its shell or its password while this login was under way.
+    #[error("the account has no login shell, or a locked password, and accounts were changed during this login")]
+    ClosedMeanwhile,
     /// The account has ended.
     #[error("the account has expired (chage -E)")]
     Expired,
@@ -151,6 +154,7 @@ impl Error {
             | Self::NameIsNoText
             | Self::NoAccount
             | Self::Disabled
+            | Self::ClosedMeanwhile
             | Self::Expired
             | Self::NoRule
             | Self::NotProved { .. }

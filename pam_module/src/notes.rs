@@ -4,7 +4,8 @@
 use std::{path::PathBuf, sync::Arc};
 
 use authflow_core::{
-    config::Config, factor::Factors, password::PasswordHash, rule::Rule, secret::Secret, throttle::Success,
+    account::Password, config::Config, factor::Factors, password::PasswordHash, rule::Rule, secret::Secret,
+    throttle::Success, time::BootTime,
 };
 
 use crate::{error::Error, receipt::Carried};
@@ -22,8 +23,8 @@ pub struct Notes {
     pub config: Option<KnownConfig>,
     /// What a line of ours has asked for the one behind it.
     pub ahead: Option<Ahead>,
-    /// The hash of the record's password that the flow proved.
-    pub proved: Option<PasswordHash>,
+    /// The record's password that the flow proved.
+    pub proved: Option<Password>,
     /// The flow's success, where it rests on another module's word: that counts once the whole auth stack has succeeded.
     pub success: Option<Success>,
     /// The change of a password that was begun.
@@ -35,6 +36,8 @@ pub struct Notes {
 pub struct Ahead {
     /// Of whom.
     pub user: String,
+    /// When.
+    pub began: BootTime,
     /// The code; empty if none was given.
     pub code: Secret,
 }

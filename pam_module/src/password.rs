@@ -28,7 +28,7 @@ use authflow_host::{
 use crate::{
     account::make_usable,
     args::{FirstPass, Options},
-    ask_new::{AskOld, NewPasswords},
+    ask_new::{self, AskOld, NewPasswords},
     code::Answer,
     error::{BadNewPassword, Error},
     event::Event,
@@ -79,7 +79,7 @@ pub fn check<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result
 /// There is no new password that will do, or it cannot be set.
 pub fn change<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<Answer, Error> {
     let mut notes = pam.notes();
-    let Some(change) = notes.change.take() else { return Ok(Answer::NotOurs) };
+    let Some(change) = notes.change.take() else { return leave(pam, options) };
     let user = text_of(pam)?;
     notes.pin(&user)?;
     pam.keep(notes)?;
@@ -91,11 +91,25 @@ pub fn change<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Resul
     let new = NewPasswords { options, rules: &rules, before: before(&change) }.ask(login.pam)?;
     set(&mut login, &account, &new, &change)?;
     login.pam.set_password(&new);
-    let notes = login.pam.notes();
+    let mut notes = login.pam.notes();
+    // What the flow proved is no more.
+    notes.proved = None;
     if matches!(notes.flow, FlowNote::Granted(_)) {
         make_usable(&mut login, notes)?;
+    } else {
+        login.pam.keep(notes)?;
     }
     Ok(Answer::Yes)
+}
+
+/// Leaves it to the modules behind us. One that takes a new password only from the module before it (`use_authtok`), as pam_unix behind
+/// our profile of pam-auth-update does, needs it asked for here.
+fn leave<H: Handle>(pam: &mut H, options: &Options) -> Result<Answer, Error> {
+    if options.ask {
+        let new = ask_new::ask_for_another(pam)?;
+        pam.set_password(&new);
+    }
+    Ok(Answer::NotOurs)
 }
 
 fn text_of<H: Handle>(pam: &mut H) -> Result<String, Error> {
@@ -141,7 +155,7 @@ fn prove<H: Handle>(login: &mut Login<'_, H>, options: &Options, account: &Accou
     let notes = login.pam.notes();
     let is_fresh = notes.flow.receipt().is_some() && !options.proved.contains(Factor::Password);
     let proved = match notes.proved.filter(|_| is_fresh) {
-        Some(hash) => Some(hash),
+        Some(password) => Some(password.hash),
         None => ask_old(login, options, account)?,
     };
     // It was another source's if there is none: the record's was taken away meanwhile.

@@ -125,6 +125,20 @@ fn who_has_no_password_of_ours_is_left_to_others_whatever_is_broken() {
 }
 
 #[test]
+fn a_new_password_that_is_anothers_to_set_is_asked_for_where_the_line_says_so() {
+    let machine = machine();
+    replace(&machine, |password| *password = None);
+    let mut pam = machine.login("passwd", &[(NEW, "short"), (AGAIN, "short")]);
+    assert_eq!(change(&machine, &mut pam, "ask"), PAM_IGNORE);
+    assert!(pam.password.as_ref().unwrap().matches(&Secret::from("short")), "it is the other module's to judge");
+    for answers in [&[(NEW, "short"), (AGAIN, "other")][..], &[(NEW, "")]] {
+        let mut pam = machine.login("passwd", answers);
+        assert_eq!(change(&machine, &mut pam, "ask"), PAM_AUTHTOK_ERR);
+        assert!(pam.password.is_none());
+    }
+}
+
+#[test]
 fn a_second_pass_without_a_first_changes_nothing() {
     let machine = machine();
     assert_eq!(machine.run(ChangePassword, &mut machine.login("passwd", &[])), PAM_IGNORE);

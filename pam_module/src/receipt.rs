@@ -47,6 +47,8 @@ pub struct Carried {
     pub factors: Factors,
     /// The rule that granted it.
     pub rule: String,
+    /// When the first question was put.
+    pub began: BootTime,
     /// When it was granted, for people.
     pub granted_at: WallTime,
     /// When it was granted, on the clock that nobody sets: its age is counted here.
@@ -118,9 +120,9 @@ pub enum BadReceipt {
 }
 
 impl Carried {
-    /// What `receipt` says, to be used on this boot.
+    /// What `receipt` says, of a flow that began then, to be used on this boot.
     #[must_use]
-    pub fn new(receipt: &Receipt, boot_id: &str, now: Now) -> Self {
+    pub fn new(receipt: &Receipt, boot_id: &str, (began, now): (BootTime, Now)) -> Self {
         Self {
             flow: receipt.flow().to_string(),
             user: receipt.user().to_owned(),
@@ -130,6 +132,7 @@ impl Carried {
             boot_id: boot_id.to_owned(),
             factors: receipt.factors().clone(),
             rule: receipt.rule().to_owned(),
+            began,
             granted_at: receipt.granted_at(),
             granted_boot: now.boot,
             previous: receipt.previous().map(|(at, source)| (*at, source.to_string())),
@@ -284,6 +287,7 @@ mod tests {
             boot_id: "boot".into(),
             factors: "password totp".split(' ').map(|word| word.parse().unwrap()).collect(),
             rule: "ssh".into(),
+            began: BootTime::new(Duration::from_secs(90)),
             granted_at: WallTime::from_micros(1_795_509_180_000_001),
             granted_boot: BootTime::new(Duration::from_secs(100)),
             previous: Some((WallTime::from_micros(7), "10.0.0.6".into())),

@@ -7,6 +7,7 @@ use authflow_core::{
     flow::is_left_to_the_stack,
     news::Item,
     outside::visible,
+    policy::LockedPassword,
     rule::{Remote, SessionPolicy},
     session::{Class, Opening},
     state::Failures,
@@ -15,11 +16,12 @@ use authflow_core::{
 use authflow_host::{
     accounts::Account,
     clock::SystemClock,
+    local_accounts,
     process::{self, ProcessId},
 };
 
 use crate::{
-    account::check_standing,
+    account::{Standing, check_standing},
     args::Options,
     code::Answer,
     error::Error,
@@ -66,7 +68,8 @@ pub fn open<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<
     let account = account_of(&user)?;
     check(receipt.as_ref(), &login.facts.service, &account)?;
     // Again: sshd may wait for its last method long after the account phase, and the user may have been disabled meanwhile.
-    check_standing(&mut login, &account)?;
+    let standing = check_standing(&mut login, &account)?;
+    refuse_closed_meanwhile(&login, &account, standing, receipt.as_ref())?;
     let Some(grant) = grant(&login, &account, &notes, receipt)? else { return Ok(Answer::NotOurs) };
     let opening = opening(&login, class, (user, account.uid), account_of(&target)?, &grant);
     if let Some(opened) = tracking::begin(&mut login, &opening, grant.policy.when_unavailable)? {
@@ -157,6 +160,37 @@ fn check(receipt: Option<&Carried>, service: &str, account: &Account) -> Result<
     let boot_id = process::boot_id().map_err(Error::Process)?;
     let now = SystemClock.now().boot;
     Ok(receipt.check(&Expected { boot_id: &boot_id, service, uid: Some(account.uid), now })?)
+}
+
+/// Refuses who was put out by the shell or the password while this login was under way: the daemon, which sees such changes, takes what it
+/// finds at a session's start for how the account is meant to be. Who logs in without either as ever, for copying files or by a key, and
+/// meets a change of somebody else's account, is let in at the next try.
+fn refuse_closed_meanwhile<H: Handle>(
+    login: &Login<'_, H>,
+    account: &Account,
+    standing: Standing,
+    receipt: Option<&Carried>,
+) -> Result<(), Error> {
+    let counts = match login.config.accounts.locked_password {
+        LockedPassword::Deactivate => standing.is_locked,
+        LockedPassword::Ignore => false,
+    };
+    if !counts && !account.has_no_shell() {
+        return Ok(());
+    }
+    let now = SystemClock.now();
+    let since = if login.is_sshd() {
+        // A process a login, and what it asks first is not ours.
+        ProcessId::current().map_err(Error::Process)?.age(now.boot)
+    } else {
+        let Some(receipt) = receipt else { return Ok(()) };
+        now.boot.saturating_since(receipt.began)
+    };
+    if local_accounts::changed_since(&login.place.paths, now.wall.saturating_sub(since)) {
+        Err(Error::ClosedMeanwhile)
+    } else {
+        Ok(())
+    }
 }
 
 /// What a session is opened with.

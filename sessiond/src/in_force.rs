@@ -3,15 +3,8 @@
 
 use std::time::Duration;
 
-use authflow_core::{
-    config::{Config, Text},
-    policy::Limits,
-};
-use authflow_host::{
-    config,
-    file::{self, Trust},
-    paths::Paths,
-};
+use authflow_core::{config::Config, policy::Limits};
+use authflow_host::{config, file::Trust, paths::Paths};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -43,12 +36,8 @@ impl InForce {
         if let Some(found) = live.and_then(|files| Some(Self::new("live", &files.text(), files.parse().ok()?))) {
             return found;
         }
-        let path = paths.config_last_good();
-        let last_good = file::read_trusted(&path, Trust::root()).ok().and_then(|text| {
-            let name = path.display().to_string();
-            let config = Config::parse(Text { name: &name, text: &text }, &[]).ok()?;
-            Some(Self::new("last-good", &text, config))
-        });
+        let last_good = config::read_last_good(paths, Trust::root()).ok();
+        let last_good = last_good.map(|(text, config)| Self::new("last-good", &text, config));
         last_good.unwrap_or(Self { origin: "none", ..Self::default() })
     }
 
@@ -63,6 +52,8 @@ impl InForce {
 
 #[cfg(test)]
 mod tests {
+    use authflow_core::config::Text;
+
     use super::*;
 
     #[test]

@@ -15,7 +15,8 @@
 //! - [`desktop`]: what logind knows of desktops
 //! - [`store`], [`spare`], [`keeper`]: what outlives the daemon
 //! - [`in_force`]: which configuration was in force when
-//! - [`timer`], [`log`], [`event`], [`readable`], [`ready`]: the boot clock, the log and the names of its lines, descriptors, the service manager
+//! - [`timer`], [`log`], [`event`], [`readable`], [`service_manager`]: the boot clock, the log and the names of its lines, descriptors, whoever
+//!   started us
 #![forbid(unsafe_code)]
 
 mod activity;
@@ -35,9 +36,9 @@ mod log_queue;
 mod members;
 mod news;
 mod readable;
-mod ready;
 mod scopes;
 mod second_enforcer;
+mod service_manager;
 mod snapshot;
 mod spare;
 mod store;
@@ -66,6 +67,7 @@ use crate::{
     event::Event,
     flow::Flows,
     log::{Line, Log},
+    service_manager::Heart,
     timer::BootTimer,
 };
 
@@ -152,13 +154,15 @@ async fn run(log: Log, paths: Paths) -> Result<(), Failure> {
     tasks.spawn(second_enforcer::run(Arc::clone(&daemon), connection.clone()));
     tasks.spawn(deactivation::watch::run(Arc::clone(&daemon), connection.clone()));
     daemon.log.write(&Line::info(Event::Started).with("sessions", daemon.count()).with("bus", &address));
-    ready::tell();
+    service_manager::ready();
+    let mut heart = Heart::new();
     let mut bus_is_gone = std::pin::pin!(bus::gone(&connection));
     loop {
         let next = daemon.next_deadline();
         tokio::select! {
             due = timer.until(next) => { due?; daemon.look_at_due().await; }
             () = daemon.wake.notified() => {}
+            () = heart.beat() => {}
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             // What a part left half done a new daemon does again.

@@ -22,16 +22,13 @@ pub(crate) struct Bed {
 impl Bed {
     /// An overlay of this machine, without systemd.
     pub(crate) fn overlay() -> Self {
-        Self::start(Command::new(beds().join("overlay.sh")))
+        Self::start(Command::new(script("overlay.sh")))
     }
 
     /// A booted Debian. Commands run in a unit of their own, since logind takes nobody outside of units seriously.
     pub(crate) fn booted() -> Self {
-        let made = Command::new(beds().join("rootfs.sh")).stderr(Stdio::inherit()).output().expect("rootfs.sh runs");
-        assert!(made.status.success(), "no root file system for the booted bed");
-        let root = String::from_utf8(made.stdout).expect("a path");
-        let mut command = Command::new(beds().join("booted.sh"));
-        command.arg(root.trim());
+        let mut command = Command::new(script("booted.sh"));
+        command.arg(made_by("rootfs.sh"));
         let mut bed = Self::start(command);
         let unit = ["systemd-run", "--quiet", "--unit=people", "--property=Delegate=yes", "sleep", "infinity"];
         assert!(bed.command(unit).status().expect("nsenter runs").success(), "no unit for the test's commands");
@@ -108,6 +105,14 @@ pub(crate) fn inner_soon(nsenter: u32) -> u32 {
     wait::until("a program to start", || inner(nsenter))
 }
 
-fn beds() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("beds")
+/// Where a script of the beds is.
+pub(crate) fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("beds").join(name)
+}
+
+/// What a script of the beds has made, now or earlier: it says where.
+pub(crate) fn made_by(name: &str) -> String {
+    let made = Command::new(script(name)).stderr(Stdio::inherit()).output().expect("a script of the beds runs");
+    assert!(made.status.success(), "{name} failed (see its messages above)");
+    String::from_utf8(made.stdout).expect("a path").trim().to_owned()
 }

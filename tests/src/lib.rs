@@ -11,10 +11,12 @@
 //! - `security_key`: a key in hardware, without the hardware
 //! - `program`: a command inside, waited for or in the background
 //! - `compiled`: applications in C
+//! - `emulated`: a machine inside a machine, with a kernel of its own (`beds/emulated.sh`)
 //! - `bed`: the namespaces (`beds/overlay.sh`, `beds/booted.sh`)
 //! - `common_stacks`: our lines where everything that runs as somebody passes
 //! - `syslog`: what is logged inside
 //! - `products`: what the build made, put into a machine
+//! - `package`: the same as Debian packages, for a machine to install
 //! - `gate`: whether end-to-end tests run at all
 //! - `wait`: waiting for something with a limit
 #![forbid(unsafe_code)]
@@ -24,9 +26,11 @@ mod bed;
 pub mod camera;
 mod common_stacks;
 mod compiled;
+mod emulated;
 mod gate;
 mod login;
 mod machine;
+mod package;
 mod person;
 mod products;
 mod program;
@@ -35,7 +39,9 @@ mod syslog;
 pub mod wait;
 
 pub use authenticator::Authenticator;
+pub use emulated::Emulated;
 pub use machine::{Machine, Plan};
+pub use package::Packages;
 pub use person::Person;
 pub use program::{Output, Program};
 pub use security_key::SecurityKey;

@@ -31,6 +31,7 @@ pub struct Plan {
     config: String,
     files: Vec<(String, String)>,
     users: Vec<String>,
+    installed: bool,
     daemon: bool,
     sshd: Option<String>,
 }
@@ -271,7 +272,15 @@ impl Machine {
 
 impl Plan {
     fn new(booted: bool) -> Self {
-        Self { booted, config: String::new(), files: Vec::new(), users: Vec::new(), daemon: true, sshd: None }
+        Self {
+            booted,
+            config: String::new(),
+            files: Vec::new(),
+            users: Vec::new(),
+            installed: true,
+            daemon: true,
+            sshd: None,
+        }
     }
 
     /// What `/etc/authflow/authflow.toml` says.
@@ -317,6 +326,13 @@ impl Plan {
         self.shipped_pam("sshd")
     }
 
+    /// Without anything of authflow's: the test installs the packages itself.
+    pub fn without_authflow(mut self) -> Self {
+        self.installed = false;
+        self.daemon = false;
+        self
+    }
+
     /// No session daemon yet.
     pub fn without_daemon(mut self) -> Self {
         self.daemon = false;
@@ -353,13 +369,15 @@ impl Plan {
     }
 
     fn furnish(&self, machine: &Machine) {
-        products::install(&machine.path("/"));
-        if !self.booted {
+        if self.installed {
+            products::install(&machine.path("/"));
+            machine.write("/etc/authflow/authflow.toml", &self.config);
+        }
+        if self.installed && !self.booted {
             // The test says when the daemon runs; the bus would start it at the first call.
             let activation = "/usr/share/dbus-1/system-services/org.authflow.sessiond1.service";
             fs::remove_file(machine.path(activation)).expect("it was just installed");
         }
-        machine.write("/etc/authflow/authflow.toml", &self.config);
         for (path, text) in &self.files {
             machine.write(path, text);
         }

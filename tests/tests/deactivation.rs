@@ -46,7 +46,8 @@ fn an_account_that_ends_takes_everything_of_its_user_along() {
     let _ = machine.run(roots).success();
     // What a container of the user's own runs as is.
     let _ = machine.shell("echo expired:300000:65536 >> /etc/subuid").success();
-    let in_container = "systemd-run --quiet --uid=300033 --slice=user-$(id -u expired).slice sleep 4716";
+    let in_container =
+        "systemd-run --quiet --slice=user-$(id -u expired).slice setpriv --reuid=300033 --clear-groups sleep 4716";
     let _ = machine.shell(in_container).success();
     // A service's container is not, though it orders its own users as we do ours.
     let inner =

@@ -29,15 +29,18 @@ fn guesses_count_against_their_own_address_and_nobody_elses() {
     machine.logged(&["reason=\"wrong password\"", "rhost=127.0.0.5"]);
     // Locked by now.
     guess(&machine, "alice", "127.0.0.5");
+    guess(&machine, "nobody-here", "127.0.0.6");
+    // OpenSSH's own client would not send most of these. Syslog is told the name of the program.
+    let _ = machine.shell("cp /usr/bin/pamtester /root/sshd").success();
     let names = [
-        "nobody-here",
         "x rhost=203.0.113.9 tty=ssh reason=\"wrong password\"",
         "x\" rhost=203.0.113.9 tty=ssh reason=\"wrong password",
         "x\\\" rhost=203.0.113.9 tty=ssh reason=\"wrong password\"",
         "x\\",
     ];
     for name in names {
-        guess(&machine, name, "127.0.0.6");
+        let argv = ["/root/sshd", "-I", "rhost=127.0.0.6", "-I", "tty=ssh", "sshd", name, "authenticate"];
+        let _ = machine.feed(argv, b"a guess\n000000\n").failure(1);
     }
     // A success, and a rule that refuses, are no guesses.
     let _at_home = machine.log_in("alice", &mut phone);

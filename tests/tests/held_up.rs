@@ -17,11 +17,12 @@ const LOCK: &str = "/var/lib/authflow/state/bob.lock";
 const NOTHING: &str = "true";
 
 /// What root does meanwhile.
-const CHANGES: [&str; 4] = [
+const CHANGES: [&str; 5] = [
     "printf 'entirely another one' | authflow passwd --user bob --stdin",
     "authflow factor remove totp --user bob --yes",
     "touch /var/lib/authflow/state/bob.disabled",
     "authflow factor remove password --user bob --yes",
+    "echo bob:by-no-means-short | chpasswd && usermod --lock bob",
 ];
 const SYSTEMS_CHANGE: &str = "echo 'bob:entirely another one' | chpasswd";
 

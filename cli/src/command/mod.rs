@@ -1,9 +1,12 @@
 //! The commands, one a file: its arguments, what it does, what it says.
 
+mod check;
+mod completions;
 mod config;
 mod extend;
 mod factor;
 mod history;
+mod import;
 mod leftovers;
 mod logout;
 mod passwd;
@@ -12,6 +15,7 @@ mod report;
 mod revoke;
 mod run;
 mod sessions;
+mod setup;
 mod show;
 mod status;
 mod test;
@@ -21,6 +25,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use self::import::as_owner::ReadAsOwner;
 use crate::{context::Context, error::Error};
 
 /// Sessions and authenticators of this machine.
@@ -72,11 +77,20 @@ enum Command {
     /// Users: disable, enable, lift a lock
     #[command(subcommand)]
     User(user::User),
+    /// Take over the secrets of other one-time code modules
+    #[command(subcommand)]
+    Import(import::Import),
     /// What a login would come to: its rule, its questions, and whether the answers could be enough
     Test(test::Test),
+    /// Put authflow in front of logins: tried first, undone by itself unless you log in by it and confirm
+    Setup(setup::Setup),
+    /// Look for what is wrong: configuration, PAM, sshd, sudo, files, clock, daemon
+    Check(check::Check),
     /// The configuration: show, check, apply
     #[command(subcommand)]
     Config(config::Config),
+    /// Print the script by which a shell completes this command
+    Completions(completions::Completions),
 }
 
 impl Arguments {
@@ -98,8 +112,12 @@ impl Arguments {
             Command::Factor(command) => command.run(&context),
             Command::Passwd(command) => command.run(&context),
             Command::User(command) => command.run(&context),
+            Command::Import(command) => command.run(&context),
             Command::Test(command) => command.run(&context),
+            Command::Setup(command) => command.run(&context),
+            Command::Check(command) => command.run(&context),
             Command::Config(command) => command.run(&context),
+            Command::Completions(command) => command.run(),
         }
     }
 }

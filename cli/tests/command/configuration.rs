@@ -75,3 +75,44 @@ fn a_wrong_file_is_not_applied() {
     assert!(said.error.contains("new.toml:1:9: "), "{}", said.error);
     assert_eq!(std::fs::read_to_string(image.path(MAIN)).unwrap(), RULE);
 }
+
+#[test]
+fn a_value_weaker_than_the_preset_is_refused_everywhere_and_shown_with_its_reason() {
+    let image = Image::new();
+    image.write(MAIN, RULE);
+    let weak = format!("preset = \"pci-dss-4\"\n{}", RULE.replace("10m", "20m"));
+    image.write("new.toml", &weak);
+    let new = image.path("new.toml");
+    let new = new.to_str().unwrap();
+    let refused = "new.toml:3:8: idle: \"20m\" is weaker than pci-dss-4 asks: at most \"15m\" (PCI DSS 4.0.1 8.2.8)";
+    let said = image.run(&["config", "check", new], "");
+    assert!(said.code == 1 && said.out.contains(refused), "{}", said.out);
+    let said = image.run(&["config", "apply", new], "");
+    assert!(said.code == 1 && said.error.contains(refused), "{}", said.error);
+    assert_eq!(std::fs::read_to_string(image.path(MAIN)).unwrap(), RULE, "nothing changed");
+
+    image.write("new.toml", &weak.replace("\"20m\"\n", "\"20m\"\nweaker_than_preset = \"long builds\"\n"));
+    assert_eq!(image.run(&["config", "apply", new], "").code, 0);
+    let text = image.run(&["config", "show"], "").out;
+    assert!(text.contains("preset = \"pci-dss-4\"") && text.contains("weaker_than_preset = \"long builds\""), "{text}");
+    assert!(text.lines().any(|line| line.starts_with("lock = \"30m\"") && line.ends_with("# pci-dss-4")), "{text}");
+}
+
+#[test]
+fn a_standard_is_shown_clause_by_clause_beside_what_is_in_force() {
+    let image = Image::new();
+    image.write(MAIN, &RULE.replace("[\"password\", \"totp\"]", "[\"publickey\"]"));
+    let shown = image.run(&["config", "show", "--preset", "nist-aal2", "--json"], "").json();
+    let clause = |key: &str| {
+        let clauses = shown["clauses"].as_array().unwrap();
+        clauses.iter().find(|clause| clause["key"] == key).unwrap().clone()
+    };
+    assert_eq!((&shown["preset"], &shown["chosen"]), (&"nist-aal2".into(), &false.into()));
+    assert_eq!(clause("session.lifetime")["clause"], "2.2.3, should");
+    assert_eq!((&clause("session.idle")["value"], &clause("session.idle")["met"]), (&"\"10m\"".into(), &true.into()));
+    assert_eq!(clause("methods")["met"], false);
+    assert_eq!(shown["weaker"].as_array().unwrap().len(), 2, "{}", shown["weaker"]);
+    let text = image.run(&["config", "show", "--preset", "nist-aal2"], "").out;
+    assert!(text.contains("weaker: rule \"ssh\": methods = publickey: no reason given"), "{text}");
+    assert_eq!(image.run(&["config", "show", "--preset", "iso"], "").code, 2);
+}

@@ -6,8 +6,9 @@ use serde::Deserialize;
 use serde_spanned::Spanned;
 
 use super::{
-    Config, ConfigError, PasswordPolicy, Source, Text, TotpPolicy,
-    value::{Allowance, Bound, Count, Size, Span, Within, Word},
+    Config, ConfigError, PasswordPolicy, Reasons, SHORTEST_PASSWORD, Source, Text, TotpPolicy,
+    preset::Preset,
+    value::{Allowance, Bound, Count, Reason, Size, Span, Within, Word},
 };
 use crate::{
     enrolment::Enroll,
@@ -25,6 +26,7 @@ const SHORTEST_RECHECK: Duration = Duration::from_secs(30);
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Main {
+    preset: Option<Word<Preset>>,
     sshd_services: Option<Vec<String>>,
     bus_address: Option<String>,
     bus_timeout: Option<Span>,
@@ -52,6 +54,8 @@ struct Password {
     iterations: Option<u32>,
     source: Option<Vec<Source>>,
     adopt: Option<bool>,
+    minimum: Option<Within<{ SHORTEST_PASSWORD as u64 }, 64>>,
+    weaker_than_preset: Option<Reason>,
 }
 
 #[derive(Deserialize)]
@@ -67,6 +71,7 @@ struct Throttle {
     attempts: Option<Within<1, 100>>,
     window: Option<Span>,
     lock: Option<Span>,
+    weaker_than_preset: Option<Reason>,
 }
 
 #[derive(Deserialize)]
@@ -81,6 +86,7 @@ struct Accounts {
 #[serde(deny_unknown_fields)]
 struct History {
     keep: Option<Span>,
+    weaker_than_preset: Option<Reason>,
 }
 
 #[derive(Deserialize, Default)]
@@ -99,6 +105,7 @@ struct Session {
     user_extend: Option<u32>,
     inhibit_max: Option<Allowance>,
     when_unavailable: Option<Word<WhenUnavailable>>,
+    weaker_than_preset: Option<Spanned<Reason>>,
 }
 
 #[derive(Deserialize)]
@@ -118,13 +125,18 @@ struct RuleTable {
     recovery: Option<bool>,
     enroll: Option<Spanned<Enroll>>,
     session: Option<Session>,
+    weaker_than_preset: Option<Reason>,
 }
 
 pub(super) fn parse(main: Text<'_>, drop_ins: &[Text<'_>]) -> Result<Config, ConfigError> {
     let file: Main = read(main)?;
-    let defaults = Config::default();
+    let preset = file.preset.as_ref().map(|word| word.0);
+    let defaults = defaults(preset);
+    let reasons = table_reasons(&file);
     let session = file.session.unwrap_or_default().over(&defaults.session);
     let mut config = Config {
+        preset,
+        reasons,
         sshd_services: file.sshd_services.unwrap_or(defaults.sshd_services),
         bus_address: file.bus_address.unwrap_or(defaults.bus_address),
         bus_timeout: file.bus_timeout.map_or(defaults.bus_timeout, |span| span.0),
@@ -141,6 +153,27 @@ pub(super) fn parse(main: Text<'_>, drop_ins: &[Text<'_>]) -> Result<Config, Con
         add_rules(&mut config, *drop_in, read::<DropIn>(*drop_in)?.rule)?;
     }
     Ok(config)
+}
+
+/// What holds where nothing is written.
+fn defaults(preset: Option<Preset>) -> Config {
+    let mut defaults = Config::default();
+    if let Some(preset) = preset {
+        preset.tighten(&mut defaults);
+    }
+    defaults
+}
+
+fn table_reasons(file: &Main) -> Reasons {
+    let session = file.session.as_ref().and_then(|table| table.weaker_than_preset.as_ref()).map(Spanned::get_ref);
+    let reasons = [
+        ("password", file.password.as_ref().and_then(|table| table.get_ref().weaker_than_preset.as_ref())),
+        ("throttle", file.throttle.as_ref().and_then(|table| table.weaker_than_preset.as_ref())),
+        ("history", file.history.as_ref().and_then(|table| table.weaker_than_preset.as_ref())),
+        ("session", session),
+    ];
+    let tables = reasons.into_iter().filter_map(|(table, reason)| Some((table, reason?.0.clone())));
+    Reasons { tables: tables.collect(), ..Reasons::default() }
 }
 
 fn read<T: serde::de::DeserializeOwned>(source: Text<'_>) -> Result<T, ConfigError> {
@@ -169,7 +202,8 @@ fn password(
         let why = "adopt takes the system's passwords over: expected source = [\"authflow\", \"shadow\"] beside it";
         return Err(wrong(span, why.to_owned()));
     }
-    Ok(PasswordPolicy { cost, sources, adopt })
+    let minimum = table.minimum.and_then(|n| u32::try_from(n.0).ok()).unwrap_or(defaults.minimum);
+    Ok(PasswordPolicy { cost, sources, adopt, minimum })
 }
 
 fn totp(table: Option<Totp>, defaults: TotpPolicy) -> TotpPolicy {
@@ -237,7 +271,15 @@ fn add_rules(config: &mut Config, source: Text<'_>, tables: Vec<Spanned<RuleTabl
         })?;
         check_enroll(rule)
             .map_err(|(at, why)| ConfigError::at(source, at.start, format!("rule {:?}: {why}", rule.name)))?;
-        config.rules.push(table.into_inner().over(&config.session));
+        if let Some(reason) = rule.session.as_ref().and_then(|session| session.weaker_than_preset.as_ref()) {
+            let why = format!("rule {:?}: expected in the rule itself, outside of its session", rule.name);
+            return Err(ConfigError::at(source, reason.span().start, why));
+        }
+        let rule = table.into_inner();
+        if let Some(Reason(reason)) = &rule.weaker_than_preset {
+            config.reasons.rules.insert(rule.name.clone(), reason.clone());
+        }
+        config.rules.push(rule.over(&config.session));
     }
     Ok(())
 }

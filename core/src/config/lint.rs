@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::Config;
+use super::{Config, preset::weaker_than, written};
 use crate::{
     policy::AtLimit,
     rule::{Method, Rule},
@@ -39,6 +39,16 @@ pub enum Warning {
         /// The limit.
         limit: Duration,
     },
+    /// A reason for what is not weaker than the preset: a slip made later would go by unnoticed.
+    NothingWeaker {
+        /// The table or rule that it stands in, as a sentence begins with it.
+        place: String,
+    },
+    /// A lock that in practice an administrator lifts.
+    LongLock {
+        /// How long it is.
+        lock: Duration,
+    },
     /// A screen that is locked at the end of the lifetime, by a display manager that unlocks it as root: that renews nothing.
     LockedForGood {
         /// The rule.
@@ -64,6 +74,16 @@ impl fmt::Display for Warning {
             Self::ShortLimit { rule, limit } => {
                 write!(f, "rule {rule:?}: a limit of {} s is for tests", limit.as_secs())
             }
+            Self::NothingWeaker { place } => write!(
+                f,
+                "{place}: weaker_than_preset, and nothing there is weaker than the preset: a slip made later would go by unnoticed"
+            ),
+            Self::LongLock { lock } => write!(
+                f,
+                "[throttle]: a lock of {} waits for `authflow user unlock`, as root. sudo and su count as local: whoever fails there needs \
+                 another administrator, or root's console, which never waits longer than 30 s",
+                written(*lock)
+            ),
             Self::LockedForGood { rule, service } => write!(
                 f,
                 "rule {rule:?}: where {service} unlocks a screen, as root, that renews no session: after `lifetime` the screen is locked again \
@@ -73,13 +93,17 @@ impl fmt::Display for Warning {
     }
 }
 
+/// Nobody waits for the end of a lock that lasts longer.
+const LONGEST_LOCK: Duration = Duration::from_secs(24 * 3600);
+
 const SHORTEST: Duration = Duration::from_secs(30);
 
 /// What the services of display managers begin with that unlock a screen themselves.
 const UNLOCKING_AS_ROOT: [&str; 2] = ["gdm", "lightdm"];
 
 pub(super) fn warnings(config: &Config) -> Vec<Warning> {
-    let mut found = Vec::new();
+    let mut found = idle_reasons(config);
+    found.extend(Some(config.throttle.lock).filter(|lock| *lock > LONGEST_LOCK).map(|lock| Warning::LongLock { lock }));
     for (place, rule) in config.rules.iter().enumerate() {
         found.extend(weaker_methods(rule));
         if let Some(before) = config.rules.iter().take(place).find(|before| takes_all_of(before, rule)) {
@@ -95,6 +119,15 @@ pub(super) fn warnings(config: &Config) -> Vec<Warning> {
         found.extend(locked_for_good(rule));
     }
     found
+}
+
+fn idle_reasons(config: &Config) -> Vec<Warning> {
+    let weaker: Vec<_> = config.preset.into_iter().flat_map(|preset| weaker_than(preset, config)).collect();
+    let in_table = |table: &&&str| !weaker.iter().any(|weaker| weaker.rule.is_none() && weaker.table() == **table);
+    let in_rule = |rule: &&String| !weaker.iter().any(|weaker| weaker.rule.as_ref() == Some(rule));
+    let tables = config.reasons.tables.keys().filter(in_table).map(|table| format!("[{table}]"));
+    let rules = config.reasons.rules.keys().filter(in_rule).map(|rule| format!("rule {rule:?}"));
+    tables.chain(rules).map(|place| Warning::NothingWeaker { place }).collect()
 }
 
 fn weaker_methods(rule: &Rule) -> Option<Warning> {
@@ -183,5 +216,18 @@ mod tests {
         ] {
             assert!(rule(service, session).is_empty(), "{service} {session}");
         }
+    }
+
+    #[test]
+    fn a_reason_for_nothing_and_a_lock_that_waits_for_somebody_are_warned_of() {
+        let text = "preset = 'stig-rhel9'\n[session]\nidle = '10m'\nweaker_than_preset = 'once it was'\n[[rule]]\nname = 'a'\n\
+                    service = ['x']\nmethods = [['totp']]\nweaker_than_preset = 'x'\n";
+        let warned = warnings_of(text);
+        assert_eq!(warned.len(), 3, "{warned:?}");
+        assert!(warned[0].starts_with("[session]: weaker_than_preset, and nothing"), "{}", warned[0]);
+        assert!(warned[1].starts_with("rule \"a\": weaker_than_preset"), "{}", warned[1]);
+        assert!(warned[2].starts_with("[throttle]: a lock of 3650d waits for"), "{}", warned[2]);
+        let needed = "preset = 'cis'\n[throttle]\nlock = '5m'\nweaker_than_preset = 'a lab'\n";
+        assert_eq!(warnings_of(needed), Vec::<String>::new());
     }
 }

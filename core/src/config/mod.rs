@@ -3,12 +3,16 @@
 
 mod file;
 mod lint;
+mod place;
+pub mod preset;
 mod value;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 pub use lint::Warning;
+pub use value::written;
 
+use self::preset::Preset;
 use crate::{
     password::Cost,
     policy::AccountsPolicy,
@@ -22,6 +26,10 @@ pub const DEFAULT_BUS_ADDRESS: &str = "unix:path=/run/dbus/system_bus_socket";
 /// The whole configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
+    /// The standard that it is held to.
+    pub preset: Option<Preset>,
+    /// Why it is weaker than that here and there.
+    pub reasons: Reasons,
     /// PAM services that are sshd's: only there `SSH_AUTH_INFO_0` counts.
     pub sshd_services: Vec<String>,
     /// Where the daemon is reached.
@@ -44,7 +52,19 @@ pub struct Config {
     pub rules: Vec<Rule>,
 }
 
-/// Passwords: the cost of new hashes, and where passwords are looked up.
+/// What was written down as `weaker_than_preset`. Never blank.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reasons {
+    /// By the table, as `session`.
+    pub tables: BTreeMap<&'static str, String>,
+    /// By the rule's name.
+    pub rules: BTreeMap<String, String>,
+}
+
+/// The shortest password that is ever taken (NIST SP 800-63B-4 section 3.1.1.2).
+pub const SHORTEST_PASSWORD: u32 = 8;
+
+/// Passwords: the cost of new hashes, what a new one must be, and where passwords are looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PasswordPolicy {
     /// The cost of new hashes.
@@ -53,6 +73,8 @@ pub struct PasswordPolicy {
     pub sources: Vec<Source>,
     /// Whether a login with the system's password makes it the record's.
     pub adopt: bool,
+    /// How many characters a new one has at least, also beside another factor.
+    pub minimum: u32,
 }
 
 /// Where passwords are looked up.
@@ -77,6 +99,8 @@ pub struct TotpPolicy {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            preset: None,
+            reasons: Reasons::default(),
             sshd_services: vec!["sshd".to_owned()],
             bus_address: DEFAULT_BUS_ADDRESS.to_owned(),
             bus_timeout: Duration::from_secs(3),
@@ -84,6 +108,7 @@ impl Default for Config {
                 cost: Cost::default(),
                 sources: vec![Source::Authflow, Source::Shadow],
                 adopt: false,
+                minimum: SHORTEST_PASSWORD,
             },
             totp: TotpPolicy { skew: 1, issuer: "authflow".to_owned() },
             throttle: ThrottlePolicy::default(),
@@ -145,9 +170,23 @@ impl Config {
     /// Reads the main file, and the drop-ins, whose rules follow its rules in the order given.
     ///
     /// # Errors
-    /// The first thing that is wrong. A configuration with an error is not used in part.
+    /// The first thing that is wrong, or weaker than the preset without a reason. A configuration with an error is not used in part.
     pub fn parse(main: Text<'_>, drop_ins: &[Text<'_>]) -> Result<Self, ConfigError> {
-        file::parse(main, drop_ins)
+        let config = file::parse(main, drop_ins)?;
+        let weaker = config.preset.into_iter().flat_map(|preset| preset::weaker_than(preset, &config));
+        match weaker.into_iter().find(|weaker| weaker.reason.is_none()) {
+            Some(weaker) => Err(place::error(&weaker, main, drop_ins)),
+            None => Ok(config),
+        }
+    }
+
+    /// Reads one file that was judged when it was put in force. It is not held to its preset again: a version of this program that knows
+    /// a standard better must not take the last configuration that a machine has.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn parse_judged(text: Text<'_>) -> Result<Self, ConfigError> {
+        file::parse(text, &[])
     }
 
     /// Whether any rule is about that service. Where none is, authflow keeps out of the way.

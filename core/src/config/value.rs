@@ -34,8 +34,26 @@ pub(super) struct Within<const LOW: u64, const HIGH: u64>(pub(super) u64);
 /// A count, or `"none"`.
 pub(super) struct Count(pub(super) Option<u32>);
 
+/// Why something is weaker than the preset: not blank.
+pub(super) struct Reason(pub(super) String);
+
 /// A word that has a `FromStr`.
 pub(super) struct Word<T>(pub(super) T);
+
+/// A duration as a file writes it: in the largest unit that it is a whole number of.
+#[must_use]
+pub fn written(length: Duration) -> String {
+    let seconds = length.as_secs();
+    match (length.subsec_nanos(), seconds % 86_400, seconds % 3600, seconds % 60) {
+        (0, _, _, _) if seconds == 0 => "0".to_owned(),
+        (0, 0, _, _) => format!("{}d", seconds / 86_400),
+        (0, _, 0, _) => format!("{}h", seconds / 3600),
+        (0, _, _, 0) => format!("{}m", seconds / 60),
+        (0, _, _, _) => format!("{seconds}s"),
+        (nanos, _, _, _) if nanos % 1_000_000 == 0 => format!("{}ms", length.as_millis()),
+        (_, _, _, _) => format!("{}ns", length.as_nanos()),
+    }
+}
 
 fn span<E: Error>(text: &str) -> Result<Duration, E> {
     let duration = humantime::parse_duration(text).map_err(|_why| {
@@ -107,6 +125,14 @@ impl<'de> Deserialize<'de> for Count {
 impl<'de, T: FromStr<Err: std::fmt::Display>> Deserialize<'de> for Word<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for Reason {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let is_said = text.chars().any(char::is_alphanumeric);
+        if is_said { Ok(Self(text)) } else { Err(D::Error::custom("expected the reason, for whoever audits this")) }
     }
 }
 
@@ -245,6 +271,22 @@ fn plain(net: IpNet) -> IpNet {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn a_duration_is_read_as_it_is_written(seconds in 0_u64..300_000_000, nanos in 0_u32..1_000_000_000, is_whole: bool) {
+            let length = Duration::new(seconds + 1, if is_whole { 0 } else { nanos });
+            proptest::prop_assert_eq!(humantime::parse_duration(&written(length)), Ok(length));
+        }
+    }
+
+    #[test]
+    fn a_duration_is_written_in_its_largest_unit() {
+        for (seconds, expected) in [(0, "0"), (30, "30s"), (900, "15m"), (43_200, "12h"), (86_400, "1d"), (90, "90s")] {
+            assert_eq!(written(Duration::from_secs(seconds)), expected);
+        }
+        assert_eq!(written(Duration::from_millis(1500)), "1500ms");
+    }
 
     #[test]
     fn a_network_is_read_as_what_remote_addresses_are_compared_with() {

@@ -40,6 +40,19 @@ impl Minimum {
     }
 }
 
+impl Minimum {
+    /// This one, or the configuration's where that is more.
+    #[must_use]
+    pub fn at_least(self, characters: u32) -> Self {
+        match usize::try_from(characters) {
+            Ok(more) if more > self.characters => {
+                Self { characters: more, why: "the machine's configuration says so".to_owned() }
+            }
+            Ok(_) | Err(_) => self,
+        }
+    }
+}
+
 /// Whether any rule that may concern a user of these groups asks for a password at all.
 #[must_use]
 pub fn asks_for_password(rules: &[Rule], user: &str, groups: &[String]) -> bool {
@@ -91,6 +104,12 @@ mod tests {
         let alone = Rule { users: vec!["bob".into()], ..rule("alone", &[&[Factor::Password]]) };
         assert_eq!(minimum(std::slice::from_ref(&alone), true), 8);
         assert_eq!(Minimum::for_user(&[alone], "bob", &[], true).characters, 15);
+    }
+
+    #[test]
+    fn the_configuration_raises_a_minimum_and_lowers_none() {
+        let of = |characters, least| Minimum { characters, why: String::new() }.at_least(least).characters;
+        assert_eq!([of(8, 12), of(15, 12), of(15, 15)], [12, 15, 15]);
     }
 
     #[test]

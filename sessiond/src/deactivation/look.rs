@@ -17,9 +17,6 @@ use authflow_host::{
     shadow,
 };
 
-/// Shells that let nobody in.
-const NO_SHELLS: [&str; 2] = ["nologin", "false"];
-
 /// A user of live sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Subject {
@@ -89,11 +86,10 @@ fn look_at(paths: &Paths, config: Option<&Config>, subject: &Subject) -> Result<
         return if source_answers(config, subject)? { Ok(Seen::Absent) } else { Err(Unknown::NoControl) };
     };
     let entry = shadow::by_name(name)?;
-    let shell = account.shell.file_name().and_then(|name| name.to_str());
     Ok(Seen::There(Facts {
         is_disabled: false,
         is_expired: entry.as_ref().is_some_and(|entry| entry.is_expired(SystemClock.now().wall)),
-        has_no_shell: shell.is_some_and(|shell| NO_SHELLS.contains(&shell)),
+        has_no_shell: account.has_no_shell(),
         is_locked: config.map(|config| match config.accounts.locked_password {
             LockedPassword::Deactivate => entry.is_some_and(|entry| entry.is_locked()),
             LockedPassword::Ignore => false,

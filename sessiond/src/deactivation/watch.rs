@@ -157,9 +157,10 @@ impl Watcher {
                 let is_there = |(_, seen): &&(User, Seen)| matches!(seen, Seen::There(_));
                 let found: Vec<User> = seen.iter().filter(is_there).map(|(user, _)| user.clone()).collect();
                 let new = found.iter().filter(|user| !self.watch.knows(user, &BTreeSet::new())).count();
+                let looked_at: Vec<User> = seen.iter().map(|(user, _)| user.clone()).collect();
                 let verdict = self.watch.judge(seen, SystemClock.now().boot);
                 self.note_who_waits();
-                self.note_accounts(&found);
+                self.note_accounts(&looked_at);
                 if new > 0 {
                     self.daemon.log.write(&Line::debug(Event::AccountsFollowed).with("new", new));
                 }
@@ -210,8 +211,8 @@ impl Watcher {
         daemon.log.write(&line.with("cause", cause).with("sessions", ended));
     }
 
-    fn note_accounts(&self, found: &[User]) {
-        for user in found {
+    fn note_accounts(&self, looked_at: &[User]) {
+        for user in looked_at {
             if let Some(start) = self.watch.start_of(user) {
                 self.daemon.note_account(user, start);
             }

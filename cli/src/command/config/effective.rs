@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use authflow_core::{
-    config::{Config, Source, Text},
+    config::{Config, Source, Text, written},
     enrolment::Enroll,
     policy::Limits,
     rule::{AccountMode, FromSession, Network, Rule, SessionPolicy},
@@ -45,18 +45,44 @@ pub(super) enum Value {
     Table(Vec<(&'static str, Value)>),
 }
 
+const REASONS: [&str; 4] = [
+    "password.weaker_than_preset",
+    "throttle.weaker_than_preset",
+    "history.weaker_than_preset",
+    "session.weaker_than_preset",
+];
+
 /// What stands where no file says anything.
 const DEFAULT: &str = "default";
 
 /// All values but the rules, in the order of the file.
 pub(super) fn settings(config: &Config, main: Option<Text<'_>>) -> Vec<Setting> {
     let table = main.and_then(|main| main.text.parse::<toml::Table>().ok()).unwrap_or_default();
-    let origin = |key: &str| match main {
-        Some(main) if holds(&table, key) => main.name.to_owned(),
-        Some(_) | None => DEFAULT.to_owned(),
+    let defaults = all_values(&Config::default());
+    let origin = |key: &str, value: &Value| match (main, config.preset) {
+        (Some(main), _) if holds(&table, key) => main.name.to_owned(),
+        // Nobody wrote it, and yet it is not the default.
+        (Some(_), Some(preset)) if !defaults.iter().any(|default| (default.0, &default.1) == (key, value)) => {
+            preset.to_string()
+        }
+        (Some(_) | None, _) => DEFAULT.to_owned(),
     };
-    let session = session(&config.session).into_iter();
-    values(config).into_iter().chain(session).map(|(key, value)| Setting { key, value, origin: origin(key) }).collect()
+    let settings = all_values(config).into_iter();
+    settings.map(|(key, value)| Setting { key, origin: origin(key, &value), value }).collect()
+}
+
+/// The values of each table, and behind them why they are weaker than the preset.
+fn all_values(config: &Config) -> Vec<(&'static str, Value)> {
+    let preset = config.preset.map(|preset| ("preset", Value::Text(preset.to_string())));
+    let mut all: Vec<_> = preset.into_iter().chain(values(config)).chain(session(&config.session)).collect();
+    for key in REASONS {
+        let table = key.split_once('.').map_or(key, |(table, _key)| table);
+        let last = all.iter().rposition(|(other, _)| other.split_once('.').is_some_and(|(other, _)| other == table));
+        if let (Some(reason), Some(last)) = (config.reasons.tables.get(table), last) {
+            all.insert(last + 1, (key, Value::Text(reason.clone())));
+        }
+    }
+    all
 }
 
 /// The rules, in the order in which they are tried.
@@ -96,6 +122,7 @@ fn values(config: &Config) -> Vec<(&'static str, Value)> {
         ("password.iterations", Value::Number(config.password.cost.iterations().into())),
         ("password.source", Value::List(sources.collect())),
         ("password.adopt", Value::Flag(config.password.adopt)),
+        ("password.minimum", Value::Number(config.password.minimum.into())),
         ("totp.skew", Value::Number(config.totp.skew.into())),
         ("totp.issuer", Value::Text(config.totp.issuer.clone())),
         ("throttle.attempts", Value::Number(config.throttle.attempts.into())),
@@ -184,6 +211,7 @@ fn rule_values(rule: &Rule, config: &Config) -> Vec<(&'static str, Value)> {
     }
     let defaults = session(&config.session);
     values.extend(session(&rule.session).into_iter().filter(|value| !defaults.contains(value)));
+    values.extend(config.reasons.rules.get(&rule.name).map(|why| ("weaker_than_preset", Value::Text(why.clone()))));
     values
 }
 
@@ -196,7 +224,7 @@ impl std::fmt::Display for Value {
             Self::Text(word) => f.write_str(&text(word)),
             Self::Number(number) => number.fmt(f),
             Self::Flag(flag) => flag.fmt(f),
-            Self::Duration(length) => write!(f, "\"{}\"", span(*length)),
+            Self::Duration(length) => write!(f, "\"{}\"", written(*length)),
             Self::None => f.write_str("\"none\""),
             Self::List(items) => f.write_str(&list(items)),
             Self::Lists(lists) => {
@@ -223,18 +251,6 @@ impl Serialize for Value {
             Self::Lists(lists) => lists.serialize(serializer),
             Self::Table(pairs) => as_map(pairs, serializer),
         }
-    }
-}
-
-/// In the largest unit that it is a whole number of.
-fn span(length: Duration) -> String {
-    let seconds = length.as_secs();
-    match (length.subsec_millis(), seconds % 86_400, seconds % 3600, seconds % 60) {
-        (1.., _, _, _) => format!("{}ms", length.as_millis()),
-        (0, 0, _, _) => format!("{}d", seconds / 86_400),
-        (0, _, 0, _) => format!("{}h", seconds / 3600),
-        (0, _, _, 0) => format!("{}m", seconds / 60),
-        (0, _, _, _) => format!("{seconds}s"),
     }
 }
 
@@ -303,5 +319,24 @@ mod tests {
             assert_eq!(serde_json::to_value(&value).unwrap(), seconds);
         }
         assert!(serde_json::to_value(Value::None).unwrap().is_null());
+    }
+
+    #[test]
+    fn what_a_preset_made_of_a_default_says_so_and_reasons_stand_in_their_tables() {
+        let text = "preset = 'pci-dss-4'\n[session]\nidle = '20m'\nweaker_than_preset = 'kiosk'\n[[rule]]\nname = 'a'\n\
+                    service = ['sshd']\nmethods = [['publickey']]\nweaker_than_preset = 'robots'\n";
+        let main = Text { name: "authflow.toml", text };
+        let config = Config::parse(main, &[]).unwrap();
+        let settings = settings(&config, Some(main));
+        let find = |key: &str| {
+            let found = settings.iter().find(|setting| setting.key == key).unwrap();
+            (found.value.to_string(), found.origin.as_str())
+        };
+        assert_eq!(find("throttle.lock"), ("\"30m\"".into(), "pci-dss-4"));
+        assert_eq!(find("throttle.attempts"), ("5".into(), "default"), "strong enough");
+        assert_eq!(settings.last().unwrap().key, "session.weaker_than_preset");
+        assert_eq!(find("preset"), ("\"pci-dss-4\"".into(), "authflow.toml"));
+        let rules = rules(&config, &[main]);
+        assert_eq!(rules[0].values.last(), Some(&("weaker_than_preset", Value::Text("robots".into()))));
     }
 }

@@ -5,6 +5,7 @@ mod check;
 mod directory_stack;
 mod effective;
 mod password_stack;
+pub(crate) mod preset;
 mod show;
 mod sudoers;
 mod warnings;

@@ -1,11 +1,15 @@
-//! `authflow config show`: the values in force and where each comes from.
+//! `authflow config show`: the values in force and where each comes from, or what a standard says of them.
 
 use std::fmt::Write;
 
+use authflow_core::config::preset::Preset;
 use authflow_host::config::{self, Files};
 use serde::Serialize;
 
-use super::effective::{self, RuleSettings, Setting};
+use super::{
+    effective::{self, RuleSettings, Setting},
+    preset::Comparison,
+};
 use crate::{
     context::Context,
     error::Error,
@@ -13,7 +17,11 @@ use crate::{
 };
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Show {}
+pub(crate) struct Show {
+    /// What that standard asks, clause by clause, beside what is in force: nist-aal2, pci-dss-4, stig-rhel9, cis
+    #[arg(long, value_name = "NAME")]
+    preset: Option<Preset>,
+}
 
 #[derive(Serialize)]
 struct Report {
@@ -23,6 +31,10 @@ struct Report {
 
 impl Show {
     pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
+        if let Some(preset) = self.preset {
+            let comparison = Comparison::of(preset, &context.config()?);
+            return Ok(context.output.either(&comparison, || comparison.text(context.output))?);
+        }
         let config = context.config()?;
         // Where the live files cannot be used, something else is in force, and nothing comes from them.
         let files = config::read_live(&context.paths, context.trust()).ok().filter(|files| files.parse().is_ok());

@@ -49,6 +49,8 @@ pub(super) fn of(told: &Told, local: &Local) -> impl Serialize {
         "kept_by_commands": by_rule(evidence.inhibited.iter()),
         "revoked": revoked.collect::<Vec<_>>(),
         "beyond_limits": overdue.collect::<Vec<_>>(),
+        "preset": told.held.as_ref().and_then(|held| held.preset).map(|preset| preset.as_str()),
+        "weaker_than_preset": told.held.as_ref().map(|held| &held.weaker),
         "configurations": told.configurations.iter().map(|config| configuration(config, local)).collect::<Vec<_>>(),
     })
 }

@@ -5,9 +5,16 @@ mod document;
 mod evidence;
 mod page;
 
-use authflow_core::time::WallTime;
+use authflow_core::{
+    config::{
+        Config,
+        preset::{Preset, weaker_than},
+    },
+    time::WallTime,
+};
 
 use self::evidence::Evidence;
+use super::config::preset::Exception;
 use crate::{
     context::Context,
     error::Error,
@@ -36,6 +43,21 @@ struct Told {
     live: Option<usize>,
     evidence: Evidence,
     configurations: Vec<Configuration>,
+    /// What the configuration in force now is held to; `None` where it cannot be used.
+    held: Option<Held>,
+}
+
+/// The standard that a configuration is held to, and where it is weaker.
+struct Held {
+    preset: Option<Preset>,
+    weaker: Vec<Exception>,
+}
+
+impl Held {
+    fn of(config: &Config) -> Self {
+        let weaker = config.preset.into_iter().flat_map(|preset| weaker_than(preset, config));
+        Self { preset: config.preset, weaker: weaker.map(Exception::from).collect() }
+    }
 }
 
 impl Report {
@@ -61,7 +83,8 @@ fn told(context: &Context, (since, until): (WallTime, WallTime), live: Option<&[
     };
     let evidence = Evidence::of(&ended, live.unwrap_or_default(), context.now());
     let (ended, live) = (ended.len(), live.map(<[Session]>::len));
-    Ok(Told { since, until, known_since, ended, live, evidence, configurations })
+    let held = context.config().ok().as_ref().map(Held::of);
+    Ok(Told { since, until, known_since, ended, live, evidence, configurations, held })
 }
 
 /// The live sessions. `None` where there is no daemon to ask: that is part of the evidence, and no reason to give none.

@@ -3,10 +3,11 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    Told,
+    Held, Told,
     evidence::{Count, Evidence},
 };
 use crate::{
+    command::config::preset::Exception,
     history::Configuration,
     output::{
         Output,
@@ -31,6 +32,7 @@ pub(super) fn of(told: &Told, local: &Local, output: Output) -> String {
         ("Kept from idling by a command", counts(&evidence.inhibited, output)),
         ("Ended by somebody", revoked(evidence, local, output)),
         ("Live and beyond their limits", overdue(told, output)),
+        ("Weaker than the preset", weaker(told, output)),
         ("Configurations in force", configurations(&told.configurations, local, output)),
     ];
     let mut page = heading(told, local);
@@ -119,6 +121,24 @@ fn overdue(told: &Told, output: Output) -> String {
     rendered(&table, output)
 }
 
+fn weaker(told: &Told, output: Output) -> String {
+    let Some(Held { preset, weaker }) = &told.held else {
+        return "not told: the configuration cannot be used\n".to_owned();
+    };
+    let Some(preset) = preset else { return "no preset is chosen\n".to_owned() };
+    let mut table = Table::new(&["WHERE", "KEY", "VALUE", "CLAUSE", "REASON"]);
+    for Exception { rule, key, value, clause, reason, .. } in weaker {
+        let place = rule.as_ref().map_or_else(|| "the file".to_owned(), |rule| format!("rule {rule:?}"));
+        let reason = reason.clone().unwrap_or_else(|| "-".to_owned());
+        table.row([place, (*key).to_owned(), value.clone(), (*clause).to_owned(), reason]);
+    }
+    format!(
+        "{preset} ({})\n{}",
+        preset.standard(),
+        if weaker.is_empty() { "none\n".to_owned() } else { rendered(&table, output) }
+    )
+}
+
 fn configurations(configurations: &[Configuration], local: &Local, output: Output) -> String {
     let mut text = String::new();
     for config in configurations {
@@ -161,6 +181,7 @@ mod tests {
             live: None,
             evidence: Evidence::default(),
             configurations: Vec::new(),
+            held: None,
         };
         let page = of(&told, &local, Output::plain());
         assert!(page.contains("There is no evidence yet"), "{page}");

@@ -38,6 +38,13 @@ pub(super) fn explain(context: &Context, config: &Config, case: &Case) -> Result
     }
 }
 
+/// What the login would come to, and why it would be denied if it would.
+pub(super) fn foresee(context: &Context, config: &Config, case: &Case) -> Result<(Outcome, Option<String>), Error> {
+    let account = accounts::by_name(&case.user).map_err(|error| Error::failed("the user data base", &error))?;
+    let report = report(context, config, case, account.as_ref())?;
+    Ok((report.outcome, report.reason))
+}
+
 fn report(context: &Context, config: &Config, case: &Case, account: Option<&Account>) -> Result<Report, Error> {
     let named = config.groups_named_for(&case.service);
     let groups = account.map(|account| account.groups_among(named)).transpose();

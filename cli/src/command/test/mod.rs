@@ -5,6 +5,8 @@ mod explain;
 mod report;
 mod run;
 
+pub(crate) use report::Outcome;
+
 use authflow_core::{
     config::Config,
     factor::{Factor, Factors},
@@ -29,6 +31,18 @@ pub(crate) struct Test {
     /// Run the flow at this terminal and tell the true reason. It counts as an attempt, and uses a code up
     #[arg(long)]
     run: bool,
+}
+
+/// What a login of that user would come to under `config`, and why it would be denied if it would.
+pub(crate) fn foresee(
+    context: &Context,
+    config: &Config,
+    (user, service): (&str, &str),
+    proved: Factors,
+) -> Result<(Outcome, Option<String>), Error> {
+    let from = config.is_sshd(service).then_some("127.0.0.1");
+    let case = Case { user: user.to_owned(), service: service.to_owned(), remote: Remote::from_rhost(from), proved };
+    explain::foresee(context, config, &case)
 }
 
 /// A login that is thought of.

@@ -19,7 +19,7 @@ use crate::output::{
 /// What a login would come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// No rule is about the service: other modules decide.
     NotGoverned,
     /// The rule leaves it to other modules.

@@ -1,0 +1,248 @@
+//! Every defect that `authflow check` knows: its id, how bad it is, what it is in one line, and what comes of it. Ids are stable: once
+//! given, an id keeps its meaning.
+
+use serde::Serialize;
+
+/// How bad a defect is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Severity {
+    /// Somebody gets in who should not, or is locked out who should not be.
+    Error,
+    /// Something is probably not meant.
+    Warning,
+    /// Worth knowing. A machine with notes alone is clean.
+    Note,
+}
+
+impl Severity {
+    /// The word for it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        }
+    }
+}
+
+macro_rules! defects {
+    ($($variant:ident $severity:ident $id:literal $summary:literal $consequence:literal)+) => {
+        /// A defect.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub(crate) enum Defect { $(#[doc = $summary] $variant),+ }
+
+        impl Defect {
+            /// All of them.
+            pub(crate) const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// Its name.
+            pub(crate) const fn id(self) -> &'static str {
+                match self { $(Self::$variant => $id),+ }
+            }
+
+            /// How bad it is.
+            pub(crate) const fn severity(self) -> Severity {
+                match self { $(Self::$variant => Severity::$severity),+ }
+            }
+
+            /// What it is, in one line.
+            pub(crate) const fn summary(self) -> &'static str {
+                match self { $(Self::$variant => $summary),+ }
+            }
+
+            /// What comes of it.
+            pub(crate) const fn consequence(self) -> &'static str {
+                match self { $(Self::$variant => $consequence),+ }
+            }
+        }
+    };
+}
+
+defects! {
+    // The configuration's own files.
+    ConfigMissing Error "config-missing" "PAM stacks call authflow, and there is no configuration"
+        "every login through these stacks is denied"
+    ConfigBroken Error "config-broken" "the configuration does not parse, or cannot be trusted"
+        "it is not used: the last good one is in force, and without one every governed login is denied"
+    ConfigNotApplied Note "config-not-applied" "the last good configuration says something else than the live one"
+        "should the live one break, the older rules are in force again"
+
+    // Rules.
+    RuleWeakerMethod Warning "rule-weaker-method" "a later method of a rule is weaker than an earlier one"
+        "whoever has no authenticator needs none"
+    RuleShadowed Warning "rule-shadowed" "an earlier rule takes every request of a later one"
+        "the later rule is never used"
+    RuleSessionTooEarly Warning "rule-session-too-early" "a rule for sshd alone takes the factor \"session\""
+        "the method never counts there"
+    RuleShortLimit Warning "rule-short-limit" "a limit of less than half a minute"
+        "people are cut off while they read"
+    RuleLockedForGood Warning "rule-locked-for-good" "at_lifetime = \"lock\" where the display manager unlocks as root"
+        "no proof opens the screen for good"
+    RuleGroupMissing Warning "rule-group-missing" "a rule names a group that does not exist"
+        "nobody is in it"
+    RuleUserMissing Warning "rule-user-missing" "a rule names a user who does not exist"
+        "the rule is for nobody, or for whoever is given that name next"
+    RuleNobodyCanMeet Error "rule-nobody-can-meet" "a rule takes a code, nobody whom it is for has an authenticator, and it lets nobody enrol"
+        "everybody whom the rule is for is locked out"
+    RuleKeyElsewhere Error "rule-key-elsewhere" "every method of a rule takes a key, at a service that is not sshd's"
+        "keys count at sshd's services alone, so nobody gets in there"
+    RuleNoCatchAll Note "rule-no-catch-all" "every rule for a service is for some users, groups or networks alone"
+        "everybody else is denied there"
+    RuleWithoutStack Warning "rule-without-stack" "a rule names a service that has no PAM file"
+        "the service, if there is one, goes by /etc/pam.d/other"
+    RuleNotCalled Error "rule-not-called" "a rule names a service whose PAM stack never calls authflow"
+        "the rule is not in force: the service lets people in as before"
+    RuleEndsBackground Error "rule-ends-background" "account = \"enforce\" reaches a service that never asks anybody"
+        "cron jobs, user managers or root's su are refused"
+
+    // PAM stacks.
+    AuthLineMissing Error "auth-line-missing" "a governed stack has no auth line of authflow"
+        "nobody is asked what the rule asks, and the account line then refuses or knows nothing"
+    AccountLineMissing Error "account-line-missing" "a governed stack has no account line of authflow"
+        "no login becomes good, keys are not guarded, and disabled users are let in"
+    SessionLineMissing Error "session-line-missing" "a governed stack has no session line of authflow"
+        "a key that no rule allows gets in, and no limit ends the session"
+    LineSkipped Error "line-skipped" "a module before our line ends the stack with success"
+        "whoever satisfies that module is in without the rule"
+    LineJumpedOver Error "line-jumped-over" "a module before our line jumps over it"
+        "whoever satisfies that module is in without the rule"
+    RefusalIgnored Error "refusal-ignored" "the control of our line lets a refusal pass"
+        "who fails the rule gets in by what comes behind it"
+    UserUnknownDenied Error "user-unknown-denied" "the control of our line takes \"user unknown\" for a refusal"
+        "where no rule governs, or a rule says \"stack\", nobody gets in"
+    LineTwice Warning "line-twice" "a stack calls authflow twice in one phase"
+        "the second call asks again, and a code passes only once"
+    SessionBeforeLoginuid Warning "session-before-loginuid" "our session line stands before pam_loginuid"
+        "the session has no audit id: it vouches for nobody, and what left its terminal is not found"
+    SessionBeforeSystemd Warning "session-before-systemd" "our session line stands before pam_systemd"
+        "the session is not known by its scope, and ending it leaves processes behind"
+    SessionWithoutLoginuid Warning "session-without-loginuid" "sessions are to vouch, and a login's stack has no pam_loginuid"
+        "its sessions never vouch, and everything is asked"
+    SessionAfterUserEnv Error "session-after-user-env" "pam_env reads the user's own file before our session line"
+        "a user can forge what sshd tells about keys"
+    PasswordNotVerified Error "password-not-verified" "proved=password, and no module before it verifies a password"
+        "a code alone opens the door"
+    PasswordNotRequired Error "password-not-required" "proved=password, and a wrong password gets there"
+        "a code alone opens the door"
+    PasswordLateRefusal Warning "password-late-refusal" "proved=password behind a module that lets the stack go on after a wrong password"
+        "the login is refused, but its code is used up"
+    PasswordLineUnaware Warning "password-line-unaware" "auth says proved=password, and our password line does not"
+        "it takes the directory's password for ours"
+    AskWithoutProved Error "ask-without-proved" "a line with `ask`, and no later line that decides"
+        "nobody gets in"
+    NewPasswordHides Warning "new-password-hides" "our account line lacks new_authtok_reqd=ok"
+        "a password that must be changed hides what later lines refuse"
+    PasswordLineMissing Warning "password-line-missing" "a governed stack has no password line of authflow"
+        "nobody gets in there by an initial password"
+    PasswdUnaware Warning "passwd-unaware" "adopt = true, and passwd changes the system's password"
+        "users change a password that no longer counts"
+    OptionUnknown Error "option-unknown" "an option on our line that authflow does not know"
+        "every phase of the stack fails"
+    OtherConfig Note "other-config" "a line of ours reads another configuration file"
+        "what is said here about rules does not hold for that service"
+    BreakglassRemote Warning "breakglass-remote" "breakglass on the line of a service that is no console login"
+        "it is of no use there, and looks as if it opened something"
+    OnePromptMissing Warning "one-prompt-missing" "a client with a single field, and no one_prompt"
+        "it answers both questions with the same text, so a code never passes"
+    IncludeMissing Error "include-missing" "a PAM file includes one that is not there"
+        "libpam refuses the whole service"
+    PamLineBroken Error "pam-line-broken" "a line of a PAM file that libpam cannot read"
+        "libpam puts a refusal in its place"
+    PamFileWritable Error "pam-file-writable" "somebody else than root can write a PAM file"
+        "whoever can write it decides who gets in"
+    ModuleMissing Error "module-missing" "PAM stacks call authflow, and the module is not installed"
+        "libpam puts a refusal in its place: nobody gets in"
+    ModuleWritable Error "module-writable" "somebody else than root can write the module"
+        "whoever can write it decides who gets in"
+
+    // sshd.
+    SshdConfigBroken Error "sshd-config-broken" "sshd_config has an error"
+        "sshd does not start again"
+    SshdWithoutPam Error "sshd-without-pam" "UsePAM no beside a rule for sshd"
+        "no rule is in force for ssh, and no session is known"
+    SshdWithoutQuestions Error "sshd-without-questions" "KbdInteractiveAuthentication no beside a rule that asks"
+        "nobody can be asked for a code"
+    SshdMethodsUnmet Error "sshd-methods-unmet" "AuthenticationMethods that leave a rule no method"
+        "whoever the rule is for cannot log in"
+    SshdKeyUnforeseen Warning "sshd-key-unforeseen" "sshd takes a key alone, and a rule does not"
+        "whoever's client offers a key is let in by sshd and refused by the rule, without a question"
+    SshdMethodUnforeseen Warning "sshd-method-unforeseen" "sshd takes GSSAPI or host keys, which no rule counts"
+        "such a login is refused by the rule, without a question"
+    SshdPasswordMethod Note "sshd-password-method" "PasswordAuthentication yes beside a rule of two factors"
+        "that method has one prompt, so a client that falls back to it never gives a code"
+    SshdEmptyPasswords Error "sshd-empty-passwords" "PermitEmptyPasswords yes"
+        "an account without a password is open where a rule says \"stack\""
+    SshdAliveCountZero Warning "sshd-alive-count-zero" "ClientAliveCountMax 0, taken for an idle limit"
+        "since OpenSSH 8.2 it ends nothing, and dead connections stay"
+    SshdAliveNoLimit Note "sshd-alive-no-limit" "a ClientAliveInterval of minutes, which is no idle limit"
+        "it ends connections of clients that are gone, never of people who are"
+    SshdUserEnvironment Warning "sshd-user-environment" "PermitUserEnvironment yes"
+        "users set LD_PRELOAD and the like for forced commands and restricted shells"
+    SshdGraceShort Warning "sshd-grace-short" "LoginGraceTime too short to enrol in a login"
+        "sshd hangs up while the user scans the code"
+    SshdServiceUnknown Error "sshd-service-unknown" "sshd's PAM service is not among sshd_services"
+        "keys do not count, and the guard does not see them"
+    SshdServiceMissing Warning "sshd-service-missing" "sshd_services names a service that has no PAM file"
+        "it is probably misspelt, and the one that is meant is not known as sshd's"
+    SshdNotAsked Note "sshd-not-asked" "sshd could not be asked for its settings"
+        "what sshd_config says was not looked at"
+
+    // sudo.
+    SudoTicketHides Warning "sudo-ticket-hides" "sudo's own ticket hides a rule that goes by a fresh login"
+        "until it runs out nobody is asked, however old the login is"
+    SudoNopasswdEnds Warning "sudo-nopasswd-ends" "NOPASSWD beside a rule with account = \"enforce\""
+        "these commands are refused unless the login itself vouches"
+    SudoersUnread Warning "sudoers-unread" "sudoers cannot be read"
+        "whether sudo's own ticket hides a rule is not known"
+
+    // Files and records.
+    FolderOpen Error "folder-open" "a folder of authflow's has another owner or mode than it should"
+        "secrets can be read or records replaced, or nothing in it is trusted and logins are denied"
+    FileOpen Error "file-open" "a file of authflow's has another owner or mode than it should"
+        "secrets can be read or records replaced, or the file is not trusted and logins are denied"
+    RecordUnusable Error "record-unusable" "a user's record cannot be read"
+        "the user is denied"
+    RecordOfNobody Warning "record-of-nobody" "a record for a user who does not exist"
+        "whoever is given that name next inherits it"
+    DisabledNobody Note "disabled-nobody" "the mark of a disabled user who does not exist"
+        "whoever is given that name next is kept out"
+    CommonPasswordsMissing Warning "common-passwords-missing" "the list of common passwords cannot be read"
+        "only root can set passwords"
+    RecordsNotLookedAt Note "records-not-looked-at" "users' records were not looked at"
+        "what is said here is not everything"
+
+    // Clock, bus and daemon.
+    ClockNotSynchronised Warning "clock-not-synchronised" "a rule takes codes, and nothing keeps the clock right"
+        "when it is half a minute off, no code passes"
+    DaemonAway Warning "daemon-away" "the session daemon cannot be reached"
+        "sessions have no limits until it is back"
+    DaemonAwayDenies Error "daemon-away-denies" "the session daemon cannot be reached, and a rule denies without it"
+        "nobody gets in under that rule, but root at a console"
+    DaemonOtherVersion Warning "daemon-other-version" "the daemon that runs is not of the installed version"
+        "what was changed since is not in force"
+    DaemonDegraded Warning "daemon-degraded" "the daemon cannot write its store"
+        "sessions are kept in memory and lost with the daemon"
+    BusPolicyMissing Error "bus-policy-missing" "the bus has no policy for the daemon"
+        "the daemon cannot take its name, and nothing tracks sessions"
+    UnitMissing Warning "unit-missing" "systemd runs here and knows no unit of the daemon"
+        "nothing starts the daemon"
+    DisabledInSession Error "disabled-in-session" "a disabled user has a live session"
+        "who is to be kept out is still in"
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn ids_are_kebab_case_and_name_one_defect_each() {
+        let ids: BTreeSet<_> = Defect::ALL.iter().map(|defect| defect.id()).collect();
+        assert_eq!(ids.len(), Defect::ALL.len());
+        for id in ids {
+            assert!(id.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{id}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Reads a file in a user's home with that user's rights and no others. Root follows no link there, opens no device, and waits for no
+//! file system that the user has mounted: a process of its own does, which has given up everything first.
+
+use std::{
+    ffi::OsString,
+    fs::OpenOptions,
+    io::{self, Read as _, Write as _},
+    os::{
+        fd::AsFd as _,
+        unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    },
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use authflow_core::time::{BootTime, Clock as _};
+use authflow_host::{accounts::Account, clock::SystemClock};
+use nix::{
+    fcntl::OFlag,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    unistd::{Gid, Uid, initgroups, setresgid, setresuid, setsid},
+};
+use zeroize::Zeroizing;
+
+use crate::error::Error;
+
+/// What pam_google_authenticator reads at most.
+const LARGEST: u64 = 64 * 1024;
+
+/// A home on a network that is away is told as that, and the next user's turn comes.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How the reader tells that there is no file.
+const ABSENT: i32 = 3;
+
+/// By this name the command runs itself. It is no command of anybody's, so nothing tells of it.
+const CALLED: &str = "read-as-owner";
+
+/// What the command runs itself as.
+#[derive(Debug)]
+pub(crate) struct ReadAsOwner {
+    user: String,
+    uid: u32,
+    gid: u32,
+    file: PathBuf,
+}
+
+/// The file's bytes; `None` where there is no such file.
+pub(super) fn read(owner: &Account, file: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+    let mut reader = Command::new("/proc/self/exe")
+        .args([CALLED, &owner.name, &owner.uid.to_string(), &owner.gid.to_string()])
+        .arg(file)
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let deadline = SystemClock.now().boot.saturating_add(PATIENCE);
+    let ((bytes, complaint), status) = match drain(&mut reader, deadline) {
+        Ok(told) => (told, reader.wait()?),
+        Err(error) => {
+            // One that hangs in the kernel cannot be waited for either.
+            let _ended = reader.kill().and_then(|()| reader.try_wait());
+            return Err(Error::failed(&file.display().to_string(), &error));
+        }
+    };
+    match status.code() {
+        Some(0) => Ok(Some(bytes)),
+        Some(ABSENT) => Ok(None),
+        _ => Err(Error::Failed(format!("{}: {}", file.display(), complaint.trim().trim_start_matches("authflow: ")))),
+    }
+}
+
+/// All that the reader says on either of its outputs, until it has closed both.
+fn drain(reader: &mut Child, deadline: BootTime) -> io::Result<(Zeroizing<Vec<u8>>, String)> {
+    let (Some(mut output), Some(mut complaints)) = (reader.stdout.take(), reader.stderr.take()) else {
+        return Err(io::ErrorKind::BrokenPipe.into());
+    };
+    let room = usize::try_from(LARGEST).unwrap_or(usize::MAX) + 1;
+    // As large as it gets, so that no copy of a secret is left behind by growing.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
+    while read_some(&mut output, &mut bytes, (room, deadline))? {}
+    let mut said = Vec::new();
+    while read_some(&mut complaints, &mut said, (4096, deadline))? {}
+    Ok((bytes, String::from_utf8_lossy(&said).into_owned()))
+}
+
+/// Reads once, when there is something; `false` at the end.
+fn read_some<R: io::Read + std::os::fd::AsFd>(
+    from: &mut R,
+    into: &mut Vec<u8>,
+    (most, deadline): (usize, BootTime),
+) -> io::Result<bool> {
+    let left = PollTimeout::try_from(deadline.saturating_since(SystemClock.now().boot)).unwrap_or(PollTimeout::ZERO);
+    if poll(&mut [PollFd::new(from.as_fd(), PollFlags::POLLIN)], left)? == 0 {
+        return Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", PATIENCE.as_secs())));
+    }
+    let mut buffer = Zeroizing::new([0_u8; 4096]);
+    let length = from.read(&mut *buffer)?;
+    if into.len() + length > most {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    into.extend_from_slice(buffer.get(..length).unwrap_or_default());
+    Ok(length > 0)
+}
+
+impl ReadAsOwner {
+    /// What these arguments ask for, if they are those of a reader.
+    pub(crate) fn from_arguments(arguments: impl Iterator<Item = OsString>) -> Option<Self> {
+        let [called, user, uid, gid, file] = arguments.skip(1).collect::<Vec<_>>().try_into().ok()?;
+        let number = |text: OsString| text.to_str()?.parse().ok();
+        let user = user.into_string().ok().filter(|_| called == CALLED)?;
+        Some(Self { user, uid: number(uid)?, gid: number(gid)?, file: file.into() })
+    }
+
+    /// Gives up root's rights for good, and writes the file to the standard output.
+    pub(crate) fn run(self) -> Result<(), Error> {
+        let read = become_owner(&self).and_then(|()| self.bytes());
+        match read {
+            Ok(bytes) => Ok(io::stdout().write_all(&bytes)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => std::process::exit(ABSENT),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The file, under the conditions of pam_google_authenticator: a regular one of its owner's, which nobody else may read.
+    fn bytes(&self) -> io::Result<Zeroizing<Vec<u8>>> {
+        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(&self.file)?;
+        let about = file.metadata()?;
+        let mode = about.mode() & 0o7777;
+        if !about.is_file() {
+            return Err(io::Error::other("no regular file"));
+        }
+        if about.uid() != self.uid {
+            return Err(io::Error::other(format!("its owner is uid {}, not {}", about.uid(), self.user)));
+        }
+        if mode & 0o7177 != 0 {
+            return Err(io::Error::other(format!("its mode is {mode:04o}: others may use it; expected 0600 or 0400")));
+        }
+        if about.len() == 0 || about.len() > LARGEST {
+            return Err(io::Error::other(format!("its size is {} bytes; expected 1 to {LARGEST}", about.len())));
+        }
+        let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(LARGEST).unwrap_or(0)));
+        file.take(LARGEST).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// From here on this process can do what the user can. Out of root's terminal first: who shares it can type into it. A process that
+/// was root is not the user's to trace.
+fn become_owner(owner: &ReadAsOwner) -> io::Result<()> {
+    let (uid, gid) = (Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
+    let name =
+        std::ffi::CString::new(owner.user.as_str()).map_err(|_nul| io::Error::from(io::ErrorKind::InvalidInput))?;
+    setsid()?;
+    initgroups(&name, gid)?;
+    setresgid(gid, gid, gid)?;
+    Ok(setresuid(uid, uid, uid)?)
+}

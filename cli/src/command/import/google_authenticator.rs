@@ -1,0 +1,132 @@
+//! `authflow import google-authenticator`: the secret, the scratch codes and the used codes of `~/.google_authenticator`.
+
+use authflow_core::{stand_in::CodeDigest, totp::TotpKey};
+use authflow_host::{accounts::Account, local_accounts};
+
+use super::{
+    as_owner,
+    google_file::GoogleFile,
+    newcomer::Newcomer,
+    report::{self, Part},
+};
+use crate::{context::Context, error::Error};
+
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false, id = "whose")]
+pub(crate) struct Whose {
+    /// Every user in /etc/passwd who has such a file
+    #[arg(long)]
+    all: bool,
+    /// That user
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct GoogleAuthenticator {
+    #[command(flatten)]
+    whose: Whose,
+    /// Tell what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Its place in a home.
+const FILE: &str = ".google_authenticator";
+const NAME: &str = "google-authenticator";
+
+const NEXT_STEP: &str = "\nThe files stay where they are, and pam_google_authenticator goes on working. Next: try `authflow test USER --service S \
+                         --run`, put authflow's line in place of pam_google_authenticator's, and remove the files once everybody has logged in \
+                         that way: a code that one of the two modules has taken the other one does not know of.\n";
+
+impl GoogleAuthenticator {
+    pub(super) fn run(self, context: &Context) -> Result<(), Error> {
+        context.require_root("only root imports other users' secrets")?;
+        if context.is_image() {
+            return Err(Error::Usage(
+                "the homes of an image's users are not there yet: import on the machine".to_owned(),
+            ));
+        }
+        let mut parts = Vec::new();
+        for name in self.users(context)? {
+            parts.extend(self.import(context, &name));
+        }
+        if let (Some(user), []) = (&self.whose.user, parts.as_slice()) {
+            return Err(Error::Failed(format!("{user} has no ~/{FILE}")));
+        }
+        report::tell(context, &parts, self.dry_run, NEXT_STEP)
+    }
+
+    fn users(&self, context: &Context) -> Result<Vec<String>, Error> {
+        match &self.whose.user {
+            Some(user) => Ok(vec![context.account(user)?.name]),
+            None => local_accounts::names(&context.paths).map_err(|error| Error::failed("/etc/passwd", &error)),
+        }
+    }
+
+    /// One user's part; `None` where there is no file. What is wrong with one user keeps nobody else out.
+    fn import(&self, context: &Context, name: &str) -> Option<Part> {
+        let part = context.account(name).and_then(|account| self.try_import(context, &account));
+        part.unwrap_or_else(|error| Some(Part::refused(name, error.to_string())))
+    }
+
+    fn try_import(&self, context: &Context, account: &Account) -> Result<Option<Part>, Error> {
+        let path = account.home.join(FILE);
+        let Some(bytes) = as_owner::read(account, &path)? else { return Ok(None) };
+        let file = GoogleFile::parse(&bytes).map_err(|error| Error::failed(&path.display().to_string(), &error))?;
+        let subject = context.subject(Some(&account.name))?;
+        let newcomer = newcomer(context, &file).map_err(|error| Error::failed(&path.display().to_string(), &error))?;
+        let notes = notes(context, &file, &newcomer)?;
+        Ok(Some(Part::entered(&account.name, newcomer.enter(context, &subject, self.dry_run)?, notes)))
+    }
+}
+
+fn newcomer(context: &Context, file: &GoogleFile) -> Result<Newcomer, super::google_file::Refusal> {
+    let now = context.now();
+    let parameters = (authflow_core::totp::Hash::Sha1, 6, file.period);
+    let key = TotpKey::with_parameters(NAME, file.secret.clone(), now, parameters)?;
+    let last_used = file.last_used(now.as_secs() / key.period_seconds());
+    Ok(Newcomer { key, last_used, codes: file.scratch_codes.iter().filter_map(CodeDigest::of).collect() })
+}
+
+/// What the user will find different.
+fn notes(context: &Context, file: &GoogleFile, newcomer: &Newcomer) -> Result<Vec<String>, Error> {
+    let policy = context.config()?;
+    let skew = u64::from(policy.totp.skew);
+    let mut notes = Vec::new();
+    if file.clock_skew.unsigned_abs() > skew {
+        notes.push(format!(
+            "the phone's clock was {} steps of {} s off (TIME_SKEW), which is not carried over: no code will pass until that clock is right",
+            file.clock_skew, file.period
+        ));
+    }
+    if file.window / 2 > skew {
+        notes.push(format!(
+            "WINDOW_SIZE {} is not carried over: totp.skew = {skew} is for everybody, steps before and after the current one",
+            file.window
+        ));
+    }
+    if let Some((logins, seconds)) = file.rate_limit {
+        let throttle = policy.throttle;
+        notes.push(format!(
+            "RATE_LIMIT {logins} {seconds} is not carried over: [throttle] counts failures, {} from one source within {} s lock it out",
+            throttle.attempts,
+            throttle.window.as_secs()
+        ));
+    }
+    if !newcomer.codes.is_empty() {
+        notes.push(
+            "scratch codes have 26 bits where 64 are asked for (NIST SP 800-63B-4 4.2.1.1): `authflow factor recovery-codes` makes better ones"
+                .to_owned(),
+        );
+    }
+    if file.used.is_none() {
+        let step = newcomer.last_used.unwrap_or_default();
+        let from = authflow_core::time::WallTime::new(std::time::Duration::from_secs((step + 1) * file.period));
+        notes.push(format!(
+            "it is not written down which codes were used (no DISALLOW_REUSE), so the first that passes is the one of {}",
+            context.local().clock_with_seconds(from)
+        ));
+    }
+    Ok(notes)
+}

@@ -1,0 +1,171 @@
+//! `authflow setup confirm`: keeps what was set up. Only a login that was opened by it, after it went live, shows that it lets people in;
+//! the daemon is asked which login this is, so that no old terminal can say so.
+
+use authflow_core::time::WallTime;
+use serde::Serialize;
+
+use super::{
+    arm::disarm,
+    ledger::{End, Ledger, Setup},
+    who::Who,
+};
+use crate::{context::Context, error::Error, journal, output::text::clean, session::Session};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Confirm {}
+
+#[derive(Serialize)]
+struct Confirmed {
+    changed: bool,
+    setup: Option<String>,
+}
+
+impl Confirm {
+    pub(super) fn run(self, context: &Context, ledger: &Ledger) -> Result<(), Error> {
+        let lock = ledger.lock(super::PATIENCE)?.ok_or_else(super::busy)?;
+        let Some(pending) = ledger.pending()? else {
+            let said = Confirmed { changed: false, setup: None };
+            return Ok(context.output.either(&said, || "nothing waits for a confirmation\n".to_owned())?);
+        };
+        let setup = ledger.setup(&pending.name)?;
+        let Some(live_since) = pending.live_since else {
+            return Err(Error::Failed(format!(
+                "the setup of {} was stopped on the way: `authflow setup rollback` takes back what there is of it",
+                pending.name
+            )));
+        };
+        let daemon = context.daemon()?;
+        let (own, live) = (daemon.own_session(), daemon.sessions()?);
+        let own = match own {
+            Ok(own) => Some(own),
+            Err(Error::InNoSession) => None,
+            Err(error) => return Err(error),
+        };
+        missing(&setup, live_since, own.as_ref(), &live).map_err(|why| {
+            Error::Failed(format!("not confirmed, and rolled back {}: {why}", context.local().ahead(pending.until)))
+        })?;
+        ledger.settle(&setup.name, End::Confirmed)?;
+        disarm();
+        journal::note(context, journal::Event::SetupConfirmed, &[("setup", &setup.name), ("what", &setup.words())]);
+        drop(lock);
+        super::refresh(context);
+        let said = Confirmed { changed: true, setup: Some(setup.name.clone()) };
+        Ok(context.output.either(&said, || {
+            format!(
+                "{} stays. `authflow setup rollback` still takes it back, `authflow setup remove` takes it out\n",
+                clean(&setup.words())
+            )
+        })?)
+    }
+}
+
+/// What is yet to be shown, if anything: that this very login is a new one by what was set up, and that each service has let somebody in.
+fn missing(setup: &Setup, live_since: WallTime, own: Option<&Session>, live: &[Session]) -> Result<(), String> {
+    let proves = |session: &Session| {
+        let is_by_it = setup.services.iter().any(|service| service.pam_services().contains(&session.service.as_str()));
+        is_by_it && session.opened_at > live_since && is_about(setup.who.as_ref(), session)
+    };
+    let Some(own) = own else {
+        return Err("this terminal is in no login that authflow knows: log in anew, and confirm there".to_owned());
+    };
+    if !around(own, live).iter().any(|session| proves(session)) {
+        return Err(format!(
+            "this login (by {}, at {}) is not a new one by what was set up: leave this terminal open, log in anew as one of those who are \
+             protected, and confirm there",
+            own.service, own.opened_at
+        ));
+    }
+    let is_shown =
+        |names: &[&str]| live.iter().any(|session| proves(session) && names.contains(&session.service.as_str()));
+    match setup.services.iter().find(|service| !is_shown(service.pam_services())) {
+        None => Ok(()),
+        Some(service) => Err(format!(
+            "nobody has used {service} since: open one by it, keep it open, and confirm again (for sudo: `sudo -k authflow setup confirm`)"
+        )),
+    }
+}
+
+/// The session and those that it is in.
+fn around<'a>(own: &'a Session, live: &'a [Session]) -> Vec<&'a Session> {
+    let mut chain = vec![own];
+    while let Some(parent) = chain.last().and_then(|session| session.parent.as_ref()) {
+        let parent = live.iter().find(|session| session.id == *parent);
+        // A parent that is its own grandchild would be a lie; the list is not longer than all sessions.
+        match parent.filter(|_| chain.len() <= live.len()) {
+            Some(parent) => chain.push(parent),
+            None => break,
+        }
+    }
+    chain
+}
+
+/// Whether the session is one of somebody who is protected: su and sudo have two users.
+fn is_about(who: Option<&Who>, session: &Session) -> bool {
+    who.is_some_and(|who| who.includes(&session.user) || who.includes(&session.target))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::service::Service, *};
+
+    fn session(id: &str, service: &str, user: &str, opened_at: u64) -> Session {
+        Session {
+            id: id.into(),
+            service: service.into(),
+            user: user.into(),
+            target: user.into(),
+            opened_at: WallTime::from_micros(opened_at),
+            ..Session::default()
+        }
+    }
+
+    fn setup(services: &[Service], users: &[&str]) -> Setup {
+        let who = Who::Users(users.iter().map(|user| (*user).to_owned()).collect());
+        Setup { name: "x".into(), services: services.to_vec(), who: Some(who), steps: Vec::new() }
+    }
+
+    const LIVE: WallTime = WallTime::from_micros(100);
+
+    fn judge(setup: &Setup, own: Option<&Session>, live: &[Session]) -> Result<(), String> {
+        missing(setup, LIVE, own, live)
+    }
+
+    #[test]
+    fn a_new_login_by_what_was_set_up_confirms() {
+        let setup = setup(&[Service::Sshd], &["alice"]);
+        let new = session("a", "sshd", "alice", 101);
+        assert_eq!(judge(&setup, Some(&new), &[new.clone()]), Ok(()));
+        for other in [
+            session("a", "sshd", "alice", 99),
+            session("a", "sshd", "alice", 100),
+            session("a", "login", "alice", 101),
+            session("a", "sshd", "bob", 101),
+        ] {
+            assert!(judge(&setup, Some(&other), &[other.clone(), new.clone()]).is_err(), "{other:?}");
+        }
+        assert!(judge(&setup, None, &[new]).unwrap_err().contains("in no login"));
+    }
+
+    #[test]
+    fn sudo_inside_a_new_login_is_in_it() {
+        let new = session("a", "sshd", "alice", 101);
+        let sudo = Session { parent: Some("a".into()), ..session("b", "sudo", "alice", 102) };
+        let live = [new, sudo.clone()];
+        assert_eq!(judge(&setup(&[Service::Sshd], &["alice"]), Some(&sudo), &live), Ok(()));
+        let old = [session("a", "sshd", "alice", 5), sudo.clone()];
+        assert!(judge(&setup(&[Service::Sshd], &["alice"]), Some(&sudo), &old).is_err());
+        let ring = [Session { parent: Some("b".into()), ..session("a", "sshd", "bob", 101) }, sudo.clone()];
+        assert!(judge(&setup(&[Service::Sshd], &["alice"]), Some(&sudo), &ring).is_err());
+    }
+
+    #[test]
+    fn each_service_must_have_let_somebody_in() {
+        let both = setup(&[Service::Sshd, Service::Sudo], &["alice"]);
+        let new = session("a", "sshd", "alice", 101);
+        assert!(judge(&both, Some(&new), &[new.clone()]).unwrap_err().contains("nobody has used sudo"));
+        let sudo = Session { parent: Some("a".into()), ..session("b", "sudo", "alice", 102) };
+        assert_eq!(judge(&both, Some(&sudo), &[new, sudo.clone()]), Ok(()));
+        let su = Session { target: "root".into(), ..session("c", "su", "bob", 103) };
+        assert_eq!(judge(&setup(&[Service::Su], &["root"]), Some(&su), &[su.clone()]), Ok(()));
+    }
+}

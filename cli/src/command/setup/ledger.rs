@@ -1,0 +1,257 @@
+//! What setups did, on disk before they do it: /var/lib/authflow/setup holds a folder for each, with what stood in every file, and while
+//! one waits for its confirmation the file `pending`, by which the roll-back knows that there is something to roll back. Whoever kills
+//! setup at any moment finds all of it there.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+use authflow_core::time::WallTime;
+use authflow_host::file::{FileError, Trust, read_trusted, write_durably};
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::{plan::Step, service::Service, texts, who::Who};
+use crate::error::Error;
+
+const PENDING: &str = "pending";
+const MANIFEST: &str = "manifest.json";
+const CONFIRMED: &str = "confirmed";
+const ROLLED_BACK: &str = "rolled-back";
+
+/// Between two tries at the lock.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The record of all setups.
+#[derive(Clone, Debug)]
+pub(super) struct Ledger {
+    folder: PathBuf,
+    trust: Trust,
+}
+
+/// What one setup is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Setup {
+    /// The name of its folder: when it was begun.
+    pub name: String,
+    /// The services.
+    pub services: Vec<Service>,
+    /// Whom it protects; `None`: it takes the protection out.
+    pub who: Option<Who>,
+    /// The changes, in their order.
+    pub steps: Vec<Step>,
+}
+
+/// A setup that is rolled back unless it is confirmed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Pending {
+    /// The setup's name.
+    pub name: String,
+    /// When it is rolled back.
+    pub until: WallTime,
+    /// Since when all of it is live; `None` while it is being put there.
+    pub live_since: Option<WallTime>,
+}
+
+/// How a setup ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Somebody logged in by it.
+    Confirmed,
+    /// What was there before is there again.
+    RolledBack,
+}
+
+/// The lock that only one setup, confirmation or roll-back at a time holds.
+#[derive(Debug)]
+pub(super) struct Lock(#[allow(dead_code, reason = "held until dropped")] Flock<File>);
+
+impl Ledger {
+    /// The one in that folder, of files that `trust` names.
+    pub(super) const fn new(folder: PathBuf, trust: Trust) -> Self {
+        Self { folder, trust }
+    }
+
+    /// Where one setup's files are.
+    pub(super) fn folder_of(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// Takes the lock. `None` if others hold it for all of `patience`.
+    pub(super) fn lock(&self, patience: Duration) -> Result<Option<Lock>, Error> {
+        texts::private_folder(&self.folder)?;
+        let path = self.folder.join("lock");
+        let flags = nix::libc::O_NOFOLLOW | nix::libc::O_CLOEXEC;
+        let opened =
+            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).custom_flags(flags).open(&path);
+        let mut file = opened.map_err(|error| failed(&path, &error))?;
+        let mut left = patience;
+        loop {
+            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(lock) => return Ok(Some(Lock(lock))),
+                Err((_, nix::errno::Errno::EWOULDBLOCK)) if left.is_zero() => return Ok(None),
+                Err((back, nix::errno::Errno::EWOULDBLOCK)) => file = back,
+                Err((_, error)) => return Err(failed(&path, &error)),
+            }
+            thread::sleep(PAUSE.min(left));
+            left = left.saturating_sub(PAUSE);
+        }
+    }
+
+    /// Writes down a setup that is about to begin, with a copy of every file for people.
+    pub(super) fn begin(
+        &self,
+        now: WallTime,
+        (services, who): (&[Service], Option<&Who>),
+        steps: Vec<Step>,
+    ) -> Result<Setup, Error> {
+        let name = self.new_folder(now)?;
+        let folder = self.folder_of(&name);
+        for step in &steps {
+            let before =
+                step.before.as_ref().filter(|_| !folder.join("before").join(texts::relative(&step.path)).exists());
+            if let Some(before) = before {
+                texts::keep(&folder.join("before"), &step.path, before.as_bytes())?;
+            }
+        }
+        let setup = Setup { name, services: services.to_vec(), who: who.cloned(), steps };
+        write(&folder, MANIFEST, &setup)?;
+        Ok(setup)
+    }
+
+    fn new_folder(&self, now: WallTime) -> Result<String, Error> {
+        texts::private_folder(&self.folder)?;
+        let time = now.to_string().replace(':', "");
+        for attempt in 0..100_u8 {
+            let name = if attempt == 0 { time.clone() } else { format!("{time}-{attempt:02}") };
+            let folder = self.folder_of(&name);
+            if !folder.exists() {
+                texts::private_folder(&folder)?;
+                return Ok(name);
+            }
+        }
+        Err(Error::Failed(format!("{}: too many setups within a second", self.folder.display())))
+    }
+
+    /// The setup of that name.
+    pub(super) fn setup(&self, name: &str) -> Result<Setup, Error> {
+        let folder = self.folder_of(name);
+        read(&folder.join(MANIFEST), self.trust)?.ok_or_else(|| {
+            Error::Failed(format!("{} has no {MANIFEST}: what stood in the files is not known", folder.display()))
+        })
+    }
+
+    /// The setup that waits for its confirmation.
+    pub(super) fn pending(&self) -> Result<Option<Pending>, Error> {
+        read(&self.folder.join(PENDING), self.trust)
+    }
+
+    /// Says that a setup waits for its confirmation.
+    pub(super) fn set_pending(&self, pending: &Pending) -> Result<(), Error> {
+        write(&self.folder, PENDING, pending)
+    }
+
+    /// Says how a setup ended, and that none waits.
+    pub(super) fn settle(&self, name: &str, end: End) -> Result<(), Error> {
+        let mark = match end {
+            End::Confirmed => CONFIRMED,
+            End::RolledBack => ROLLED_BACK,
+        };
+        let folder = self.folder_of(name);
+        write_durably(&folder, mark, b"", 0o600).map_err(|error| failed(&folder, &error))?;
+        texts::replace(&self.folder.join(PENDING), None)
+    }
+
+    /// The newest setup that was confirmed and not rolled back.
+    pub(super) fn newest_standing(&self) -> Result<Option<Setup>, Error> {
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(&self.folder, &error)),
+        };
+        let names = entries.filter_map(Result::ok).filter_map(|entry| entry.file_name().into_string().ok());
+        let stands = |name: &String| {
+            let folder = self.folder_of(name);
+            folder.join(CONFIRMED).exists() && !folder.join(ROLLED_BACK).exists()
+        };
+        names.filter(stands).max().map(|name| self.setup(&name)).transpose()
+    }
+}
+
+fn write(folder: &Path, name: &str, value: &impl Serialize) -> Result<(), Error> {
+    let text = serde_json::to_vec_pretty(value).map_err(|error| failed(folder, &error))?;
+    write_durably(folder, name, &text, 0o600).map_err(|error| failed(folder, &error))
+}
+
+fn read<T: DeserializeOwned>(path: &Path, trust: Trust) -> Result<Option<T>, Error> {
+    let text = match read_trusted(path, trust) {
+        Err(FileError::Missing(_)) => return Ok(None),
+        text => text.map_err(|error| failed(path, &error))?,
+    };
+    serde_json::from_str(&text).map(Some).map_err(|error| failed(path, &error))
+}
+
+fn failed(path: &Path, error: &dyn std::error::Error) -> Error {
+    Error::failed(&format!("the record of setups, {}", path.display()), error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ledger(folder: &tempfile::TempDir) -> Ledger {
+        Ledger::new(folder.path().join("setup"), Trust::of(nix::unistd::geteuid().as_raw()))
+    }
+
+    fn step(path: &str) -> Step {
+        Step { path: path.into(), before: Some("old".into()), after: Some("new".into()) }
+    }
+
+    #[test]
+    fn a_setup_is_found_again_and_the_newest_one_that_stands_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = ledger(&folder);
+        assert_eq!(ledger.newest_standing().unwrap(), None);
+        let begin = |at| {
+            ledger.begin(WallTime::from_micros(at), (&[Service::Sshd], None), vec![step("/etc/pam.d/sshd")]).unwrap()
+        };
+        let (first, second, third) = (begin(0), begin(0), begin(5_000_000));
+        assert_ne!(first.name, second.name, "two in one second");
+        assert_eq!(ledger.setup(&second.name).unwrap(), second);
+        assert_eq!(fs::read_to_string(ledger.folder_of(&first.name).join("before/etc/pam.d/sshd")).unwrap(), "old");
+        for setup in [&first, &third] {
+            ledger.settle(&setup.name, End::Confirmed).unwrap();
+        }
+        assert_eq!(ledger.newest_standing().unwrap(), Some(third.clone()));
+        ledger.settle(&third.name, End::RolledBack).unwrap();
+        assert_eq!(ledger.newest_standing().unwrap(), Some(first));
+    }
+
+    #[test]
+    fn what_waits_is_known_until_it_is_settled() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = ledger(&folder);
+        let setup = ledger.begin(WallTime::from_micros(0), (&[Service::Su], None), Vec::new()).unwrap();
+        assert_eq!(ledger.pending().unwrap(), None);
+        let pending = Pending { name: setup.name.clone(), until: WallTime::from_micros(9), live_since: None };
+        ledger.set_pending(&pending).unwrap();
+        assert_eq!(ledger.pending().unwrap(), Some(pending));
+        ledger.settle(&setup.name, End::RolledBack).unwrap();
+        assert_eq!(ledger.pending().unwrap(), None);
+    }
+
+    #[test]
+    fn one_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = ledger(&folder);
+        let lock = ledger.lock(Duration::ZERO).unwrap();
+        assert!(lock.is_some() && ledger.lock(Duration::ZERO).unwrap().is_none());
+        drop(lock);
+        assert!(ledger.lock(Duration::ZERO).unwrap().is_some());
+    }
+}

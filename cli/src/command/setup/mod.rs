@@ -1,0 +1,218 @@
+//! `authflow setup`: puts authflow in front of logins, for somebody who fears to be locked out of a machine far away. Everything is shown
+//! first, tried before it goes live, changed in an order in which every beginning leaves a way in, and rolled back by itself unless
+//! somebody logs in by the new way and confirms.
+//!
+//! # Layout
+//!
+//! - `service`, `who`: what is protected, and whom
+//! - `pam_edit`, `pam_place`, `rules`, `sshd`: the texts that it comes to; pure
+//! - `plan`: the changes and their order; pure
+//! - `texts`, `programs`: files read and replaced, programs run
+//! - `preflight`: what must be true before
+//! - `ledger`: what was done, on disk before it is done
+//! - `apply`, `arm`, `held`, `rollback`: into force, and back
+//! - `confirm`, `remove`, `status`, `show`: the rest of the command
+
+mod apply;
+mod arm;
+mod confirm;
+mod held;
+mod ledger;
+mod pam_edit;
+mod pam_place;
+mod plan;
+mod preflight;
+mod programs;
+mod remove;
+mod rollback;
+mod rules;
+mod service;
+mod show;
+mod sshd;
+mod status;
+mod texts;
+mod who;
+
+use std::time::Duration;
+
+use authflow_host::config;
+use clap::Subcommand;
+
+use ledger::Ledger;
+use plan::{Places, Step};
+use service::Service;
+use who::Who;
+
+use crate::{
+    context::Context,
+    error::Error,
+    journal,
+    output::{note, time::words},
+    pam_stack,
+};
+
+/// How long another setup may take before this one gives up.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct Setup {
+    /// What to protect
+    #[arg(required = true, value_enum)]
+    services: Vec<Service>,
+    /// Whom to protect, again for more; everybody else goes on as before
+    #[arg(long = "user", value_name = "USER", required_unless_present = "everybody")]
+    users: Vec<String>,
+    /// Protect everybody; who has no authenticator enrols in the login, or puts it off for a week
+    #[arg(long, conflicts_with = "users")]
+    everybody: bool,
+    /// Show what would change, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    /// Undo it all after so long, unless it is confirmed in a new login
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = humantime::parse_duration)]
+    rollback_after: Duration,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Keep what was set up: to be run in a login that was opened by it
+    Confirm(confirm::Confirm),
+    /// Put back what was there before the last setup
+    Rollback(rollback::Rollback),
+    /// What is set up, and what waits for its confirmation
+    Status(status::Status),
+    /// Take authflow out of the services again
+    Remove(remove::Remove),
+}
+
+/// The shortest time that a person needs for a login elsewhere, and the longest that a half-open door is worth.
+const TIMES: std::ops::RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_secs(24 * 60 * 60);
+
+impl Setup {
+    pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
+        if context.is_image() {
+            return Err(Error::Usage("setup tries logins of the machine that runs, and an image has none".to_owned()));
+        }
+        context.require_root("setup changes what decides about logins")?;
+        let ledger = Ledger::new(context.paths.setup(), context.trust());
+        match self.command {
+            Some(Command::Confirm(command)) => command.run(context, &ledger),
+            Some(Command::Rollback(command)) => command.run(context, &ledger),
+            Some(Command::Status(command)) => command.run(context, &ledger),
+            Some(Command::Remove(command)) => command.run(context, &ledger),
+            None => self.protect(context, &ledger),
+        }
+    }
+
+    fn protect(mut self, context: &Context, ledger: &Ledger) -> Result<(), Error> {
+        if !TIMES.contains(&self.rollback_after) {
+            return Err(Error::Usage("--rollback-after: expected between 10s and 24h".to_owned()));
+        }
+        self.services.sort();
+        self.services.dedup();
+        let places = places(context);
+        let _lock = ledger.lock(PATIENCE)?.ok_or_else(busy)?;
+        if !self.dry_run {
+            finish_what_was_stopped(context, ledger)?;
+        }
+        let who = self.who(context, &places)?;
+        let steps = self.steps(context, &places, &who)?;
+        if steps.is_empty() {
+            let said = show::Shown { changed: false, setup: None, until: None, files: Vec::new() };
+            return Ok(context.output.either(&said, || "all of it is so already: nothing to do\n".to_owned())?);
+        }
+        if self.dry_run {
+            context.output.text(&show::diff(&steps))?;
+        }
+        self.preflight(context, &places, (&who, &steps))?;
+        if self.dry_run {
+            note("it would go live: nothing that was tried speaks against it");
+            return Ok(());
+        }
+        if !self.yes {
+            context.output.text(&show::plan(&steps))?;
+            context.confirm(&format!(
+                "change these, and back again in {} unless confirmed?",
+                words(self.rollback_after)
+            ))?;
+        }
+        let setup = ledger.begin(context.now(), (&self.services, Some(&who)), steps)?;
+        let until = apply::go_live(context, ledger, &setup, self.rollback_after)?;
+        journal::note(context, journal::Event::SetupLive, &[("setup", &setup.name), ("what", &setup.words())]);
+        reload_daemon(context);
+        let said = show::Shown::of(&setup, Some(until));
+        Ok(context.output.either(&said, || show::live(context, &setup, until))?)
+    }
+
+    fn who(&self, context: &Context, places: &Places) -> Result<Who, Error> {
+        if self.everybody {
+            return preflight::everybody(&self.services, places);
+        }
+        let accounts = preflight::accounts(context, &self.users)?;
+        Ok(Who::Users(accounts.into_iter().map(|account| account.name).collect()))
+    }
+
+    fn steps(&self, context: &Context, places: &Places, who: &Who) -> Result<Vec<Step>, Error> {
+        let there = texts::read(plan::paths(places, &self.services), context.trust())?;
+        let included = |name: &str| pam_stack::lines(&places.stacks(), name);
+        let steps = plan::protect(places, &there, (&self.services, who), &included);
+        steps.map_err(|refusal| Error::Failed(refusal.to_string()))
+    }
+
+    /// Everything that can be tried without a change.
+    fn preflight(&self, context: &Context, places: &Places, (who, steps): (&Who, &[Step])) -> Result<(), Error> {
+        let config = preflight::config(context, &self.services, steps)?;
+        preflight::ways_in(context, &config, &self.services, who)?;
+        if self.services.contains(&Service::Sshd) {
+            let folder = preflight::Folder::new(context)?;
+            preflight::sshd_would(folder.path(), places, (who, steps))?;
+        }
+        // It has to be there for the confirmation: it knows who logged in.
+        context.daemon()?.sessions().map(drop)
+    }
+}
+
+/// Where the files of this machine are.
+fn places(context: &Context) -> Places {
+    Places { root: context.paths.root().to_owned(), drop_ins: context.paths.config_drop_ins() }
+}
+
+fn busy() -> Error {
+    Error::Failed("another authflow setup is at work on this machine".to_owned())
+}
+
+/// A setup that was killed on the way is taken back before the next one begins; one that waits for its confirmation is in the way.
+fn finish_what_was_stopped(context: &Context, ledger: &Ledger) -> Result<(), Error> {
+    let Some(pending) = ledger.pending()? else { return Ok(()) };
+    if pending.live_since.is_some() {
+        return Err(Error::Failed(format!(
+            "the setup of {} waits: `authflow setup confirm` in a new login keeps it, `authflow setup rollback` takes it back",
+            pending.name
+        )));
+    }
+    note(&format!("the setup of {} was stopped on the way: taking it back first", pending.name));
+    rollback::take_back(context, ledger, &ledger.setup(&pending.name)?).map(drop)
+}
+
+/// Makes the configuration as it is now the one that stays in force when a later edit is wrong.
+fn refresh(context: &Context) {
+    let name = context.paths.config().display().to_string();
+    let applied = std::fs::read_to_string(context.paths.config()).map_err(|error| error.to_string()).and_then(|text| {
+        config::apply(&context.paths, context.trust(), &name, text).map_err(|error| error.to_string())
+    });
+    if let Err(error) = applied {
+        note(&format!("the last good configuration is still the older one: {error}"));
+    }
+    reload_daemon(context);
+}
+
+/// So that the evidence has the configuration at once; a daemon that is away notices it when it comes.
+fn reload_daemon(context: &Context) {
+    let _noticed_later = context.daemon().and_then(|daemon| daemon.reload());
+}

@@ -1,0 +1,228 @@
+use std::path::PathBuf;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// A folder with Debian 12's own stacks, cut down to what counts.
+struct Folder(tempfile::TempDir);
+
+const COMMON: [(&str, &str); 5] = [
+    (
+        "common-auth",
+        "auth\t[success=1 default=ignore]\tpam_unix.so nullok\nauth\trequisite\tpam_deny.so\nauth\trequired\tpam_permit.so\n",
+    ),
+    (
+        "common-account",
+        "account\t[success=1 new_authtok_reqd=done default=ignore]\tpam_unix.so\naccount\trequisite\tpam_deny.so\n\
+         account\trequired\tpam_permit.so\n",
+    ),
+    (
+        "common-session",
+        "session\t[default=1]\tpam_permit.so\nsession\trequisite\tpam_deny.so\nsession\trequired\tpam_permit.so\n\
+         session\trequired\tpam_unix.so\nsession\toptional\tpam_systemd.so\n",
+    ),
+    (
+        "common-session-noninteractive",
+        "session\t[default=1]\tpam_permit.so\nsession\trequisite\tpam_deny.so\nsession\trequired\tpam_permit.so\n",
+    ),
+    (
+        "common-password",
+        "password\t[success=1 default=ignore]\tpam_unix.so obscure yescrypt\npassword\trequisite\tpam_deny.so\n",
+    ),
+];
+
+impl Folder {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in COMMON {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        Self(folder)
+    }
+
+    fn add(&self, text: &str, options: &str) -> Result<String, Refusal> {
+        add(text, options, &|name| pam_stack::lines(self.0.path(), name))
+    }
+
+    /// What libpam would run, without the comments and where each stands.
+    fn effect(&self, text: &str) -> Vec<(String, String, String, Vec<String>)> {
+        std::fs::write(self.0.path().join("tried"), text).unwrap();
+        let mut lines: Vec<_> = pam_stack::lines(self.0.path(), "tried")
+            .into_iter()
+            .map(|line| (line.phase, line.control, line.module, line.arguments))
+            .collect();
+        // The phases do not know each other.
+        lines.sort_by(|one, other| one.0.cmp(&other.0));
+        lines
+    }
+}
+
+/// Debian's file of that service, as the package of openssh-server, login, util-linux or sudo has it, without its comments.
+fn stock(service: &str) -> &'static str {
+    match service {
+        "sshd" => {
+            "@include common-auth\naccount    required     pam_nologin.so\n@include common-account\n\
+             session [success=ok ignore=ignore module_unknown=ignore default=bad]        pam_selinux.so close\n\
+             session    required     pam_loginuid.so\nsession    optional     pam_keyinit.so force revoke\n\
+             @include common-session\nsession    optional     pam_motd.so  motd=/run/motd.dynamic\n\
+             session    optional     pam_motd.so noupdate\nsession    optional     pam_mail.so standard noenv # [1]\n\
+             session    required     pam_limits.so\nsession    required     pam_env.so # [1]\n\
+             session    required     pam_env.so user_readenv=1 envfile=/etc/default/locale\n\
+             session [success=ok ignore=ignore module_unknown=ignore default=bad]        pam_selinux.so open\n\n\
+             @include common-password\n"
+        }
+        "login" => {
+            "auth       optional   pam_faildelay.so  delay=3000000\nauth       requisite  pam_nologin.so\n\
+             session [success=ok ignore=ignore module_unknown=ignore default=bad] pam_selinux.so close\n\
+             session    required     pam_loginuid.so\nsession    optional   pam_motd.so motd=/run/motd.dynamic\n\
+             session    optional   pam_motd.so noupdate\n\
+             session [success=ok ignore=ignore module_unknown=ignore default=bad] pam_selinux.so open\n\
+             session       required   pam_env.so readenv=1\n\
+             session       required   pam_env.so readenv=1 envfile=/etc/default/locale\n@include common-auth\n\
+             auth       optional   pam_group.so\nsession    required   pam_limits.so\n\
+             session    optional   pam_lastlog.so\nsession    optional   pam_mail.so standard\n\
+             session    optional   pam_keyinit.so force revoke\n@include common-account\n@include common-session\n\
+             @include common-password\n"
+        }
+        "su" => {
+            "auth       sufficient pam_rootok.so\nsession       required   pam_env.so readenv=1\n\
+             session       required   pam_env.so readenv=1 envfile=/etc/default/locale\n\
+             session    optional   pam_mail.so nopen\nsession    required   pam_limits.so\n@include common-auth\n\
+             @include common-account\n@include common-session\n\n\n"
+        }
+        "sudo" => {
+            "#%PAM-1.0\n\nsession    required   pam_limits.so\n\n@include common-auth\n@include common-account\n\
+             @include common-session-noninteractive\n"
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn debian_s_stacks_become_what_the_examples_are() {
+    let folder = Folder::new();
+    for (service, options, example) in [
+        ("sshd", "", include_str!("../../../../conf/pam.d/sshd.example")),
+        ("login", " breakglass", include_str!("../../../../conf/pam.d/login.example")),
+        ("su", "", include_str!("../../../../conf/pam.d/su.example")),
+        ("sudo", "", include_str!("../../../../conf/pam.d/sudo.example")),
+    ] {
+        let text = folder.add(stock(service), options).unwrap();
+        let (mut ours, mut theirs) = (folder.effect(&text), folder.effect(example));
+        // The example has Debian's own lines of one phase in another order, and pam_group moved where setup repeats it.
+        let is_motd = |line: &(String, String, String, Vec<String>)| {
+            service == "login" && (line.0 == "session" && line.2 != OURS || line.2 == "pam_group.so")
+        };
+        ours.retain(|line| !is_motd(line));
+        theirs.retain(|line| !is_motd(line));
+        assert_eq!(ours, theirs, "{service}");
+        assert!(folder.effect(&text).iter().filter(|line| line.2 == OURS).count() == 4, "{text}");
+        assert_eq!(remove(&text), stock(service), "{service}");
+    }
+}
+
+#[test]
+fn nothing_is_put_in_twice() {
+    let folder = Folder::new();
+    for service in ["sshd", "login", "su", "sudo"] {
+        let once = folder.add(stock(service), "").unwrap();
+        assert_eq!(folder.add(&once, "").unwrap(), once);
+        let example = include_str!("../../../../conf/pam.d/sshd.example");
+        assert_eq!(folder.add(example, "").unwrap(), example, "lines put in by hand are enough");
+        assert!(has_marks(&once) && foreign(&once).is_empty());
+        assert!(!has_marks(example) && foreign(example).len() == 4);
+    }
+}
+
+#[test]
+fn group_lines_that_success_would_leave_out_come_first() {
+    let text = Folder::new().add(stock("login"), " breakglass").unwrap();
+    let place = |what: &str| text.lines().position(|line| line.contains(what)).unwrap();
+    let ours = text.lines().position(|line| line.starts_with("auth") && line.contains(OURS)).unwrap();
+    assert!(place("pam_group.so") < ours && ours < place("@include common-auth"), "{text}");
+    assert_eq!(text.matches("pam_authflow.so breakglass").count(), 3, "{text}");
+}
+
+#[test]
+fn a_line_that_lets_people_in_by_itself_does_not_skip_ours() {
+    let folder = Folder::new();
+    let auth = "auth sufficient pam_wheel.so trust\nauth [success=1 default=ignore] pam_succeed_if.so user in robots\n";
+    let text = folder.add(&format!("{auth}{}", stock("sudo")), "").unwrap();
+    assert!(text.lines().next().unwrap().contains(OURS), "{text}");
+}
+
+#[test]
+fn a_stack_in_which_ours_have_no_place_is_refused_with_the_reason() {
+    let folder = Folder::new();
+    let refused = |text: &str| folder.add(text, "").unwrap_err();
+    assert_eq!(refused("account required pam_unix.so\n"), Refusal::NoPhase("auth"));
+    let jumping = "session [success=1 default=ignore] pam_succeed_if.so quiet\nsession include common-session\n";
+    let over = "auth required pam_unix.so\naccount required pam_unix.so\nsession required pam_loginuid.so\n\
+        session [success=1 default=ignore] pam_succeed_if.so x\nsession optional pam_mail.so\n";
+    assert!(folder.add(&over.replace("pam_succeed_if.so x", "pam_loginuid.so"), "").is_err());
+    assert!(folder.add(over, "").is_ok(), "the jump is behind the place");
+    let inside =
+        format!("auth required pam_unix.so\naccount required pam_unix.so\n{jumping}session optional pam_mail.so\n");
+    assert!(folder.add(&inside, "").is_ok(), "the jump lands inside");
+    let early = format!("session required pam_env.so user_readenv=1\n{}", stock("sshd"));
+    assert_eq!(refused(&early), Refusal::Forgeable(1));
+    assert_eq!(refused(&format!("{}session optional \\", stock("sudo"))), Refusal::Unfinished);
+}
+
+#[test]
+fn a_machine_without_debian_s_common_password_gets_no_password_line() {
+    let folder = Folder::new();
+    std::fs::remove_file(folder.0.path().join("common-password")).unwrap();
+    let text = folder.add(stock("sudo"), "").unwrap();
+    assert_eq!(folder.effect(&text).iter().filter(|line| line.2 == OURS).count(), 3);
+}
+
+#[test]
+fn what_includes_hold_is_read_from_where_they_are() {
+    let lines = |name: &str| match name {
+        "mine" => vec![Line {
+            file: PathBuf::from("mine"),
+            number: 1,
+            phase: "auth".into(),
+            control: "required".into(),
+            module: OURS.into(),
+            arguments: Vec::new(),
+            substacks: Vec::new(),
+        }],
+        _ => Vec::new(),
+    };
+    let text = "auth include mine\naccount required pam_unix.so\n";
+    let added = add(text, "", &lines).unwrap();
+    assert!(!added.lines().any(|line| line.starts_with("auth ") && line.contains(OURS)), "a profile has it: {added}");
+}
+
+proptest! {
+    #[test]
+    fn what_was_put_in_comes_out_to_the_byte(
+        rows in prop::collection::vec(
+            prop_oneof![
+                Just("auth required pam_unix.so".to_owned()),
+                Just("@include common-auth".to_owned()),
+                Just("account [success=1 default=ignore] pam_unix.so".to_owned()),
+                Just("session \\".to_owned()),
+                Just("  optional pam_mail.so # \\".to_owned()),
+                Just("session include common-session".to_owned()),
+                Just("password substack common-password".to_owned()),
+                Just(String::new()),
+                "[ -~\\r\\t]{0,30}",
+            ],
+            0..20,
+        ),
+        newline in any::<bool>(),
+    ) {
+        let mut text = rows.join("\n");
+        if newline {
+            text.push('\n');
+        }
+        prop_assume!(!has_marks(&text));
+        if let Ok(added) = Folder::new().add(&text, " breakglass") {
+            prop_assert_eq!(remove(&added), text);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Where our line of each phase belongs in a stack, as the documentation's examples have it. Pure.
+
+use super::pam_edit::Item;
+use crate::pam_stack::{Line, OURS};
+
+/// Lines that go in front of a row of the text.
+#[derive(Debug)]
+pub(super) struct Inserted {
+    /// The row, counted from 0.
+    pub row: usize,
+    /// The lines, without the mark.
+    pub lines: Vec<String>,
+}
+
+/// Why our lines have no place in a stack.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The text ends in the middle of a line.
+    #[error("its last line ends in a backslash, so whatever is put behind it would belong to it")]
+    Unfinished,
+    /// A line jumps over the place.
+    #[error("line {0} jumps over the place where authflow's {1} line belongs: put the lines in by hand")]
+    Jump(usize, &'static str),
+    /// Nothing that authenticates is there.
+    #[error("it has no {0} lines, so authflow's has no place in it")]
+    NoPhase(&'static str),
+    /// The user's own file is read too early.
+    #[error(
+        "line {0} has pam_env read the user's own file before the place where authflow's session line belongs: a user could \
+         forge what sshd tells about keys; move it down, or leave user_readenv=1 out"
+    )]
+    Forgeable(usize),
+}
+
+/// What changes the system's passwords on Debian.
+pub(super) const COMMON_PASSWORD: &str = "common-password";
+
+/// Modules that decide nothing by themselves about who the user is.
+pub(super) const BYSTANDERS: [&str; 16] = [
+    "pam_access.so",
+    "pam_cap.so",
+    "pam_env.so",
+    "pam_faildelay.so",
+    "pam_faillock.so",
+    "pam_group.so",
+    "pam_issue.so",
+    "pam_keyinit.so",
+    "pam_listfile.so",
+    "pam_nologin.so",
+    "pam_rootok.so",
+    "pam_securetty.so",
+    "pam_selinux.so",
+    "pam_shells.so",
+    "pam_time.so",
+    "pam_wheel.so",
+];
+
+/// In front of the first line that could let somebody in. What is optional behind it comes first as well: authflow's success ends the
+/// phase, and that would leave it out.
+pub(super) fn auth(items: &[Item], options: &str) -> Result<Inserted, Refusal> {
+    let place = deciding(items, "auth").ok_or(Refusal::NoPhase("auth"))?;
+    let row = row_before(items, place, "auth")?;
+    let behind = items.iter().skip(place).filter(|item| !item.is_include).flat_map(|item| item.of("auth"));
+    let mut lines: Vec<String> = behind
+        .filter(|line| line.control == "optional" && line.module == "pam_group.so")
+        .map(|line| ["auth       optional   pam_group.so", &line.arguments.join(" ")].join(" ").trim_end().to_owned())
+        .collect();
+    lines.push(format!("auth       [success=done user_unknown=ignore ignore=ignore default=die]  {OURS}{options}"));
+    Ok(Inserted { row, lines })
+}
+
+/// In front of the first line that could end it: pam_unix's own checks still run below.
+pub(super) fn account(items: &[Item], options: &str) -> Result<Inserted, Refusal> {
+    let place = deciding(items, "account").ok_or(Refusal::NoPhase("account"))?;
+    let control = "[success=ok new_authtok_reqd=ok user_unknown=ignore ignore=ignore default=bad]";
+    let row = row_before(items, place, "account")?;
+    Ok(Inserted { row, lines: vec![format!("account    {control} {OURS}{options}")] })
+}
+
+/// Behind pam_loginuid and pam_systemd, so that the session has its audit id and its scope; in front of a pam_env that reads what the
+/// user wrote.
+pub(super) fn session(items: &[Item], options: &str) -> Result<Inserted, Refusal> {
+    let must_be_before = |item: &Item| {
+        let named = ["pam_loginuid.so", "pam_systemd.so", "pam_elogind.so"];
+        item.of("session").any(|line| item.is_include || named.contains(&line.module.as_str()))
+    };
+    let last = items.iter().rposition(must_be_before);
+    let last = last.or_else(|| items.iter().rposition(|item| item.of("session").next().is_some()));
+    let place = last.map_or(items.len(), |last| last + 1);
+    let early = items.iter().take(place).flat_map(|item| item.of("session").map(move |line| (item, line)));
+    for (item, line) in early {
+        if line.module == "pam_env.so" && line.says("user_readenv=1") {
+            return Err(Refusal::Forgeable(item.rows.start + 1));
+        }
+    }
+    let row = row_before(items, place, "session")?;
+    Ok(Inserted { row, lines: vec![format!("session    required     {OURS}{options}")] })
+}
+
+/// In front of what changes the system's password. Where the stack changes none, both are put at its end: a password that must be
+/// changed is changed in the login.
+pub(super) fn password(items: &[Item]) -> Result<Inserted, Refusal> {
+    let ours = format!("password   [success=done ignore=ignore default=die]  {OURS}");
+    let there = items.iter().position(|item| item.of("password").next().is_some());
+    let row = row_before(items, there.unwrap_or(items.len()), "password")?;
+    let rest = there.is_none().then(|| format!("@include {COMMON_PASSWORD}"));
+    Ok(Inserted { row, lines: [ours].into_iter().chain(rest).collect() })
+}
+
+/// The first line that could end that phase in success, or that proves something.
+fn deciding(items: &[Item], phase: &str) -> Option<usize> {
+    let decides = |line: &Line| {
+        let is_bystander = BYSTANDERS.contains(&line.module.as_str());
+        // Root asks nobody: su has it so, and the examples leave it there.
+        !is_bystander || (line.module != "pam_rootok.so" && may_end_or_jump(&line.control))
+    };
+    items.iter().position(|item| item.of(phase).any(decides))
+}
+
+fn may_end_or_jump(control: &str) -> bool {
+    control.eq_ignore_ascii_case("sufficient") || jump(control).is_some() || control.contains("=done")
+}
+
+/// The first row of that item, if no line of the phase in front of it jumps over it.
+fn row_before(items: &[Item], place: usize, phase: &'static str) -> Result<usize, Refusal> {
+    let before: Vec<_> =
+        items.iter().take(place).flat_map(|item| item.of(phase).map(move |line| (item, line))).collect();
+    let behind = items.iter().skip(place).flat_map(|item| item.of(phase)).count();
+    for (number, (item, line)) in before.iter().enumerate() {
+        // Jumps within a file that is included stay in it, as far as anybody writes them.
+        let target = jump(&line.control).map(|over| number + 1 + over);
+        if behind > 0 && !item.is_include && target.is_some_and(|target| target > before.len()) {
+            return Err(Refusal::Jump(item.rows.start + 1, phase));
+        }
+    }
+    let end = items.last().map_or(0, |item| item.rows.end);
+    Ok(items.get(place).map_or(end, |item| item.rows.start))
+}
+
+/// The furthest jump that a control makes.
+fn jump(control: &str) -> Option<usize> {
+    let pairs = control.trim_matches(['[', ']']).split_whitespace().filter_map(|pair| pair.split_once('='));
+    pairs.filter_map(|(_, action)| action.parse().ok()).max()
+}

@@ -1,0 +1,289 @@
+//! From what stands in the files and what is wanted to the changes, in an order in which every beginning of it leaves each user a way
+//! in. Pure.
+//!
+//! Our lines in a stack do nothing before a rule names the service, so they come first. Then the rules are in force with the next
+//! rename: for login, su and sudo that is all. sshd has to be told as well, and neither rules before sshd nor sshd before rules would
+//! let in everybody who is let in before and after; so first come rules that ask for no more than the machine did (`rules::easing`).
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    pam_edit::{self, Included},
+    rules,
+    service::Service,
+    sshd,
+    who::Who,
+};
+
+/// What stands in the files that a setup may touch; `None` where there is no such file. Under the root that paths are relative to.
+pub(super) type Texts = BTreeMap<PathBuf, Option<String>>;
+
+/// One file, replaced as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Step {
+    /// The file.
+    pub path: PathBuf,
+    /// What stood there; `None`: there was no such file.
+    pub before: Option<String>,
+    /// What is to stand there.
+    pub after: Option<String>,
+}
+
+impl Step {
+    /// Whether sshd has to read its configuration anew behind it.
+    pub(super) fn is_sshd_config(&self) -> bool {
+        self.path.parent().is_some_and(|folder| folder.ends_with(sshd::FOLDER))
+    }
+
+    /// Whether it is about a PAM stack.
+    pub(super) fn is_stack(&self) -> bool {
+        self.path.parent().is_some_and(|folder| folder.ends_with("etc/pam.d"))
+    }
+}
+
+/// Why a setup is not planned.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// A service's stack is not there.
+    #[error("there is no {}: is {service} installed?", path.display())]
+    NoStack {
+        /// The service.
+        service: Service,
+        /// Its file.
+        path: PathBuf,
+    },
+    /// Our lines do not fit into it.
+    #[error("{}: {why}", path.display())]
+    Stack {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        why: super::pam_place::Refusal,
+    },
+    /// Somebody edited what setup wrote.
+    #[error("{} was changed since setup wrote it: make the change there yourself, or take the file away first", .0.display())]
+    Edited(PathBuf),
+}
+
+/// The files under `root` that a setup of those services may touch.
+pub(super) fn paths<'a>(places: &'a Places, services: &'a [Service]) -> impl Iterator<Item = PathBuf> + 'a {
+    services.iter().flat_map(|service| {
+        let stacks = service.pam_files().iter().map(|name| places.stack(name));
+        let sshd = (*service == Service::Sshd).then(|| places.sshd());
+        stacks.chain([places.rules(*service)]).chain(sshd)
+    })
+}
+
+/// Where the files are.
+#[derive(Clone, Debug)]
+pub(super) struct Places {
+    /// What they are under.
+    pub root: PathBuf,
+    /// The folder of the configuration's drop-ins.
+    pub drop_ins: PathBuf,
+}
+
+impl Places {
+    /// The stacks' folder.
+    pub(super) fn stacks(&self) -> PathBuf {
+        self.root.join("etc/pam.d")
+    }
+
+    /// The stack of that PAM service.
+    pub(super) fn stack(&self, name: &str) -> PathBuf {
+        self.stacks().join(name)
+    }
+
+    /// sshd's drop-in.
+    pub(super) fn sshd(&self) -> PathBuf {
+        self.root.join(sshd::FOLDER).join(sshd::FILE)
+    }
+
+    /// The rules of that service.
+    pub(super) fn rules(&self, service: Service) -> PathBuf {
+        self.drop_ins.join(rules::file_name(service))
+    }
+}
+
+/// The changes that protect `who` at each of `services`. None where all is so already.
+pub(super) fn protect(
+    places: &Places,
+    there: &Texts,
+    (services, who): (&[Service], &Who),
+    included: Included<'_>,
+) -> Result<Vec<Step>, Refusal> {
+    let mut steps = Vec::new();
+    for service in services {
+        for name in service.pam_files() {
+            let path = places.stack(name);
+            let Some(before) = text(there, &path) else {
+                if service.pam_files().first() == Some(name) {
+                    return Err(Refusal::NoStack { service: *service, path });
+                }
+                continue;
+            };
+            let after = pam_edit::add(before, service.options(), included);
+            let after = after.map_err(|why| Refusal::Stack { path: path.clone(), why })?;
+            steps.push(Step { path, before: Some(before.to_owned()), after: Some(after) });
+        }
+    }
+    for service in services {
+        let (path, after) = (places.rules(*service), rules::text(*service, who));
+        let before = text(there, &path);
+        let protected = unchanged(before, &path, |there| rules::unchanged(*service, there))?;
+        if *service == Service::Sshd {
+            steps.extend(sshd_steps(places, there, (protected.as_ref(), Some(who)))?);
+        } else {
+            steps.push(Step { path, before: before.map(str::to_owned), after: Some(after) });
+        }
+    }
+    steps.retain(|step| step.before != step.after);
+    Ok(steps)
+}
+
+/// The changes that take all of it out again. Whoever was protected is asked, at every moment on the way, what one of both ends asks.
+pub(super) fn take_out(places: &Places, there: &Texts, services: &[Service]) -> Result<Vec<Step>, Refusal> {
+    let mut steps = Vec::new();
+    for service in services {
+        let path = places.rules(*service);
+        let before = text(there, &path);
+        let protected = unchanged(before, &path, |there| rules::unchanged(*service, there))?;
+        if *service == Service::Sshd {
+            steps.extend(sshd_steps(places, there, (protected.as_ref(), None))?);
+        } else {
+            steps.push(Step { path, before: before.map(str::to_owned), after: None });
+        }
+    }
+    for name in services.iter().flat_map(|service| service.pam_files()) {
+        let path = places.stack(name);
+        let Some(before) = text(there, &path) else { continue };
+        steps.push(Step { path, before: Some(before.to_owned()), after: Some(pam_edit::remove(before)) });
+    }
+    steps.retain(|step| step.before != step.after);
+    Ok(steps)
+}
+
+/// From whom sshd protects to whom it shall, by way of rules that ask for no more than both ends.
+fn sshd_steps(
+    places: &Places,
+    there: &Texts,
+    (before, after): (Option<&Who>, Option<&Who>),
+) -> Result<Vec<Step>, Refusal> {
+    let (rules_path, sshd_path) = (places.rules(Service::Sshd), places.sshd());
+    let owned = |path: &Path| text(there, path).map(str::to_owned);
+    let (rules_before, sshd_before) = (owned(&rules_path), owned(&sshd_path));
+    unchanged(sshd_before.as_deref(), &sshd_path, |there| sshd::is_unchanged(there).then_some(()))?;
+    let rules_after = after.map(|who| rules::text(Service::Sshd, who));
+    let sshd_after = after.map(sshd::text);
+    if sshd_before == sshd_after {
+        return Ok(vec![Step { path: rules_path, before: rules_before, after: rules_after }]);
+    }
+    let easing = Some(rules::easing(Service::Sshd, before, after));
+    Ok(vec![
+        Step { path: rules_path.clone(), before: rules_before, after: easing.clone() },
+        Step { path: sshd_path, before: sshd_before, after: sshd_after },
+        Step { path: rules_path, before: easing, after: rules_after },
+    ])
+}
+
+fn text<'a>(there: &'a Texts, path: &Path) -> Option<&'a str> {
+    there.get(path)?.as_deref()
+}
+
+fn unchanged<T>(there: Option<&str>, path: &Path, read: impl Fn(&str) -> Option<T>) -> Result<Option<T>, Refusal> {
+    there.map(|there| read(there).ok_or_else(|| Refusal::Edited(path.to_owned()))).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pam_stack::Line;
+
+    const STACK: &str = "@include common-auth\naccount required pam_unix.so\nsession required pam_loginuid.so\n";
+
+    fn places() -> Places {
+        Places { root: "/".into(), drop_ins: "/etc/authflow/authflow.toml.d".into() }
+    }
+
+    fn included(name: &str) -> Vec<Line> {
+        let module = |phase: &str| Line {
+            file: PathBuf::from(name),
+            number: 1,
+            phase: phase.into(),
+            control: "required".into(),
+            module: "pam_unix.so".into(),
+            arguments: Vec::new(),
+            substacks: Vec::new(),
+        };
+        name.strip_prefix("common-").map(|phase| vec![module(phase)]).unwrap_or_default()
+    }
+
+    fn machine(services: &[Service]) -> Texts {
+        let places = places();
+        let stack = |path: PathBuf| (path.clone(), path.starts_with("/etc/pam.d").then(|| STACK.to_owned()));
+        paths(&places, services).map(stack).collect()
+    }
+
+    fn people(names: &[&str]) -> Who {
+        Who::Users(names.iter().map(|name| (*name).to_owned()).collect())
+    }
+
+    fn carry_out(there: &mut Texts, steps: &[Step]) {
+        for step in steps {
+            assert_eq!(there.get(&step.path).cloned().flatten(), step.before, "{}", step.path.display());
+            there.insert(step.path.clone(), step.after.clone());
+        }
+    }
+
+    fn names(steps: &[Step]) -> Vec<&str> {
+        steps.iter().map(|step| step.path.file_name().unwrap().to_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn lines_come_first_and_sshd_between_two_texts_of_rules() {
+        let services = [Service::Sshd, Service::Sudo];
+        let mut there = machine(&services);
+        let steps = protect(&places(), &there, (&services, &people(&["alice"])), &included).unwrap();
+        let rules = "50-setup-sshd.toml";
+        assert_eq!(names(&steps), ["sshd", "sudo", "sudo-i", rules, "10-authflow.conf", rules, "50-setup-sudo.toml"]);
+        carry_out(&mut there, &steps);
+        let again = protect(&places(), &there, (&services, &people(&["alice"])), &included).unwrap();
+        assert_eq!(again, [], "a second time there is nothing to do");
+        let to_bob = protect(&places(), &there, (&[Service::Sshd], &people(&["bob"])), &included).unwrap();
+        assert_eq!(names(&to_bob), [rules, "10-authflow.conf", rules]);
+        carry_out(&mut there, &to_bob);
+        let out = take_out(&places(), &there, &services).unwrap();
+        carry_out(&mut there, &out);
+        assert_eq!(there, machine(&services), "and out again, to the byte");
+    }
+
+    #[test]
+    fn what_somebody_else_changed_is_not_replaced() {
+        let mut there = machine(&[Service::Sshd]);
+        let request = (&[Service::Sshd][..], &people(&["alice"]));
+        let steps = protect(&places(), &there, request, &included).unwrap();
+        carry_out(&mut there, &steps);
+        for path in [places().rules(Service::Sshd), places().sshd()] {
+            let mut edited = there.clone();
+            edited.insert(path.clone(), Some("# mine\n".to_owned()));
+            assert_eq!(protect(&places(), &edited, request, &included), Err(Refusal::Edited(path.clone())));
+            assert_eq!(take_out(&places(), &edited, request.0), Err(Refusal::Edited(path)));
+        }
+    }
+
+    #[test]
+    fn a_service_that_is_not_installed_is_refused_but_sudo_i_may_be_absent() {
+        let request = (&[Service::Sudo][..], &people(&["alice"]));
+        let mut there = machine(&[Service::Sudo]);
+        there.insert(places().stack("sudo-i"), None);
+        assert_eq!(names(&protect(&places(), &there, request, &included).unwrap()), ["sudo", "50-setup-sudo.toml"]);
+        there.insert(places().stack("sudo"), None);
+        let refused = protect(&places(), &there, request, &included);
+        assert!(matches!(refused, Err(Refusal::NoStack { .. })), "{refused:?}");
+    }
+}

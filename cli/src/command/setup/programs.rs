@@ -1,0 +1,96 @@
+//! The programs of the machine that setup runs: never longer than a bounded time, and with an environment of its own.
+
+use std::{
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use super::sshd;
+use crate::error::Error;
+
+/// Longer than any of them takes on a machine that is well, in seconds.
+const LONGEST: &str = "45";
+
+/// The unit that rolls a setup back.
+pub(super) const ROLL_BACK_UNIT: &str = "authflow-setup-rollback.service";
+
+/// What starts that unit when the time is over.
+pub(super) const ROLL_BACK_TIMER: &str = "authflow-setup-rollback.timer";
+
+/// How a running sshd is told to read its configuration anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reload {
+    /// By systemd, as the unit of that name.
+    Unit(&'static str),
+    /// By a signal to this process.
+    Signal(i32),
+    /// None runs that would have to be told: the next one reads it.
+    Unneeded,
+}
+
+/// A program that is stopped when it takes too long.
+pub(super) fn bounded(argv: &[&str]) -> Command {
+    let mut command = Command::new("/usr/bin/timeout");
+    command.args(["--kill-after=5", LONGEST]).args(argv).stdin(Stdio::null());
+    command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", "C.UTF-8");
+    command
+}
+
+/// Runs a program and gives what it says; an error with its own words where it fails.
+pub(super) fn run(argv: &[&str]) -> Result<String, Error> {
+    let name = argv.join(" ");
+    let output = bounded(argv).output().map_err(|error| Error::failed(&name, &error))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(Error::Failed(format!("{name}: {}: {}", output.status, last_words(&output))))
+}
+
+/// Whether a program says yes.
+pub(super) fn agrees(argv: &[&str]) -> bool {
+    bounded(argv).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+fn last_words(output: &Output) -> String {
+    let said = [&output.stderr[..], &output.stdout[..]].concat();
+    let said = String::from_utf8_lossy(&said).trim().replace('\n', "; ");
+    if said.is_empty() { "it said nothing".to_owned() } else { said }
+}
+
+/// Whether systemd runs this machine.
+pub(super) fn has_systemd() -> bool {
+    Path::new("/run/systemd/system").is_dir()
+}
+
+/// How the sshd that runs is told of a new configuration.
+pub(super) fn sshd_reload() -> Reload {
+    if has_systemd() {
+        let is_active = |unit: &&str| agrees(&["systemctl", "is-active", "--quiet", unit]);
+        if let Some(unit) = ["ssh.service", "sshd.service"].into_iter().find(is_active) {
+            return Reload::Unit(unit);
+        }
+    }
+    let pid = std::fs::read_to_string("/run/sshd.pid").ok().and_then(|pid| pid.trim().parse::<i32>().ok());
+    let is_sshd =
+        |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "sshd");
+    pid.filter(is_sshd).map_or(Reload::Unneeded, Reload::Signal)
+}
+
+/// Has the sshd that runs read its configuration anew. Connections that are open stay.
+pub(super) fn reload_sshd() -> Result<(), Error> {
+    match sshd_reload() {
+        Reload::Unit(unit) => run(&["systemctl", "reload", unit]).map(drop),
+        Reload::Signal(pid) => {
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGHUP)
+                .map_err(|error| Error::failed("cannot tell sshd of its new configuration", &error))
+        }
+        Reload::Unneeded => Ok(()),
+    }
+}
+
+/// What sshd would do for a login of `user`, as `sshd -T` tells it, under the configuration `file`.
+pub(super) fn sshd_settings(file: &Path, user: &str) -> Result<sshd::Settings, Error> {
+    let file = file.display().to_string();
+    let whom = format!("user={user},host=localhost,addr=127.0.0.1");
+    Ok(sshd::Settings::parse(&run(&["/usr/sbin/sshd", "-T", "-f", &file, "-C", &whom])?))
+}

@@ -1,0 +1,131 @@
+//! What sshd must be told for a code to be asked, as a drop-in of sshd_config. Pure; running sshd is another file's job.
+
+use super::{
+    service::Service,
+    who::{Who, header},
+};
+
+/// The folder of drop-ins that Debian's sshd_config includes first of all.
+pub(super) const FOLDER: &str = "etc/ssh/sshd_config.d";
+
+/// Early in the order of names, since sshd takes the first value that it reads.
+pub(super) const FILE: &str = "10-authflow.conf";
+
+/// Key and code, or password and code.
+pub(super) const METHODS: &str = "publickey,keyboard-interactive:pam keyboard-interactive:pam";
+
+/// The drop-in.
+pub(super) fn text(who: &Who) -> String {
+    let methods = format!("KbdInteractiveAuthentication yes\nAuthenticationMethods {METHODS}\n");
+    let indented = || methods.lines().map(|line| format!("    {line}\n")).collect::<String>();
+    let body = match who {
+        Who::Users(users) => {
+            let names: Vec<&str> = users.iter().map(String::as_str).collect();
+            format!("Match User {}\n{}", names.join(","), indented())
+        }
+        Who::Everybody => methods,
+        Who::EverybodyButRoot => format!("{methods}Match User root\n    AuthenticationMethods any\n"),
+    };
+    let service = Service::Sshd;
+    format!(
+        "{}# Written by that command, which replaces it as long as nobody else changes it. `authflow setup remove {service}` takes it out.\n{body}",
+        header(service, who)
+    )
+}
+
+/// Whether the drop-in stands as setup wrote it.
+pub(super) fn is_unchanged(there: &str) -> bool {
+    super::who::of_header(Service::Sshd, there).is_some_and(|who| text(&who) == there)
+}
+
+/// What `sshd -T` says for one login, line by line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Settings(Vec<String>);
+
+impl Settings {
+    /// From the program's own words.
+    pub(super) fn parse(text: &str) -> Self {
+        Self(text.lines().map(|line| line.trim().to_owned()).collect())
+    }
+
+    /// The value of that keyword, in small letters as sshd writes it.
+    pub(super) fn value(&self, keyword: &str) -> Option<&str> {
+        self.0.iter().find_map(|line| line.strip_prefix(keyword)?.strip_prefix(' '))
+    }
+
+    /// Whether a code will be asked; else what stands in the way.
+    pub(super) fn asks(&self, user: &str) -> Result<(), String> {
+        let expected = [("usepam", "yes"), ("kbdinteractiveauthentication", "yes"), ("authenticationmethods", METHODS)];
+        for (keyword, expected) in expected {
+            let value = self.value(keyword).unwrap_or("(nothing)");
+            if value != expected {
+                return Err(format!(
+                    "sshd would have {keyword} {value} for {user}, where {expected:?} is needed: a line of its configuration in front of \
+                     authflow's says so (sshd takes the first one)"
+                ));
+            }
+        }
+        match self.value("permitrootlogin") {
+            Some("yes") | None => Ok(()),
+            Some(_) if user != "root" => Ok(()),
+            Some(other) => Err(format!("sshd lets root in by no method with a code (PermitRootLogin {other})")),
+        }
+    }
+}
+
+/// The configuration with drop-ins from another folder, so that it can be tried. `None` if it includes none from ours.
+pub(super) fn with_drop_ins_of(main: &str, folder: &std::path::Path) -> Option<String> {
+    let ours = format!("/{FOLDER}/");
+    let includes = |line: &str| {
+        let mut words = line.split_whitespace();
+        words.next().is_some_and(|word| word.eq_ignore_ascii_case("include"))
+            && words.any(|word| word.starts_with(&ours))
+    };
+    let is_early =
+        main.lines().take_while(|line| !line.trim_start().to_ascii_lowercase().starts_with("match")).any(includes);
+    is_early.then(|| {
+        let row = |line: &str| {
+            if includes(line) { line.replace(&ours, &format!("{}/", folder.display())) } else { line.to_owned() }
+        };
+        main.lines().map(row).collect::<Vec<_>>().join("\n") + "\n"
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_is_named_is_asked_otherwise() {
+        let who = Who::Users(["alice", "bob"].map(str::to_owned).into());
+        let text = text(&who);
+        assert!(text.contains(
+            "\nMatch User alice,bob\n    KbdInteractiveAuthentication yes\n    AuthenticationMethods publickey,"
+        ));
+        assert!(is_unchanged(&text) && !is_unchanged(&format!("{text}X11Forwarding no\n")));
+        assert!(is_unchanged(&super::text(&Who::EverybodyButRoot)));
+    }
+
+    #[test]
+    fn a_configuration_that_says_otherwise_first_is_told() {
+        let right = format!(
+            "usepam yes\nkbdinteractiveauthentication yes\nauthenticationmethods {METHODS}\npermitrootlogin without-password\n"
+        );
+        let settings = |text: &str| Settings::parse(text);
+        assert_eq!(settings(&right).asks("alice"), Ok(()));
+        assert!(settings(&right).asks("root").unwrap_err().contains("PermitRootLogin without-password"));
+        let wrong = right.replace("usepam yes", "usepam no");
+        assert!(settings(&wrong).asks("alice").unwrap_err().contains("usepam no"));
+        assert!(settings("").asks("alice").is_err());
+    }
+
+    #[test]
+    fn a_copy_of_the_configuration_reads_its_drop_ins_elsewhere() {
+        let folder = std::path::Path::new("/tmp/try");
+        let tried = with_drop_ins_of("# x\nInclude /etc/ssh/sshd_config.d/*.conf\nUsePAM yes\n", folder).unwrap();
+        assert_eq!(tried, "# x\nInclude /tmp/try/*.conf\nUsePAM yes\n");
+        assert_eq!(with_drop_ins_of("UsePAM yes\n#Include /etc/ssh/sshd_config.d/*.conf\n", folder), None);
+        let late = "Match User x\nInclude /etc/ssh/sshd_config.d/*.conf\n";
+        assert_eq!(with_drop_ins_of(late, folder), None, "only for some");
+    }
+}

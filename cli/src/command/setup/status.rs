@@ -1,0 +1,88 @@
+//! `authflow setup status`: which services are protected and for whom, and what waits for its confirmation.
+
+use serde::Serialize;
+
+use super::{ledger::Ledger, pam_edit, rules, service::Service, texts};
+use crate::{
+    context::Context,
+    error::Error,
+    output::{table::Table, text::clean},
+};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Status {}
+
+#[derive(Serialize)]
+struct Report {
+    waiting: Option<Waiting>,
+    services: Vec<Entry>,
+}
+
+#[derive(Serialize)]
+struct Waiting {
+    setup: String,
+    what: String,
+    is_live: bool,
+    until: String,
+}
+
+#[derive(Serialize)]
+struct Entry {
+    service: Service,
+    in_stack: bool,
+    rules: Option<String>,
+}
+
+impl Status {
+    pub(super) fn run(self, context: &Context, ledger: &Ledger) -> Result<(), Error> {
+        let local = context.local();
+        let pending = ledger.pending()?;
+        let waiting = pending.as_ref().map(|pending| -> Result<Waiting, Error> {
+            Ok(Waiting {
+                setup: pending.name.clone(),
+                what: ledger.setup(&pending.name)?.words(),
+                is_live: pending.live_since.is_some(),
+                until: local.rfc3339(pending.until),
+            })
+        });
+        let report = Report {
+            waiting: waiting.transpose()?,
+            services: Service::ALL.into_iter().map(|service| entry(context, service)).collect::<Result<_, _>>()?,
+        };
+        let until = pending.map(|pending| local.ahead(pending.until)).unwrap_or_default();
+        Ok(context.output.either(&report, || text(context, &report, &until))?)
+    }
+}
+
+fn entry(context: &Context, service: Service) -> Result<Entry, Error> {
+    let places = super::places(context);
+    let read = |path: std::path::PathBuf| -> Result<String, Error> {
+        let bytes = texts::read_anything(&path)?.unwrap_or_default();
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let mut in_stack = false;
+    for name in service.pam_files() {
+        in_stack |= pam_edit::has_marks(&read(places.stack(name))?);
+    }
+    let there = read(places.rules(service))?;
+    let who = rules::unchanged(service, &there).map(|who| who.to_string());
+    let rules = who.or_else(|| (!there.is_empty()).then(|| "(edited)".to_owned()));
+    Ok(Entry { service, in_stack, rules })
+}
+
+fn text(context: &Context, report: &Report, until: &str) -> String {
+    let mut table = Table::new(&["SERVICE", "IN ITS STACK", "FOR"]);
+    for entry in &report.services {
+        let lines = if entry.in_stack { "yes" } else { "no" };
+        table.row([entry.service.to_string(), lines.to_owned(), entry.rules.clone().unwrap_or("-".to_owned())]);
+    }
+    let waiting = match &report.waiting {
+        None => String::new(),
+        Some(waiting) if waiting.is_live => format!(
+            "\n{} waits: `authflow setup confirm` in a new login keeps it; rolled back at {until}\n",
+            clean(&waiting.what)
+        ),
+        Some(waiting) => format!("\n{} was stopped on the way, and is rolled back at {until}\n", clean(&waiting.what)),
+    };
+    table.render(context.output) + &waiting
+}

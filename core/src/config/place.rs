@@ -1,0 +1,48 @@
+//! Where in the files a value stands that a preset refuses: that is known only once everything was read, so it is looked up in the text.
+
+use toml::de::{DeTable, DeValue};
+
+use super::{ConfigError, Text, preset::Weaker};
+
+/// The error that a weaker value is, at its place.
+pub(super) fn error(weaker: &Weaker, main: Text<'_>, drop_ins: &[Text<'_>]) -> ConfigError {
+    let mut files = std::iter::once(&main).chain(drop_ins);
+    let found = files.find_map(|file| Some((*file, offset(file.text, weaker)?)));
+    // A value that nobody wrote is as strong as the preset, so there always is a place.
+    let (file, offset) = found.unwrap_or((main, 0));
+    let (of_rule, place) = match &weaker.rule {
+        Some(rule) => (format!("rule {rule:?}: "), "the rule".to_owned()),
+        None => (String::new(), format!("[{}]", weaker.table())),
+    };
+    ConfigError::at(file, offset, format!("{of_rule}{weaker}; or weaker_than_preset = \"the reason\" in {place}"))
+}
+
+fn offset(text: &str, weaker: &Weaker) -> Option<usize> {
+    let file = DeTable::parse(text).ok()?;
+    let table = match &weaker.rule {
+        Some(name) => rule(file.get_ref(), name)?,
+        None => file.get_ref(),
+    };
+    value(table, weaker.key)
+}
+
+fn rule<'t>(file: &'t DeTable<'t>, name: &str) -> Option<&'t DeTable<'t>> {
+    let rules = file.get("rule")?.get_ref().as_array()?;
+    let mut tables = rules.iter().filter_map(|rule| rule.get_ref().as_table());
+    tables.find(|table| table.get("name").and_then(|value| value.get_ref().as_str()) == Some(name))
+}
+
+fn value(table: &DeTable<'_>, key: &str) -> Option<usize> {
+    match key.split_once('.') {
+        None => table.get(key).map(|value| value.span().start),
+        Some((outer, inner)) => match table.get(outer)?.get_ref() {
+            DeValue::Table(table) => value(table, inner),
+            DeValue::String(_)
+            | DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_) => None,
+        },
+    }
+}

@@ -1,0 +1,63 @@
+#!/bin/bash
+# A bed in some ten seconds: a whole machine with a kernel, a clock and reboots of its own, emulated without any help of this one's.
+#
+#   emulated.sh ROOTFS KERNEL      says "ready" when it is up, and lives until it is killed
+#
+# ROOTFS and KERNEL are what rootfs.sh and kernel.sh make. To be run inside overlay.sh, whose end is its own: it needs the disk and the
+# ports. Its sshd is at 127.0.0.1:2222; at :2200 is one without PAM, for root with /root/control. What is in /root/packages comes along.
+set -euo pipefail
+rootfs=$1 kernel=$2
+mkdir -p /emulated; cd /emulated
+cp -a "$rootfs" root
+[ ! -d /root/packages ] || cp -a /root/packages root/root/
+
+ssh-keygen -q -t ed25519 -N '' -f /root/control
+install -d -m 700 root/root/.ssh; install -m 600 /root/control.pub root/root/.ssh/authorized_keys
+cat > root/etc/ssh/control.conf <<'CONF'
+Port 2200
+UsePAM no
+PermitRootLogin prohibit-password
+PidFile none
+HostKey /etc/ssh/ssh_host_ed25519_key
+CONF
+cat > root/etc/systemd/system/control.service <<'UNIT'
+[Service]
+RuntimeDirectory=sshd
+RuntimeDirectoryPreserve=yes
+ExecStart=/usr/sbin/sshd -D -f /etc/ssh/control.conf
+KillMode=process
+[Install]
+WantedBy=multi-user.target
+UNIT
+ln -s ../control.service root/etc/systemd/system/multi-user.target.wants/
+ln -sf /dev/null root/etc/systemd/system/serial-getty@ttyS0.service
+: > root/etc/fstab
+mke2fs -q -t ext4 -O ^has_journal -E lazy_itable_init=1,nodiscard -d root -F disk.img 900M
+rm -rf root
+
+qemu=$kernel/tools/usr/bin/qemu-system-x86_64
+[ -x "$qemu" ] || qemu=$(command -v qemu-system-x86_64)
+start() {
+  LD_LIBRARY_PATH=$kernel/tools/usr/lib/x86_64-linux-gnu:$kernel/tools/lib/x86_64-linux-gnu \
+  "$qemu" -L "$kernel/tools/usr/share/qemu" -L "$kernel/tools/usr/share/seabios" -L /usr/share/qemu -L /usr/share/seabios \
+    -M q35 -accel tcg,thread=multi,tb-size=512 -cpu max -smp 2 -m 768 -nodefaults -no-user-config -display none -serial file:console \
+    -kernel "$kernel/vmlinuz" -initrd "$kernel/initrd.img" \
+    -append "console=ttyS0 quiet root=/dev/vda rw mitigations=off audit=1 nowatchdog systemd.getty_auto=no" \
+    -drive file=disk.img,format=raw,if=virtio,cache=unsafe -device virtio-rng-pci \
+    -netdev user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:2222-:22,hostfwd=tcp:127.0.0.1:2200-:2200 \
+    -device virtio-net-pci,netdev=net,romfile= </dev/null >qemu.log 2>&1 &
+}
+# A connection succeeds before the guest listens; what tells is the banner.
+answers() { [ "$(timeout 2 bash -c "exec 3<>/dev/tcp/127.0.0.1/$1 && head -c 4 <&3" 2>/dev/null)" = SSH- ]; }
+# An emulated processor has been seen to hang early; three such boots in a row have not.
+for try in 1 2 3; do
+  start
+  for _ in $(seq 240); do
+    if answers 2200 && answers 2222; then echo ready; wait; exit; fi
+    kill -0 $! 2>/dev/null || break
+    sleep 0.25
+  done
+  kill -KILL $! 2>/dev/null || true
+done
+cat qemu.log >&2; tail -n 20 console >&2
+exit 1

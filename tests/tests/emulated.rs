@@ -1,0 +1,82 @@
+//! The packages on a machine with a kernel of its own, whose clock is set and which really reboots.
+
+use authflow_tests::{Authenticator, Emulated, Machine, Packages};
+use serde_json::Value;
+
+const SECRET: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
+const PASSWORD: &str = "correct horse battery";
+/// Steps of a code in a day.
+const DAY: i64 = 24 * 60 * 2;
+
+const SETUP: &str = "
+set -e
+export DEBIAN_FRONTEND=noninteractive
+dpkg --install /root/packages/*.deb
+pam-auth-update --enable authflow authflow-session
+useradd --create-home --shell /bin/bash alice
+cat > /etc/authflow/authflow.toml <<'END'
+[[rule]]
+name = 'ssh'
+service = ['sshd']
+methods = [['password', 'totp']]
+END
+printf '%s' 'PASSWORD' | authflow passwd --user alice --stdin
+printf '%s' SECRET | authflow factor add totp --user alice --secret-stdin --no-confirm
+printf 'UsePAM yes\\nUseDNS no\\nKbdInteractiveAuthentication yes\\nPasswordAuthentication no\\n' > /etc/ssh/sshd_config
+systemctl restart ssh
+";
+
+#[test]
+fn a_clock_that_is_set_ends_no_session_and_a_reboot_closes_all() {
+    let Some(packages) = Packages::built() else { return };
+    let Some(plan) = Machine::overlay() else { return };
+    let host = plan.without_authflow().start();
+    let machine = Emulated::start(&host, &packages);
+    let _ = machine.shell(&SETUP.replace("PASSWORD", PASSWORD).replace("SECRET", SECRET)).success();
+
+    let mut phone = Authenticator::new(SECRET);
+    let mut today = log_in(&machine, &phone.code());
+    let session = only_session(&machine);
+    let logind = session["logind_id"].as_str().expect("logind knows it");
+    let leader = machine.shell(&format!("loginctl show-session {logind} --property=Leader --value")).success();
+    assert_eq!(leader.trim(), session["leader"].to_string());
+
+    // Its lifetime is half a day, of a clock that nobody sets.
+    let _ = machine.shell("date --set='+1 day'").success();
+    let mut tomorrow = log_in(&machine, &phone.code_at(DAY));
+    assert_eq!(today.shell("echo still here"), "still here");
+    assert_eq!(sessions(&machine).len(), 2);
+
+    machine.reboot();
+    for person in [&mut today, &mut tomorrow] {
+        assert_ne!(person.end().code(), Some(0));
+    }
+    assert_eq!(sessions(&machine), Vec::<Value>::new());
+    let history: Vec<Value> =
+        serde_json::from_str(&machine.shell("authflow history --json").success()).expect("a list");
+    let reasons: Vec<_> = history.iter().map(|ended| ended["end_reason"].as_str().unwrap_or("none")).collect();
+    assert_eq!(reasons, ["reboot", "reboot"], "{history:#?}");
+    // The clock is today's again, and a code never passes before one that has passed.
+    let _ = machine.shell("date --set='+1 day'").success();
+    let _in_again = log_in(&machine, &phone.code_at(DAY + 1));
+}
+
+fn log_in(machine: &Emulated<'_>, code: &str) -> authflow_tests::Person {
+    let mut alice = machine.ssh("alice");
+    alice.expect("assword: ");
+    alice.type_line(PASSWORD);
+    alice.expect("Verification code: ");
+    alice.type_line(code);
+    alice.expect("$ ");
+    alice
+}
+
+fn sessions(machine: &Emulated<'_>) -> Vec<Value> {
+    serde_json::from_str(&machine.shell("authflow sessions --json").success()).expect("a list")
+}
+
+fn only_session(machine: &Emulated<'_>) -> Value {
+    let sessions = sessions(machine);
+    assert_eq!(sessions.len(), 1, "{sessions:#?}");
+    sessions[0].clone()
+}

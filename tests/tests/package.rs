@@ -1,0 +1,398 @@
+//! The Debian packages on a booted Debian, with real dpkg, pam-auth-update and sshd: what installing, enabling, upgrading and removing
+//! them does to logins, and does not.
+
+use std::{path::Path, process::Command};
+
+use authflow_tests::{Authenticator, Machine, Packages, Person, Program, wait};
+use serde_json::Value;
+
+const SYSTEM_PASSWORD: &str = "what the system knows";
+
+const BOTH: &str = r#"
+[[rule]]
+name = "ssh"
+service = ["sshd"]
+methods = [["publickey", "totp"], ["password", "totp"]]
+"#;
+
+const SSHD: &str = "KbdInteractiveAuthentication yes\nPasswordAuthentication no\nMaxStartups 100";
+
+/// Its key goes by code, everybody else by password and code.
+const KEYS: &str = "KbdInteractiveAuthentication yes\nPasswordAuthentication no\nAuthorizedKeysFile /etc/ssh/keys-%u\n\
+                    AuthenticationMethods publickey,keyboard-interactive:pam keyboard-interactive:pam";
+
+#[test]
+fn the_packages_are_clean_by_lintian() {
+    let Some(packages) = Packages::built() else { return };
+    let folder = packages.files[0].parent().expect("files are in a folder");
+    let changes = std::fs::read_dir(folder).expect("a folder").flatten().map(|entry| entry.path());
+    let changes: Vec<_> = changes.filter(|path| path.extension().is_some_and(|end| end == "changes")).collect();
+    let output = Command::new("lintian").args(["--allow-root", "--fail-on", "error,warning"]).args(changes).output();
+    let output = output.expect("lintian runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+fn the_unit_leaves_little_open() {
+    let Some(packages) = Packages::built() else { return };
+    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/systemd/authflow-sessiond.service");
+    // Ten times what the table's last line says.
+    let told =
+        Command::new("systemd-analyze").args(["security", "--offline=true", "--threshold=20"]).arg(unit).output();
+    let told = told.expect("systemd-analyze runs");
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stdout));
+    drop(packages);
+}
+
+#[test]
+fn installing_changes_no_login_and_removing_leaves_none_behind() {
+    let Some(packages) = Packages::built() else { return };
+    let Some(machine) = machine(&["alice"]) else { return };
+    let before = stacks(&machine);
+    logs_in_by_the_system(&machine);
+
+    machine.install(&packages);
+    assert_eq!(stacks(&machine), before);
+    logs_in_by_the_system(&machine);
+    let _ = machine.run(["systemctl", "is-active", "authflow-sessiond"]).success();
+    assert_eq!(machine.sessions(), Vec::<Value>::new());
+    let conffiles = machine.shell("dpkg-query --show --showformat='${Conffiles}' authflow libpam-authflow").success();
+    assert_eq!(conffiles, "", "policy in a conffile");
+
+    // The profile alone changes no login, either: no rule governs any.
+    enable_profile(&machine);
+    assert_ne!(stacks(&machine), before);
+    logs_in_by_the_system(&machine);
+
+    a_line_by_hand_keeps_the_module(&machine);
+
+    let _ = machine.dpkg(&["--remove", "libpam-authflow"]).success();
+    assert_eq!(stacks(&machine), before);
+    logs_in_by_the_system(&machine);
+    let _ = machine.dpkg(&["--remove", "authflow"]).success();
+    logs_in_by_the_system(&machine);
+
+    what_is_kept_and_what_is_not(&machine, &packages);
+    assert_eq!(stacks(&machine), before);
+    logs_in_by_the_system(&machine);
+}
+
+/// Whoever names the module by hand is told so, and nothing has changed.
+fn a_line_by_hand_keeps_the_module(machine: &Machine) {
+    let enabled = stacks(machine);
+    let su = machine.read("/etc/pam.d/su");
+    machine.write("/etc/pam.d/su", &format!("# pam_authflow.so\nauth required pam_authflow.so\n{su}"));
+    let edited = stacks(machine);
+    let told = machine.dpkg(&["--remove", "libpam-authflow"]).failure(1);
+    assert!(told.contains("/etc/pam.d/su:2: auth required pam_authflow.so"), "{told}");
+    assert!(!told.contains("common-auth"), "{told}");
+    assert_eq!(stacks(machine), edited, "weaker than before, although nothing was removed");
+    machine.write("/etc/pam.d/su", &su);
+
+    // pam-auth-update leaves alone what somebody has edited within its block.
+    let auth = machine.read("/etc/pam.d/common-auth");
+    let block = "(the \"Primary\" block)\n";
+    machine
+        .write("/etc/pam.d/common-auth", &auth.replace(block, &format!("{block}auth\toptional\tpam_faildelay.so\n")));
+    let edited = stacks(machine);
+    let told = machine.dpkg(&["--remove", "libpam-authflow"]).failure(1);
+    assert!(told.contains("/etc/pam.d/common-auth:"), "{told}");
+    assert_eq!(stacks(machine), edited);
+    machine.write("/etc/pam.d/common-auth", &auth);
+    assert_eq!(stacks(machine), enabled);
+    logs_in_by_the_system(machine);
+}
+
+/// A removal keeps the configuration, a purge the records unless it is told otherwise.
+fn what_is_kept_and_what_is_not(machine: &Machine, packages: &Packages) {
+    let config = "/etc/authflow/authflow.toml";
+    let is_there = |path: &str| machine.path(path).exists();
+    assert!(is_there(config));
+    machine.write(config, "# mine\n");
+    machine.install(packages);
+    assert_eq!(machine.read(config), "# mine\n");
+    machine.give_password("alice");
+    let record = "/var/lib/authflow/users/alice.toml";
+    assert!(is_there(record));
+
+    let told = machine.dpkg(&["--purge", "libpam-authflow", "authflow"]);
+    assert!(told.stderr.contains("are kept in /var/lib/authflow"), "{told:?}");
+    let _ = told.success();
+    assert!(!is_there(config) && is_there(record));
+
+    machine.install(packages);
+    assert!(machine.read(config).contains("# authflow"), "{}", machine.read(config));
+    assert!(machine.run(["authflow", "factor", "list", "--user", "alice"]).success().contains("password"));
+    let _ = machine.feed(["debconf-set-selections"], b"authflow authflow/remove-records boolean true\n").success();
+    let _ = machine.dpkg(&["--purge", "libpam-authflow", "authflow"]).success();
+    for path in ["/etc/authflow", "/var/lib/authflow", "/run/authflow"] {
+        assert!(!is_there(path), "{path}");
+    }
+}
+
+#[test]
+fn the_profile_asks_for_what_the_rule_says_and_nothing_falls_through() {
+    let Some(packages) = Packages::built() else { return };
+    let Some(machine) = machine(&["alice", "bob", "carol"]) else { return };
+    machine.install(&packages);
+    enable_profile(&machine);
+    machine.write("/etc/authflow/authflow.toml", &format!("{BOTH}session = {{ idle = \"16s\", warn = \"6s\" }}\n"));
+    let (mut alices, mut bobs) = (machine.enroll("alice"), machine.enroll("bob"));
+
+    // This one is left alone until it ends.
+    let mut idle = machine.log_in("bob", &mut bobs);
+
+    let mut alice = machine.log_in("alice", &mut alices);
+    let logind = agree_on(&machine, "alice");
+    alice.type_line("setsid nohup sleep 4711 >/dev/null 2>&1 &");
+    wait::until_true("alice's child", || machine.count("sleep 4711") == 1);
+    let scope = format!("/sys/fs/cgroup/user.slice/user-1000.slice/session-{logind}.scope");
+    assert!(machine.path(&scope).exists());
+    let _ = machine.run(["authflow", "revoke", "--user", "alice", "--yes"]).success();
+    let _ = alice.end();
+    wait::until_true("the end of alice's child", || machine.count("sleep 4711") == 0);
+    wait::until_true("the end of the scope", || !machine.path(&scope).exists());
+    assert_eq!(machine.end_reason("alice"), "revoked");
+
+    no_way_past_the_rule(&machine, &mut alices);
+    pam_unix_still_judges_the_account(&machine, &mut alices);
+    passwords_are_changed_whosever_they_are(&machine);
+
+    idle.expect("authflow: nobody is using this session");
+    let _ = idle.end();
+    assert_eq!(machine.end_reason("bob"), "idle");
+
+    a_key_and_a_code(&machine, &mut alices);
+}
+
+/// carol has a password of the system's, and no code; later there is nothing to decide by at all.
+fn no_way_past_the_rule(machine: &Machine, alices: &mut Authenticator) {
+    machine.is_refused("carol", SYSTEM_PASSWORD, "000000");
+    machine.is_refused("alice", machine.password(), &alices.wrong_code());
+    let config = machine.read("/etc/authflow/authflow.toml");
+    machine.write("/etc/authflow/authflow.toml", "this does not parse");
+    let mut carol = machine.ssh("carol", &[]);
+    let ended = carol.answer_all(&[("assword: ", SYSTEM_PASSWORD), ("code: ", "000000")]);
+    assert_eq!(ended.code(), Some(255), "{}", carol.screen());
+    machine.write("/etc/authflow/authflow.toml", &config);
+}
+
+/// The account line of ours stands before pam_unix's, and takes nothing away from it.
+fn pam_unix_still_judges_the_account(machine: &Machine, alices: &mut Authenticator) {
+    let _ = machine.run(["chage", "--expiredate", "0", "alice"]).success();
+    let mut alice = machine.answer("alice", machine.password(), &alices.code());
+    assert_ne!(alice.end().code(), Some(0), "{}", alice.screen());
+    machine.logged(&["pam_unix(sshd:account): account alice has expired"]);
+    let _ = machine.run(["chage", "--expiredate", "-1", "alice"]).success();
+
+    // A password of the system's that is too old is changed in the login, and the session is tracked all the same.
+    let service = "[[rule]]\nname = \"login\"\nservice = [\"login\"]\nmethods = [[\"password\"]]\n";
+    let config = machine.read("/etc/authflow/authflow.toml");
+    machine.write("/etc/authflow/authflow.toml", &format!("{config}{service}"));
+    let _ = machine.run(["chage", "--lastday", "0", "carol"]).success();
+    let mut carol = machine.person(["login", "carol"]);
+    let another = "what it knows now";
+    for (asked, answer) in [
+        ("assword: ", SYSTEM_PASSWORD),
+        ("Current password: ", SYSTEM_PASSWORD),
+        ("New password: ", another),
+        ("Retype new password: ", another),
+    ] {
+        carol.expect(asked);
+        carol.type_line(answer);
+    }
+    carol.expect("$ ");
+    assert!(machine.sessions().iter().any(|session| session["user"] == "carol" && session["factors"][0] == "password"));
+    carol.type_line("exit");
+    let _ = carol.end();
+    set_system_password(machine, "carol");
+}
+
+/// carol's is the system's, alice's ours.
+fn passwords_are_changed_whosever_they_are(machine: &Machine) {
+    for (user, old, new, refusal) in [
+        ("carol", SYSTEM_PASSWORD, "seven green bottles", "unchanged"),
+        ("alice", machine.password(), "nine white elephants", "same"),
+    ] {
+        let mut person = machine.person(["setpriv", "--reuid", user, "--regid", user, "--init-groups", "passwd"]);
+        for (asked, answer) in [("Current password: ", old), ("New password: ", new), ("Retype new password: ", new)] {
+            person.expect(asked);
+            person.type_line(answer);
+        }
+        assert!(person.end().success(), "{user} ({refusal}): {}", person.screen());
+    }
+    let shadow = machine.read("/etc/shadow");
+    let carols = shadow.lines().find(|line| line.starts_with("carol:")).expect("carol has a line");
+    assert!(carols.starts_with("carol:$y$"), "{carols}");
+    machine.give_password("alice");
+}
+
+fn a_key_and_a_code(machine: &Machine, alices: &mut Authenticator) {
+    let _ = machine.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "/root/key"]).success();
+    machine.write("/etc/ssh/keys-alice", &machine.read("/root/key.pub"));
+    machine.restart_sshd(KEYS);
+    let mut alice = machine.ssh("alice", &["-i", "/root/key"]);
+    let before = alice.expect("Verification code: ");
+    assert!(!before.contains("assword"), "{before}");
+    alice.type_line(&alices.code());
+    alice.expect("$ ");
+    let _ = agree_on(machine, "alice");
+    let sessions = machine.sessions();
+    let session = sessions.iter().find(|session| session["user"] == "alice").expect("alice's");
+    assert_eq!(session["factors"], serde_json::json!(["totp", "publickey"]));
+}
+
+#[test]
+fn sessions_and_logins_under_way_outlive_an_upgrade_and_a_daemon_that_hangs() {
+    let Some(packages) = Packages::built() else { return };
+    let users: Vec<_> = (0..20).map(|number| format!("user{number}")).collect();
+    let names: Vec<_> = users.iter().map(String::as_str).chain(["alice"]).collect();
+    let Some(machine) = machine(&names) else { return };
+    let folder = tempfile();
+    let newer = packages.numbered("9.9.9-1", &folder.0);
+    machine.install(&packages);
+    enable_profile(&machine);
+    machine.write("/etc/authflow/authflow.toml", BOTH);
+    let mut phones: Vec<_> = users.iter().map(|user| machine.enroll(user)).collect();
+    let mut alice = machine.log_in("alice", &mut machine.enroll("alice"));
+    let first = main_pid(&machine);
+
+    // Ten have yet to give the password, ten the code.
+    let mut people: Vec<Person> = users.iter().map(|user| machine.ssh(user, &[])).collect();
+    for (number, person) in people.iter_mut().enumerate() {
+        person.expect("assword: ");
+        if number >= 10 {
+            person.type_line(machine.password());
+            person.expect("Verification code: ");
+        }
+    }
+    let mut dpkg = install_aside(&machine, &newer);
+    for (number, (person, phone)) in people.iter_mut().zip(&mut phones).enumerate() {
+        if number < 10 {
+            person.type_line(machine.password());
+            person.expect("Verification code: ");
+        }
+        person.type_line(&phone.code());
+    }
+    for person in &mut people {
+        person.expect("$ ");
+    }
+    assert!(dpkg.end().success());
+    assert_ne!(main_pid(&machine), first, "the new daemon runs");
+    wait::until_true("all sessions", || machine.sessions().len() == 21);
+    let known = identities(&machine);
+
+    // Back again.
+    machine.install(&packages);
+    assert_eq!(identities(&machine), known);
+
+    // The module's package alone leaves the daemon be.
+    let pid = main_pid(&machine);
+    let module = machine.take(&packages).into_iter().find(|file| file.contains("libpam")).expect("the module's");
+    let _ = machine.dpkg(&["--install", &module]).success();
+    assert_eq!(main_pid(&machine), pid);
+
+    // A loop that hangs.
+    machine.write("/etc/systemd/system/authflow-sessiond.service.d/soon.conf", "[Service]\nWatchdogSec=2\n");
+    let _ = machine.shell("systemctl daemon-reload && systemctl restart authflow-sessiond").success();
+    let hung = main_pid(&machine);
+    let _ = machine.run(["systemctl", "kill", "--signal=STOP", "authflow-sessiond"]).success();
+    wait::until_true("the next daemon", || ![hung.as_str(), "0"].contains(&main_pid(&machine).as_str()));
+    machine.logged(&["authflow-sessiond.service: Watchdog timeout"]);
+    machine.start_daemon();
+    assert_eq!(identities(&machine), known);
+
+    // None at all.
+    let _ = machine.run(["systemctl", "stop", "authflow-sessiond"]).success();
+    assert_eq!(alice.shell("echo still here"), "still here");
+    machine.start_daemon();
+    assert_eq!(identities(&machine), known);
+    for person in people.iter_mut().chain([&mut alice]) {
+        assert_eq!(person.shell("echo still here"), "still here");
+    }
+}
+
+/// A booted machine without authflow, and users whose passwords are the system's.
+fn machine(users: &[&str]) -> Option<Machine> {
+    let plan = users.iter().fold(Machine::booted()?.without_authflow(), |plan, user| plan.user(user));
+    let machine = plan.start();
+    for user in users {
+        set_system_password(&machine, user);
+    }
+    machine.restart_sshd(SSHD);
+    Some(machine)
+}
+
+fn set_system_password(machine: &Machine, user: &str) {
+    let line = format!("{user}:{SYSTEM_PASSWORD}\n");
+    let _ = machine.feed(["chpasswd"], line.as_bytes()).success();
+}
+
+fn enable_profile(machine: &Machine) {
+    let enable =
+        ["env", "DEBIAN_FRONTEND=noninteractive", "pam-auth-update", "--enable", "authflow", "authflow-session"];
+    let _ = machine.run(enable).success();
+}
+
+/// What PAM goes by.
+fn stacks(machine: &Machine) -> String {
+    machine.shell("cd /etc/pam.d && head --lines=-0 -v * ../pam.conf").success()
+}
+
+/// alice is asked for the system's password and nothing else.
+#[track_caller]
+fn logs_in_by_the_system(machine: &Machine) {
+    let mut alice = machine.ssh("alice", &[]);
+    alice.expect("assword: ");
+    alice.type_line(SYSTEM_PASSWORD);
+    alice.expect("$ ");
+    assert!(!alice.sees("Verification code"));
+}
+
+/// logind and authflow say the same of the user's only session; returns logind's id of it.
+#[track_caller]
+fn agree_on(machine: &Machine, user: &str) -> String {
+    let sessions = machine.sessions();
+    let session = sessions.iter().find(|session| session["user"] == user).unwrap_or_else(|| panic!("{sessions:#?}"));
+    let id = session["logind_id"].as_str().expect("logind knows it").to_owned();
+    let told = machine.run(["loginctl", "show-session", &id, "--property=Leader", "--property=Name"]).success();
+    let mut told: Vec<_> = told.lines().collect();
+    told.sort_unstable();
+    assert_eq!(told, [format!("Leader={}", session["leader"]), format!("Name={user}")]);
+    id
+}
+
+fn install_aside(machine: &Machine, packages: &Packages) -> Program {
+    let mut argv = vec!["env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--install"];
+    let files = machine.take(packages);
+    argv.extend(files.iter().map(String::as_str));
+    machine.start(argv)
+}
+
+fn main_pid(machine: &Machine) -> String {
+    machine.run(["systemctl", "show", "-P", "MainPID", "authflow-sessiond"]).success().trim().to_owned()
+}
+
+/// What must not change while a session lives.
+fn identities(machine: &Machine) -> Vec<String> {
+    let keys = ["id", "user", "leader", "opened_at", "authenticated_at", "logind_id", "factors"];
+    let told = |session: &Value| keys.map(|key| session[key].to_string()).join(" ");
+    let mut all: Vec<_> = machine.sessions().iter().map(told).collect();
+    all.sort();
+    all
+}
+
+/// A folder that is gone with its value.
+struct Folder(std::path::PathBuf);
+
+fn tempfile() -> Folder {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("packages-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    Folder(folder)
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).ok();
+    }
+}

@@ -1,0 +1,118 @@
+//! `authflow setup` stopped at every change that it makes, by Ctrl-C and by `kill -9`: whoever got in before gets in then, with what the
+//! user has, and what was left half done is finished or taken back.
+
+use authflow_tests::{Authenticator, Machine, Program, wait};
+
+/// Debian's own sshd and stacks, without systemd. alice has a password, kay a key and no password; both have an authenticator.
+struct Site {
+    machine: Machine,
+    _sshd: Program,
+    phone: Authenticator,
+    stock: String,
+}
+
+const SETUP: &str = "authflow setup sshd --user alice --user kay --yes";
+const SECRET: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
+
+/// More changes of names than setup makes.
+const MOST: usize = 30;
+
+impl Site {
+    fn new() -> Option<Self> {
+        let machine = Machine::overlay()?.user("alice").user("kay").start();
+        let _ = machine.feed(["chpasswd"], format!("alice:{0}\nroot:{0}\n", machine.password()).as_bytes()).success();
+        for user in ["alice", "kay"] {
+            let add = ["authflow", "factor", "add", "totp", "--user", user, "--secret-stdin", "--no-confirm"];
+            let _ = machine.feed(add, SECRET.as_bytes()).success();
+        }
+        let key = "ssh-keygen -q -t ed25519 -N '' -f /root/key && install -d -o kay -m 700 /home/kay/.ssh && \
+                   install -o kay -m 600 /root/key.pub /home/kay/.ssh/authorized_keys && ssh-keygen -A";
+        let _ = machine.shell(key).success();
+        let sshd = machine.start(["/usr/sbin/sshd", "-D", "-o", "ListenAddress=127.0.0.1"]);
+        let answers = "exec 3<>/dev/tcp/127.0.0.1/22 && head -c 4 <&3";
+        wait::until_true("sshd", || machine.run(["timeout", "2", "bash", "-c", answers]).stdout == "SSH-");
+        let phone = Authenticator::new(SECRET);
+        let stock = files(&machine);
+        Some(Self { machine, _sshd: sshd, phone, stock })
+    }
+
+    /// Runs a command that gets this signal when it is about to give a file its name for the nth time. Whether it came that far.
+    fn stopped_at(&self, number: usize, signal: &str, command: &str) -> bool {
+        let strace =
+            format!("strace -qq -o /dev/null -e trace=/^rename -e inject=/^rename:signal={signal}:when={number}");
+        let run = self.machine.shell(&format!("{strace} {command}"));
+        let is_stopped =
+            [Some(128 + 9), Some(128 + 2)].contains(&run.status.code()) || run.stderr.contains("as you asked");
+        assert!(run.status.success() || is_stopped, "{run:#?}");
+        is_stopped
+    }
+
+    #[track_caller]
+    fn everybody_gets_in(&self, when: &str) {
+        // A code passes once, and there are more logins here than codes.
+        let _ = self.machine.shell("rm -f /var/lib/authflow/state/alice /var/lib/authflow/state/kay").success();
+        let answers = [("assword: ", self.machine.password()), ("Verification code: ", &self.phone.code_at(0))];
+        let ssh = |user, options: &[&str]| (user, self.machine.ssh(user, &[options, &["echo in-$((6*7))"]].concat()));
+        for (user, mut person) in [ssh("alice", &[]), ssh("kay", &["-i", "/root/key"])] {
+            let _ = person.answer_all(&answers);
+            assert!(person.sees("in-42"), "{user}, {when}: {}\n{}", person.screen(), self.machine.log());
+        }
+    }
+
+    #[track_caller]
+    fn roll_back(&self, when: &str) {
+        let _ = self.machine.run(["authflow", "setup", "rollback", "--yes"]).success();
+        assert_eq!(files(&self.machine), self.stock, "{when}");
+    }
+}
+
+/// Everything that setup may touch, as text.
+fn files(machine: &Machine) -> String {
+    let listed = "for f in /etc/pam.d/* /etc/ssh/sshd_config.d/* /etc/authflow/*.toml /etc/authflow/authflow.toml.d/*; do \
+                  [ -f $f ] && stat -c '%n %a %U:%G' $f && cat $f; done; true";
+    machine.shell(listed).success()
+}
+
+#[test]
+fn killed_at_any_change_setup_leaves_everybody_a_way_in() {
+    let Some(site) = Site::new() else { return };
+    let mut number = 1;
+    while site.stopped_at(number, "SIGKILL", SETUP) {
+        let when = format!("killed at {number}");
+        site.everybody_gets_in(&when);
+        if site.machine.path("/var/lib/authflow/setup/pending").exists() && number % 2 == 0 {
+            site.roll_back(&when);
+        }
+        // Else the next setup takes it back first.
+        number += 1;
+        assert!(number < MOST, "it never came to its end");
+    }
+    assert!(number > 7, "it was stopped too seldom: {number}");
+    site.everybody_gets_in("all is live");
+    assert!(files(&site.machine).contains("setup-sshd"), "the last one was not stopped");
+
+    // The way back, killed as often, and run again.
+    let mut number = 1;
+    while site.stopped_at(number, "SIGKILL", "authflow setup rollback --yes") {
+        site.everybody_gets_in(&format!("the roll-back killed at {number}"));
+        number += 1;
+        assert!(number < MOST, "it never came to its end");
+    }
+    assert_eq!(files(&site.machine), site.stock);
+    site.everybody_gets_in("all is back");
+}
+
+#[test]
+fn ctrl_c_at_any_change_takes_back_what_was_made() {
+    let Some(site) = Site::new() else { return };
+    let mut number = 1;
+    while site.stopped_at(number, "SIGINT", SETUP) {
+        assert_eq!(files(&site.machine), site.stock, "Ctrl-C at {number}");
+        assert!(!site.machine.path("/var/lib/authflow/setup/pending").exists(), "Ctrl-C at {number}");
+        number += 1;
+        assert!(number < MOST, "it never came to its end");
+    }
+    assert!(number > 7, "it was stopped too seldom: {number}");
+    site.roll_back("after all of it");
+    site.everybody_gets_in("all is back");
+}
