@@ -352,4 +352,18 @@ mod tests {
         assert_eq!(machine.rules(), ["one"]);
         assert!(!machine.paths.config_last_good().exists());
     }
+
+    #[test]
+    fn a_preset_judges_what_is_live_and_what_is_applied_and_not_what_was_judged_before() {
+        let machine = Machine::new().with(ONE);
+        let weak = format!("preset = 'cis'\n[session]\nidle = '30m'\n{ONE}");
+        let error = apply(&machine.paths, mine(), "new.toml", weak.clone()).unwrap_err().to_string();
+        assert!(error.starts_with("new.toml:3:8: idle: "), "{error}");
+        fs::write(machine.paths.config(), &weak).unwrap();
+        assert!(machine.load().is_err());
+        fs::write(machine.paths.config_last_good(), &weak).unwrap();
+        let Loaded { config, from } = machine.load().unwrap();
+        assert!(matches!(from, From::LastGood { why } if why.contains("weaker than cis asks")));
+        assert_eq!(config.session.limits.idle.map(|idle| idle.as_secs()), Some(1800));
+    }
 }

@@ -15,8 +15,8 @@
 //! - [`desktop`]: what logind knows of desktops
 //! - [`store`], [`spare`], [`keeper`]: what outlives the daemon
 //! - [`in_force`]: which configuration was in force when
-//! - [`timer`], [`log`], [`event`], [`readable`], [`service_manager`]: the boot clock, the log and the names of its lines, descriptors, whoever
-//!   started us
+//! - [`timer`], [`log`], [`log_queue`], [`event`], [`readable`], [`service_manager`]: the boot clock, the log, its queue and the names of its lines,
+//!   descriptors, whoever started us
 #![forbid(unsafe_code)]
 
 mod activity;

@@ -75,3 +75,172 @@ fn a_stock_machine_is_protected_by_a_login_that_confirms() {
     assert_eq!(files(&machine), stock, "to the byte");
     let _as_before = log_in(&machine, "alice", None);
 }
+
+#[test]
+fn what_would_keep_somebody_out_does_not_go_live() {
+    let Some((machine, _phone)) = machine() else { return };
+    let stock = files(&machine);
+    let module = machine.shell("ls /usr/lib/*/security/pam_authflow.so").success().trim().to_owned();
+    let rule = "[[rule]]\nname = \"mine\"\nservice = [\"sshd\"]\nmethods = [[\"stack\"]]\n";
+    let others = "Match User alice\n AuthenticationMethods password\n";
+    for (spoil, mend, args, why) in [
+        ("true", "true", "sshd --user bob --user alice", "bob would be kept out"),
+        ("true", "true", "sshd --user nosuch", "no user"),
+        ("true", "true", "sudo su --user root --user alice", "root would be kept out"),
+        (
+            "rm /etc/sudoers.d/alice; passwd -l root",
+            "echo 'alice ALL=(ALL) ALL' >/etc/sudoers.d/alice; passwd -u root",
+            "sshd --user alice",
+            "can become root",
+        ),
+        (
+            "mv /etc/pam.d/sshd /etc/own; ln -s /etc/own /etc/pam.d/sshd",
+            "rm /etc/pam.d/sshd; mv /etc/own /etc/pam.d/sshd",
+            "sshd --user alice",
+            "symbolic link",
+        ),
+        ("chmod 666 /etc/pam.d/sshd", "chmod 644 /etc/pam.d/sshd", "sshd --user alice", "not writable by"),
+        (
+            &format!("echo '{rule}' >/etc/authflow/authflow.toml.d/10.toml"),
+            "rm /etc/authflow/authflow.toml.d/10.toml",
+            "sshd --user alice",
+            "the rule \"mine\"",
+        ),
+        (
+            &format!("echo '{others}' >/etc/ssh/sshd_config.d/00.conf"),
+            "rm /etc/ssh/sshd_config.d/00.conf",
+            "sshd --user alice",
+            "authenticationmethods password",
+        ),
+        (
+            "sed -i 's/^Include/#Include/' /etc/ssh/sshd_config",
+            "sed -i 's/^#Include/Include/' /etc/ssh/sshd_config",
+            "sshd --user alice",
+            "does not read",
+        ),
+        (
+            "systemctl mask --runtime --now authflow-sessiond",
+            "systemctl unmask --runtime authflow-sessiond; systemctl start authflow-sessiond",
+            "sshd --user alice",
+            "cannot be reached",
+        ),
+        (
+            &format!("mv {module} /root/module"),
+            &format!("mv /root/module {module}"),
+            "sshd --user alice",
+            "opens no session",
+        ),
+        (
+            "rm /usr/lib/systemd/system/authflow-setup-rollback.service; systemctl daemon-reload",
+            "true",
+            "sshd --user alice",
+            "nothing would roll back",
+        ),
+    ] {
+        let _ = machine.shell(spoil).success();
+        let said = machine.shell(&format!("authflow setup {args} --yes"));
+        let _ = machine.shell(mend).success();
+        assert!(!said.status.success() && said.stderr.contains(why), "{args}: expected {why:?}: {said:#?}");
+        assert_eq!(files(&machine), stock, "{why}");
+        assert!(!machine.path("/var/lib/authflow/setup/pending").exists(), "{why}");
+    }
+    let _as_before = log_in(&machine, "alice", None);
+}
+
+#[test]
+fn what_nobody_confirms_goes_back_by_itself() {
+    let Some((machine, mut phone)) = machine() else { return };
+    let stock = files(&machine);
+    let _ = machine.run([SETUP, &["--rollback-after", "10s"]].concat()).success();
+    assert_ne!(files(&machine), stock);
+    // Nor is the daemon needed.
+    machine.kill_daemon();
+    let _alice = log_in(&machine, "alice", Some(&mut phone));
+    let is_over = || !machine.path("/var/lib/authflow/setup/pending").exists();
+    wait::until_true("the timer", is_over);
+    assert_eq!(files(&machine), stock);
+    machine.logged(&["event=setup-rolled-back"]);
+    let _as_before = log_in(&machine, "alice", None);
+
+    // A boot that comes first. sshd starts after it, and is not waited for.
+    let _ = machine.run(SETUP).success();
+    let _ = machine.shell("systemctl stop authflow-setup-rollback.timer multi-user.target ssh").success();
+    let _ = machine.shell("systemctl start multi-user.target").success();
+    wait::until_true("the boot", is_over);
+    assert_eq!(files(&machine), stock);
+    let _at_last = log_in(&machine, "alice", None);
+}
+
+#[test]
+fn what_was_edited_meanwhile_is_kept_and_the_way_in_comes_back() {
+    let Some((machine, _phone)) = machine() else { return };
+    let stock = files(&machine);
+    let _ = machine.run(SETUP).success();
+    let edited = machine.read("/etc/pam.d/sshd") + "session optional pam_echo.so mine\n";
+    machine.write("/etc/pam.d/sshd", &edited);
+    machine.write("/etc/ssh/sshd_config.d/10-authflow.conf", "KbdInteractiveAuthentication no\n");
+    let said = machine.run(["authflow", "setup", "rollback"]);
+    assert!(said.status.success() && said.stderr.contains("edited/etc/pam.d/sshd"), "{said:#?}");
+    assert_eq!(
+        files(&machine),
+        stock.replace(
+            "@include common-password\n/etc/pam.d/su ",
+            "@include common-password\nsession optional pam_echo.so mine\n/etc/pam.d/su "
+        )
+    );
+    let kept = machine.shell("cat /var/lib/authflow/setup/*/edited/etc/pam.d/sshd").success();
+    assert_eq!(kept, edited);
+    let _as_before = log_in(&machine, "alice", None);
+}
+
+#[test]
+fn sudo_su_and_the_console_are_set_up_too() {
+    let Some((machine, mut phone)) = machine() else { return };
+    let stock = files(&machine);
+    let _ = machine.run("authflow setup sudo login --user alice --yes".split(' ')).success();
+    let mut alice = machine.person(["login", "alice"]);
+    machine.give_answers(&mut alice, &phone.code());
+    alice.expect("$ ");
+    // The code is fresh; the password is asked as ever.
+    alice.type_line("sudo authflow setup confirm");
+    alice.expect("assword");
+    alice.expect(": ");
+    alice.type_line(machine.password());
+    alice.expect("login, sudo for alice stays");
+
+    let mut root = machine.enroll("root");
+    let _ = machine.run("authflow setup su --user root --yes".split(' ')).success();
+    alice.type_line("su -c 'authflow setup confirm'");
+    machine.give_answers(&mut alice, &root.code());
+    alice.expect("su for root stays");
+
+    let status = machine.run(["authflow", "setup", "status"]).success();
+    assert!(status.contains("--user root") && !status.contains("waits"), "{status}");
+    let _ = machine.run(["authflow", "setup", "remove", "--yes"]).success();
+    let _ = machine.run(["rm", "/etc/authflow/authflow.toml.last-good"]).stdout;
+    assert_eq!(files(&machine), stock, "to the byte");
+}
+
+#[test]
+fn everybody_enrols_and_root_keeps_the_key() {
+    let Some((machine, mut phone)) = machine() else { return };
+    let key =
+        "ssh-keygen -q -t ed25519 -N '' -f /root/key && install -D -m 600 /root/key.pub /root/.ssh/authorized_keys";
+    let _ = machine.shell(key).success();
+    let _ = machine.run("authflow setup sshd --everybody --yes".split(' ')).success();
+    let mut bob = machine.ssh("bob", &[]);
+    bob.expect("assword: ");
+    bob.type_line(machine.password());
+    bob.expect("Verification code: ");
+    bob.type_line("");
+    bob.expect("Enter");
+    bob.type_line("");
+    bob.expect("$ ");
+    let mut root = machine.ssh("root", &["-i", "/root/key"]);
+    root.expect("# ");
+    let mut alice = log_in(&machine, "alice", Some(&mut phone));
+    alice.type_line("sudo authflow setup confirm");
+    alice.expect("password for alice: ");
+    alice.type_line(machine.password());
+    alice.expect("sshd for everybody but root stays");
+}

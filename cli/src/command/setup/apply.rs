@@ -1,7 +1,7 @@
 //! Puts a setup into force, file by file, or not at all. The roll-back is armed first; a signal or a failure on the way is answered by
 //! rolling back at once.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use authflow_core::time::WallTime;
 
@@ -10,9 +10,9 @@ use super::{
     held::Held,
     ledger::{End, Ledger, Pending, Setup},
     plan::Step,
-    programs, rollback, texts,
+    preflight, programs, rollback, texts,
 };
-use crate::{context::Context, error::Error, output::note};
+use crate::{context::Context, error::Error};
 
 /// Why a change was not made.
 enum Stopped {
@@ -35,33 +35,35 @@ pub(super) fn go_live(context: &Context, ledger: &Ledger, setup: &Setup, after: 
     let until = context.now().saturating_add(after);
     let pending = Pending { name: setup.name.clone(), until, live_since: None };
     ledger.set_pending(&pending)?;
+    let known = preflight::defects(context);
     let done = arm(after, &setup.name).map_err(Stopped::from).and_then(|()| change_all(ledger, setup, &held));
+    let done = done.and_then(|()| no_new_defects(context, &known));
     let done = done.and_then(|()| {
         ledger.set_pending(&Pending { live_since: Some(context.now()), ..pending }).map_err(Stopped::from)
     });
-    let stopped = match done {
-        Ok(()) => return Ok(until),
-        Err(stopped) => stopped,
-    };
-    let why = match stopped {
-        Stopped::Asked => Error::Failed("stopped as you asked: everything is as it was before".to_owned()),
-        Stopped::Failed(error) => Error::Failed(format!("{error}; everything is as it was before")),
-    };
-    note("taking back what was changed so far");
-    let report = rollback::undo(ledger, setup);
-    if !report.failures.is_empty() {
-        return Err(Error::Failed(format!(
-            "{}; NOT everything could be taken back, and it is tried again at {until}: {}",
-            match why {
-                Error::Failed(text) => text.replace("; everything is as it was before", ""),
-                other => other.to_string(),
-            },
-            report.failures.join("; ")
-        )));
+    match done {
+        Ok(()) => Ok(until),
+        Err(stopped) => Err(take_back_at_once(ledger, setup, &stopped, &until)),
     }
-    ledger.settle(&setup.name, End::RolledBack)?;
-    disarm();
-    Err(why)
+}
+
+/// Takes back what was changed so far; gives the reason, and whether that worked.
+fn take_back_at_once(ledger: &Ledger, setup: &Setup, stopped: &Stopped, until: &WallTime) -> Error {
+    let why = match stopped {
+        Stopped::Asked => "stopped as you asked".to_owned(),
+        Stopped::Failed(error) => error.to_string(),
+    };
+    let failures = rollback::undo(ledger, setup).failures;
+    let settled = if failures.is_empty() { ledger.settle(&setup.name, End::RolledBack) } else { Ok(()) };
+    let failures = failures.into_iter().chain(settled.err().map(|error| error.to_string())).collect::<Vec<_>>();
+    if failures.is_empty() {
+        disarm();
+        return Error::Failed(format!("{why}: everything is as it was before"));
+    }
+    Error::Failed(format!(
+        "{why}; NOT all could be taken back, which is tried again at {until}: {}",
+        failures.join("; ")
+    ))
 }
 
 /// Makes the changes without a roll-back that comes by itself: for taking protection out, of which every beginning is safe as well.
@@ -82,12 +84,18 @@ fn change_all(ledger: &Ledger, setup: &Setup, held: &Held) -> Result<(), Stopped
             return Err(Stopped::Asked);
         }
         // This process may have stood still while its time ran out: what was rolled back must not come back half.
-        if !ledger.pending()?.is_some_and(|pending| pending.name == setup.name) {
+        if ledger.pending()?.is_none_or(|pending| pending.name != setup.name) {
             return Err(Error::Failed("it was rolled back meanwhile".to_owned()).into());
         }
         make(step)?;
     }
     if held.is_asked_to_stop() { Err(Stopped::Asked) } else { Ok(()) }
+}
+
+/// That `authflow check` finds no error that was not there before. What was there is not setup's to mend.
+fn no_new_defects(context: &Context, known: &BTreeSet<String>) -> Result<(), Stopped> {
+    let new: Vec<String> = preflight::defects(context).difference(known).cloned().collect();
+    if new.is_empty() { Ok(()) } else { Err(Error::Failed(format!("authflow check says: {}", new.join("; "))).into()) }
 }
 
 fn make(step: &Step) -> Result<(), Error> {

@@ -134,7 +134,7 @@ mod tests {
     fn a_new_login_by_what_was_set_up_confirms() {
         let setup = setup(&[Service::Sshd], &["alice"]);
         let new = session("a", "sshd", "alice", 101);
-        assert_eq!(judge(&setup, Some(&new), &[new.clone()]), Ok(()));
+        assert_eq!(judge(&setup, Some(&new), std::slice::from_ref(&new)), Ok(()));
         for other in [
             session("a", "sshd", "alice", 99),
             session("a", "sshd", "alice", 100),
@@ -162,10 +162,10 @@ mod tests {
     fn each_service_must_have_let_somebody_in() {
         let both = setup(&[Service::Sshd, Service::Sudo], &["alice"]);
         let new = session("a", "sshd", "alice", 101);
-        assert!(judge(&both, Some(&new), &[new.clone()]).unwrap_err().contains("nobody has used sudo"));
+        assert!(judge(&both, Some(&new), std::slice::from_ref(&new)).unwrap_err().contains("nobody has used sudo"));
         let sudo = Session { parent: Some("a".into()), ..session("b", "sudo", "alice", 102) };
         assert_eq!(judge(&both, Some(&sudo), &[new, sudo.clone()]), Ok(()));
         let su = Session { target: "root".into(), ..session("c", "su", "bob", 103) };
-        assert_eq!(judge(&setup(&[Service::Su], &["root"]), Some(&su), &[su.clone()]), Ok(()));
+        assert_eq!(judge(&setup(&[Service::Su], &["root"]), Some(&su), std::slice::from_ref(&su)), Ok(()));
     }
 }

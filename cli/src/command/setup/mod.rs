@@ -8,7 +8,7 @@
 //! - `pam_edit`, `pam_place`, `rules`, `sshd`: the texts that it comes to; pure
 //! - `plan`: the changes and their order; pure
 //! - `texts`, `programs`: files read and replaced, programs run
-//! - `preflight`: what must be true before
+//! - `preflight`, `rehearse`: what must be true before
 //! - `ledger`: what was done, on disk before it is done
 //! - `apply`, `arm`, `held`, `rollback`: into force, and back
 //! - `confirm`, `remove`, `status`, `show`: the rest of the command
@@ -23,6 +23,7 @@ mod pam_place;
 mod plan;
 mod preflight;
 mod programs;
+mod rehearse;
 mod remove;
 mod rollback;
 mod rules;
@@ -169,12 +170,21 @@ impl Setup {
     fn preflight(&self, context: &Context, places: &Places, (who, steps): (&Who, &[Step])) -> Result<(), Error> {
         let config = preflight::config(context, &self.services, steps)?;
         preflight::ways_in(context, &config, &self.services, who)?;
+        let folder = preflight::Folder::new(context)?;
         if self.services.contains(&Service::Sshd) {
-            let folder = preflight::Folder::new(context)?;
             preflight::sshd_would(folder.path(), places, (who, steps))?;
         }
         // It has to be there for the confirmation: it knows who logged in.
-        context.daemon()?.sessions().map(drop)
+        let _there = context.daemon()?.sessions()?;
+        if self.dry_run {
+            return Ok(());
+        }
+        rehearse::tidy_up(places)?;
+        let user = preflight::somebody(context, who);
+        if !rehearse::run(folder.path(), places, (&user, steps))? {
+            note("without systemd the new stacks are not tried before they go live");
+        }
+        Ok(())
     }
 }
 

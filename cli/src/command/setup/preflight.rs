@@ -22,7 +22,10 @@ use super::{
     who::{Who, is_plain},
 };
 use crate::{
-    command::test::{Outcome, foresee},
+    command::{
+        check,
+        test::{Outcome, foresee},
+    },
     context::Context,
     error::Error,
     pam_stack,
@@ -95,6 +98,22 @@ pub(super) fn ways_in(context: &Context, config: &Config, services: &[Service], 
         "none of them ({}) can become root by sudo or su, so nobody who logged in by the new way could confirm it: name a user who can",
         people.into_iter().collect::<Vec<_>>().join(", ")
     )))
+}
+
+/// What `authflow check` calls errors, each on a line.
+pub(super) fn defects(context: &Context) -> BTreeSet<String> {
+    let found = check::findings(context);
+    let errors = found.iter().filter(|finding| finding.defect.severity() == check::Severity::Error);
+    errors.map(check::Finding::on_one_line).collect()
+}
+
+/// One of those who are protected, to try a stack with; root where nobody is named.
+pub(super) fn somebody(context: &Context, who: &Who) -> String {
+    let named = match who {
+        Who::Users(users) => users.first().cloned(),
+        Who::Everybody | Who::EverybodyButRoot => caller(context, who).pop_first(),
+    };
+    named.unwrap_or_else(|| "root".to_owned())
 }
 
 /// Whoever sits here: the user that logged in, whatever sudo or su has made of it.
@@ -189,14 +208,7 @@ pub(super) fn sshd_would(folder: &Path, places: &Places, (who, steps): (&Who, &[
 /// That sshd goes on as before with whoever is not protected.
 fn untouched(before: &Path, after: &Path, who: &Who) -> Result<(), Error> {
     let changes = |user: &str| -> Result<bool, Error> {
-        let (before, after) = (programs::sshd_settings(before, user)?, programs::sshd_settings(after, user)?);
-        Ok(match who {
-            Who::Users(_) => before != after,
-            // Root is offered the questions as well, and needs none of them.
-            Who::Everybody | Who::EverybodyButRoot => {
-                before.value("authenticationmethods") != after.value("authenticationmethods")
-            }
-        })
+        Ok(programs::sshd_settings(before, user)? != programs::sshd_settings(after, user)?)
     };
     for user in ["root", "nobody"].into_iter().filter(|user| !who.includes(user)) {
         if changes(user)? {

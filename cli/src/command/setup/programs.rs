@@ -79,7 +79,8 @@ pub(super) fn sshd_reload() -> Reload {
 /// Has the sshd that runs read its configuration anew. Connections that are open stay.
 pub(super) fn reload_sshd() -> Result<(), Error> {
     match sshd_reload() {
-        Reload::Unit(unit) => run(&["systemctl", "reload", unit]).map(drop),
+        // Not `reload`: that is a job, and would wait for the roll-back, which comes before sshd at a boot, while that waits for it.
+        Reload::Unit(unit) => run(&["systemctl", "kill", "--kill-who=main", "--signal=HUP", unit]).map(drop),
         Reload::Signal(pid) => {
             nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGHUP)
                 .map_err(|error| Error::failed("cannot tell sshd of its new configuration", &error))

@@ -16,16 +16,13 @@ pub(super) const METHODS: &str = "publickey,keyboard-interactive:pam keyboard-in
 
 /// The drop-in.
 pub(super) fn text(who: &Who) -> String {
-    let methods = format!("KbdInteractiveAuthentication yes\nAuthenticationMethods {METHODS}\n");
-    let indented = || methods.lines().map(|line| format!("    {line}\n")).collect::<String>();
-    let body = match who {
-        Who::Users(users) => {
-            let names: Vec<&str> = users.iter().map(String::as_str).collect();
-            format!("Match User {}\n{}", names.join(","), indented())
-        }
-        Who::Everybody => methods,
-        Who::EverybodyButRoot => format!("{methods}Match User root\n    AuthenticationMethods any\n"),
+    let pattern = match who {
+        Who::Users(users) => Some(users.iter().map(String::as_str).collect::<Vec<_>>().join(",")),
+        Who::Everybody => None,
+        Who::EverybodyButRoot => Some("*,!root".to_owned()),
     };
+    let (block, indent) = pattern.map_or_else(Default::default, |names| (format!("Match User {names}\n"), "    "));
+    let body = format!("{block}{indent}KbdInteractiveAuthentication yes\n{indent}AuthenticationMethods {METHODS}\n");
     let service = Service::Sshd;
     format!(
         "{}# Written by that command, which replaces it as long as nobody else changes it. `authflow setup remove {service}` takes it out.\n{body}",
