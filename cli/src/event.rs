@@ -19,15 +19,6 @@ authflow_core::events! {
     PasswordChanged = "password-changed",
     /// Recovery codes were made, and those from before are void.
     RecoveryCodesMade = "recovery-codes-made",
-<<<<<<< HEAD
-    /// A setup was confirmed from a new login, and stays.
-    SetupConfirmed = "setup-confirmed",
-    /// A setup is live, and is taken back unless it is confirmed.
-    SetupLive = "setup-live",
-    /// A setup was taken out.
-    SetupRemoved = "setup-removed",
-    /// A setup was taken back, since nobody confirmed it.
-=======
     /// A setup was confirmed in a new login, and stays.
     SetupConfirmed = "setup-confirmed",
     /// A setup is in force, and rolled back unless it is confirmed.
@@ -35,7 +26,6 @@ authflow_core::events! {
     /// What setup had put in was taken out again.
     SetupRemoved = "setup-removed",
     /// A setup was rolled back.
->>>>>>> main
     SetupRolledBack = "setup-rolled-back",
 }
 

@@ -47,7 +47,9 @@ fn leaves(command: &clap::Command, path: &str, found: &mut Vec<(String, BTreeSet
         if sub.has_subcommands() && sub.get_positionals().next().is_none() {
             continue;
         }
-        let own = sub.get_arguments().filter(|argument| !argument.is_global_set() && !argument.is_hide_set() && argument.get_id() != "help");
+        let own = sub
+            .get_arguments()
+            .filter(|argument| !argument.is_global_set() && !argument.is_hide_set() && argument.get_id() != "help");
         let names = own.map(|argument| match argument.get_long() {
             Some(long) => long.to_owned(),
             None => argument
