@@ -161,7 +161,7 @@ impl Setup {
 
     fn steps(&self, context: &Context, places: &Places, who: &Who) -> Result<Vec<Step>, Error> {
         let there = texts::read(plan::paths(places, &self.services), context.trust())?;
-        let included = |name: &str| pam_stack::lines(&places.stacks(), name);
+        let included = |name: &str| pam_stack::lines(&places.root, name);
         let steps = plan::protect(places, &there, (&self.services, who), &included);
         steps.map_err(|refusal| Error::Failed(refusal.to_string()))
     }
