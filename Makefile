@@ -74,8 +74,6 @@ install:
 	ln -sf ../authflow-setup-rollback.service $(DESTDIR)$(PREFIX)/lib/systemd/system/multi-user.target.wants/
 	install -d -m 0755 $(DESTDIR)$(PREFIX)/share/doc/authflow/examples/pam.d
 	install -m 0644 conf/pam.d/*.example $(DESTDIR)$(PREFIX)/share/doc/authflow/examples/pam.d/
-	for page in docs/man/*.[1-8]; do \
-	  install -D -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; done
 
 # The tracked tree with its crates, as one file: the same bytes whoever makes it from the same commit.
 dist: DIST = $(PACKAGES)/authflow-$(VERSION)

@@ -137,6 +137,8 @@ fn the_profile_asks_for_what_the_rule_says_and_nothing_falls_through() {
     machine.install(&packages);
     enable_profile(&machine);
     machine.write("/etc/authflow/authflow.toml", &format!("{BOTH}session = {{ idle = \"16s\", warn = \"6s\" }}\n"));
+    let told = machine.run(["authflow", "config", "check"]).success();
+    assert!(!told.contains("pam.d"), "the profile's own lines are faulted: {told}");
     let (mut alices, mut bobs) = (machine.enroll("alice"), machine.enroll("bob"));
 
     // This one is left alone until it ends.
