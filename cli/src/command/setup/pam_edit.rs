@@ -33,6 +33,7 @@ impl Item {
 /// The text with our lines in every phase that has none yet; `options` is what they say behind the module's name.
 pub(super) fn add(text: &str, options: &str, included: Included<'_>) -> Result<String, Refusal> {
     let items = items(text, included);
+    let common = included(COMMON_PASSWORD);
     let mut all = Vec::new();
     for phase in ["auth", "account", "session", "password"] {
         if !items.iter().any(|item| item.of(phase).any(|line| line.module == OURS)) {
@@ -41,8 +42,8 @@ pub(super) fn add(text: &str, options: &str, included: Included<'_>) -> Result<S
                 "account" => Some(account(&items, options)?),
                 "session" => Some(session(&items, options)?),
                 // A machine with other names for its common stacks changes passwords elsewhere.
-                _ if included(COMMON_PASSWORD).is_empty() => None,
-                _ => Some(password(&items)?),
+                _ if common.is_empty() => None,
+                _ => Some(password(&items, &common)?),
             });
         }
     }

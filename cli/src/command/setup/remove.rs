@@ -38,11 +38,11 @@ impl Remove {
         let steps = steps.map_err(|refusal| Error::Failed(refusal.to_string()))?;
         tell_of_others(&places);
         if steps.is_empty() {
-            let said = show::Shown { changed: false, setup: None, until: None, files: Vec::new() };
+            let said = show::Shown::nothing();
             return Ok(context.output.either(&said, || "nothing of setup's is there: nothing to do\n".to_owned())?);
         }
         if self.dry_run {
-            return Ok(context.output.text(&show::diff(&steps))?);
+            return Ok(context.output.either(&show::Shown::planned(&steps), || show::diff(&steps))?);
         }
         if !self.yes {
             context.output.text(&show::plan(&steps))?;

@@ -13,15 +13,29 @@ pub(super) struct Shown {
     pub setup: Option<String>,
     pub until: Option<String>,
     pub files: Vec<String>,
+    /// Where it was only asked what would change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diff: Option<String>,
 }
 
 impl Shown {
+    /// Nothing, since all is so already.
+    pub(super) const fn nothing() -> Self {
+        Self { changed: false, setup: None, until: None, files: Vec::new(), diff: None }
+    }
+
+    /// What would change.
+    pub(super) fn planned(steps: &[Step]) -> Self {
+        Self { files: files(steps), diff: Some(diff(steps)), ..Self::nothing() }
+    }
+
     pub(super) fn of(setup: &Setup, until: Option<WallTime>) -> Self {
         Self {
             changed: true,
             setup: Some(setup.name.clone()),
             until: until.map(|until| until.to_string()),
-            files: changes(&setup.steps).iter().map(|step| step.path.display().to_string()).collect(),
+            files: files(&setup.steps),
+            diff: None,
         }
     }
 }
@@ -52,6 +66,10 @@ fn changes(steps: &[Step]) -> Vec<Step> {
         }
     }
     changes
+}
+
+fn files(steps: &[Step]) -> Vec<String> {
+    changes(steps).iter().map(|step| step.path.display().to_string()).collect()
 }
 
 /// A unified diff of every file.
