@@ -1,18 +1,22 @@
 //! What is done to a user's factors goes to the system's log, as what the module and the daemon do goes there.
 
+use authflow_core::outside::add_field;
 use authflow_host::process;
 use syslog::{Facility, Formatter3164};
 
-use crate::{context::Context, output::text::clean};
+use crate::context::Context;
+pub(crate) use crate::event::Event;
 
 /// Writes one line, with who did it: the uid that logged in, whatever sudo or su has made of it since. A line that cannot be written is
 /// lost; the deed is done. An image has no log.
-pub(crate) fn note(context: &Context, event: &str, fields: &[(&str, &str)]) {
+pub(crate) fn note(context: &Context, event: Event, fields: &[(&str, &str)]) {
     if context.is_image() {
         return;
     }
     let by = process::login_uid(std::process::id()).unwrap_or_else(|| context.caller());
-    let fields = fields.iter().map(|(key, value)| format!(" {key}={:?}", clean(value))).collect::<String>();
+    let mut line = format!("event={}", event.as_str());
+    fields.iter().for_each(|(key, value)| add_field(&mut line, key, value));
+    add_field(&mut line, "by", &by.to_string());
     let formatter = Formatter3164 {
         facility: Facility::LOG_AUTHPRIV,
         hostname: None,
@@ -20,6 +24,6 @@ pub(crate) fn note(context: &Context, event: &str, fields: &[(&str, &str)]) {
         pid: std::process::id(),
     };
     if let Ok(mut log) = syslog::unix(formatter) {
-        let _lost = log.notice(format!("event={event}{fields} by={by}"));
+        let _lost = log.notice(line);
     }
 }

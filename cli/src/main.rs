@@ -13,6 +13,7 @@
 //! - `subject`, `initial`: a user's records, and initial passwords
 //! - `pam_stack`: the PAM stacks of this machine, for reading
 //! - `output`: tables, JSON, times
+//! - `event`, `journal`: what the log is told
 //! - `error`: every error, and its exit code
 #![forbid(unsafe_code)]
 
@@ -20,6 +21,7 @@ mod command;
 mod context;
 mod daemon;
 mod error;
+mod event;
 mod filter;
 mod flow;
 mod history;

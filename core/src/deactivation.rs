@@ -127,6 +127,9 @@ pub struct Start {
     has_no_shell: Option<bool>,
     is_locked: Option<bool>,
     groups: BTreeMap<String, Membership>,
+    /// Whether an administrator is to decide about the sessions, for their end would be one of too many.
+    #[serde(default)]
+    waits: bool,
 }
 
 impl Watch {
@@ -177,6 +180,7 @@ impl Watch {
                         doubtful.insert(user, causes);
                     } else if known.is_in_order(&facts) {
                         known.waits_for.clear();
+                        known.start.waits = false;
                     }
                     again
                 }
@@ -198,13 +202,14 @@ impl Watch {
 
     /// Ends what few share, and has what many share wait. Who waits goes on waiting when others are cleared.
     fn doubt(&mut self, doubtful: BTreeMap<User, Vec<Cause>>, verdict: &mut Verdict) {
-        let is_fresh = |user: &&User| self.known.get(user).is_none_or(|known| known.waits_for.is_empty());
+        let is_fresh = |user: &&User| self.known.get(user).is_none_or(|known| !known.start.waits);
         let are_many = doubtful.keys().filter(is_fresh).count() > MOST_AT_ONCE;
         for (user, causes) in doubtful {
             let known = self.known.entry(user.clone()).or_default();
-            if are_many || !known.waits_for.is_empty() {
+            if are_many || known.start.waits {
                 verdict.wait.extend(causes.iter().cloned().map(|cause| (user.clone(), cause)));
                 known.waits_for = causes;
+                known.start.waits = true;
             } else {
                 verdict.end.extend(causes.into_iter().map(|cause| (user.clone(), cause)));
             }

@@ -11,6 +11,7 @@
 //! - [`policy`]: what a rule grants: limits of a session, and what happens at them
 //! - [`session`]: sessions from opening to end
 //! - [`deactivation`]: when an account may no more be used, and what is doubted about that
+//! - [`event`], [`outside`]: the names of log lines, and text from outside in them
 //! - [`vouch`]: whether a session vouches for its owner in a flow
 #![forbid(unsafe_code)]
 
@@ -18,6 +19,7 @@ pub mod account;
 pub mod config;
 pub mod deactivation;
 pub mod enrolment;
+pub mod event;
 pub mod factor;
 pub mod first_authenticator;
 pub mod flow;
@@ -25,6 +27,7 @@ pub mod last_steps;
 pub mod name;
 pub mod news;
 pub mod otpauth;
+pub mod outside;
 pub mod password;
 pub mod password_rules;
 pub mod policy;

@@ -82,14 +82,6 @@ pub fn load_trusting(paths: &Paths, trust: Trust) -> Result<Loaded, LoadError> {
     }
 }
 
-/// Checks `text`, named `name` in messages, as if it stood in the configuration file, together with the drop-ins that are there.
-///
-/// # Errors
-/// What is wrong with it, or with a drop-in.
-pub fn check(paths: &Paths, trust: Trust, name: &str, text: String) -> Result<Config, Unusable> {
-    Ok(candidate(paths, trust, name, text)?.parse()?)
-}
-
 /// Checks the configuration as it would be with these drop-ins: each with its text, or taken away.
 ///
 /// # Errors
@@ -133,7 +125,11 @@ pub fn apply(paths: &Paths, trust: Trust, name: &str, text: String) -> Result<bo
     Ok(!unchanged)
 }
 
-fn candidate(paths: &Paths, trust: Trust, name: &str, text: String) -> Result<Files, Unusable> {
+/// `text`, named `name` in messages, in place of the configuration file, together with the drop-ins that are there.
+///
+/// # Errors
+/// A drop-in cannot be read or trusted.
+pub fn candidate(paths: &Paths, trust: Trust, name: &str, text: String) -> Result<Files, Unusable> {
     Ok(Files { main: (name.to_owned(), text), drop_ins: read_drop_ins(paths, trust)? })
 }
 
@@ -351,5 +347,19 @@ mod tests {
         assert!(error.to_string().starts_with("new.toml:2:8: "), "{error}");
         assert_eq!(machine.rules(), ["one"]);
         assert!(!machine.paths.config_last_good().exists());
+    }
+
+    #[test]
+    fn a_preset_judges_what_is_live_and_what_is_applied_and_not_what_was_judged_before() {
+        let machine = Machine::new().with(ONE);
+        let weak = format!("preset = 'cis'\n[session]\nidle = '30m'\n{ONE}");
+        let error = apply(&machine.paths, mine(), "new.toml", weak.clone()).unwrap_err().to_string();
+        assert!(error.starts_with("new.toml:3:8: idle: "), "{error}");
+        fs::write(machine.paths.config(), &weak).unwrap();
+        assert!(machine.load().is_err());
+        fs::write(machine.paths.config_last_good(), &weak).unwrap();
+        let Loaded { config, from } = machine.load().unwrap();
+        assert!(matches!(from, From::LastGood { why } if why.contains("weaker than cis asks")));
+        assert_eq!(config.session.limits.idle.map(|idle| idle.as_secs()), Some(1800));
     }
 }

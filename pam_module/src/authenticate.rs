@@ -23,6 +23,7 @@ use crate::{
     code::Answer,
     conversation::{Given, Questions, screen_of},
     error::Error,
+    event::Event,
     handle::{Handle, UserName},
     log::{Line, Priority},
     login::{Login, Place},
@@ -114,7 +115,7 @@ fn proved_before<H: Handle>(login: &Login<'_, H>, user: &UserName, options: &Opt
     };
     login
         .pam
-        .log(Priority::Warning, &Line::new("password-not-proved").with("user", user.as_str()).with("reason", why_not));
+        .log(Priority::Warning, &Line::new(Event::PasswordNotProved).with("user", user.as_str()).with("why", why_not));
     Ok(Factors::none())
 }
 
@@ -157,7 +158,7 @@ fn grant<H: Handle>(
         let voucher = voucher.filter(|voucher| voucher.rule == receipt.rule()).ok_or(BadReceipt::Voucher)?;
         carried.vouched_by = Some(voucher.session);
     }
-    let line = Line::new("granted")
+    let line = Line::new(Event::Granted)
         .with("flow", receipt.flow())
         .with("user", receipt.user())
         .with("rhost", receipt.remote())

@@ -16,7 +16,7 @@
 //! - [`unprivileged`], [`flow`]: the phases in a process that is not root, by a flow that the daemon runs
 //! - [`conversation`]: every text that a user is shown
 //! - [`ask_new`]: the conversation of a password change
-//! - [`log`]: every line for the log
+//! - [`log`], [`event`]: every line for the log, and their names
 //! - [`error`], [`code`]: why a phase refuses, and the PAM code for it
 //! - [`args`], [`ssh`], [`console`]: the PAM line, what sshd tells, what is a real console
 //! - [`handle`], `ffi`: PAM as a trait, and over the real libpam
@@ -33,6 +33,7 @@ pub mod console;
 pub mod conversation;
 pub mod daemon;
 pub mod error;
+pub mod event;
 #[cfg(test)]
 mod fake;
 mod ffi;

@@ -20,6 +20,7 @@ use authflow_host::{
 use crate::{
     args::Options,
     error::Error,
+    event::Event,
     handle::{Facts, Handle},
     log::{Line, Priority},
     notes::KnownConfig,
@@ -63,7 +64,7 @@ impl<'p, H: Handle> Login<'p, H> {
         let loaded = config::load_trusting(&place.paths, place.trust)?;
         match &loaded.from {
             From::Live => {}
-            From::LastGood { why } => pam.log(Priority::Error, &Line::new("last-good-config").with("reason", why)),
+            From::LastGood { why } => pam.log(Priority::Error, &Line::new(Event::ConfigLastGood).with("why", why)),
         }
         let facts = pam.facts();
         Ok(Self { pam, facts, config: Arc::new(loaded.config), place })

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use authflow_core::{news::Item, policy::Limits, time::WallTime};
+use authflow_core::{news::Item, outside::visible, policy::Limits, time::WallTime};
 
-use crate::{daemon::DaemonError, error::Error, log::visible};
+use crate::{daemon::DaemonError, error::Error};
 
 /// What a user is told about the session that was opened.
 #[derive(Clone, Copy, Debug)]

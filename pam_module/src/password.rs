@@ -9,6 +9,7 @@ use authflow_core::{
     config::Source,
     factor::{Factor, Factors},
     flow::{Manner, Verdict},
+    outside::visible,
     password::PasswordHash,
     password_rules::{PasswordRules, asks_for_password},
     secret::Secret,
@@ -30,6 +31,7 @@ use crate::{
     ask_new::{self, AskOld, NewPasswords},
     code::Answer,
     error::{BadNewPassword, Error},
+    event::Event,
     handle::Handle,
     log::{Line, Priority},
     login::{Login, Place},
@@ -174,7 +176,7 @@ fn ask_old<H: Handle>(
         manner: Manner::default(),
     };
     if options.first_pass == FirstPass::Ask && !login.facts.is_silent {
-        login.pam.tell(&format!("Changing the password of {}.", crate::log::visible(&account.name, 64)));
+        login.pam.tell(&format!("Changing the password of {}.", visible(&account.name, 64)));
     }
     let mut old = AskOld::new(login.pam, options.first_pass);
     let desk = authflow_host::desk::Desk::new(
@@ -210,7 +212,7 @@ fn rules<H: Handle>(
         (List::Read, _) => Ok(rules),
         (List::Unusable(why), Change::Of(_)) => Err(BadNewPassword::NoList(why).into()),
         (List::Unusable(why), Change::ByRoot) => {
-            login.pam.log(Priority::Error, &Line::new("no-common-passwords").with("reason", why));
+            login.pam.log(Priority::Error, &Line::new(Event::NoCommonPasswords).with("why", why));
             Ok(rules)
         }
     }
@@ -231,6 +233,6 @@ fn set<H: Handle>(login: &mut Login<'_, H>, account: &Account, new: &Secret, cha
         Change::ByRoot => "root",
         Change::Of(_) => "user",
     };
-    login.pam.log(Priority::Notice, &Line::new("password-changed").with("user", &account.name).with("by", by));
+    login.pam.log(Priority::Notice, &Line::new(Event::PasswordChanged).with("user", &account.name).with("by", by));
     Ok(())
 }

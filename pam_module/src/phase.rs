@@ -10,6 +10,7 @@ use crate::{
     code::{self, Answer},
     console,
     error::Error,
+    event::Event,
     handle::{Handle, UserName},
     log::{Line, Priority},
     login::Place,
@@ -70,7 +71,7 @@ pub fn run<'a, H: Handle>(
     match answer {
         Ok(answer) => {
             if options.debug {
-                pam.log(Priority::Debug, &line("answered", phase, pam).with("answer", format!("{answer:?}")));
+                pam.log(Priority::Debug, &line(Event::Answered, phase, pam).with("answer", format!("{answer:?}")));
             }
             code::of_answer(phase, answer)
         }
@@ -94,12 +95,12 @@ fn way_out<H: Handle>(phase: Phase, pam: &mut H, options: &Options, error: &Erro
     if !error.is_breakage() || !console::is_root_there(pam) {
         return None;
     }
-    pam.log(Priority::Alert, &line("breakglass", phase, pam).with("reason", error));
+    pam.log(Priority::Alert, &line(Event::Breakglass, phase, pam).with("why", error));
     Some(answer)
 }
 
 fn refuse<H: Handle>(phase: Phase, pam: &mut H, error: &Error) -> PamResultCode {
-    pam.log(error.priority(), &line("refused", phase, pam).with("reason", error));
+    pam.log(error.priority(), &line(Event::Refused, phase, pam).with("reason", error));
     let text = match phase {
         Phase::OpenSession => Some(notice::refusal(error).to_owned()),
         Phase::CheckPassword | Phase::ChangePassword => Some(ask_new::refusal(error)),
@@ -111,7 +112,7 @@ fn refuse<H: Handle>(phase: Phase, pam: &mut H, error: &Error) -> PamResultCode 
     code::of_error(phase, error)
 }
 
-fn line<H: Handle>(event: &str, phase: Phase, pam: &H) -> Line {
+fn line<H: Handle>(event: Event, phase: Phase, pam: &H) -> Line {
     let facts = pam.facts();
     Line::new(event)
         .with("phase", phase.as_str())

@@ -6,6 +6,7 @@ use authflow_core::{
     factor::{Factor, Factors},
     flow::is_left_to_the_stack,
     news::Item,
+    outside::visible,
     policy::LockedPassword,
     rule::{Remote, SessionPolicy},
     session::{Class, Opening},
@@ -24,9 +25,10 @@ use crate::{
     args::Options,
     code::Answer,
     error::Error,
+    event::Event,
     guard::{self, Look, Proved},
     handle::Handle,
-    log::{Line, Priority, visible},
+    log::{Line, Priority},
     login::{Login, Place, account_of},
     notes::{FlowNote, Notes, OpenSession},
     notice::Notice,
@@ -89,7 +91,7 @@ pub fn close<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result
     pam.keep(notes)?;
     let login = Login::load(pam, options, place)?;
     tracking::end(&login, &id)?;
-    login.pam.log(Priority::Info, &Line::new("session-closed").with("session", id));
+    login.pam.log(Priority::Info, &Line::new(Event::SessionClosed).with("session", id));
     Ok(Answer::Yes)
 }
 
@@ -263,7 +265,7 @@ fn opening<H: Handle>(
 /// Logs the session, and tells the user. sshd keeps the notice until it has a pty and shows it only before a shell, so there it is
 /// always given; elsewhere a login without a tty is not told, and su and sudo are not logins.
 fn tell<H: Handle>(login: &mut Login<'_, H>, opening: &Opening, grant: &Grant, opened: &Opened) {
-    let line = Line::new("session-opened")
+    let line = Line::new(Event::SessionOpened)
         .with("session", &opened.id)
         .with("user", &opening.user)
         .with("target", &opening.target)
@@ -308,7 +310,7 @@ fn news<H: Handle>(login: &Login<'_, H>, opening: &Opening) -> Vec<Item> {
         })
     });
     told.unwrap_or_else(|error| {
-        login.pam.log(Priority::Error, &Line::new("news-unread").with("user", &opening.user).with("reason", error));
+        login.pam.log(Priority::Error, &Line::new(Event::NewsUnread).with("user", &opening.user).with("why", error));
         Vec::new()
     })
 }

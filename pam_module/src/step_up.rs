@@ -17,6 +17,7 @@ use crate::{
     args::Options,
     daemon::{Daemon, DaemonError},
     error::Error,
+    event::Event,
     handle::Handle,
     log::{Line, Priority},
     login::Login,
@@ -44,7 +45,7 @@ pub fn voucher<H: Handle>(login: &Login<'_, H>, user: &str, options: &Options) -
         Ok(voucher) => voucher,
         Err(why) => {
             if options.debug {
-                login.pam.log(Priority::Debug, &Line::new("not-vouched").with("user", user).with("reason", why));
+                login.pam.log(Priority::Debug, &Line::new(Event::NotVouched).with("user", user).with("why", why));
             }
             None
         }

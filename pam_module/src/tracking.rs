@@ -13,6 +13,7 @@ use crate::{
     console,
     daemon::{Daemon, DaemonError},
     error::Error,
+    event::Event,
     handle::Handle,
     log::{Line, Priority},
     login::Login,
@@ -53,16 +54,16 @@ pub fn begin<H: Handle>(
         return Err(error.into());
     }
     let event = match error {
-        DaemonError::TooManySessions(_) => "root-at-console-not-refused",
-        DaemonError::TimedOut(_) | DaemonError::Failed(_) => "daemon-away",
+        DaemonError::TooManySessions(_) => Event::RootAtConsoleNotRefused,
+        DaemonError::TimedOut(_) | DaemonError::Failed(_) => Event::DaemonAway,
     };
-    login.pam.log(Priority::Warning, &Line::new(event).with("user", &opening.user).with("reason", error));
+    login.pam.log(Priority::Warning, &Line::new(event).with("user", &opening.user).with("why", error));
     Ok(match write_down(login, opening) {
         Ok(id) => Some(Opened { id, is_pending: true }),
         Err(why) => {
             login
                 .pam
-                .log(Priority::Error, &Line::new("session-untracked").with("user", &opening.user).with("reason", why));
+                .log(Priority::Error, &Line::new(Event::SessionUntracked).with("user", &opening.user).with("why", why));
             None
         }
     })

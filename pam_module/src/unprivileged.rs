@@ -14,6 +14,7 @@ use crate::{
     code::Answer,
     conversation::{Given, Questions},
     error::Error,
+    event::Event,
     flow::{Begun, FlowError},
     guard,
     handle::{Handle, UserName},
@@ -52,7 +53,7 @@ pub fn authenticate<H: Handle>(login: &mut Login<'_, H>, options: &Options) -> R
     if now != user {
         return Err(Error::UserChanged { before: user.as_str().to_owned(), now: now.as_str().to_owned() });
     }
-    let line = Line::new("granted").with("flow", flow).with("user", user.as_str()).with("by", "authflow-sessiond");
+    let line = Line::new(Event::Granted).with("flow", flow).with("user", user.as_str()).with("by", "authflow-sessiond");
     login.pam.log(Priority::Info, &line);
     note(login, &user, FlowNote::Vouched)?;
     if let Given::Password(password) = given {

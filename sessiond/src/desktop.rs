@@ -15,7 +15,7 @@ use zbus::{
     message::Type,
 };
 
-use crate::{daemon::Daemon, log::Line};
+use crate::{daemon::Daemon, event::Event, log::Line};
 
 const LOGIND: &str = "org.freedesktop.login1";
 const MANAGER_PATH: &str = "/org/freedesktop/login1";
@@ -57,7 +57,7 @@ pub(crate) async fn run(daemon: Arc<Daemon>, connection: Connection) {
                 daemon.desktops_changed.notify_one();
             },
             (Err(why), _) | (_, Err(why)) => {
-                daemon.log.write(&Line::error("desktops-unwatched").with("why", why));
+                daemon.log.write(&Line::error(Event::DesktopsUnwatched).with("why", why));
             }
         }
     };
@@ -72,7 +72,7 @@ async fn ask_when_told(daemon: &Arc<Daemon>, connection: &Connection) {
             match ask(connection, &session).await {
                 Ok(hint) => daemon.desktop_seen(session.id, hint),
                 Err(why) => {
-                    daemon.log.write(&Line::info("desktop-unknown").with("session", session.id).with("why", why));
+                    daemon.log.write(&Line::info(Event::DesktopUnknown).with("session", session.id).with("why", why));
                 }
             }
         }
@@ -87,8 +87,8 @@ pub(crate) fn lock(daemon: &Arc<Daemon>, connection: &Connection, id: SessionId)
         let mut pauses = RETRIES.into_iter();
         loop {
             match lock_once(&connection, &logind_id).await {
-                Ok(()) => return daemon.log.write(&Line::info("locked").with("session", id)),
-                Err(why) => daemon.log.write(&Line::error("not-locked").with("session", id).with("why", why)),
+                Ok(()) => return daemon.log.write(&Line::info(Event::Locked).with("session", id)),
+                Err(why) => daemon.log.write(&Line::error(Event::NotLocked).with("session", id).with("why", why)),
             }
             let Some(pause) = pauses.next() else { return daemon.lock_failed(id) };
             tokio::time::sleep(pause).await;

@@ -16,6 +16,7 @@ use crate::{
     bus::{Announcement, announce, serve_session, withdraw_session},
     daemon::{Daemon, Inspected},
     desktop,
+    event::Event,
     leader::{Held, process_of},
     log::{Line, visible},
     members::scope,
@@ -112,7 +113,9 @@ async fn carry_out(daemon: &Arc<Daemon>, connection: &Connection, action: Action
 fn warn(daemon: &Daemon, snapshot: &Snapshot, (id, limit, left): (SessionId, EndReason, Duration)) {
     let Some(Inspected { session, ttys, .. }) = daemon.inspect(id, snapshot) else { return };
     let in_words = in_words(left);
-    daemon.log.write(&Line::info("warned").with("session", id).with("limit", limit.as_str()).with("left", &in_words));
+    daemon
+        .log
+        .write(&Line::info(Event::Warned).with("session", id).with("limit", limit.as_str()).with("left", &in_words));
     let end = format!("{in_words} ({})", minute(SystemClock.now().wall.saturating_add(left)));
     tell(&ttys, &warning(&session, limit, &end));
 }
@@ -142,7 +145,7 @@ fn farewell(daemon: &Daemon, snapshot: &Snapshot, id: SessionId, (reason, messag
         EndReason::LeaderExited | EndReason::Reboot => "the session around it is over",
     };
     let words = message.map(|message| format!(" ({})", visible(message))).unwrap_or_default();
-    daemon.log.write(&Line::info("ending").with("session", id).with("reason", reason.as_str()));
+    daemon.log.write(&Line::info(Event::Ending).with("session", id).with("reason", reason.as_str()));
     tell(&ttys, &format!("authflow: this session ends now: {why}{words}."));
 }
 
@@ -205,9 +208,9 @@ fn strike(
 }
 
 fn note_struck(daemon: &Arc<Daemon>, id: SessionId, step: Step, struck: Struck) {
-    daemon
-        .log
-        .write(&Line::info("struck").with("session", id).with("step", step_word(step)).with("processes", struck.len()));
+    daemon.log.write(
+        &Line::info(Event::Struck).with("session", id).with("step", step_word(step)).with("processes", struck.len()),
+    );
     daemon.look_when_gone(id, struck.into_values().collect());
 }
 

@@ -15,6 +15,7 @@ use authflow_core::{
 use authflow_host::paths::Paths;
 
 use crate::{
+    event::Event,
     in_force::InForce,
     log::{Line, Log},
     spare::Spares,
@@ -44,7 +45,7 @@ impl Keeper {
     /// Opens the store and the spare copies. A store that is broken is set aside under another name, so that nobody's evidence is lost.
     #[must_use]
     pub(crate) fn open(paths: &Paths, now: WallTime, log: &Log) -> Self {
-        let spares = told(Spares::open(paths), "no-spare-copies", log);
+        let spares = told(Spares::open(paths), Event::NoSpareCopies, log);
         Self::with(&paths.sessions_db(), spares, now, log)
     }
 
@@ -53,16 +54,16 @@ impl Keeper {
             if !error.is_of_the_file() {
                 return Err(error);
             }
-            log.write(&Line::error("store-broken").with("path", path.display()).with("why", &error));
+            log.write(&Line::error(Event::StoreBroken).with("path", path.display()).with("why", &error));
             let aside = aside(path, now);
             std::fs::rename(path, &aside).map_err(|_not_there| error)?;
-            log.write(&Line::error("store-set-aside").with("path", aside.display()));
+            log.write(&Line::error(Event::StoreSetAside).with("path", aside.display()));
             Store::open(path)
         });
         match store {
             Ok(store) => Self { store: Some(store), ..Self::without_store(path, spares) },
             Err(error) => {
-                log.write(&Line::error("store-degraded").with("path", path.display()).with("why", &error));
+                log.write(&Line::error(Event::StoreDegraded).with("path", path.display()).with("why", &error));
                 // What cannot be written may still be read: sessions must not be lost for a full disk.
                 let read_only = Store::live_read_only(path).unwrap_or_default();
                 Self { read_only, ..Self::without_store(path, spares) }
@@ -89,14 +90,14 @@ impl Keeper {
             match row {
                 Ok(session) => drop(sessions.insert(session.id, session)),
                 Err((id, error)) => {
-                    log.write(&Line::error("session-unreadable").with("session", &id).with("why", &error));
+                    log.write(&Line::error(Event::SessionUnreadable).with("session", &id).with("why", &error));
                     self.attempt(log, |store| store.forget(&id));
                 }
             }
         }
         for spare in self.spare_copies(boot_id, log) {
             if !sessions.contains_key(&spare.id) {
-                log.write(&Line::warning("session-rebuilt").with("session", spare.id));
+                log.write(&Line::warning(Event::SessionRebuilt).with("session", spare.id));
             }
             // A copy is made before the store is written to, so it is never the older one.
             if sessions.get(&spare.id) != Some(&spare) {
@@ -110,14 +111,14 @@ impl Keeper {
     /// The spare copies that count. One that is left of a session that is over, or of another boot, is removed.
     fn spare_copies(&mut self, boot_id: &str, log: &Log) -> Vec<Session> {
         let Some(spares) = self.spares.clone() else { return Vec::new() };
-        let found = told(spares.all(), "no-spare-copies", log).unwrap_or_default();
-        let readable = found.into_iter().filter_map(|copy| told(copy, "spare-copy-unreadable", log));
+        let found = told(spares.all(), Event::NoSpareCopies, log).unwrap_or_default();
+        let readable = found.into_iter().filter_map(|copy| told(copy, Event::SpareCopyUnreadable, log));
         let (live, over): (Vec<_>, Vec<_>) = readable.partition(|session| {
             let is_over = self.attempt(log, |store| store.is_over(session.id)).unwrap_or(false);
             session.boot_id == boot_id && !is_over
         });
         for session in over {
-            told(spares.remove(session.id), "spare-copy-not-removed", log);
+            told(spares.remove(session.id), Event::SpareCopyNotRemoved, log);
         }
         live
     }
@@ -125,7 +126,7 @@ impl Keeper {
     /// Keeps a session as it is now.
     pub(crate) fn keep(&mut self, session: &Session, log: &Log) {
         if let Some(spares) = &self.spares {
-            told(spares.copy(session), "no-spare-copy", log);
+            told(spares.copy(session), Event::NoSpareCopy, log);
         }
         self.settle(session.id, Owed::Live(Box::new(session.clone())), log);
     }
@@ -137,7 +138,7 @@ impl Keeper {
         if !self.owed.contains_key(&ended.session.id)
             && let Some(spares) = &self.spares
         {
-            told(spares.remove(ended.session.id), "spare-copy-not-removed", log);
+            told(spares.remove(ended.session.id), Event::SpareCopyNotRemoved, log);
         }
         self.expire(ended.closed.wall, log);
     }
@@ -148,7 +149,7 @@ impl Keeper {
         self.retention = config.keep.or(self.retention);
         self.expire(now, log);
         if self.attempt(log, |store| store.note_config(config, now)) == Some(true) {
-            log.write(&Line::info("config-in-force").with("from", config.origin).with("digest", &config.digest));
+            log.write(&Line::info(Event::ConfigInForce).with("from", config.origin).with("digest", &config.digest));
         }
     }
 
@@ -158,7 +159,7 @@ impl Keeper {
         self.owed.insert(id, owed);
         if self.store.is_none() {
             // The disk may have mended. All that changed since is owed, so the file is right again once that is written.
-            self.store = told(Store::open(&self.path), "store-degraded", log);
+            self.store = told(Store::open(&self.path), Event::StoreDegraded, log);
         }
         while let Some((id, owed)) = self.owed.pop_first() {
             let written = self.attempt(log, |store| match &owed {
@@ -171,7 +172,7 @@ impl Keeper {
             }
         }
         if was_degraded {
-            log.write(&Line::warning("store-recovered"));
+            log.write(&Line::warning(Event::StoreRecovered));
         }
     }
 
@@ -179,7 +180,7 @@ impl Keeper {
         let Some(retention) = self.retention else { return };
         let expired = self.store.as_ref().map(|store| store.expire_history(now.saturating_sub(retention)));
         if let Some(Err(error)) = expired {
-            log.write(&Line::warning("history-not-expired").with("why", &error));
+            log.write(&Line::warning(Event::HistoryNotExpired).with("why", &error));
         }
     }
 
@@ -188,7 +189,7 @@ impl Keeper {
         match work(self.store.as_mut()?) {
             Ok(done) => Some(done),
             Err(error) => {
-                log.write(&Line::error("store-degraded").with("why", &error));
+                log.write(&Line::error(Event::StoreDegraded).with("why", &error));
                 None
             }
         }
@@ -196,7 +197,7 @@ impl Keeper {
 }
 
 /// What it gave, or nothing and a line in the log.
-fn told<T, E: Display>(done: Result<T, E>, event: &'static str, log: &Log) -> Option<T> {
+fn told<T, E: Display>(done: Result<T, E>, event: Event, log: &Log) -> Option<T> {
     done.inspect_err(|error| log.write(&Line::error(event).with("why", error))).ok()
 }
 

@@ -1,14 +1,11 @@
 //! The log: one line an event, `event=NAME key=value ..`, to syslog's authpriv, or to standard error where an administrator or a test watches.
 //! What comes from outside is stripped of control characters, so that nobody forges a second line.
 
-use std::{
-    fmt::{self, Write as _},
-    io::Write as _,
-    path::Path,
-    time::Duration,
-};
+use std::{fmt, io::Write as _, path::Path, time::Duration};
 
-use crate::log_queue::Queue;
+use authflow_core::outside::{self, add_field};
+
+use crate::{event::Event, log_queue::Queue};
 
 /// How urgent a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,25 +30,25 @@ pub(crate) struct Line {
 impl Line {
     /// A line about that event.
     #[must_use]
-    pub(crate) fn info(event: &str) -> Self {
-        Self { urgency: Urgency::Info, text: format!("event={event}") }
+    pub(crate) fn info(event: Event) -> Self {
+        Self { urgency: Urgency::Info, text: format!("event={}", event.as_str()) }
     }
 
     /// A line for whoever searches.
     #[must_use]
-    pub(crate) fn debug(event: &str) -> Self {
+    pub(crate) fn debug(event: Event) -> Self {
         Self { urgency: Urgency::Debug, ..Self::info(event) }
     }
 
     /// A line that somebody should read.
     #[must_use]
-    pub(crate) fn warning(event: &str) -> Self {
+    pub(crate) fn warning(event: Event) -> Self {
         Self { urgency: Urgency::Warning, ..Self::info(event) }
     }
 
     /// A line about something broken.
     #[must_use]
-    pub(crate) fn error(event: &str) -> Self {
+    pub(crate) fn error(event: Event) -> Self {
         Self { urgency: Urgency::Error, ..Self::info(event) }
     }
 
@@ -65,25 +62,21 @@ impl Line {
         &self.text
     }
 
-    /// Adds `key=value`. A value with blanks or quotes is quoted.
+    /// Adds `key=value`.
     #[must_use]
     pub(crate) fn with(mut self, key: &str, value: impl fmt::Display) -> Self {
-        let value = visible(&value.to_string());
-        let is_plain = !value.is_empty() && !value.contains([' ', '"', '=']);
-        // Writing to a String cannot fail.
-        let _infallible = if is_plain {
-            write!(self.text, " {key}={value}")
-        } else {
-            write!(self.text, " {key}=\"{}\"", value.replace('"', "'"))
-        };
+        add_field(&mut self.text, key, &value.to_string());
         self
     }
 }
 
-/// The text without control characters, and not endless.
+/// Longest text that anybody is told.
+const LONGEST_TEXT: usize = 1024;
+
+/// Text from outside, fit for a terminal, and not endless.
 #[must_use]
 pub(crate) fn visible(text: &str) -> String {
-    text.chars().take(512).map(|c| if c.is_control() { '?' } else { c }).collect()
+    outside::visible(text, LONGEST_TEXT)
 }
 
 /// Where lines go.
@@ -120,7 +113,8 @@ mod tests {
 
     #[test]
     fn nobody_forges_a_line_or_a_key() {
-        let line = Line::info("opened").with("user", "eve\nopened user=root").with("tty", "pts/1").with("host", "");
+        let line =
+            Line::info(Event::Opened).with("user", "eve\nopened user=root").with("tty", "pts/1").with("host", "");
         assert_eq!(line.text, "event=opened user=\"eve?opened user=root\" tty=pts/1 host=\"\"");
     }
 }

@@ -14,7 +14,10 @@ use std::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use syslog::{Facility, Formatter3164, Logger, LoggerBackend};
 
-use crate::log::{Line, Urgency};
+use crate::{
+    event::Event,
+    log::{Line, Urgency},
+};
 
 /// So many lines wait for a syslog that hangs; later ones are lost, and counted.
 const MOST: usize = 10_000;
@@ -121,7 +124,8 @@ impl Way {
     }
 
     fn tell_lost(&mut self) {
-        if self.lost > 0 && matches!(self.send(&Line::warning("log-lines-lost").with("lines", self.lost)), Sent::Yes) {
+        if self.lost > 0 && matches!(self.send(&Line::warning(Event::LogLinesLost).with("lines", self.lost)), Sent::Yes)
+        {
             self.lost = 0;
         }
     }
@@ -187,10 +191,10 @@ mod tests {
         let reader = UnixDatagram::bind(&socket).unwrap();
         let queue = Queue::to(&socket);
         for number in 0..500 {
-            queue.push(&Line::info("counted").with("number", number));
+            queue.push(&Line::info(Event::Struck).with("number", number));
         }
         for number in 0..500 {
-            assert_eq!(next(&reader), format!("counted number={number}"));
+            assert_eq!(next(&reader), format!("struck number={number}"));
         }
         queue.flush(Duration::from_secs(60));
         assert!(!queue.0.way().is_drained);
@@ -201,10 +205,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("log");
         let queue = Queue::to(&socket);
-        queue.push(&Line::info("first"));
-        queue.push(&Line::info("second"));
+        queue.push(&Line::info(Event::Started));
+        queue.push(&Line::info(Event::Opened));
         let reader = UnixDatagram::bind(&socket).unwrap();
-        queue.push(&Line::info("third"));
-        assert_eq!((next(&reader), next(&reader)), ("third".to_owned(), "log-lines-lost lines=2".to_owned()));
+        queue.push(&Line::info(Event::Stopped));
+        assert_eq!((next(&reader), next(&reader)), ("stopped".to_owned(), "log-lines-lost lines=2".to_owned()));
     }
 }

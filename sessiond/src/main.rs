@@ -15,7 +15,8 @@
 //! - [`desktop`]: what logind knows of desktops
 //! - [`store`], [`spare`], [`keeper`]: what outlives the daemon
 //! - [`in_force`]: which configuration was in force when
-//! - [`timer`], [`log`], [`readable`], [`service_manager`]: the boot clock, the log, descriptors, whoever started us
+//! - [`timer`], [`log`], [`log_queue`], [`event`], [`readable`], [`service_manager`]: the boot clock, the log, its queue and the names of its lines,
+//!   descriptors, whoever started us
 #![forbid(unsafe_code)]
 
 mod activity;
@@ -23,6 +24,7 @@ mod bus;
 mod daemon;
 mod deactivation;
 mod desktop;
+mod event;
 mod execute;
 mod flow;
 mod in_force;
@@ -62,6 +64,7 @@ use tokio::{
 
 use crate::{
     daemon::Daemon,
+    event::Event,
     flow::Flows,
     log::{Line, Log},
     service_manager::Heart,
@@ -93,7 +96,7 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            log.write(&Line::error("no-runtime").with("why", &error));
+            log.write(&Line::error(Event::NoRuntime).with("why", &error));
             return ExitCode::FAILURE;
         }
     };
@@ -129,7 +132,7 @@ enum Failure {
 async fn run(log: Log, paths: Paths) -> Result<(), Failure> {
     let address = bus_address(&log, &paths);
     if let Err(error) = file::ensure_folder(&paths.state_home(), 0o755) {
-        log.write(&Line::error("state-folder").with("why", &error));
+        log.write(&Line::error(Event::StateFolder).with("why", &error));
     }
     raise_descriptor_limit();
     let (todo, actions) = mpsc::unbounded_channel();
@@ -150,7 +153,7 @@ async fn run(log: Log, paths: Paths) -> Result<(), Failure> {
     tasks.spawn(scopes::run(Arc::clone(&daemon), connection.clone()));
     tasks.spawn(second_enforcer::run(Arc::clone(&daemon), connection.clone()));
     tasks.spawn(deactivation::watch::run(Arc::clone(&daemon), connection.clone()));
-    daemon.log.write(&Line::info("started").with("sessions", daemon.count()).with("bus", &address));
+    daemon.log.write(&Line::info(Event::Started).with("sessions", daemon.count()).with("bus", &address));
     service_manager::ready();
     let mut heart = Heart::new();
     let mut bus_is_gone = std::pin::pin!(bus::gone(&connection));
@@ -164,18 +167,18 @@ async fn run(log: Log, paths: Paths) -> Result<(), Failure> {
             _ = interrupt.recv() => break,
             // What a part left half done a new daemon does again.
             Some(Err(ended)) = tasks.join_next() => {
-                daemon.log.write(&Line::error("defect").with("why", &ended));
+                daemon.log.write(&Line::error(Event::Defect).with("why", &ended));
                 return Err(Failure::Defect(ended));
             }
             // Whoever starts us again finds every session; without a bus nobody could open or end one.
             () = &mut bus_is_gone => {
-                daemon.log.write(&Line::error("bus-gone").with("bus", &address));
+                daemon.log.write(&Line::error(Event::BusGone).with("bus", &address));
                 return Err(Failure::Bus { address, why: zbus::Error::Failure("the connection is gone".to_owned()) });
             }
         }
     }
     // Sessions go on without us: nothing is ended here.
-    daemon.log.write(&Line::info("stopped").with("sessions", daemon.count()));
+    daemon.log.write(&Line::info(Event::Stopped).with("sessions", daemon.count()));
     Ok(())
 }
 
@@ -191,13 +194,13 @@ fn bus_address(log: &Log, paths: &Paths) -> String {
     match config::load(paths) {
         Ok(loaded) => {
             if let From::LastGood { why } = &loaded.from {
-                log.write(&Line::error("config-last-good").with("why", why));
+                log.write(&Line::error(Event::ConfigLastGood).with("why", why));
             }
             let Config { bus_address, .. } = loaded.config;
             bus_address
         }
         Err(error) => {
-            log.write(&Line::error("config-unusable").with("why", &error));
+            log.write(&Line::error(Event::ConfigUnusable).with("why", &error));
             DEFAULT_BUS_ADDRESS.to_owned()
         }
     }

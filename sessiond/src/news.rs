@@ -15,7 +15,7 @@ use rustix::{
 };
 use tokio::io::unix::AsyncFd;
 
-use crate::{daemon::Daemon, execute::tell_sessions, log::Line, readable::readable};
+use crate::{daemon::Daemon, event::Event, execute::tell_sessions, log::Line, readable::readable};
 
 /// Room for what the kernel reports at once.
 const BUFFER: usize = 4096;
@@ -30,7 +30,7 @@ struct Told {
 pub(crate) async fn run(daemon: Arc<Daemon>) {
     match watch(&daemon) {
         Ok(changes) => follow(&daemon, &changes).await,
-        Err(why) => daemon.log.write(&Line::error("news-unwatched").with("why", why)),
+        Err(why) => daemon.log.write(&Line::error(Event::NewsUnwatched).with("why", why)),
     }
 }
 
@@ -79,7 +79,7 @@ fn tell(daemon: &Daemon, told: &mut Told, name: &str) {
     let Some(latest) = fresh.iter().map(|item| item.at).max() else { return };
     *until = latest;
     let texts: Vec<String> = fresh.iter().map(|item| item.text()).collect();
-    daemon.log.write(&Line::info("told").with("user", user).with("news", texts.join("; ")));
+    daemon.log.write(&Line::info(Event::Told).with("user", user).with("news", texts.join("; ")));
     let ids: Vec<_> = sessions.iter().map(|(id, _)| *id).collect();
     tell_sessions(daemon, &ids, &format!("authflow: {}.", texts.join("; ")));
 }

@@ -13,7 +13,7 @@ use zbus::{
     Connection, MatchRule, MessageStream, OwnedObjectPath, export::ordered_stream::OrderedStreamExt, message::Type,
 };
 
-use crate::{daemon::Daemon, log::Line, systemd};
+use crate::{daemon::Daemon, event::Event, log::Line, systemd};
 
 /// How many that are not yet looked at are kept: every unit of the machine has jobs.
 const QUEUED: usize = 256;
@@ -27,7 +27,7 @@ pub(crate) async fn run(daemon: Arc<Daemon>, connection: Connection) {
     let listening = async {
         match jobs(&connection).await {
             Ok(jobs) => listen(&daemon, jobs, &touched).await,
-            Err(why) => daemon.log.write(&Line::warning("scopes-unwatched").with("why", why)),
+            Err(why) => daemon.log.write(&Line::warning(Event::ScopesUnwatched).with("why", why)),
         }
     };
     tokio::join!(listening, ask(&daemon, &connection, &touched));

@@ -19,6 +19,7 @@ use zbus::Connection;
 
 use crate::{
     daemon::Daemon,
+    event::Event,
     log::Line,
     members,
     snapshot::Snapshot,
@@ -74,7 +75,7 @@ async fn found(daemon: &Daemon, connection: &Connection) -> Option<Ends> {
     match systemd::units(connection, &[], &format!("{PREFIX}*.timer")).await {
         Ok(units) => Some(units.iter().filter_map(|unit| parse(unit)).collect()),
         Err(why) => {
-            daemon.log.write(&Line::warning("timers-unknown").with("why", why));
+            daemon.log.write(&Line::warning(Event::TimersUnknown).with("why", why));
             None
         }
     }
@@ -87,7 +88,7 @@ async fn adjust(daemon: &Arc<Daemon>, connection: &Connection, mut armed: Ends) 
     for &(id, end) in wanted.difference(&armed.clone()) {
         let logind_id = logind_ids.get(&id).map(String::as_str).unwrap_or_default();
         if let Err(why) = arm(connection, id, end, logind_id).await {
-            daemon.log.write(&Line::error("timer-not-set").with("session", id).with("why", why));
+            daemon.log.write(&Line::error(Event::TimerNotSet).with("session", id).with("why", why));
             is_done = false;
         } else {
             armed.insert((id, end));
@@ -100,7 +101,7 @@ async fn adjust(daemon: &Arc<Daemon>, connection: &Connection, mut armed: Ends) 
             continue;
         }
         if let Err(why) = systemd::stop(connection, &format!("{}.timer", name(*id, *end))).await {
-            daemon.log.write(&Line::warning("timer-not-stopped").with("session", *id).with("why", why));
+            daemon.log.write(&Line::warning(Event::TimerNotStopped).with("session", *id).with("why", why));
             is_done = false;
         }
         armed.remove(&(*id, *end));

@@ -4,12 +4,16 @@
 #   emulated.sh ROOTFS KERNEL      says "ready" when it is up, and lives until it is killed
 #
 # ROOTFS and KERNEL are what rootfs.sh and kernel.sh make. To be run inside overlay.sh, whose end is its own: it needs the disk and the
-# ports. Its sshd is at 127.0.0.1:2222; at :2200 is one without PAM, for root with /root/control. What is in /root/packages comes along.
+# ports. Its sshd is at 127.0.0.1:2222; at :2200 is one without PAM, for root with /root/control. What is in /root/packages comes along,
+# and the script /root/prepare runs in the machine before it has booted, as where images are built: emulated it would take ten times as long.
 set -euo pipefail
 rootfs=$1 kernel=$2
 mkdir -p /emulated; cd /emulated
 cp -a "$rootfs" root
-[ ! -d /root/packages ] || cp -a /root/packages root/root/
+cp -a /root/packages /root/prepare root/root/
+mount --bind /proc root/proc; mount --bind /dev root/dev
+chroot root sh /root/prepare >prepared.log 2>&1 || { cat prepared.log >&2; exit 1; }
+umount root/proc root/dev
 
 ssh-keygen -q -t ed25519 -N '' -f /root/control
 install -d -m 700 root/root/.ssh; install -m 600 /root/control.pub root/root/.ssh/authorized_keys
@@ -51,10 +55,9 @@ start() {
 answers() { [ "$(timeout 2 bash -c "exec 3<>/dev/tcp/127.0.0.1/$1 && head -c 4 <&3" 2>/dev/null)" = SSH- ]; }
 # An emulated processor has been seen to hang early; three such boots in a row have not.
 for try in 1 2 3; do
-  start
-  for _ in $(seq 240); do
+  start; end=$((SECONDS + 60))
+  while [ $SECONDS -lt $end ] && kill -0 $! 2>/dev/null; do
     if answers 2200 && answers 2222; then echo ready; wait; exit; fi
-    kill -0 $! 2>/dev/null || break
     sleep 0.25
   done
   kill -KILL $! 2>/dev/null || true

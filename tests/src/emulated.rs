@@ -19,11 +19,12 @@ pub struct Emulated<'a> {
 }
 
 impl<'a> Emulated<'a> {
-    /// Starts one that finds `packages` in `/root/packages`, and waits until both its sshds answer.
+    /// Starts one in which `prepare` has run before it booted, with `packages` in `/root/packages`, and waits until both its sshds answer.
     #[track_caller]
     #[must_use]
-    pub fn start(host: &'a Machine, packages: &Packages) -> Self {
+    pub fn start(host: &'a Machine, packages: &Packages, prepare: &str) -> Self {
         let _ = host.take(packages);
+        host.write("/root/prepare", prepare);
         let start = format!(
             "exec {} {} {} > /root/told 2>&1",
             script("emulated.sh").display(),
@@ -33,7 +34,9 @@ impl<'a> Emulated<'a> {
         let mut emulated = Self { host, emulator: host.start(["sh", "-c", &start]) };
         wait_long("the emulated machine", || {
             let told = host.read("/root/told");
-            assert!(emulated.emulator.is_running(), "no machine: {told}");
+            if !emulated.emulator.is_running() {
+                panic!("no machine: {told}{}", host.read("/emulated/console"));
+            }
             told.contains("ready")
         });
         emulated
@@ -41,11 +44,6 @@ impl<'a> Emulated<'a> {
 
     /// Runs a line of shell there as root, past PAM.
     pub fn shell(&self, line: &str) -> Output {
-        self.feed(line, b"")
-    }
-
-    /// The same, with `input` on its stdin.
-    pub fn feed(&self, line: &str, input: &[u8]) -> Output {
         let mut argv = vec!["ssh", "-F", "none", "-i", "/root/control", "-p", "2200", "-l", "root"];
         for option in [
             "StrictHostKeyChecking=no",
@@ -61,7 +59,7 @@ impl<'a> Emulated<'a> {
             argv.extend(["-o", option]);
         }
         argv.extend(["127.0.0.1", line]);
-        self.host.feed(argv, input)
+        self.host.run(argv)
     }
 
     /// Somebody who logs in there over SSH, by PAM.

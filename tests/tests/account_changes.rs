@@ -36,6 +36,10 @@ fn the_end_of_many_at_once_waits_for_an_administrator() {
     machine.logged(&["event=deactivation-waits", "no login shell", "too many at once"]);
     assert_eq!(machine.sessions().len(), 12);
     wait::until_true("all of them waiting", || waiting(&machine).len() == 12);
+    // A daemon that is started anew has them wait on.
+    machine.kill_daemon();
+    machine.start_daemon();
+    wait::until_true("all of them waiting", || waiting(&machine).len() == 12);
     let told = machine.run(["authflow", "user", "waiting"]).success();
     assert!(told.contains("user11") && told.contains("the account has no login shell any more"), "{told}");
     let refused = machine.run(["setpriv", "--reuid=user3", "--clear-groups", "authflow", "user", "waiting"]);
@@ -47,6 +51,11 @@ fn the_end_of_many_at_once_waits_for_an_administrator() {
     assert_eq!(machine.sessions().len(), 11);
     machine.logged(&["event=account-found-in-order", "uid=1007"]);
     assert_eq!(waiting(&machine), ["user3"], "put right, or disabled: nobody else waits");
+    // Nor does one of few end because the daemon has forgotten that they were many.
+    machine.kill_daemon();
+    machine.start_daemon();
+    wait::until_true("the one who waits", || waiting(&machine) == ["user3"]);
+    assert_eq!(machine.sessions().len(), 11);
     // Who was put right, and is wrong by himself now, is one.
     edit(&machine, "/^user7:/s,/bin/bash,/bin/false,");
     assert_eq!(machine.end_reason("user7"), "deactivated");

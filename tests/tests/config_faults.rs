@@ -71,7 +71,7 @@ fn the_last_good_configuration_keeps_the_machine_open() {
     apply(&machine, &format!("# newer\n{}", door::RULE));
     machine.write(LIVE, "[[rule");
     assert!(door::opens(&machine, "alice", machine.password(), &phone.code()));
-    machine.logged(&["last-good-config", "authflow.toml"]);
+    machine.logged(&["config-last-good", "authflow.toml"]);
     assert!(!door::opens(&machine, "alice", machine.password(), &phone.wrong_code()));
 }
 

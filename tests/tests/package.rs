@@ -162,7 +162,13 @@ fn the_profile_asks_for_what_the_rule_says_and_nothing_falls_through() {
     let _ = idle.end();
     assert_eq!(machine.end_reason("bob"), "idle");
 
-    a_key_and_a_code(&machine, &mut alices);
+    let mut alice = by_key_and_code(&machine, &mut alices);
+
+    // What goes leaves its sessions alone, and nothing behind that would end one.
+    wait::until_true("alice's timer", || !timers(&machine).is_empty());
+    let _ = machine.dpkg(&["--remove", "libpam-authflow", "authflow"]).success();
+    assert_eq!(timers(&machine), "");
+    assert_eq!(alice.shell("echo still here"), "still here");
 }
 
 /// carol has a password of the system's, and no code; later there is nothing to decide by at all.
@@ -205,7 +211,7 @@ fn pam_unix_still_judges_the_account(machine: &Machine, alices: &mut Authenticat
     assert!(machine.sessions().iter().any(|session| session["user"] == "carol" && session["factors"][0] == "password"));
     carol.type_line("exit");
     let _ = carol.end();
-    set_system_password(machine, "carol");
+    set_system_passwords(machine, &["carol"]);
 }
 
 /// carol's is the system's, alice's ours.
@@ -227,7 +233,7 @@ fn passwords_are_changed_whosever_they_are(machine: &Machine) {
     machine.give_password("alice");
 }
 
-fn a_key_and_a_code(machine: &Machine, alices: &mut Authenticator) {
+fn by_key_and_code(machine: &Machine, alices: &mut Authenticator) -> Person {
     let _ = machine.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "/root/key"]).success();
     machine.write("/etc/ssh/keys-alice", &machine.read("/root/key.pub"));
     machine.restart_sshd(KEYS);
@@ -240,6 +246,12 @@ fn a_key_and_a_code(machine: &Machine, alices: &mut Authenticator) {
     let sessions = machine.sessions();
     let session = sessions.iter().find(|session| session["user"] == "alice").expect("alice's");
     assert_eq!(session["factors"], serde_json::json!(["totp", "publickey"]));
+    alice
+}
+
+/// systemd's own timers of sessions.
+fn timers(machine: &Machine) -> String {
+    machine.shell("systemctl list-units --plain --no-legend 'authflow-session-*.timer'").success()
 }
 
 #[test]
@@ -316,16 +328,14 @@ fn sessions_and_logins_under_way_outlive_an_upgrade_and_a_daemon_that_hangs() {
 fn machine(users: &[&str]) -> Option<Machine> {
     let plan = users.iter().fold(Machine::booted()?.without_authflow(), |plan, user| plan.user(user));
     let machine = plan.start();
-    for user in users {
-        set_system_password(&machine, user);
-    }
+    set_system_passwords(&machine, users);
     machine.restart_sshd(SSHD);
     Some(machine)
 }
 
-fn set_system_password(machine: &Machine, user: &str) {
-    let line = format!("{user}:{SYSTEM_PASSWORD}\n");
-    let _ = machine.feed(["chpasswd"], line.as_bytes()).success();
+fn set_system_passwords(machine: &Machine, users: &[&str]) {
+    let lines: String = users.iter().map(|user| format!("{user}:{SYSTEM_PASSWORD}\n")).collect();
+    let _ = machine.feed(["chpasswd"], lines.as_bytes()).success();
 }
 
 fn enable_profile(machine: &Machine) {

@@ -88,7 +88,7 @@ impl Passwd {
             self.set_chosen(subject, &rules, (cost, now))?
         };
         if result.changed {
-            let event = if self.initial { "initial-password-set" } else { "password-changed" };
+            let event = if self.initial { journal::Event::InitialPasswordSet } else { journal::Event::PasswordChanged };
             journal::note(context, event, &[("user", &result.user)]);
         }
         Ok(result)

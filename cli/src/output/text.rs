@@ -1,5 +1,6 @@
 //! Text from outside (users, hosts, ttys, messages), made harmless for a terminal.
 
+use authflow_core::outside::is_harmful;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// How many columns of a terminal `text` takes.
@@ -28,11 +29,6 @@ pub(crate) fn cut(text: &str, room: usize) -> String {
 /// turn the direction of writing or take no room.
 pub(crate) fn clean(text: &str) -> String {
     text.chars().map(|c| if is_harmful(c) { '?' } else { c }).collect()
-}
-
-fn is_harmful(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 #[cfg(test)]

@@ -174,9 +174,10 @@ impl Config {
     pub fn parse(main: Text<'_>, drop_ins: &[Text<'_>]) -> Result<Self, ConfigError> {
         let config = file::parse(main, drop_ins)?;
         let weaker = config.preset.into_iter().flat_map(|preset| preset::weaker_than(preset, &config));
-        match weaker.into_iter().find(|weaker| weaker.reason.is_none()) {
-            Some(weaker) => Err(place::error(&weaker, main, drop_ins)),
-            None => Ok(config),
+        let unexplained: Vec<_> = weaker.filter(|weaker| weaker.reason.is_none()).collect();
+        match unexplained.as_slice() {
+            [] => Ok(config),
+            [first, rest @ ..] => Err(place::error(first, rest.len(), (main, drop_ins))),
         }
     }
 
@@ -251,12 +252,16 @@ mod tests {
 
     #[test]
     fn every_configuration_in_the_documents_is_one() {
-        let document = include_str!("../../../docs/compliance.md");
-        let blocks: Vec<_> = document.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-        assert_eq!(blocks.len(), 3);
-        for block in blocks {
-            let idle = parse(block).unwrap().session.limits.idle;
-            assert!(idle.is_some_and(|idle| idle <= Duration::from_secs(900)), "{block}");
+        for (document, number) in [
+            (include_str!("../../../docs/compliance.md"), 3),
+            (include_str!("../../../docs/presets.md"), 2),
+            (include_str!("../../../docs/moving-from-google-authenticator.md"), 2),
+        ] {
+            let blocks = document.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+            let idle = |block| parse(block).unwrap_or_else(|error| panic!("{error}: {block}")).session.limits.idle;
+            let is_short = |block| idle(block).is_some_and(|idle| idle <= Duration::from_secs(900));
+            assert!(blocks.clone().all(is_short), "{document}");
+            assert_eq!(blocks.count(), number);
         }
     }
 

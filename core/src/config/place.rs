@@ -4,8 +4,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::{ConfigError, Text, preset::Weaker};
 
-/// The error that a weaker value is, at its place.
-pub(super) fn error(weaker: &Weaker, main: Text<'_>, drop_ins: &[Text<'_>]) -> ConfigError {
+/// The error that a weaker value is, at its place, and how many more there are: so that nobody finds out one by one.
+pub(super) fn error(weaker: &Weaker, more: usize, (main, drop_ins): (Text<'_>, &[Text<'_>])) -> ConfigError {
     let mut files = std::iter::once(&main).chain(drop_ins);
     let found = files.find_map(|file| Some((*file, offset(file.text, weaker)?)));
     // A value that nobody wrote is as strong as the preset, so there always is a place.
@@ -14,7 +14,8 @@ pub(super) fn error(weaker: &Weaker, main: Text<'_>, drop_ins: &[Text<'_>]) -> C
         Some(rule) => (format!("rule {rule:?}: "), "the rule".to_owned()),
         None => (String::new(), format!("[{}]", weaker.table())),
     };
-    ConfigError::at(file, offset, format!("{of_rule}{weaker}; or weaker_than_preset = \"the reason\" in {place}"))
+    let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+    ConfigError::at(file, offset, format!("{of_rule}{weaker}; or weaker_than_preset = \"the reason\" in {place}{more}"))
 }
 
 fn offset(text: &str, weaker: &Weaker) -> Option<usize> {

@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 
 use super::calls::{self, Kept};
 use crate::{
+    event::Event,
     handle::{Facts, Handle, NoAnswer, UserName},
     log::{Line, Priority},
     notes::Notes,
@@ -52,7 +53,7 @@ impl<'h> LibPam<'h> {
         // Answers come from C strings, so there is no other NUL in it; if there were, the modules behind us would ask for themselves.
         let Ok(password) = CStr::from_bytes_with_nul(&bytes) else { return };
         if let Err(code) = calls::keep_password(self.handle, which, password) {
-            self.log(Priority::Warning, &Line::new("password-not-kept").with("pam_code", code));
+            self.log(Priority::Warning, &Line::new(Event::PasswordNotKept).with("pam_code", code));
         }
     }
 
@@ -126,14 +127,14 @@ impl Handle for LibPam<'_> {
     fn set_variable(&mut self, name: &str, value: &str) {
         let put = CString::new(format!("{name}={value}")).map(|text| calls::put_variable(self.handle, &text));
         if !matches!(put, Ok(Ok(()))) {
-            self.log(Priority::Warning, &Line::new("variable-not-set").with("name", name));
+            self.log(Priority::Warning, &Line::new(Event::VariableNotSet).with("name", name));
         }
     }
 
     fn delay_failure(&mut self, at_most: Duration) {
         let microseconds = u32::try_from(at_most.as_micros()).unwrap_or(u32::MAX);
         if let Err(code) = calls::fail_delay(self.handle, microseconds) {
-            self.log(Priority::Warning, &Line::new("no-delay").with("pam_code", code));
+            self.log(Priority::Warning, &Line::new(Event::NoDelay).with("pam_code", code));
         }
     }
 

@@ -25,6 +25,7 @@ use crate::{
         order::{self, Order},
         sweep::{self, Reach},
     },
+    event::Event,
     log::{Line, visible},
 };
 
@@ -56,7 +57,7 @@ impl Manager {
         let too_late = |_: &Error| self.daemon.adopt_soon();
         let caller = self.callers.identify(&header, connection).await.inspect_err(too_late)?;
         if !may_open(caller.uid) {
-            let line = Line::warning("open-refused").with("uid", caller.uid).with("pid", caller.pid);
+            let line = Line::warning(Event::OpenRefused).with("uid", caller.uid).with("pid", caller.pid);
             self.daemon.log.write(&line);
             return Err(Error::NotAuthorized("only root's login programs open sessions".to_owned()));
         }

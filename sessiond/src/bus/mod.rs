@@ -23,7 +23,7 @@ use authflow_bus::{MANAGER_INTERFACE, NAME, PATH, session_path};
 use authflow_core::session::SessionId;
 use zbus::{Connection, connection::Builder};
 
-use crate::{daemon::Daemon, flow::Flows, log::Line};
+use crate::{daemon::Daemon, event::Event, flow::Flows, log::Line};
 use caller::Callers;
 use flow::FlowObject;
 use manager::Manager;
@@ -68,7 +68,7 @@ pub(crate) async fn serve_session(connection: &Connection, daemon: &Arc<Daemon>,
     let callers = manager.get().await.callers();
     let object = Whole(SessionObject::new(Arc::clone(daemon), callers, id));
     if let Err(error) = connection.object_server().at(session_path(&id.to_string()), object).await {
-        daemon.log.write(&Line::error("session-not-served").with("session", id).with("why", &error));
+        daemon.log.write(&Line::error(Event::SessionNotServed).with("session", id).with("why", &error));
     }
 }
 

@@ -15,7 +15,7 @@ use authflow_host::{clock::SystemClock, process::ProcessId};
 use tokio::task::yield_now;
 
 use super::{Daemon, has_targets};
-use crate::{leader::Held, log::Line, members::members, snapshot::Snapshot};
+use crate::{event::Event, leader::Held, log::Line, members::members, snapshot::Snapshot};
 
 /// How often an orphan is looked at, at most.
 const BETWEEN_LOOKS_AT_AN_ORPHAN: Duration = Duration::from_secs(1);
@@ -67,7 +67,7 @@ impl Daemon {
             Ok(Some(held)) => self.watch_held(id, held),
             Ok(None) => self.departed(|departures| departures.led.insert(id)),
             Err(why) => {
-                self.log.write(&Line::error("process-not-held").with("session", id).with("why", why));
+                self.log.write(&Line::error(Event::ProcessNotHeld).with("session", id).with("why", why));
                 let daemon = Arc::clone(self);
                 tokio::spawn(async move {
                     tokio::time::sleep(UNTIL_THERE_IS_ROOM).await;

@@ -9,7 +9,7 @@ use authflow_core::{
 use authflow_host::{clock::SystemClock, process::ProcessId};
 
 use super::Daemon;
-use crate::{leader::Held, log::Line};
+use crate::{event::Event, leader::Held, log::Line};
 
 impl Daemon {
     /// Keeps the login that the session is in from idling until the process ends.
@@ -18,7 +18,7 @@ impl Daemon {
     /// There is no such session, it is being ended, or its rule grants it not.
     pub(crate) fn inhibit(self: &Arc<Self>, id: SessionId, held: Held, why: &str) -> Result<(), NotInhibited> {
         let ProcessId { pid, start_time } = held.id();
-        let line = Line::info("inhibited").with("pid", pid).with("why", why);
+        let line = Line::info(Event::Inhibited).with("pid", pid).with("why", why);
         let mut core = self.core();
         let (login, actions) = core.registry.inhibit(id, Holder { pid, start_time, why: why.to_owned() })?;
         // Who asks again and again is watched once: each watch costs a descriptor.

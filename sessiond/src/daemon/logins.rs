@@ -18,7 +18,7 @@ use authflow_host::{
 };
 
 use super::Daemon;
-use crate::{leader::leader_of, log::Line, members, snapshot::Snapshot};
+use crate::{event::Event, leader::leader_of, log::Line, members, snapshot::Snapshot};
 
 /// How long a module may take to write a pending login down, after it gave up on the daemon.
 const WRITING: Duration = Duration::from_secs(2);
@@ -41,14 +41,14 @@ impl Daemon {
     /// Takes over the logins that were let in while no daemon was there.
     pub(crate) fn adopt_pending(self: &Arc<Self>) {
         let found = pending::list(&self.paths, Trust::root()).unwrap_or_else(|error| {
-            self.log.write(&Line::error("pending-unreadable").with("why", &error));
+            self.log.write(&Line::error(Event::PendingUnreadable).with("why", &error));
             Vec::new()
         });
         let mut adopted = Vec::new();
         for pending in found {
             match pending {
                 Ok(pending) => adopted.extend(self.adopt(pending)),
-                Err(error) => self.log.write(&Line::error("pending-unreadable").with("why", &error)),
+                Err(error) => self.log.write(&Line::error(Event::PendingUnreadable).with("why", &error)),
             }
         }
         if adopted.is_empty() {
@@ -79,7 +79,7 @@ impl Daemon {
         let Pending { id, boot_id, leader, opened_boot, opened_wall, closed, opening } = pending;
         let line =
             |event| Line::info(event).with("session", &id).with("user", &opening.user).with("leader", leader.pid);
-        let (adopted, missed) = (line("adopted"), line("missed"));
+        let (adopted, missed) = (line(Event::Adopted), line(Event::Missed));
         let opened = Now { boot: opened_boot, wall: opened_wall };
         let is_alive = closed.is_none() && leader.is_alive();
         let done = match id.parse::<SessionId>() {
@@ -96,10 +96,10 @@ impl Daemon {
             Err(why) => Err(why.to_string()),
         };
         let (line, adopted) =
-            done.unwrap_or_else(|why| (Line::warning("not-adopted").with("session", &id).with("why", why), None));
+            done.unwrap_or_else(|why| (Line::warning(Event::NotAdopted).with("session", &id).with("why", why), None));
         self.log.write(&line);
         if let Err(error) = pending::remove(&self.paths, leader) {
-            self.log.write(&Line::error("pending-not-removed").with("why", &error));
+            self.log.write(&Line::error(Event::PendingNotRemoved).with("why", &error));
         }
         adopted
     }
@@ -138,7 +138,7 @@ impl Daemon {
         self.look_at_rivals(&login.opening);
         let mut core = self.core();
         let birth = self.birth(&core.registry, chain, login);
-        let line = Line::info("opened")
+        let line = Line::info(Event::Opened)
             .with("session", id)
             .with("user", &birth.opening.user)
             .with("target", &birth.opening.target)
@@ -161,7 +161,7 @@ impl Daemon {
         if let Some((parent, renewal)) = around
             && let Err(why) = self.renew(parent, &renewal)
         {
-            self.log.write(&Line::info("not-renewed").with("session", parent).with("why", why));
+            self.log.write(&Line::info(Event::NotRenewed).with("session", parent).with("why", why));
         }
         Ok(())
     }

@@ -32,6 +32,7 @@ pub(crate) use self::{logins::Login, queries::Inspected};
 
 use crate::{
     activity::Activity,
+    event::Event,
     in_force::InForce,
     keeper::Keeper,
     leader::process_of,
@@ -217,7 +218,7 @@ impl Daemon {
         let actions = core.registry.extend(id, by_user, SystemClock.now())?;
         self.apply(&core, actions);
         drop(core);
-        self.log.write(&Line::info("extended").with("session", id));
+        self.log.write(&Line::info(Event::Extended).with("session", id));
         Ok(())
     }
 
@@ -230,7 +231,7 @@ impl Daemon {
         let actions = core.registry.renew(id, renewal)?;
         self.apply(&core, actions);
         drop(core);
-        self.log.write(&Line::info("renewed").with("session", id).with("factors", &renewal.factors));
+        self.log.write(&Line::info(Event::Renewed).with("session", id).with("factors", &renewal.factors));
         Ok(())
     }
 
@@ -264,7 +265,7 @@ impl Daemon {
         let found = members(&session, &core.registry, &core.known, snapshot);
         let look = core.activity.look(&session, &found, snapshot, now);
         if look.has_future_stamp {
-            self.log.write(&Line::warning("tty-stamp-in-the-future").with("session", id));
+            self.log.write(&Line::warning(Event::TtyStampInTheFuture).with("session", id));
         }
         let is_alive = has_targets(&session, &found, snapshot);
         core.known.note(id, &found);
@@ -305,7 +306,7 @@ impl Daemon {
         let ttys: Vec<String> = core.ttys.get(&id).into_iter().flatten().map(|tty| tty.name().to_owned()).collect();
         self.keeper().archive(ended, &ttys, &self.log);
         self.ended().note(ended);
-        let line = Line::info("closed")
+        let line = Line::info(Event::Closed)
             .with("session", id)
             .with("user", &ended.session.opening.user)
             .with("reason", ended.reason.as_str())

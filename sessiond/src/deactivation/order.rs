@@ -15,7 +15,7 @@ use super::{
     starts_again,
     sweep::{self, Reach},
 };
-use crate::{daemon::Daemon, log::Line};
+use crate::{daemon::Daemon, event::Event, log::Line};
 
 /// Orders at a time.
 static MARKS: Beside = Beside::new(4);
@@ -70,12 +70,12 @@ pub(crate) async fn disable(
     }
     match marked {
         Ok(is_new) => {
-            let line = Line::warning("deactivated").with("user", user).with("by", by).with("sessions", ended);
+            let line = Line::warning(Event::Deactivated).with("user", user).with("by", by).with("sessions", ended);
             daemon.log.write(&line.with("message", message));
             Ok((is_new, ended))
         }
         Err(why) => {
-            daemon.log.write(&Line::error("not-disabled").with("user", user).with("by", by).with("why", &why));
+            daemon.log.write(&Line::error(Event::NotDisabled).with("user", user).with("by", by).with("why", &why));
             Err(refusal(&why, "the user is not kept out, only what was open ends"))
         }
     }
@@ -91,7 +91,7 @@ pub(crate) async fn enable(daemon: &Arc<Daemon>, order: Order<'_>) -> Result<boo
     let _users = meant(daemon, order).await.map_err(|why| kept(&why))?;
     let was_there = change_mark(daemon, user, Records::enable).await.map_err(|why| kept(&why))?;
     if was_there {
-        daemon.log.write(&Line::warning("reactivated").with("user", user).with("by", by));
+        daemon.log.write(&Line::warning(Event::Reactivated).with("user", user).with("by", by));
     }
     Ok(was_there)
 }
@@ -108,7 +108,7 @@ async fn meant(daemon: &Arc<Daemon>, order: Order<'_>) -> Result<BTreeSet<User>,
             Ok(None) if order.by_root && is_on_record(daemon, order.user).await? => {}
             Ok(None) => return Err(Undone::NoUser(order.user.to_owned())),
             Err(why) if order.by_root => {
-                daemon.log.write(&Line::warning("account-unknown").with("user", order.user).with("why", why));
+                daemon.log.write(&Line::warning(Event::AccountUnknown).with("user", order.user).with("why", why));
             }
             Err(why) => return Err(why),
         }

@@ -6,7 +6,7 @@ use authflow_core::deactivation::User;
 use authflow_host::deferred::{self, Deferred};
 
 use super::beside::Beside;
-use crate::{daemon::Daemon, log::Line};
+use crate::{daemon::Daemon, event::Event, log::Line};
 
 /// Looks at a time.
 static LOOKS: Beside = Beside::new(2);
@@ -20,16 +20,16 @@ pub(super) fn tell(daemon: &Arc<Daemon>, user: User) {
     tokio::spawn(async move {
         let (paths, User { uid, name }) = (daemon.paths.clone(), user.clone());
         let found = LOOKS.run(move || deferred::of(&paths, &name, uid)).await;
-        let line = |event: &str| Line::warning(event).with("user", &user.name).with("uid", user.uid);
+        let line = |event| Line::warning(event).with("user", &user.name).with("uid", user.uid);
         let found = match found {
             Ok(found) => found,
-            Err(why) => return daemon.log.write(&line("not-known-what-starts-again").with("why", why)),
+            Err(why) => return daemon.log.write(&line(Event::NotKnownWhatStartsAgain).with("why", why)),
         };
         for Deferred { kind, path } in found.iter().take(MOST_NAMED) {
-            daemon.log.write(&line("starts-again").with("kind", kind).with("path", path.display()));
+            daemon.log.write(&line(Event::StartsAgain).with("kind", kind).with("path", path.display()));
         }
         if let Some(more) = found.len().checked_sub(MOST_NAMED).filter(|more| *more > 0) {
-            daemon.log.write(&line("starts-again").with("more", more));
+            daemon.log.write(&line(Event::StartsAgain).with("more", more));
         }
     });
 }

@@ -19,6 +19,7 @@ use zbus::Connection;
 
 use crate::{
     daemon::Daemon,
+    event::Event,
     leader::Held,
     log::Line,
     members::logind_has_login,
@@ -83,7 +84,7 @@ async fn run(daemon: &Arc<Daemon>, connection: &Connection, user: &User, reach: 
     }
     let _in_time = tokio::time::timeout(SESSIONS_END, daemon.sessions_ended(uid)).await;
     if let Some(other) = sharer(daemon, user).filter(|_| reach == Reach::Everything) {
-        let line = Line::warning("not-swept").with("user", &user.name).with("uid", uid).with("shared_with", other);
+        let line = Line::warning(Event::NotSwept).with("user", &user.name).with("uid", uid).with("shared_with", other);
         daemon.log.write(&line);
         return;
     }
@@ -110,9 +111,9 @@ async fn run(daemon: &Arc<Daemon>, connection: &Connection, user: &User, reach: 
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     for (process, command) in &ended {
-        daemon.log.write(&Line::info("swept").with("uid", uid).with("pid", process.pid).with("command", command));
+        daemon.log.write(&Line::info(Event::Swept).with("uid", uid).with("pid", process.pid).with("command", command));
     }
-    daemon.log.write(&Line::info("swept-all").with("uid", uid).with("processes", ended.len()));
+    daemon.log.write(&Line::info(Event::SweptAll).with("uid", uid).with("processes", ended.len()));
 }
 
 /// Signals all that are in reach, and notes what they were. A stopped process hears nothing but the last signal before it goes on.
@@ -153,7 +154,7 @@ struct Theirs {
 impl Theirs {
     fn of(daemon: &Daemon, user: &User) -> Self {
         let subordinate = subordinate::uids(&daemon.paths, &user.name, user.uid).unwrap_or_else(|why| {
-            daemon.log.write(&Line::error("subordinate-uids-unknown").with("user", &user.name).with("why", why));
+            daemon.log.write(&Line::error(Event::SubordinateUidsUnknown).with("user", &user.name).with("why", why));
             Vec::new()
         });
         Self { uid: user.uid, subordinate }
@@ -215,6 +216,6 @@ async fn stop_manager(daemon: &Daemon, connection: &Connection, uid: u32) {
     }
     let unit = format!("user@{uid}.service");
     if systemd::stop(connection, &unit).await.is_ok() {
-        daemon.log.write(&Line::info("user-manager-stopped").with("unit", &unit));
+        daemon.log.write(&Line::info(Event::UserManagerStopped).with("unit", &unit));
     }
 }

@@ -29,7 +29,7 @@ use super::{
     starts_again,
     sweep::{self, Reach},
 };
-use crate::{daemon::Daemon, log::Line, readable::readable};
+use crate::{daemon::Daemon, event::Event, log::Line, readable::readable};
 
 /// What happens within so long is one event: tools write one file after the other.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -51,7 +51,7 @@ static DIRECTORY: Beside = Beside::new(1);
 pub(crate) async fn run(daemon: Arc<Daemon>, connection: Connection) {
     let changes = watch(&daemon);
     if let Err(why) = &changes {
-        daemon.log.write(&Line::error("accounts-unwatched").with("why", why));
+        daemon.log.write(&Line::error(Event::AccountsUnwatched).with("why", why));
     }
     let mut watcher =
         Watcher { daemon, connection, watch: Watch::default(), local: BTreeSet::new(), told: BTreeMap::new() };
@@ -157,11 +157,12 @@ impl Watcher {
                 let is_there = |(_, seen): &&(User, Seen)| matches!(seen, Seen::There(_));
                 let found: Vec<User> = seen.iter().filter(is_there).map(|(user, _)| user.clone()).collect();
                 let new = found.iter().filter(|user| !self.watch.knows(user, &BTreeSet::new())).count();
+                let looked_at: Vec<User> = seen.iter().map(|(user, _)| user.clone()).collect();
                 let verdict = self.watch.judge(seen, SystemClock.now().boot);
                 self.note_who_waits();
-                self.note_accounts(&found);
+                self.note_accounts(&looked_at);
                 if new > 0 {
-                    self.daemon.log.write(&Line::debug("accounts-followed").with("new", new));
+                    self.daemon.log.write(&Line::debug(Event::AccountsFollowed).with("new", new));
                 }
                 self.tell_what_mended(&found);
                 self.carry_out(verdict)
@@ -171,13 +172,13 @@ impl Watcher {
     }
 
     fn nothing_seen(&self, why: &dyn std::fmt::Display) -> Option<BootTime> {
-        self.daemon.log.write(&Line::warning("accounts-not-looked-up").with("why", why));
+        self.daemon.log.write(&Line::warning(Event::AccountsNotLookedUp).with("why", why));
         None
     }
 
     fn known_or_told(&mut self, user: User, looked: Result<Seen, Unknown>) -> Seen {
         looked.unwrap_or_else(|why| {
-            self.tell_once(user, "account-unknown", why.to_string());
+            self.tell_once(user, Event::AccountUnknown, why.to_string());
             Seen::Unknown
         })
     }
@@ -190,7 +191,7 @@ impl Watcher {
             let why = format!(
                 "{cause}; too many at once, so nothing is ended: authflow user waiting lists them, authflow user disable or revoke --user ends them"
             );
-            self.tell_once(user, "deactivation-waits", why);
+            self.tell_once(user, Event::DeactivationWaits, why);
         }
         verdict.again
     }
@@ -206,12 +207,12 @@ impl Watcher {
                 ended
             }
         };
-        let line = Line::warning("deactivated").with("user", &user.name).with("uid", user.uid);
+        let line = Line::warning(Event::Deactivated).with("user", &user.name).with("uid", user.uid);
         daemon.log.write(&line.with("cause", cause).with("sessions", ended));
     }
 
-    fn note_accounts(&self, found: &[User]) {
-        for user in found {
+    fn note_accounts(&self, looked_at: &[User]) {
+        for user in looked_at {
             if let Some(start) = self.watch.start_of(user) {
                 self.daemon.note_account(user, start);
             }
@@ -228,13 +229,13 @@ impl Watcher {
         let waits: BTreeSet<&User> = self.watch.waiting().map(|(user, _)| user).collect();
         for user in found.iter().filter(|user| !waits.contains(user)) {
             if self.told.remove(user).is_some() {
-                let line = Line::info("account-found-in-order").with("user", &user.name).with("uid", user.uid);
+                let line = Line::info(Event::AccountFoundInOrder).with("user", &user.name).with("uid", user.uid);
                 self.daemon.log.write(&line);
             }
         }
     }
 
-    fn tell_once(&mut self, user: User, event: &str, why: String) {
+    fn tell_once(&mut self, user: User, event: Event, why: String) {
         if self.told.get(&user) != Some(&why) {
             let line = Line::error(event).with("user", &user.name).with("uid", user.uid).with("why", &why);
             self.daemon.log.write(&line);

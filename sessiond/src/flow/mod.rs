@@ -35,7 +35,7 @@ use self::{
     work::{Case, Failure, Place, Proof, RENEWAL, Wanted},
 };
 
-use crate::{daemon::Daemon, log::Line};
+use crate::{daemon::Daemon, event::Event, log::Line};
 
 /// How many flows are looked up or judged at a time. Each judgement takes a core and the memory of one hash.
 const AT_ONCE: usize = 2;
@@ -101,7 +101,7 @@ impl Flows {
         let found = self.beside(move || work::look_up(&paths, wanted)).await?;
         let case = found.map_err(|failure| self.not_begun(owner, &failure))?;
         if let Some(why) = &case.last_good {
-            self.daemon.log.write(&Line::error("config-last-good").with("why", why));
+            self.daemon.log.write(&Line::error(Event::ConfigLastGood).with("why", why));
         }
         let id = FlowId::new(random::bytes().map_err(|why| Error::Degraded(why.to_string()))?);
         let begun = Begun {
@@ -129,7 +129,7 @@ impl Flows {
             return Err(Error::InvalidArgument(format!("expected {} answers", case.prompts.len())));
         }
         let about = |line: Line| about(line, owner, flow, &case);
-        let (granted, denied) = (about(Line::info("flow-granted")), about(Line::warning("flow-denied")));
+        let (granted, denied) = (about(Line::info(Event::FlowGranted)), about(Line::warning(Event::FlowDenied)));
         let (paths, permission) = (self.paths.clone(), case.permission);
         let Proof { shown, rule, at } = match self.beside(move || work::judge(&paths, &case, answers)).await? {
             Ok(proof) => proof,
@@ -156,7 +156,7 @@ impl Flows {
         let name = wish.name.clone();
         let (paths, uid) = (self.paths.clone(), owner.0.uid);
         let add = move |permission, seen: &Seen| own_factors::add(&paths, uid, wish, (permission, seen));
-        self.change(owner, ("factor-added", &name), add).await
+        self.change(owner, (Event::FactorAdded, &name), add).await
     }
 
     /// Takes an authenticator of the owner's user away. Tells whether it was there.
@@ -169,13 +169,13 @@ impl Flows {
             Permission::Change => own_factors::remove(&paths, uid, &which, seen),
             Permission::First | Permission::Nothing => Err(Unchanged::Last),
         };
-        self.change(owner, ("factor-removed", name), remove).await
+        self.change(owner, (Event::FactorRemoved, name), remove).await
     }
 
     async fn change(
         &self,
         owner: (Owner, &str),
-        (event, name): (&str, &str),
+        (event, name): (Event, &str),
         work: impl FnOnce(Permission, &Seen) -> Result<(String, bool), Unchanged> + Send + 'static,
     ) -> Result<bool, Error> {
         let unproved = || Error::NotAuthorized("prove an authenticator first, in this very process".to_owned());
@@ -186,7 +186,7 @@ impl Flows {
                 Ok(told)
             }
             Err(why) => {
-                let line = Line::warning("factor-unchanged").with("uid", owner.0.uid).with("name", name);
+                let line = Line::warning(Event::FactorUnchanged).with("uid", owner.0.uid).with("name", name);
                 self.daemon.log.write(&line.with("reason", &why));
                 Err(if why.is_callers() {
                     Error::InvalidArgument(why.to_string())
@@ -208,7 +208,7 @@ impl Flows {
         match self.daemon.renew(id, &renewal) {
             Ok(()) => Some(id),
             Err(why) => {
-                self.daemon.log.write(&Line::info("not-renewed").with("session", id).with("why", why));
+                self.daemon.log.write(&Line::info(Event::NotRenewed).with("session", id).with("why", why));
                 None
             }
         }
@@ -247,7 +247,7 @@ impl Flows {
     }
 
     fn not_begun(&self, owner: Owner, failure: &Failure) -> Error {
-        let line = Line::warning("flow-not-begun").with("uid", owner.uid).with("pid", owner.process.pid);
+        let line = Line::warning(Event::FlowNotBegun).with("uid", owner.uid).with("pid", owner.process.pid);
         self.daemon.log.write(&line.with("reason", failure));
         refusal(failure, SystemClock.now().wall)
     }

@@ -215,7 +215,7 @@ fn is_there_already(subject: &Subject, key: &TotpKey) -> Result<bool, Error> {
 fn note_added(context: &Context, subject: &Subject, name: &str) -> Result<(), Error> {
     let (event, detail) = (Event::FactorAdded, name.to_owned());
     subject.tell(Item { at: context.now(), event, from: None, detail })?;
-    journal::note(context, "factor-added", &[("user", subject.name()), ("name", name)]);
+    journal::note(context, journal::Event::FactorAdded, &[("user", subject.name()), ("name", name)]);
     Ok(())
 }
 

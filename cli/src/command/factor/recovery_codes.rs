@@ -54,7 +54,7 @@ pub(super) fn make(context: &Context, subject: &Subject) -> Result<Vec<Zeroizing
     })?;
     subject.change_state(|state| state.spent_codes.clear())?;
     subject.tell(Item { at: context.now(), event: Event::RecoveryCodesMade, from: None, detail: String::new() })?;
-    journal::note(context, "recovery-codes-made", &[("user", subject.name())]);
+    journal::note(context, journal::Event::RecoveryCodesMade, &[("user", subject.name())]);
     Ok(codes)
 }
 

@@ -52,7 +52,7 @@ impl Remove {
                 (Event::FactorRemoved, self.name.clone())
             };
             subject.tell(Item { at: context.now(), event, from: None, detail })?;
-            journal::note(context, "factor-removed", &[("user", subject.name()), ("name", &self.name)]);
+            journal::note(context, journal::Event::FactorRemoved, &[("user", subject.name()), ("name", &self.name)]);
         }
         self.report(context, subject.name(), changed)?;
         if changed && !self.yes { offer_to_end_others(context, subject.name()) } else { Ok(()) }

@@ -120,7 +120,10 @@ impl ReadAsOwner {
         let read = become_owner(&self).and_then(|()| self.bytes());
         match read {
             Ok(bytes) => Ok(io::stdout().write_all(&bytes)?),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => std::process::exit(ABSENT),
+            // A home of /dev/null holds no file either.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                std::process::exit(ABSENT)
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -159,4 +162,48 @@ fn become_owner(owner: &ReadAsOwner) -> io::Result<()> {
     initgroups(&name, gid)?;
     setresgid(gid, gid, gid)?;
     Ok(setresuid(uid, uid, uid)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drained(shell: &str, deadline: BootTime) -> io::Result<(Zeroizing<Vec<u8>>, String)> {
+        let mut command = Command::new("sh");
+        command.args(["-c", shell]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut reader = command.spawn().unwrap();
+        let told = drain(&mut reader, deadline);
+        reader.kill().ok();
+        reader.wait().unwrap();
+        told
+    }
+
+    fn soon() -> BootTime {
+        SystemClock.now().boot.saturating_add(PATIENCE)
+    }
+
+    #[test]
+    fn what_a_reader_says_is_taken_up_to_a_size_and_a_time() {
+        let (bytes, complaint) = drained("printf secret; printf oh >&2", soon()).unwrap();
+        assert_eq!((bytes.as_slice(), complaint.as_str()), (&b"secret"[..], "oh"));
+        let endless = drained("exec cat /dev/zero", soon()).unwrap_err();
+        assert_eq!(endless.kind(), io::ErrorKind::FileTooLarge);
+        let silent = drained("exec sleep 60", BootTime::default()).unwrap_err();
+        assert_eq!(silent.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn only_a_readers_own_arguments_make_one() {
+        let of = |words: &[&str]| ReadAsOwner::from_arguments(words.iter().map(OsString::from));
+        let reader = of(&["authflow", CALLED, "alice", "1000", "1000", "/home/alice/x"]).unwrap();
+        assert_eq!((reader.user.as_str(), reader.uid, reader.gid), ("alice", 1000, 1000));
+        for other in [
+            &["authflow", "status"][..],
+            &["authflow", CALLED],
+            &["authflow", CALLED, "alice", "-1", "1000", "/x"],
+            &["authflow", "config", "alice", "1000", "1000", "/x"],
+        ] {
+            assert!(of(other).is_none(), "{other:?}");
+        }
+    }
 }

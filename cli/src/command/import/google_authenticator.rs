@@ -1,12 +1,18 @@
 //! `authflow import google-authenticator`: the secret, the scratch codes and the used codes of `~/.google_authenticator`.
 
-use authflow_core::{stand_in::CodeDigest, totp::TotpKey};
+use std::time::Duration;
+
+use authflow_core::{
+    stand_in::CodeDigest,
+    time::WallTime,
+    totp::{Hash, TotpKey},
+};
 use authflow_host::{accounts::Account, local_accounts};
 
 use super::{
     as_owner,
-    google_file::GoogleFile,
-    newcomer::Newcomer,
+    google_file::{GoogleFile, Refusal},
+    newcomer::{Entry, Newcomer},
     report::{self, Part},
 };
 use crate::{context::Context, error::Error};
@@ -76,14 +82,22 @@ impl GoogleAuthenticator {
         let file = GoogleFile::parse(&bytes).map_err(|error| Error::failed(&path.display().to_string(), &error))?;
         let subject = context.subject(Some(&account.name))?;
         let newcomer = newcomer(context, &file).map_err(|error| Error::failed(&path.display().to_string(), &error))?;
-        let notes = notes(context, &file, &newcomer)?;
-        Ok(Some(Part::entered(&account.name, newcomer.enter(context, &subject, self.dry_run)?, notes)))
+        let mut notes = notes(context, &file, &newcomer)?;
+        let offered = newcomer.codes.len();
+        let entry = newcomer.enter(context, &subject, self.dry_run)?;
+        if let Entry::Added { codes, .. } = &entry
+            && *codes < offered
+        {
+            notes
+                .push(format!("{codes} of {offered} scratch codes came in: the others are known already, or too many"));
+        }
+        Ok(Some(Part::entered(&account.name, entry, notes)))
     }
 }
 
-fn newcomer(context: &Context, file: &GoogleFile) -> Result<Newcomer, super::google_file::Refusal> {
+fn newcomer(context: &Context, file: &GoogleFile) -> Result<Newcomer, Refusal> {
     let now = context.now();
-    let parameters = (authflow_core::totp::Hash::Sha1, 6, file.period);
+    let parameters = (Hash::Sha1, 6, file.period);
     let key = TotpKey::with_parameters(NAME, file.secret.clone(), now, parameters)?;
     let last_used = file.last_used(now.as_secs() / key.period_seconds());
     Ok(Newcomer { key, last_used, codes: file.scratch_codes.iter().filter_map(CodeDigest::of).collect() })
@@ -122,7 +136,7 @@ fn notes(context: &Context, file: &GoogleFile, newcomer: &Newcomer) -> Result<Ve
     }
     if file.used.is_none() {
         let step = newcomer.last_used.unwrap_or_default();
-        let from = authflow_core::time::WallTime::new(std::time::Duration::from_secs((step + 1) * file.period));
+        let from = WallTime::new(Duration::from_secs((step + 1) * file.period));
         notes.push(format!(
             "it is not written down which codes were used (no DISALLOW_REUSE), so the first that passes is the one of {}",
             context.local().clock_with_seconds(from)

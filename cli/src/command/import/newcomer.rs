@@ -53,7 +53,7 @@ impl Newcomer {
         if let Entry::Added { name, .. } = &entry {
             let item = Item { at: context.now(), event: Event::FactorAdded, from: None, detail: name.clone() };
             subject.tell(item)?;
-            journal::note(context, "factor-added", &[("user", subject.name()), ("name", name)]);
+            journal::note(context, journal::Event::FactorAdded, &[("user", subject.name()), ("name", name)]);
         }
         Ok(entry)
     }

@@ -46,7 +46,7 @@ impl Confirm {
         })?;
         ledger.settle(&setup.name, End::Confirmed)?;
         disarm();
-        journal::note(context, "setup-confirmed", &[("setup", &setup.name), ("what", &setup.words())]);
+        journal::note(context, journal::Event::SetupConfirmed, &[("setup", &setup.name), ("what", &setup.words())]);
         drop(lock);
         super::refresh(context);
         let said = Confirmed { changed: true, setup: Some(setup.name.clone()) };

@@ -145,7 +145,7 @@ impl Setup {
         }
         let setup = ledger.begin(context.now(), (&self.services, Some(&who)), steps)?;
         let until = apply::go_live(context, ledger, &setup, self.rollback_after)?;
-        journal::note(context, "setup-live", &[("setup", &setup.name), ("what", &setup.words())]);
+        journal::note(context, journal::Event::SetupLive, &[("setup", &setup.name), ("what", &setup.words())]);
         reload_daemon(context);
         let said = show::Shown::of(&setup, Some(until));
         Ok(context.output.either(&said, || show::live(context, &setup, until))?)
@@ -161,7 +161,7 @@ impl Setup {
 
     fn steps(&self, context: &Context, places: &Places, who: &Who) -> Result<Vec<Step>, Error> {
         let there = texts::read(plan::paths(places, &self.services), context.trust())?;
-        let included = |name: &str| pam_stack::lines(&places.stacks(), name);
+        let included = |name: &str| pam_stack::lines(&places.root, name);
         let steps = plan::protect(places, &there, (&self.services, who), &included);
         steps.map_err(|refusal| Error::Failed(refusal.to_string()))
     }

@@ -4,7 +4,10 @@
 use std::{ops::Range, path::Path};
 
 use super::pam_place::{COMMON_PASSWORD, Inserted, Refusal, account, auth, password, session};
-use crate::pam_stack::{self, Line, OURS, Says};
+use crate::pam_stack::{
+    Line, OURS,
+    entries::{Entry, Says, entries},
+};
 
 /// What every line of ours ends with. libpam takes it for a comment; by it the line is found again.
 pub(super) const MARK: &str = "# authflow setup";
@@ -84,7 +87,7 @@ fn is_marked(row: &str) -> bool {
 }
 
 fn items(text: &str, included: Included<'_>) -> Vec<Item> {
-    let item = |entry: pam_stack::Entry| {
+    let item = |entry: Entry| {
         let rows = entry.numbers.start.saturating_sub(1)..entry.numbers.end.saturating_sub(1);
         let (modules, is_include) = match entry.says {
             Says::Nothing => (Vec::new(), false),
@@ -96,7 +99,7 @@ fn items(text: &str, included: Included<'_>) -> Vec<Item> {
         };
         Item { rows, modules, is_include }
     };
-    pam_stack::entries(Path::new(""), text).into_iter().map(item).collect()
+    entries(Path::new(""), text).into_iter().map(item).collect()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 
 use super::*;
+use crate::pam_stack;
 
 /// A folder with Debian 12's own stacks, cut down to what counts.
 struct Folder(tempfile::TempDir);
@@ -34,11 +35,16 @@ const COMMON: [(&str, &str); 5] = [
 
 impl Folder {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let this = Self(tempfile::tempdir().unwrap());
+        std::fs::create_dir_all(this.stacks()).unwrap();
         for (name, text) in COMMON {
-            std::fs::write(folder.path().join(name), text).unwrap();
+            std::fs::write(this.stacks().join(name), text).unwrap();
         }
-        Self(folder)
+        this
+    }
+
+    fn stacks(&self) -> PathBuf {
+        self.0.path().join("etc/pam.d")
     }
 
     fn add(&self, text: &str, options: &str) -> Result<String, Refusal> {
@@ -47,7 +53,7 @@ impl Folder {
 
     /// What libpam would run, without the comments and where each stands.
     fn effect(&self, text: &str) -> Vec<(String, String, String, Vec<String>)> {
-        std::fs::write(self.0.path().join("tried"), text).unwrap();
+        std::fs::write(self.stacks().join("tried"), text).unwrap();
         let mut lines: Vec<_> = pam_stack::lines(self.0.path(), "tried")
             .into_iter()
             .map(|line| (line.phase, line.control, line.module, line.arguments))
@@ -173,7 +179,7 @@ fn a_stack_in_which_ours_have_no_place_is_refused_with_the_reason() {
 #[test]
 fn a_machine_without_debian_s_common_password_gets_no_password_line() {
     let folder = Folder::new();
-    std::fs::remove_file(folder.0.path().join("common-password")).unwrap();
+    std::fs::remove_file(folder.stacks().join("common-password")).unwrap();
     let text = folder.add(stock("sudo"), "").unwrap();
     assert_eq!(folder.effect(&text).iter().filter(|line| line.2 == OURS).count(), 3);
 }

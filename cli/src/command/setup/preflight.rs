@@ -145,9 +145,8 @@ fn way_in(context: &Context, config: &Config, service: Service, user: &str) -> R
 /// Where everybody is protected, everybody's password must be one that authflow can verify.
 fn only_local_passwords(context: &Context, services: &[Service]) -> Result<(), Error> {
     const LOCAL: [&str; 4] = ["pam_unix.so", "pam_deny.so", "pam_permit.so", pam_stack::OURS];
-    let folder = context.paths.root().join("etc/pam.d");
     for service in services {
-        let lines = pam_stack::lines(&folder, service.as_str());
+        let lines = pam_stack::lines(context.paths.root(), service.as_str());
         let is_foreign = |line: &&pam_stack::Line| {
             line.phase == "auth"
                 && !LOCAL.contains(&line.module.as_str())

@@ -50,7 +50,7 @@ impl Remove {
         }
         let setup = ledger.begin(context.now(), (&self.services, None), steps)?;
         apply::change(ledger, &setup)?;
-        journal::note(context, "setup-removed", &[("setup", &setup.name), ("what", &setup.words())]);
+        journal::note(context, journal::Event::SetupRemoved, &[("setup", &setup.name), ("what", &setup.words())]);
         drop(lock);
         super::refresh(context);
         let said = show::Shown::of(&setup, None);

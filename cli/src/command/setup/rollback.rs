@@ -99,7 +99,7 @@ pub(super) fn take_back(context: &Context, ledger: &Ledger, setup: &Setup) -> Re
     }
     ledger.settle(&setup.name, End::RolledBack)?;
     disarm();
-    journal::note(context, "setup-rolled-back", &[("setup", &setup.name), ("what", &setup.words())]);
+    journal::note(context, journal::Event::SetupRolledBack, &[("setup", &setup.name), ("what", &setup.words())]);
     super::reload_daemon(context);
     Ok(report)
 }

@@ -67,7 +67,7 @@ fn issue(context: &Context, subject: &Subject, (lifetime, reason): (Duration, St
     })?;
     journal::note(
         context,
-        "bypass-issued",
+        journal::Event::BypassIssued,
         &[("user", subject.name()), ("until", &until.to_string()), ("reason", &reason)],
     );
     let local = context.local();
@@ -87,7 +87,7 @@ fn text(code: &Zeroizing<String>, subject: &Subject, (until, context): (WallTime
 fn cancel(context: &Context, subject: &Subject) -> Result<(), Error> {
     let changed = subject.change_state(|state| state.bypass.take().is_some())?;
     if changed {
-        journal::note(context, "bypass-cancelled", &[("user", subject.name())]);
+        journal::note(context, journal::Event::BypassCancelled, &[("user", subject.name())]);
     }
     let report = Issued { changed, user: subject.name(), code: None, good_until: None };
     Ok(context.output.either(&report, || {

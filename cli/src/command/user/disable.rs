@@ -44,7 +44,7 @@ impl Disable {
             return Err(Error::NoUser(self.user));
         }
         if is_marked {
-            journal::note(context, "disabled", &[("user", &self.user), ("message", &self.message)]);
+            journal::note(context, journal::Event::Disabled, &[("user", &self.user), ("message", &self.message)]);
         }
         let (told, sessions) = ended?;
         // An account that cannot be found owns no jobs of at.

@@ -29,7 +29,7 @@ impl Enable {
             context.account(&self.user)?;
         }
         if changed && context.is_root() {
-            journal::note(context, "enabled", &[("user", &self.user)]);
+            journal::note(context, journal::Event::Enabled, &[("user", &self.user)]);
         }
         let result = Enabled { changed, user: self.user };
         Ok(context.output.either(&result, || {

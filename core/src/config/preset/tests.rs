@@ -202,6 +202,8 @@ fn an_error_says_place_value_what_is_asked_and_the_way_out() {
         "authflow.toml:4:8: idle: \"30m\" is weaker than pci-dss-4 asks: at most \"15m\" (PCI DSS 4.0.1 8.2.8); \
          or weaker_than_preset = \"the reason\" in [session]"
     );
+    let two = parse(&format!("{main}user_extend = 1\n")).unwrap_err().message;
+    assert!(two.ends_with(" in [session] (and 1 more)"), "{two}");
     let main = Text { name: "authflow.toml", text: "preset = 'stig-rhel9'\n" };
     let drop_in = format!("# robots\n{RULE}session = {{ lifetime = 'none', max_sessions = 'none' }}\n");
     assert_eq!(
