@@ -137,7 +137,7 @@ impl Setup {
             return Ok(());
         }
         if !self.yes {
-            context.output.text(&show::plan(&steps))?;
+            show::before_asking(context, &steps)?;
             context.confirm(&format!(
                 "change these, and back again in {} unless confirmed?",
                 words(self.rollback_after)

@@ -70,11 +70,6 @@ pub(super) fn remove(text: &str) -> String {
     rows.join("\n")
 }
 
-/// Whether setup has put lines into that text.
-pub(super) fn has_marks(text: &str) -> bool {
-    text.split('\n').any(is_marked)
-}
-
 /// The rows that name our module without being setup's, counted from 1.
 pub(super) fn foreign(text: &str) -> Vec<usize> {
     let names =

@@ -105,6 +105,10 @@ fn stock(service: &str) -> &'static str {
     }
 }
 
+fn has_marks(text: &str) -> bool {
+    text.contains(MARK)
+}
+
 #[test]
 fn debian_s_stacks_become_what_the_examples_are() {
     let folder = Folder::new();

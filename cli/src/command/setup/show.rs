@@ -4,7 +4,7 @@ use authflow_core::time::WallTime;
 use serde::Serialize;
 
 use super::{ledger::Setup, plan::Step, service::Service, who::Who};
-use crate::{context::Context, output::text::clean};
+use crate::{context::Context, error::Error, output::text::clean};
 
 /// What a setup did, for programs.
 #[derive(Serialize)]
@@ -89,8 +89,13 @@ fn diff_of(change: &Step) -> String {
     text.lines().map(|line| clean(&line.replace('\t', "        ")) + "\n").collect()
 }
 
+/// Shows a person what is about to change; a program has asked for JSON alone.
+pub(super) fn before_asking(context: &Context, steps: &[Step]) -> Result<(), Error> {
+    if context.output.json { Ok(()) } else { Ok(context.output.text(&plan(steps))?) }
+}
+
 /// What changes, a line a file.
-pub(super) fn plan(steps: &[Step]) -> String {
+fn plan(steps: &[Step]) -> String {
     let line = |change: &Step| {
         let deed = match (&change.before, &change.after) {
             (None, _) => "new     ",
