@@ -156,7 +156,7 @@ defects! {
     OnePromptMissing Warning "one-prompt-missing" "a client with a single field, and no one_prompt"
         "it answers both questions with the same text, so a code never passes"
     IncludeMissing Error "include-missing" "a PAM file includes one that is not there"
-        "libpam refuses the whole service"
+        "libpam refuses that phase, and with @include the whole service"
     PamLineBroken Error "pam-line-broken" "a line of a PAM file that libpam cannot read"
         "libpam puts a refusal in its place"
     PamFileWritable Error "pam-file-writable" "somebody else than root can write a PAM file"
