@@ -250,6 +250,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_document_has_every_defect_as_it_is_told() {
+        let document = include_str!("../../../../docs/check.md");
+        let row = |defect: &Defect| {
+            let severity = defect.severity().as_str();
+            format!("| `{}` | {severity} | {} | {} |", defect.id(), defect.summary(), defect.consequence())
+        };
+        let rows: Vec<_> = Defect::ALL.iter().map(row).collect();
+        let told: Vec<_> = document.lines().filter(|line| line.starts_with("| `")).collect();
+        assert_eq!(told, rows);
+    }
+
+    #[test]
     fn ids_are_kebab_case_and_name_one_defect_each() {
         let ids: BTreeSet<_> = Defect::ALL.iter().map(|defect| defect.id()).collect();
         assert_eq!(ids.len(), Defect::ALL.len());
