@@ -18,7 +18,7 @@ mod password;
 
 use std::collections::BTreeMap;
 
-use authflow_core::{config::Config, rule::Rule};
+use authflow_core::{config::Config, factor::Factor, rule::Rule};
 
 use super::{
     Ground, Place,
@@ -48,6 +48,12 @@ impl<'a> Service<'a> {
 
     /// Whether a rule asks anything there.
     fn is_asked(&self) -> bool {
+        let factors = self.rules().flat_map(|rule| &rule.methods).flat_map(|method| method.factors().iter());
+        factors.into_iter().any(|factor| matches!(factor, Factor::Password | Factor::Totp | Factor::Session))
+    }
+
+    /// Whether a rule decides there, and not the stack alone.
+    fn is_decided(&self) -> bool {
         self.rules().flat_map(|rule| &rule.methods).any(|method| !method.is_stack())
     }
 
@@ -81,8 +87,15 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
 }
 
 fn of_service(service: &Service<'_>) -> Vec<Finding> {
-    let lines = lines::findings(service).into_iter().chain(order::findings(service)).chain(options::findings(service));
-    lines.chain(directory::findings(service.stack)).chain(password::findings(service)).collect()
+    let mut found = lines::findings(service);
+    found.extend(options::findings(service));
+    // Where no rule governs our lines do nothing.
+    if service.is_governed() {
+        found.extend(order::findings(service));
+        found.extend(directory::findings(service.stack));
+        found.extend(password::findings(service));
+    }
+    found
 }
 
 /// Services that rules name, and that do not come to us.

@@ -20,12 +20,7 @@ use std::{
 use authflow_core::rule::Rule;
 use authflow_host::accounts;
 
-use self::{
-    file::File,
-    judge::{Meeting, Rules},
-    view::View,
-    whom::Somebody,
-};
+use self::{file::File, judge::Meeting, view::View, whom::Somebody};
 use super::{Ground, Place, catalogue::Defect, finding::Finding};
 
 const SSHD: &str = "/usr/sbin/sshd";
@@ -42,8 +37,8 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
     let text = match &said {
         Ok(text) => Some(text.as_str()),
         Err(Silence::Refused(why)) => {
-            let methods =
-                file.global.get("authenticationmethods").map_or_else(|| main.clone(), |(_, place)| place.clone());
+            let written = file.global.get("authenticationmethods");
+            let methods = written.map_or_else(|| main.clone(), |setting| setting.place.clone());
             found.push(refused(why, methods));
             None
         }
@@ -66,7 +61,7 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
 }
 
 /// Each rule with the settings of those whom it is for.
-fn meetings<'a>(ground: &Ground<'_>, rules: &Rules<'a>, view: &View, file: &File) -> Vec<Meeting<'a>> {
+fn meetings<'a>(ground: &Ground<'_>, rules: &[&'a Rule], view: &View, file: &File) -> Vec<Meeting<'a>> {
     let stack = ground.stacks.of(view.value("pamservicename"));
     let one_prompt = stack.is_some_and(|stack| stack.ours("auth").any(|line| line.says("one_prompt")));
     let mut meetings = Vec::new();
@@ -99,11 +94,11 @@ fn whom(ground: &Ground<'_>, rule: &Rule, file: &File) -> Vec<Somebody> {
 }
 
 /// What each `Match` changes that no rule can do with. What it does not touch is told elsewhere.
-fn of_some(ground: &Ground<'_>, rules: &Rules<'_>, view: &View, file: &File) -> Vec<Finding> {
+fn of_some(ground: &Ground<'_>, rules: &[&Rule], view: &View, file: &File) -> Vec<Finding> {
     let place = rules.first().map_or_else(Place::none, |rule| ground.place_of(rule));
     let mut found = Vec::new();
     for within in &file.matches {
-        let touches = |found: &Finding| within.settings.values().any(|(_, place)| *place == found.place);
+        let touches = |found: &Finding| within.settings.values().any(|setting| setting.place == found.place);
         found.extend(judge::for_some(&view.within(within), rules, &place).into_iter().filter(touches));
     }
     found
