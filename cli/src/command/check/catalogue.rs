@@ -118,7 +118,7 @@ defects! {
     LineJumpedOver Error "line-jumped-over" "a module before our line jumps over it"
         "whoever satisfies that module is in without the rule"
     RefusalIgnored Error "refusal-ignored" "the control of our line lets a refusal pass"
-        "who fails the rule gets in by what comes behind it"
+        "who fails the rule gets in by what comes behind it, unless another line of ours refuses"
     OthersRefused Error "others-refused" "the control of our line takes \"this is for others\" for a refusal"
         "where no rule governs, or a rule says \"stack\", nobody gets in; account refuses cron and NOPASSWD"
     LineTwice Warning "line-twice" "a stack calls authflow twice in one phase"
