@@ -76,8 +76,6 @@ install:
 	install -m 0644 conf/pam.d/*.example $(DESTDIR)$(PREFIX)/share/doc/authflow/examples/pam.d/
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/authflow/examples/fail2ban/filter.d conf/fail2ban/filter.d/*.conf
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/authflow/examples/fail2ban/jail.d conf/fail2ban/jail.d/*.conf
-	for page in docs/man/*.[1-8]; do \
-	  install -D -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; done
 
 # The tracked tree with its crates, as one file: the same bytes whoever makes it from the same commit.
 dist: DIST = $(PACKAGES)/authflow-$(VERSION)

@@ -23,6 +23,8 @@ methods = [['password', 'totp']]
 END
 printf '%s' 'PASSWORD' | authflow passwd --user alice --stdin
 printf '%s' SECRET | authflow factor add totp --user alice --secret-stdin --no-confirm
+mkdir -p /etc/systemd/journald.conf.d
+printf '[Journal]\\nAudit=yes\\n' > /etc/systemd/journald.conf.d/audit.conf
 printf 'UsePAM yes\\nUseDNS no\\nKbdInteractiveAuthentication yes\\nPasswordAuthentication no\\n' > /etc/ssh/sshd_config
 ";
 
