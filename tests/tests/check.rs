@@ -226,5 +226,5 @@ const RULES: &[Case] = &[
 
 const MODULE: &[Case] = &[
     Case { breakage: "rm /usr/lib/*/security/pam_authflow.so", told: &["module-missing"] },
-    Case { breakage: "chmod 0777 /usr/lib/*/security/pam_authflow.so", told: &["module-writable"] },
+    Case { breakage: "chmod 0777 /usr/lib/*/security/pam_authflow.so", told: &["module-writable *"] },
 ];

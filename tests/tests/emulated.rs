@@ -15,6 +15,7 @@ export DEBIAN_FRONTEND=noninteractive
 dpkg --install /root/packages/*.deb
 pam-auth-update --enable authflow authflow-session
 useradd --create-home --shell /bin/bash alice
+printf 'alice ALL=(ALL) ALL\\n' > /etc/sudoers.d/alice
 cat > /etc/authflow/authflow.toml <<'END'
 [[rule]]
 name = 'ssh'
@@ -49,7 +50,13 @@ fn a_clock_that_is_set_ends_no_session_and_a_reboot_closes_all() {
     assert_eq!(today.shell("echo still here"), "still here");
     assert_eq!(sessions(&machine).len(), 2);
 
+    let _ = machine.shell("authflow setup sudo --user alice --yes").success();
+    assert!(machine.shell("test -e /var/lib/authflow/setup/pending").status.success());
     machine.reboot();
+    // Nobody confirmed it.
+    let gone =
+        "! test -e /var/lib/authflow/setup/pending && ! test -e /etc/authflow/authflow.toml.d/50-setup-sudo.toml";
+    let _ = machine.shell(gone).success();
     for person in [&mut today, &mut tomorrow] {
         assert_ne!(person.end().code(), Some(0));
     }

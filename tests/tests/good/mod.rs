@@ -36,7 +36,7 @@ pub const SSHD: &str = "KbdInteractiveAuthentication yes\nPasswordAuthentication
                         AuthenticationMethods publickey,keyboard-interactive:pam keyboard-interactive:pam";
 
 /// Something broken: how, and what is told of it. Each is told as `ID`, `ID FILE`, or `ID FILE: WORDS` where the line that is named
-/// holds these words.
+/// holds these words. A `*` is any file.
 pub struct Case {
     pub breakage: &'static str,
     pub told: &'static [&'static str],
@@ -96,6 +96,6 @@ fn is(machine: &Machine, found: &Value, told: &str) -> bool {
         None => words.is_empty(),
     };
     let says = |key: &str| found[key].as_str().is_some_and(|text| !text.is_empty());
-    let in_file = found["file"].as_str().unwrap_or_default() == file;
+    let in_file = file == "*" || found["file"].as_str().unwrap_or_default() == file;
     found["id"] == id && in_file && is_there && ["what", "consequence", "fix"].into_iter().all(says)
 }

@@ -79,6 +79,10 @@ defects! {
         "people are cut off while they read"
     RuleLockedForGood Warning "rule-locked-for-good" "at_lifetime = \"lock\" where the display manager unlocks as root"
         "no proof opens the screen for good"
+    PresetWeaker Warning "preset-weaker" "a setting is weaker than the standard asks"
+        "an auditor finds it"
+    PresetWeakerWithReason Note "preset-weaker-with-reason" "a setting is weaker than the preset, for a reason"
+        "the exception is in force; authflow report lists it"
     PresetNothingWeaker Warning "preset-nothing-weaker" "a reason for being weaker than the preset, where nothing is"
         "a slip made later goes by unnoticed"
     ThrottleLongLock Warning "throttle-long-lock" "a lock that in practice an administrator lifts"
@@ -190,13 +194,15 @@ defects! {
     SshdServiceMissing Warning "sshd-service-missing" "sshd_services names a service that has no PAM file"
         "it is probably misspelt, and the one that is meant is not known as sshd's"
     SshdNotAsked Note "sshd-not-asked" "sshd could not be asked for its settings"
-        "what sshd_config says was not looked at"
+        "its file was read instead, which may not be all that counts"
 
     // sudo.
     SudoTicketHides Warning "sudo-ticket-hides" "sudo's own ticket hides a rule that goes by a fresh login"
         "until it runs out nobody is asked, however old the login is"
     SudoNopasswdEnds Warning "sudo-nopasswd-ends" "NOPASSWD beside a rule with account = \"enforce\""
         "these commands are refused unless the login itself vouches"
+    SudoersNotLookedAt Note "sudoers-not-looked-at" "sudoers was not looked at"
+        "whether sudo's own ticket hides a rule is not known"
     SudoersUnread Warning "sudoers-unread" "sudoers cannot be read"
         "whether sudo's own ticket hides a rule is not known"
 

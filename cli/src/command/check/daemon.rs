@@ -19,8 +19,11 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
     if ground.config.rules.is_empty() {
         return Vec::new();
     }
-    let mut found: Vec<Finding> = policy(ground).into_iter().chain(unit(ground)).collect();
-    if ground.context.is_image() {
+    let policy = policy(ground);
+    // Without the bus's leave nobody can be asked, and that is told.
+    let can_be_asked = policy.is_none() && !ground.context.is_image();
+    let mut found: Vec<Finding> = policy.into_iter().chain(unit(ground)).collect();
+    if !can_be_asked {
         return found;
     }
     match Daemon::connect(ground.config).and_then(|daemon| Ok((daemon.health()?, daemon))) {

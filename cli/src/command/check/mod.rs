@@ -10,7 +10,7 @@
 //! - `service`: what is known of PAM services by their names
 //! - `owner`: whose a file is
 //! - `config_file`: the configuration's own files
-//! - `rules`: rules by themselves
+//! - `rules`: rules by themselves; `preset`: settings against a standard
 //! - `pam`: the PAM stacks
 //! - `sshd`: sshd's settings
 //! - `sudo`: sudoers
@@ -28,6 +28,7 @@ mod fixture;
 mod ground;
 mod owner;
 mod pam;
+mod preset;
 mod records;
 mod report;
 mod rules;
@@ -35,7 +36,7 @@ mod service;
 mod sshd;
 mod sudo;
 
-use authflow_core::config::Config;
+use authflow_core::config::{Config, preset::Preset};
 use authflow_host::config::Files;
 use serde::Serialize;
 
@@ -51,6 +52,9 @@ pub(crate) struct Check {
     /// Only name the defects that can be found, and look at nothing
     #[arg(long)]
     list: bool,
+    /// Also look for what is weaker than that standard asks: nist-aal2, pci-dss-4, stig-rhel9, cis
+    #[arg(long, value_name = "NAME")]
+    preset: Option<Preset>,
 }
 
 impl Check {
@@ -58,7 +62,7 @@ impl Check {
         if self.list {
             return Ok(context.output.either(&known(), report::catalogue)?);
         }
-        let found = findings(context);
+        let found = findings_by(context, self.preset);
         context.output.either(&found, || report::findings(&found, context.output))?;
         let is_clean = found.iter().all(|finding| finding.defect.severity() == Severity::Note);
         if is_clean { Ok(()) } else { Err(Error::Defects) }
@@ -67,12 +71,17 @@ impl Check {
 
 /// Everything that is wrong with this machine, or with an image, worst first.
 pub(crate) fn findings(context: &Context) -> Vec<Finding> {
+    findings_by(context, None)
+}
+
+fn findings_by(context: &Context, preset: Option<Preset>) -> Vec<Finding> {
     let in_force = config_file::read(context);
     let mut found = in_force.found;
     if let Some(config) = &in_force.config {
         let ground = Ground::new(context, config, in_force.files.as_ref());
         found.extend(of_config(&ground));
         found.extend(of_machine(&ground));
+        found.extend(preset::findings(&ground, preset));
     }
     finding::in_order(found)
 }

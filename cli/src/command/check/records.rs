@@ -134,7 +134,7 @@ mod tests {
     use super::*;
     use crate::command::check::fixture::{TWO_FACTORS, found};
 
-    const RECORD: &str = "var/lib/authflow/users/alice.toml";
+    const RECORD: &str = "etc/authflow/users/alice.toml";
     const ENROLLED: &str = "version = 1\n\n[[totp]]\nname = \"phone\"\nsecret = \"JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP\"\n";
 
     #[test]

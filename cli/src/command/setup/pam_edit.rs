@@ -36,6 +36,7 @@ impl Item {
 /// The text with our lines in every phase that has none yet; `options` is what they say behind the module's name.
 pub(super) fn add(text: &str, options: &str, included: Included<'_>) -> Result<String, Refusal> {
     let items = items(text, included);
+    let common = included(COMMON_PASSWORD);
     let mut all = Vec::new();
     for phase in ["auth", "account", "session", "password"] {
         if !items.iter().any(|item| item.of(phase).any(|line| line.module == OURS)) {
@@ -44,8 +45,8 @@ pub(super) fn add(text: &str, options: &str, included: Included<'_>) -> Result<S
                 "account" => Some(account(&items, options)?),
                 "session" => Some(session(&items, options)?),
                 // A machine with other names for its common stacks changes passwords elsewhere.
-                _ if included(COMMON_PASSWORD).is_empty() => None,
-                _ => Some(password(&items)?),
+                _ if common.is_empty() => None,
+                _ => Some(password(&items, &common)?),
             });
         }
     }
@@ -67,11 +68,6 @@ pub(super) fn add(text: &str, options: &str, included: Included<'_>) -> Result<S
 pub(super) fn remove(text: &str) -> String {
     let rows: Vec<&str> = text.split('\n').filter(|row| !is_marked(row)).collect();
     rows.join("\n")
-}
-
-/// Whether setup has put lines into that text.
-pub(super) fn has_marks(text: &str) -> bool {
-    text.split('\n').any(is_marked)
 }
 
 /// The rows that name our module without being setup's, counted from 1.

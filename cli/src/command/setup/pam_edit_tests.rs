@@ -105,6 +105,10 @@ fn stock(service: &str) -> &'static str {
     }
 }
 
+fn has_marks(text: &str) -> bool {
+    text.contains(MARK)
+}
+
 #[test]
 fn debian_s_stacks_become_what_the_examples_are() {
     let folder = Folder::new();
@@ -182,6 +186,20 @@ fn a_machine_without_debian_s_common_password_gets_no_password_line() {
     std::fs::remove_file(folder.stacks().join("common-password")).unwrap();
     let text = folder.add(stock("sudo"), "").unwrap();
     assert_eq!(folder.effect(&text).iter().filter(|line| line.2 == OURS).count(), 3);
+}
+
+#[test]
+fn where_a_profile_has_ours_in_the_common_stacks_nothing_stands_twice() {
+    let folder = Folder::new();
+    for (name, text) in COMMON.into_iter().filter(|(name, _)| !name.ends_with("noninteractive")) {
+        let phase = name.trim_start_matches("common-");
+        std::fs::write(folder.0.path().join(name), format!("{phase} required {OURS}\n{text}")).unwrap();
+    }
+    for service in ["sshd", "login", "su"] {
+        let text = folder.add(stock(service), "").unwrap();
+        let ours: Vec<_> = folder.effect(&text).into_iter().filter(|line| line.2 == OURS).map(|line| line.0).collect();
+        assert_eq!(ours, ["account", "auth", "password", "session"], "{service}");
+    }
 }
 
 #[test]

@@ -2,7 +2,11 @@
 
 use super::{Service, place};
 use crate::{
-    command::check::{catalogue::Defect, finding::Finding, service::opens_logins},
+    command::check::{
+        catalogue::Defect,
+        finding::Finding,
+        service::{is_background, opens_logins},
+    },
     pam_stack::{
         Line, OURS,
         control::{Action, action},
@@ -11,7 +15,9 @@ use crate::{
 
 /// What is wrong with the order of a stack that a rule governs.
 pub(super) fn findings(service: &Service<'_>) -> Vec<Finding> {
-    if !service.is_governed() {
+    // What runs in the background is asked nothing, and is no session of ours unless a rule names it.
+    let is_meant = service.is_named() || !is_background(service.name);
+    if !service.is_governed() || !is_meant {
         return Vec::new();
     }
     let mut found: Vec<Finding> =

@@ -5,47 +5,49 @@ use authflow_core::{factor::Factor, rule::Rule};
 use super::view::{View, meets};
 use crate::command::check::{Place, catalogue::Defect, finding::Finding};
 
-/// The rules for sshd, and where each stands.
-pub(super) struct Rules<'a> {
-    /// In the order in which they are tried.
-    pub rules: Vec<(&'a Rule, Place)>,
+/// The rules for sshd, in the order in which they are tried.
+pub(super) type Rules<'a> = [&'a Rule];
+
+/// A rule, where it stands, and the settings of somebody whom it is for.
+pub(super) struct Meeting<'a> {
+    /// The rule.
+    pub rule: &'a Rule,
+    /// Where it stands.
+    pub place: Place,
+    /// The settings.
+    pub view: View,
     /// Whether password and code are put into one prompt.
     pub one_prompt: bool,
 }
 
-impl Rules<'_> {
-    fn iter(&self) -> impl Iterator<Item = &Rule> {
-        self.rules.iter().map(|(rule, _)| *rule)
-    }
+/// Whether sshd comes to PAM at all.
+pub(super) fn without_pam(view: &View) -> Option<Finding> {
+    let what = || format!("UsePAM {}", view.value("usepam"));
+    (!view.is_on("usepam"))
+        .then(|| Finding::new(Defect::SshdWithoutPam, view.place("usepam"), what(), "write UsePAM yes"))
 }
 
-/// What is wrong with the settings for everybody; `others` are those for some.
-pub(super) fn global(view: &View, others: &[View], rules: &Rules<'_>) -> Vec<Finding> {
+/// What is wrong with the settings for everybody, whoever comes.
+pub(super) fn for_everybody(view: &View, rules: &Rules<'_>) -> Vec<Finding> {
     let mut found = anybodys(view, rules);
-    if !view.is_on("usepam") {
-        let what = format!("UsePAM {}", view.value("usepam"));
-        found.push(Finding::new(Defect::SshdWithoutPam, view.place("usepam"), what, "write UsePAM yes"));
-        return found;
-    }
-    for (rule, place) in &rules.rules {
-        let is_met_elsewhere = others.iter().any(|view| view.ways().iter().any(|way| meets(way, rule)));
-        if !is_met_elsewhere {
-            found.extend(unmet(view, &[*rule], place));
-        }
-    }
-    found.extend(key_alone(view, rules));
-    found.extend(one_prompt(view, rules));
     found.extend(grace(view, rules));
     found
 }
 
-/// What is wrong with the settings for some: only what no rule at all can do with, since which rule is theirs is not known here.
-pub(super) fn for_some(view: &View, rules: &Rules<'_>) -> Vec<Finding> {
-    let mut found = anybodys(view, rules);
-    let all: Vec<&Rule> = rules.iter().collect();
-    if let Some((_, place)) = rules.rules.first() {
-        found.extend(unmet(view, &all, place));
+/// What is wrong for whom that rule is.
+pub(super) fn meeting(meeting: &Meeting<'_>) -> Vec<Finding> {
+    let Meeting { rule, place, view, one_prompt: is_one } = meeting;
+    let mut found: Vec<Finding> = unmet(view, &[*rule], place).into_iter().chain(key_alone(view, rule)).collect();
+    if !is_one {
+        found.extend(one_prompt(view, rule));
     }
+    found
+}
+
+/// What is wrong with the settings for some: only what no rule at all can do with, since which rule is theirs is not known here.
+pub(super) fn for_some(view: &View, rules: &Rules<'_>, place: &Place) -> Vec<Finding> {
+    let mut found = anybodys(view, rules);
+    found.extend(unmet(view, rules, place));
     found
 }
 
@@ -56,7 +58,7 @@ fn anybodys(view: &View, rules: &Rules<'_>) -> Vec<Finding> {
         Finding::new(defect, view.place(keyword), what, format!("write {name} no"))
     };
     let mut found: Vec<Finding> = alive(view).into_iter().collect();
-    let is_stack = |rule: &Rule| rule.methods.iter().any(|method| method.is_stack());
+    let is_stack = |rule: &&Rule| rule.methods.iter().any(|method| method.is_stack());
     if view.is_on("permitemptypasswords") && rules.iter().any(is_stack) {
         found.push(on(Defect::SshdEmptyPasswords, "permitemptypasswords", "PermitEmptyPasswords"));
     }
@@ -96,7 +98,7 @@ fn unmet(view: &View, rules: &[&Rule], place: &Place) -> Option<Finding> {
     let is_met = |ways: &[Vec<String>]| rules.iter().any(|rule| ways.iter().any(|way| meets(way, rule)));
     // What only a session proves is no matter of sshd's, and is told otherwise.
     let takes_session = |rule: &&Rule| rule.methods.iter().all(|method| method.factors().contains(Factor::Session));
-    if is_met(&ways) || rules.iter().all(|rule| takes_session(rule)) {
+    if is_met(&ways) || rules.iter().all(takes_session) {
         return None;
     }
     let name = rules.first().map_or("", |rule| rule.name.as_str());
@@ -124,12 +126,11 @@ fn unmet(view: &View, rules: &[&Rule], place: &Place) -> Option<Finding> {
 }
 
 /// Whoever's key sshd takes alone, and whose rule wants more.
-fn key_alone(view: &View, rules: &Rules<'_>) -> Option<Finding> {
+fn key_alone(view: &View, rule: &Rule) -> Option<Finding> {
     let key = ["publickey".to_owned()];
-    if !view.ways().iter().any(|way| *way == key) {
+    if meets(&key, rule) || !view.ways().iter().any(|way| *way == key) {
         return None;
     }
-    let rule = rules.iter().find(|rule| !meets(&key, rule))?;
     let takes_keys = rule.methods.iter().any(|method| method.factors().contains(Factor::Publickey));
     let fix = if takes_keys {
         "write AuthenticationMethods publickey,keyboard-interactive:pam keyboard-interactive:pam"
@@ -144,18 +145,17 @@ fn key_alone(view: &View, rules: &Rules<'_>) -> Option<Finding> {
     ))
 }
 
-fn one_prompt(view: &View, rules: &Rules<'_>) -> Option<Finding> {
+fn one_prompt(view: &View, rule: &Rule) -> Option<Finding> {
     let (password, both) = (["password".to_owned()], ["keyboard-interactive".to_owned()]);
-    if rules.one_prompt || !view.ways().iter().any(|way| *way == password) {
-        return None;
-    }
-    let rule = rules.iter().find(|rule| meets(&both, rule) && !meets(&password, rule))?;
-    Some(Finding::new(
-        Defect::SshdPasswordMethod,
-        view.place("passwordauthentication"),
-        format!("PasswordAuthentication yes, and rule {:?} asks for two things", rule.name),
-        "write PasswordAuthentication no",
-    ))
+    let is_taken = view.ways().iter().any(|way| *way == password);
+    (is_taken && meets(&both, rule) && !meets(&password, rule)).then(|| {
+        Finding::new(
+            Defect::SshdPasswordMethod,
+            view.place("passwordauthentication"),
+            format!("PasswordAuthentication yes, and rule {:?} asks for two things", rule.name),
+            "write PasswordAuthentication no",
+        )
+    })
 }
 
 fn grace(view: &View, rules: &Rules<'_>) -> Option<Finding> {
@@ -182,9 +182,15 @@ mod tests {
 
     fn told(rules: &str, said: &str) -> Vec<String> {
         let config = fixture::config(rules);
-        let rules = Rules { rules: config.rules.iter().map(|rule| (rule, Place::none())).collect(), one_prompt: false };
         let view = View::global(Some(said), &Settings::new(), Place::none());
-        global(&view, &[], &rules).iter().map(|found| found.defect.id().to_owned()).collect()
+        let rules: Vec<&Rule> = config.rules.iter().collect();
+        let mut found: Vec<Finding> = without_pam(&view).into_iter().collect();
+        if found.is_empty() {
+            found.extend(for_everybody(&view, &rules));
+            let of = |rule| meeting(&Meeting { rule, place: Place::none(), view: view.clone(), one_prompt: false });
+            found.extend(rules.iter().flat_map(|rule| of(rule)));
+        }
+        found.iter().map(|found| found.defect.id().to_owned()).collect()
     }
 
     fn told_of(methods: &str, said: &str) -> Vec<String> {

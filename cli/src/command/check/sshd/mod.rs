@@ -3,19 +3,28 @@
 //! # Layout
 //!
 //! - `file`: sshd_config
+//! - `whom`: whom a `Match` is for
 //! - `view`: the settings as they are for somebody
 //! - `judge`: what they make of the rules
 
 mod file;
 mod judge;
 mod view;
+mod whom;
 
 use std::{
     path::Path,
     process::{Command, Stdio},
 };
 
-use self::{judge::Rules, view::View};
+use authflow_core::rule::Rule;
+
+use self::{
+    file::File,
+    judge::{Meeting, Rules},
+    view::View,
+    whom::Somebody,
+};
 use super::{Ground, Place, catalogue::Defect, finding::Finding};
 
 const SSHD: &str = "/usr/sbin/sshd";
@@ -32,7 +41,9 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
     let text = match &said {
         Ok(text) => Some(text.as_str()),
         Err(Silence::Refused(why)) => {
-            found.extend(refused(why));
+            let methods =
+                file.global.get("authenticationmethods").map_or_else(|| main.clone(), |(_, place)| place.clone());
+            found.push(refused(why, methods));
             None
         }
         Err(Silence::NotHere) => None,
@@ -40,18 +51,53 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
     let view = View::global(text, &file.global, main.clone());
     let service = view.value("pamservicename");
     found.extend(unknown_service(ground, service, view.place("pamservicename")));
-    let rules = rules(ground, service);
-    if rules.rules.is_empty() {
+    let rules: Vec<&Rule> = ground.config.rules.iter().filter(|rule| rule.governs(service)).collect();
+    if rules.is_empty() {
         return found;
     }
-    let others: Vec<View> = file.matches.iter().map(|found| view.within(found)).collect();
-    found.extend(judge::global(&view, &others, &rules));
-    // What a Match does not touch has been told already.
-    let of_some = others.iter().zip(&file.matches).flat_map(|(view, within)| {
-        let places: Vec<Place> = within.settings.values().map(|(_, place)| place.clone()).collect();
-        judge::for_some(view, &rules).into_iter().filter(move |found| places.contains(&found.place))
-    });
-    found.extend(of_some);
+    found.extend(judge::without_pam(&view));
+    if view.is_on("usepam") {
+        found.extend(judge::for_everybody(&view, &rules));
+        found.extend(meetings(ground, &rules, &view, &file).iter().flat_map(judge::meeting));
+        found.extend(of_some(ground, &rules, &view, &file));
+    }
+    found
+}
+
+/// Each rule with the settings of those whom it is for.
+fn meetings<'a>(ground: &Ground<'_>, rules: &Rules<'a>, view: &View, file: &File) -> Vec<Meeting<'a>> {
+    let stack = ground.stacks.of(view.value("pamservicename"));
+    let one_prompt = stack.is_some_and(|stack| stack.ours("auth").any(|line| line.says("one_prompt")));
+    let mut meetings = Vec::new();
+    for (number, rule) in rules.iter().enumerate() {
+        // Whoever an earlier rule takes, wherever they come from, does not come to this one.
+        let is_taken = |somebody: &Somebody| {
+            rules.iter().take(number).any(|rule| rule.from.is_empty() && rule.is_of(&somebody.user, &somebody.groups))
+        };
+        for somebody in whom(rule).into_iter().filter(|somebody| !is_taken(somebody)) {
+            let all = file.matches.iter().filter(|found| whom::is_for(&found.criteria, &somebody));
+            let view = view.for_whom_all(all);
+            meetings.push(Meeting { rule, place: ground.place_of(rule), view, one_prompt });
+        }
+    }
+    meetings
+}
+
+/// Some whom a rule is for: those whom it names, or somebody who has no name anywhere.
+fn whom(rule: &Rule) -> Vec<Somebody> {
+    let groups = rule.groups.clone();
+    let user = |user: &String| Somebody { user: user.clone(), groups: groups.clone() };
+    if rule.users.is_empty() { vec![user(&"somebody".to_owned())] } else { rule.users.iter().map(user).collect() }
+}
+
+/// What each `Match` changes that no rule can do with. What it does not touch is told elsewhere.
+fn of_some(ground: &Ground<'_>, rules: &Rules<'_>, view: &View, file: &File) -> Vec<Finding> {
+    let place = rules.first().map_or_else(Place::none, |rule| ground.place_of(rule));
+    let mut found = Vec::new();
+    for within in &file.matches {
+        let touches = |found: &Finding| within.settings.values().any(|(_, place)| *place == found.place);
+        found.extend(judge::for_some(&view.within(within), rules, &place).into_iter().filter(touches));
+    }
     found
 }
 
@@ -76,10 +122,12 @@ fn ask() -> Result<String, Silence> {
     }
 }
 
-/// What sshd said instead: an error with a line of its file, or that it cannot tell here and now.
-fn refused(why: &str) -> Option<Finding> {
-    let broken = why.lines().find_map(|line| error_at(line).map(|place| (place, line)));
-    Some(match broken {
+/// What sshd said instead: an error with a line of its file, or that it cannot tell here and now. `methods` is where
+/// AuthenticationMethods is written: of that alone it says no line.
+fn refused(why: &str, methods: Place) -> Finding {
+    let of_methods = |line: &&str| line.contains("AuthenticationMethods cannot be satisfied");
+    let placed = why.lines().find_map(|line| error_at(line).map(|place| (place, line)));
+    match placed.or_else(|| why.lines().find(of_methods).map(|line| (methods, line))) {
         Some((place, line)) => {
             Finding::new(Defect::SshdConfigBroken, place, line, "correct it; sshd -t says whether it is right")
         }
@@ -87,9 +135,9 @@ fn refused(why: &str) -> Option<Finding> {
             Defect::SshdNotAsked,
             Place::none(),
             format!("sshd -T says: {}", why.lines().next().unwrap_or("nothing")),
-            "run it as root, and while sshd runs; its file was read instead",
+            "run it as root, and while sshd runs",
         ),
-    })
+    }
 }
 
 /// `FILE: line N: ..` or `FILE line N: ..`
@@ -99,14 +147,6 @@ fn error_at(line: &str) -> Option<Place> {
     let file = file.trim_end_matches(':');
     file.starts_with('/').then_some(())?;
     Some(Place::line(Path::new(file), digits.parse().ok()?))
-}
-
-/// The rules for sshd.
-fn rules<'a>(ground: &Ground<'a>, service: &str) -> Rules<'a> {
-    let rules = ground.config.rules.iter().filter(|rule| rule.governs(service));
-    let stack = ground.stacks.of(service);
-    let one_prompt = stack.is_some_and(|stack| stack.ours("auth").any(|line| line.says("one_prompt")));
-    Rules { rules: rules.map(|rule| (rule, ground.place_of(rule))).collect(), one_prompt }
 }
 
 /// sshd's own service, of which the configuration does not know that it is sshd's.
@@ -168,6 +208,15 @@ mod tests {
         let config = format!("{GOOD}Match Group robots\nAuthenticationMethods publickey\n");
         assert_eq!(told(&robots, &config), Vec::<String>::new(), "each rule is met by somebody's settings");
         assert_eq!(told(&robots, GOOD), ["sshd-methods-unmet etc/ssh/sshd_config:3"]);
+        // As `authflow setup sshd --user alice` leaves a Debian.
+        let rest = "[[rule]]\nname='rest'\nservice=['sshd']\nmethods=[['stack']]\n";
+        let alice = format!("{TWO_FACTORS}user=['alice']\n{rest}");
+        let debian = "UsePAM yes\nKbdInteractiveAuthentication no\nMatch User alice\nKbdInteractiveAuthentication yes\n\
+                      AuthenticationMethods keyboard-interactive:pam\n";
+        assert_eq!(told(&alice, debian), Vec::<String>::new());
+        let all_but_root = debian.replace("alice", "*,!root");
+        let root = format!("{}user=['root']\n{TWO_FACTORS}", rest);
+        assert_eq!(told(&root, &all_but_root), Vec::<String>::new());
     }
 
     #[test]
@@ -184,8 +233,8 @@ mod tests {
         for text in ["/etc/ssh/sshd_config: line 12: Bad configuration option: Foo", "/etc/ssh/sshd_config line 12: x"]
         {
             assert_eq!(error_at(text).unwrap().to_string(), "/etc/ssh/sshd_config:12");
-            assert_eq!(refused(text).unwrap().defect, Defect::SshdConfigBroken);
+            assert_eq!(refused(text, Place::none()).defect, Defect::SshdConfigBroken);
         }
-        assert_eq!(refused("sshd: no hostkeys available -- exiting.").unwrap().defect, Defect::SshdNotAsked);
+        assert_eq!(refused("sshd: no hostkeys available -- exiting.", Place::none()).defect, Defect::SshdNotAsked);
     }
 }

@@ -56,11 +56,19 @@ impl View {
 
     /// The same for whom that `Match` is.
     pub(super) fn within(&self, found: &Match) -> Self {
-        let mut view = self.clone();
+        let mut view = self.for_whom_all(std::iter::once(found));
         view.criteria = Some(found.criteria.clone());
-        for (keyword, (value, place)) in &found.settings {
-            view.values.insert(keyword.clone(), value.clone());
-            view.places.insert(keyword.clone(), place.clone());
+        view
+    }
+
+    /// The same for somebody for whom all of these are: of two that say the same the first counts.
+    pub(super) fn for_whom_all<'a>(&self, all: impl DoubleEndedIterator<Item = &'a Match>) -> Self {
+        let mut view = self.clone();
+        for found in all.rev() {
+            for (keyword, (value, place)) in &found.settings {
+                view.values.insert(keyword.clone(), value.clone());
+                view.places.insert(keyword.clone(), place.clone());
+            }
         }
         view
     }

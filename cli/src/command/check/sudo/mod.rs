@@ -28,12 +28,15 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
             tickets.into_iter().chain(nopasswd).collect()
         }
         Err((file, error)) if file == sudoers::main_file() && error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err((file, error)) if error.kind() == io::ErrorKind::PermissionDenied && !ground.context.is_root() => {
+            vec![Finding::new(Defect::SudoersNotLookedAt, Place::file(&file), error.to_string(), "run it as root")]
+        }
         Err((file, error)) => {
             vec![Finding::new(
                 Defect::SudoersUnread,
                 Place::file(&file),
                 error.to_string(),
-                "run it as root, or correct the include",
+                "correct the line that includes it",
             )]
         }
     }
