@@ -32,6 +32,14 @@ pub(crate) struct Daemon {
     timeout: Duration,
 }
 
+/// How the daemon is.
+pub(crate) struct Health {
+    /// Its version.
+    pub version: String,
+    /// Whether it cannot write its store.
+    pub is_degraded: bool,
+}
+
 /// The daemon's announcements, from the moment of asking for them.
 pub(crate) struct Changes<'a> {
     daemon: &'a Daemon,
@@ -54,6 +62,15 @@ impl Daemon {
             .map_err(|_elapsed| unreachable(&no_answer(timeout)))?
             .map_err(|error| unreachable(&error))?;
         Ok(Self { runtime, manager, address, timeout })
+    }
+
+    /// How the daemon is.
+    pub(crate) fn health(&self) -> Result<Health, Error> {
+        self.call(async {
+            let version = self.manager.version().await.map_err(bus::Error::ZBus)?;
+            let is_degraded = self.manager.degraded().await.map_err(bus::Error::ZBus)?;
+            Ok(Health { version, is_degraded })
+        })
     }
 
     /// The live sessions that the caller may see.

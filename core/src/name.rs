@@ -42,6 +42,28 @@ pub fn file_name(user: &str) -> Result<String, BadName> {
     if name.len() > LONGEST { Err(BadName::TooLong(name.len())) } else { Ok(name) }
 }
 
+/// The user whose records go by that file name. `None` for a name that [`file_name`] gives nobody.
+#[must_use]
+pub fn user_of(name: &str) -> Option<String> {
+    let mut user = Vec::with_capacity(name.len());
+    let mut rest = name.as_bytes();
+    loop {
+        match rest {
+            [b'%', high, low, after @ ..] => {
+                let digits = [*high, *low];
+                user.push(u8::from_str_radix(str::from_utf8(&digits).ok()?, 16).ok()?);
+                rest = after;
+            }
+            [byte, after @ ..] => {
+                user.push(*byte);
+                rest = after;
+            }
+            [] => break,
+        }
+    }
+    String::from_utf8(user).ok().filter(|user| file_name(user).is_ok_and(|again| again == name))
+}
+
 /// How many decoys share the work of all names that have no record of their own.
 pub const DECOYS: u32 = 256;
 
@@ -78,7 +100,21 @@ mod tests {
         assert!(matches!(file_name(&"x".repeat(300)), Err(BadName::TooLong(300))));
     }
 
+    #[test]
+    fn a_file_that_is_nobodys_names_nobody() {
+        for name in ["=decoy-00", "%", "%2", "%zz", "%61lice", "alice.lock", ".alice.toml", "%FF", "%+1", ""] {
+            assert_eq!(user_of(name), None, "{name}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_file_name_tells_its_user(user in ".{1,40}") {
+            if let Ok(name) = file_name(&user) {
+                prop_assert_eq!(user_of(&name), Some(user));
+            }
+        }
+
         #[test]
         fn distinct_names_give_distinct_files(one in ".{1,40}", other in ".{1,40}") {
             if let (Ok(a), Ok(b)) = (file_name(&one), file_name(&other)) {

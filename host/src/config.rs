@@ -82,14 +82,6 @@ pub fn load_trusting(paths: &Paths, trust: Trust) -> Result<Loaded, LoadError> {
     }
 }
 
-/// Checks `text`, named `name` in messages, as if it stood in the configuration file, together with the drop-ins that are there.
-///
-/// # Errors
-/// What is wrong with it, or with a drop-in.
-pub fn check(paths: &Paths, trust: Trust, name: &str, text: String) -> Result<Config, Unusable> {
-    Ok(candidate(paths, trust, name, text)?.parse()?)
-}
-
 /// Checks the configuration as it would be with these drop-ins: each with its text, or taken away.
 ///
 /// # Errors
@@ -133,7 +125,11 @@ pub fn apply(paths: &Paths, trust: Trust, name: &str, text: String) -> Result<bo
     Ok(!unchanged)
 }
 
-fn candidate(paths: &Paths, trust: Trust, name: &str, text: String) -> Result<Files, Unusable> {
+/// `text`, named `name` in messages, in place of the configuration file, together with the drop-ins that are there.
+///
+/// # Errors
+/// A drop-in cannot be read or trusted.
+pub fn candidate(paths: &Paths, trust: Trust, name: &str, text: String) -> Result<Files, Unusable> {
     Ok(Files { main: (name.to_owned(), text), drop_ins: read_drop_ins(paths, trust)? })
 }
 

@@ -35,6 +35,12 @@ impl Trust {
         nix::unistd::geteuid().as_raw() == self.owner
     }
 
+    /// The uid that they must belong to.
+    #[must_use]
+    pub const fn owner(self) -> u32 {
+        self.owner
+    }
+
     /// Files of that uid: for image builds and tests without root.
     #[must_use]
     pub const fn of(owner: u32) -> Self {

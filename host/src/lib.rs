@@ -14,7 +14,8 @@
 //! - [`hashing`], [`passwords`]: passwords hashed, compared and kept up
 //! - [`new_password`]: what a new one must be here, and setting it
 //! - [`config`]: the configuration, or the last good one
-//! - [`records`], [`lock`]: user records, and the one way to settle a judgement; `disabled`: the mark that keeps a user out
+//! - [`records`], [`lock`]: user records, and the one way to settle a judgement; `disabled`: the mark that keeps a user out;
+//!   `known`: whose there are
 //! - [`sealed`]: a secret on its way to another process
 //! - `undisturbed`: nobody stops the process that holds a lock
 //! - [`desk`]: the one driver of a flow; `enrolment`: its part that enrols an authenticator
@@ -34,6 +35,7 @@ mod enrolment;
 pub mod file;
 pub mod hash_memory;
 pub mod hashing;
+mod known;
 pub mod local_accounts;
 pub mod lock;
 pub mod new_password;

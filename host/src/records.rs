@@ -151,6 +151,11 @@ impl Records {
         }
     }
 
+    /// Where they are.
+    pub(crate) const fn paths(&self) -> &Paths {
+        &self.paths
+    }
+
     /// Where the mark of a disabled user is.
     pub(crate) fn mark(&self, user: &str) -> Result<PathBuf, RecordError> {
         Ok(self.paths.state().join(format!("{}.disabled", name::file_name(user)?)))

@@ -16,11 +16,13 @@
 //! - [`store`], [`spare`], [`keeper`]: what outlives the daemon
 //! - [`boot`]: which boot this is
 //! - [`in_force`]: which configuration was in force when
+//! - [`audit`]: what the kernel's audit log is told
 //! - [`timer`], [`log`], [`log_queue`], [`event`], [`readable`], [`service_manager`]: the boot clock, the log, its queue and the names of its lines,
 //!   descriptors, whoever started us
 #![forbid(unsafe_code)]
 
 mod activity;
+mod audit;
 mod boot;
 mod bus;
 mod daemon;

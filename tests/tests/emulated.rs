@@ -15,6 +15,7 @@ export DEBIAN_FRONTEND=noninteractive
 dpkg --install /root/packages/*.deb
 pam-auth-update --enable authflow authflow-session
 useradd --create-home --shell /bin/bash alice
+printf 'alice ALL=(ALL) ALL\\n' > /etc/sudoers.d/alice
 cat > /etc/authflow/authflow.toml <<'END'
 [[rule]]
 name = 'ssh'
@@ -47,7 +48,13 @@ fn a_clock_that_is_set_ends_no_session_and_a_reboot_closes_all() {
     assert_eq!(today.shell("echo still here"), "still here");
     assert_eq!(sessions(&machine).len(), 2);
 
+    let _ = machine.shell("authflow setup sudo --user alice --yes").success();
+    assert!(machine.shell("test -e /var/lib/authflow/setup/pending").status.success());
     machine.reboot();
+    // Nobody confirmed it.
+    let gone =
+        "! test -e /var/lib/authflow/setup/pending && ! test -e /etc/authflow/authflow.toml.d/50-setup-sudo.toml";
+    let _ = machine.shell(gone).success();
     for person in [&mut today, &mut tomorrow] {
         assert_ne!(person.end().code(), Some(0));
     }
@@ -59,6 +66,12 @@ fn a_clock_that_is_set_ends_no_session_and_a_reboot_closes_all() {
     // The clock is today's again, and a code never passes before one that has passed.
     let _ = machine.shell("date --set='+1 day'").success();
     let _in_again = log_in(&machine, &phone.code_at(DAY + 1));
+
+    // The kernel's audit log has what libpam could not tell it.
+    let audit = machine.shell("journalctl --quiet --output=cat _TRANSPORT=audit").success();
+    let told = |words: [&str; 3]| audit.lines().filter(|line| words.iter().all(|word| line.contains(word))).count();
+    assert_eq!(told(["USER_END", "op=authflow:session_close acct=\"alice\"", "reason=\"reboot\""]), 2, "{audit}");
+    assert_eq!(told(["TRUSTED_APP", "op=authflow:opened acct=\"alice\"", "factors=\"password+totp\""]), 1, "{audit}");
 }
 
 fn log_in(machine: &Emulated<'_>, code: &str) -> authflow_tests::Person {

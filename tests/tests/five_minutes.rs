@@ -140,4 +140,13 @@ fn five_commands_protect_a_login_and_ctrl_c_at_none_of_them_locks_anybody_out() 
     site.alice_gets_in("confirmed");
     let session = site.machine.sessions().into_iter().find(|session| session["rule"] == "setup-sshd");
     assert_eq!(session.expect("the protected login")["aal"], 2);
+
+    // And out again: the packages name the way.
+    let refused = site.machine.dpkg(&["--remove", "libpam-authflow"]).failure(1);
+    assert!(refused.contains("/etc/pam.d/sshd") && refused.contains("authflow setup remove"), "{refused}");
+    site.alice_gets_in("the packages stay");
+    let _ = site.machine.run(["authflow", "setup", "remove", "--yes"]).success();
+    let _ = site.machine.dpkg(&["--remove", "authflow", "libpam-authflow"]).success();
+    site.is_protected = false;
+    site.alice_gets_in("removed");
 }

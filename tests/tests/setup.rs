@@ -214,11 +214,34 @@ fn sudo_su_and_the_console_are_set_up_too() {
     machine.give_answers(&mut alice, &root.code());
     alice.expect("su for root stays");
 
+    root_at_the_console_has_a_last_way_in(&machine);
+
     let status = machine.run(["authflow", "setup", "status"]).success();
     assert!(status.contains("--user root") && !status.contains("waits"), "{status}");
     let _ = machine.run(["authflow", "setup", "remove", "--yes"]).success();
     let _ = machine.run(["rm", "/etc/authflow/authflow.toml.last-good"]).stdout;
     assert_eq!(files(&machine), stock, "to the byte");
+}
+
+/// The stack that setup has written for `login`, with authflow's own files unusable: root alone gets in, at a real console alone, with
+/// the system's password.
+fn root_at_the_console_has_a_last_way_in(machine: &Machine) {
+    let config = machine.read("/etc/authflow/authflow.toml");
+    machine.write("/etc/authflow/authflow.toml", "[[rule");
+    let _ = machine.run(["mv", "/etc/authflow/authflow.toml.last-good", "/root/last-good"]).success();
+    let knock = |user: &str, items: &[&str], password: &str| {
+        let argv = [&["pamtester"], items, &["login", user, "authenticate", "acct_mgmt", "open_session"]].concat();
+        machine.person(argv).answer_all(&[("assword: ", password)]).success()
+    };
+    let console: &[&str] = &["-Itty=/dev/tty1"];
+    assert!(knock("root", console, machine.password()), "{}", machine.log());
+    machine.logged(&["event=breakglass", "service=login", "user=root"]);
+    assert!(!knock("root", console, "a guess"));
+    assert!(!knock("root", &["-Itty=/dev/tty1", "-Irhost=192.0.2.7"], machine.password()));
+    assert!(!knock("root", &["-Itty=/dev/pts/0"], machine.password()));
+    assert!(!knock("alice", console, machine.password()));
+    machine.write("/etc/authflow/authflow.toml", &config);
+    let _ = machine.run(["mv", "/root/last-good", "/etc/authflow/authflow.toml.last-good"]).success();
 }
 
 #[test]

@@ -114,5 +114,11 @@ fn ctrl_c_at_any_change_takes_back_what_was_made() {
     }
     assert!(number > 7, "it was stopped too seldom: {number}");
     site.roll_back("after all of it");
+
+    // Nobody confirms, and there is no systemd to wait for that.
+    let _ = site.machine.shell(&format!("{SETUP} --rollback-after 10s")).success();
+    site.everybody_gets_in("all is live");
+    wait::until_true("the roll-back", || !site.machine.path("/var/lib/authflow/setup/pending").exists());
+    assert_eq!(files(&site.machine), site.stock);
     site.everybody_gets_in("all is back");
 }

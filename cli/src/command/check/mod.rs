@@ -1,17 +1,46 @@
-//! `authflow check`: what is wrong with this machine's logins, each with its place, what comes of it, and what to do.
+//! `authflow check`: what is wrong with this machine's logins, each with its place, what comes of it, and what to do. What is read is
+//! read at the edges; the judgements are functions of what was read.
 //!
 //! # Layout
 //!
 //! - `catalogue`: every defect there is, with its id
 //! - `finding`: a defect at a place; their order
 //! - `report`: how people are shown them
+//! - `ground`: the configuration and the machine that is looked at
+//! - `service`: what is known of PAM services by their names
+//! - `owner`: whose a file is
+//! - `config_file`: the configuration's own files
+//! - `rules`: rules by themselves; `preset`: settings against a standard
+//! - `pam`: the PAM stacks
+//! - `sshd`: sshd's settings
+//! - `sudo`: sudoers
+//! - `files`, `records`: authflow's own
+//! - `clock`, `daemon`: what runs beside
 
 mod catalogue;
+mod clock;
+mod config_file;
+mod daemon;
+mod files;
 mod finding;
+#[cfg(test)]
+mod fixture;
+mod ground;
+mod owner;
+mod pam;
+mod preset;
+mod records;
 mod report;
+mod rules;
+mod service;
+mod sshd;
+mod sudo;
 
+use authflow_core::config::{Config, preset::Preset};
+use authflow_host::config::Files;
 use serde::Serialize;
 
+use self::ground::Ground;
 pub(crate) use self::{
     catalogue::{Defect, Severity},
     finding::{Finding, Place},
@@ -23,6 +52,9 @@ pub(crate) struct Check {
     /// Only name the defects that can be found, and look at nothing
     #[arg(long)]
     list: bool,
+    /// Also look for what is weaker than that standard asks: nist-aal2, pci-dss-4, stig-rhel9, cis
+    #[arg(long, value_name = "NAME")]
+    preset: Option<Preset>,
 }
 
 impl Check {
@@ -30,7 +62,7 @@ impl Check {
         if self.list {
             return Ok(context.output.either(&known(), report::catalogue)?);
         }
-        let found = findings(context);
+        let found = findings_by(context, self.preset);
         context.output.either(&found, || report::findings(&found, context.output))?;
         let is_clean = found.iter().all(|finding| finding.defect.severity() == Severity::Note);
         if is_clean { Ok(()) } else { Err(Error::Defects) }
@@ -38,8 +70,42 @@ impl Check {
 }
 
 /// Everything that is wrong with this machine, or with an image, worst first.
-pub(crate) fn findings(_context: &Context) -> Vec<Finding> {
-    finding::in_order(Vec::new())
+pub(crate) fn findings(context: &Context) -> Vec<Finding> {
+    findings_by(context, None)
+}
+
+fn findings_by(context: &Context, preset: Option<Preset>) -> Vec<Finding> {
+    let in_force = config_file::read(context);
+    let mut found = in_force.found;
+    if let Some(config) = &in_force.config {
+        let ground = Ground::new(context, config, in_force.files.as_ref());
+        found.extend(of_config(&ground));
+        found.extend(of_machine(&ground));
+        found.extend(preset::findings(&ground, preset));
+    }
+    finding::in_order(found)
+}
+
+/// What is wrong with a configuration that may come to be in force here: with its rules, and with the PAM stacks and sudoers that they
+/// meet. Worst first.
+pub(crate) fn findings_of(context: &Context, config: &Config, files: &Files) -> Vec<Finding> {
+    finding::in_order(of_config(&Ground::new(context, config, Some(files))))
+}
+
+fn of_config(ground: &Ground<'_>) -> Vec<Finding> {
+    [rules::findings(ground), pam::findings(ground), sudo::findings(ground)].concat()
+}
+
+/// What has nothing to do with what is about to be put in force.
+fn of_machine(ground: &Ground<'_>) -> Vec<Finding> {
+    [
+        sshd::findings(ground),
+        files::findings(ground),
+        records::findings(ground),
+        clock::findings(ground),
+        daemon::findings(ground),
+    ]
+    .concat()
 }
 
 #[derive(Serialize)]

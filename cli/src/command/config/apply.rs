@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use authflow_host::config;
 use serde::Serialize;
 
-use super::warnings;
 use crate::{
+    command::check,
     context::Context,
     error::Error,
     output::{note, text::clean},
@@ -31,10 +31,11 @@ impl Apply {
         let name = self.file.display().to_string();
         let failed = |error: &dyn std::error::Error| Error::failed("not applied", error);
         let text = std::fs::read_to_string(&self.file).map_err(|error| Error::failed(&name, &error))?;
-        let checked =
-            config::check(&context.paths, context.trust(), &name, text.clone()).map_err(|error| failed(&error))?;
-        for warning in warnings::of(context, &checked) {
-            note(&format!("warning: {}", clean(&warning)));
+        let files =
+            config::candidate(&context.paths, context.trust(), &name, text.clone()).map_err(|error| failed(&error))?;
+        let checked = files.parse().map_err(|error| failed(&error))?;
+        for finding in check::findings_of(context, &checked, &files) {
+            note(&format!("{}: {}", finding.defect.severity().as_str(), clean(&finding.on_one_line())));
         }
         let changed = config::apply(&context.paths, context.trust(), &name, text).map_err(|error| failed(&error))?;
         if changed && !context.is_image() {

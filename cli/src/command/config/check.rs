@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use authflow_core::config::Config;
-use authflow_host::config::{self, Unusable};
+use authflow_host::config::{self, Files, Unusable};
 use serde::Serialize;
 
-use super::warnings;
 use crate::{
+    command::check::{self, Finding, Severity},
     context::Context,
     error::Error,
     output::{Output, text::clean},
@@ -38,10 +38,14 @@ impl Check {
     pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
         let checked = match &self.file {
             Some(file) => check_file(context, file)?,
-            None => config::read_live(&context.paths, context.trust()).and_then(|files| Ok(files.parse()?)),
+            None => parsed(config::read_live(&context.paths, context.trust())),
         };
         let report = match checked {
-            Ok(config) => Report { ok: true, warnings: warnings::of(context, &config), ..Report::default() },
+            Ok((config, files)) => {
+                let found = check::findings_of(context, &config, &files);
+                let told = found.iter().filter(|finding| finding.defect.severity() != Severity::Note);
+                Report { ok: true, warnings: told.map(Finding::on_one_line).collect(), ..Report::default() }
+            }
             Err(unusable) => Report { errors: vec![defect(unusable)], ..Report::default() },
         };
         context.output.either(&report, || text(&report, context.output))?;
@@ -49,10 +53,15 @@ impl Check {
     }
 }
 
-fn check_file(context: &Context, file: &Path) -> Result<Result<Config, Unusable>, Error> {
+fn check_file(context: &Context, file: &Path) -> Result<Result<(Config, Files), Unusable>, Error> {
     let name = file.display().to_string();
     let text = std::fs::read_to_string(file).map_err(|error| Error::failed(&name, &error))?;
-    Ok(config::check(&context.paths, context.trust(), &name, text))
+    Ok(parsed(config::candidate(&context.paths, context.trust(), &name, text)))
+}
+
+fn parsed(files: Result<Files, Unusable>) -> Result<(Config, Files), Unusable> {
+    let files = files?;
+    Ok((files.parse()?, files))
 }
 
 fn defect(unusable: Unusable) -> Defect {

@@ -2,13 +2,9 @@
 
 mod apply;
 mod check;
-mod directory_stack;
 mod effective;
-mod password_stack;
 pub(crate) mod preset;
 mod show;
-mod sudoers;
-mod warnings;
 
 use clap::Subcommand;
 

@@ -1,7 +1,7 @@
 //! Puts a setup into force, file by file, or not at all. The roll-back is armed first; a signal or a failure on the way is answered by
 //! rolling back at once.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use authflow_core::time::WallTime;
 
@@ -10,7 +10,8 @@ use super::{
     held::Held,
     ledger::{End, Ledger, Pending, Setup},
     plan::Step,
-    preflight, programs, rollback, texts,
+    preflight::{self, Defects},
+    programs, rollback, texts,
 };
 use crate::{context::Context, error::Error};
 
@@ -36,8 +37,10 @@ pub(super) fn go_live(context: &Context, ledger: &Ledger, setup: &Setup, after: 
     let pending = Pending { name: setup.name.clone(), until, live_since: None };
     ledger.set_pending(&pending)?;
     let known = preflight::defects(context);
-    let done = arm(after, &setup.name).map_err(Stopped::from).and_then(|()| change_all(ledger, setup, &held));
+    let done = arm(after, &setup.name).map_err(Stopped::from);
+    let done = done.and_then(|()| change_all(ledger, setup, &held));
     let done = done.and_then(|()| no_new_defects(context, &known));
+    let done = done.and_then(|()| if held.is_asked_to_stop() { Err(Stopped::Asked) } else { Ok(()) });
     let done = done.and_then(|()| {
         ledger.set_pending(&Pending { live_since: Some(context.now()), ..pending }).map_err(Stopped::from)
     });
@@ -89,12 +92,16 @@ fn change_all(ledger: &Ledger, setup: &Setup, held: &Held) -> Result<(), Stopped
         }
         make(step)?;
     }
-    if held.is_asked_to_stop() { Err(Stopped::Asked) } else { Ok(()) }
+    Ok(())
 }
 
 /// That `authflow check` finds no error that was not there before. What was there is not setup's to mend.
-fn no_new_defects(context: &Context, known: &BTreeSet<String>) -> Result<(), Stopped> {
-    let new: Vec<String> = preflight::defects(context).difference(known).cloned().collect();
+fn no_new_defects(context: &Context, known: &Defects) -> Result<(), Stopped> {
+    let new: Vec<String> = preflight::defects(context)
+        .into_iter()
+        .filter(|(defect, _)| !known.contains_key(defect))
+        .map(|(_, words)| words)
+        .collect();
     if new.is_empty() { Ok(()) } else { Err(Error::Failed(format!("authflow check says: {}", new.join("; "))).into()) }
 }
 

@@ -167,7 +167,8 @@ impl Ledger {
         texts::replace(&self.folder.join(PENDING), None)
     }
 
-    /// The newest setup that was confirmed and not rolled back.
+    /// The newest setup that protects, was confirmed and was not rolled back. To take a removal back would be a setup that nothing was
+    /// tried for.
     pub(super) fn newest_standing(&self) -> Result<Option<Setup>, Error> {
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
@@ -179,7 +180,15 @@ impl Ledger {
             let folder = self.folder_of(name);
             folder.join(CONFIRMED).exists() && !folder.join(ROLLED_BACK).exists()
         };
-        names.filter(stands).max().map(|name| self.setup(&name)).transpose()
+        let mut names: Vec<String> = names.filter(stands).collect();
+        names.sort();
+        for name in names.iter().rev() {
+            let setup = self.setup(name)?;
+            if setup.who.is_some() {
+                return Ok(Some(setup));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -217,8 +226,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let ledger = ledger(&folder);
         assert_eq!(ledger.newest_standing().unwrap(), None);
+        let who = Who::Everybody;
         let begin = |at| {
-            ledger.begin(WallTime::from_micros(at), (&[Service::Sshd], None), vec![step("/etc/pam.d/sshd")]).unwrap()
+            ledger
+                .begin(WallTime::from_micros(at), (&[Service::Sshd], Some(&who)), vec![step("/etc/pam.d/sshd")])
+                .unwrap()
         };
         let (first, second, third) = (begin(0), begin(0), begin(5_000_000));
         assert_ne!(first.name, second.name, "two in one second");

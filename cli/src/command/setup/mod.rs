@@ -125,11 +125,11 @@ impl Setup {
         let who = self.who(context, &places)?;
         let steps = self.steps(context, &places, &who)?;
         if steps.is_empty() {
-            let said = show::Shown { changed: false, setup: None, until: None, files: Vec::new() };
+            let said = show::Shown::nothing();
             return Ok(context.output.either(&said, || "all of it is so already: nothing to do\n".to_owned())?);
         }
         if self.dry_run {
-            context.output.text(&show::diff(&steps))?;
+            context.output.either(&show::Shown::planned(&steps), || show::diff(&steps))?;
         }
         self.preflight(context, &places, (&who, &steps))?;
         if self.dry_run {
@@ -137,7 +137,7 @@ impl Setup {
             return Ok(());
         }
         if !self.yes {
-            context.output.text(&show::plan(&steps))?;
+            show::before_asking(context, &steps)?;
             context.confirm(&format!(
                 "change these, and back again in {} unless confirmed?",
                 words(self.rollback_after)
@@ -161,7 +161,7 @@ impl Setup {
 
     fn steps(&self, context: &Context, places: &Places, who: &Who) -> Result<Vec<Step>, Error> {
         let there = texts::read(plan::paths(places, &self.services), context.trust())?;
-        let included = |name: &str| pam_stack::lines(&places.stacks(), name);
+        let included = |name: &str| pam_stack::lines(&places.root, name);
         let steps = plan::protect(places, &there, (&self.services, who), &included);
         steps.map_err(|refusal| Error::Failed(refusal.to_string()))
     }

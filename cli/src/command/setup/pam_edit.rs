@@ -4,7 +4,10 @@
 use std::{ops::Range, path::Path};
 
 use super::pam_place::{COMMON_PASSWORD, Inserted, Refusal, account, auth, password, session};
-use crate::pam_stack::{self, Line, OURS, Says};
+use crate::pam_stack::{
+    Line, OURS,
+    entries::{Entry, Says, entries},
+};
 
 /// What every line of ours ends with. libpam takes it for a comment; by it the line is found again.
 pub(super) const MARK: &str = "# authflow setup";
@@ -33,6 +36,7 @@ impl Item {
 /// The text with our lines in every phase that has none yet; `options` is what they say behind the module's name.
 pub(super) fn add(text: &str, options: &str, included: Included<'_>) -> Result<String, Refusal> {
     let items = items(text, included);
+    let common = included(COMMON_PASSWORD);
     let mut all = Vec::new();
     for phase in ["auth", "account", "session", "password"] {
         if !items.iter().any(|item| item.of(phase).any(|line| line.module == OURS)) {
@@ -41,8 +45,8 @@ pub(super) fn add(text: &str, options: &str, included: Included<'_>) -> Result<S
                 "account" => Some(account(&items, options)?),
                 "session" => Some(session(&items, options)?),
                 // A machine with other names for its common stacks changes passwords elsewhere.
-                _ if included(COMMON_PASSWORD).is_empty() => None,
-                _ => Some(password(&items)?),
+                _ if common.is_empty() => None,
+                _ => Some(password(&items, &common)?),
             });
         }
     }
@@ -66,11 +70,6 @@ pub(super) fn remove(text: &str) -> String {
     rows.join("\n")
 }
 
-/// Whether setup has put lines into that text.
-pub(super) fn has_marks(text: &str) -> bool {
-    text.split('\n').any(is_marked)
-}
-
 /// The rows that name our module without being setup's, counted from 1.
 pub(super) fn foreign(text: &str) -> Vec<usize> {
     let names =
@@ -83,7 +82,7 @@ fn is_marked(row: &str) -> bool {
 }
 
 fn items(text: &str, included: Included<'_>) -> Vec<Item> {
-    let item = |entry: pam_stack::Entry| {
+    let item = |entry: Entry| {
         let rows = entry.numbers.start.saturating_sub(1)..entry.numbers.end.saturating_sub(1);
         let (modules, is_include) = match entry.says {
             Says::Nothing => (Vec::new(), false),
@@ -95,7 +94,7 @@ fn items(text: &str, included: Included<'_>) -> Vec<Item> {
         };
         Item { rows, modules, is_include }
     };
-    pam_stack::entries(Path::new(""), text).into_iter().map(item).collect()
+    entries(Path::new(""), text).into_iter().map(item).collect()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 
 use super::*;
+use crate::pam_stack;
 
 /// A folder with Debian 12's own stacks, cut down to what counts.
 struct Folder(tempfile::TempDir);
@@ -34,11 +35,16 @@ const COMMON: [(&str, &str); 5] = [
 
 impl Folder {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let this = Self(tempfile::tempdir().unwrap());
+        std::fs::create_dir_all(this.stacks()).unwrap();
         for (name, text) in COMMON {
-            std::fs::write(folder.path().join(name), text).unwrap();
+            std::fs::write(this.stacks().join(name), text).unwrap();
         }
-        Self(folder)
+        this
+    }
+
+    fn stacks(&self) -> PathBuf {
+        self.0.path().join("etc/pam.d")
     }
 
     fn add(&self, text: &str, options: &str) -> Result<String, Refusal> {
@@ -47,7 +53,7 @@ impl Folder {
 
     /// What libpam would run, without the comments and where each stands.
     fn effect(&self, text: &str) -> Vec<(String, String, String, Vec<String>)> {
-        std::fs::write(self.0.path().join("tried"), text).unwrap();
+        std::fs::write(self.stacks().join("tried"), text).unwrap();
         let mut lines: Vec<_> = pam_stack::lines(self.0.path(), "tried")
             .into_iter()
             .map(|line| (line.phase, line.control, line.module, line.arguments))
@@ -97,6 +103,10 @@ fn stock(service: &str) -> &'static str {
         }
         other => panic!("{other}"),
     }
+}
+
+fn has_marks(text: &str) -> bool {
+    text.contains(MARK)
 }
 
 #[test]
@@ -173,9 +183,23 @@ fn a_stack_in_which_ours_have_no_place_is_refused_with_the_reason() {
 #[test]
 fn a_machine_without_debian_s_common_password_gets_no_password_line() {
     let folder = Folder::new();
-    std::fs::remove_file(folder.0.path().join("common-password")).unwrap();
+    std::fs::remove_file(folder.stacks().join("common-password")).unwrap();
     let text = folder.add(stock("sudo"), "").unwrap();
     assert_eq!(folder.effect(&text).iter().filter(|line| line.2 == OURS).count(), 3);
+}
+
+#[test]
+fn where_a_profile_has_ours_in_the_common_stacks_nothing_stands_twice() {
+    let folder = Folder::new();
+    for (name, text) in COMMON.into_iter().filter(|(name, _)| !name.ends_with("noninteractive")) {
+        let phase = name.trim_start_matches("common-");
+        std::fs::write(folder.0.path().join(name), format!("{phase} required {OURS}\n{text}")).unwrap();
+    }
+    for service in ["sshd", "login", "su"] {
+        let text = folder.add(stock(service), "").unwrap();
+        let ours: Vec<_> = folder.effect(&text).into_iter().filter(|line| line.2 == OURS).map(|line| line.0).collect();
+        assert_eq!(ours, ["account", "auth", "password", "session"], "{service}");
+    }
 }
 
 #[test]

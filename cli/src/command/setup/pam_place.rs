@@ -97,14 +97,15 @@ pub(super) fn session(items: &[Item], options: &str) -> Result<Inserted, Refusal
     Ok(Inserted { row, lines: vec![format!("session    required     {OURS}{options}")] })
 }
 
-/// In front of what changes the system's password. Where the stack changes none, both are put at its end: a password that must be
-/// changed is changed in the login.
-pub(super) fn password(items: &[Item]) -> Result<Inserted, Refusal> {
+/// In front of what changes the system's password. Where the stack changes none, that is put at its end as well, which `common` says what
+/// is in: a password that must be changed is changed in the login.
+pub(super) fn password(items: &[Item], common: &[Line]) -> Result<Inserted, Refusal> {
     let ours = format!("password   [success=done ignore=ignore default=die]  {OURS}");
     let there = items.iter().position(|item| item.of("password").next().is_some());
     let row = row_before(items, there.unwrap_or(items.len()), "password")?;
+    let ours = Some(ours).filter(|_| there.is_some() || !common.iter().any(|line| line.module == OURS));
     let rest = there.is_none().then(|| format!("@include {COMMON_PASSWORD}"));
-    Ok(Inserted { row, lines: [ours].into_iter().chain(rest).collect() })
+    Ok(Inserted { row, lines: ours.into_iter().chain(rest).collect() })
 }
 
 /// The first line that could end that phase in success, or that proves something.

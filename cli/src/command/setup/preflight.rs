@@ -2,7 +2,7 @@
 //! is told and does nothing else for others, and the daemon is there to say who logged in. Reads; changes nothing but a folder to try in.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -100,11 +100,14 @@ pub(super) fn ways_in(context: &Context, config: &Config, services: &[Service], 
     )))
 }
 
-/// What `authflow check` calls errors, each on a line.
-pub(super) fn defects(context: &Context) -> BTreeSet<String> {
+/// Errors by their id and file, since lines move when others are put in front of them; each in words.
+pub(super) type Defects = BTreeMap<(&'static str, Option<String>), String>;
+
+/// What `authflow check` calls errors.
+pub(super) fn defects(context: &Context) -> Defects {
     let found = check::findings(context);
     let errors = found.iter().filter(|finding| finding.defect.severity() == check::Severity::Error);
-    errors.map(check::Finding::on_one_line).collect()
+    errors.map(|error| ((error.defect.id(), error.place.file.clone()), error.on_one_line())).collect()
 }
 
 /// One of those who are protected, to try a stack with; root where nobody is named.
@@ -136,18 +139,20 @@ fn way_in(context: &Context, config: &Config, service: Service, user: &str) -> R
             (Outcome::Denied, reason) => why_not = reason.or(why_not),
         }
     }
-    Err(Error::Failed(format!(
-        "{user} would be kept out of {service}: {}. Give {user} an authenticator first: authflow factor add totp --user {user}",
-        why_not.unwrap_or_default()
-    )))
+    let why_not = why_not.unwrap_or_default();
+    let advice = if why_not.contains("authenticator") {
+        format!("; give {user} one first: authflow factor add totp --user {user}")
+    } else {
+        String::new()
+    };
+    Err(Error::Failed(format!("{user} would be kept out of {service}: {why_not}{advice}")))
 }
 
 /// Where everybody is protected, everybody's password must be one that authflow can verify.
 fn only_local_passwords(context: &Context, services: &[Service]) -> Result<(), Error> {
     const LOCAL: [&str; 4] = ["pam_unix.so", "pam_deny.so", "pam_permit.so", pam_stack::OURS];
-    let folder = context.paths.root().join("etc/pam.d");
     for service in services {
-        let lines = pam_stack::lines(&folder, service.as_str());
+        let lines = pam_stack::lines(context.paths.root(), service.as_str());
         let is_foreign = |line: &&pam_stack::Line| {
             line.phase == "auth"
                 && !LOCAL.contains(&line.module.as_str())
@@ -169,7 +174,9 @@ fn only_local_passwords(context: &Context, services: &[Service]) -> Result<(), E
 /// By sudo's own word, or by root's password.
 fn can_become_root(context: &Context, user: &str) -> bool {
     let is_root = context.account(user).is_ok_and(|account| account.uid == 0);
-    let by_sudo = || programs::run(&["sudo", "-n", "-l", "-U", user]).is_ok_and(|said| said.contains("may run"));
+    let own = std::env::current_exe().unwrap_or_else(|_unknown| PathBuf::from("/usr/bin/authflow"));
+    let own = own.display().to_string();
+    let by_sudo = || programs::agrees(&["sudo", "-n", "-l", "-U", user, &own, "setup", "confirm"]);
     let by_su = || shadow::by_name("root").ok().flatten().is_some_and(|entry| entry.has_password());
     is_root || by_sudo() || by_su()
 }

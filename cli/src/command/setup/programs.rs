@@ -1,6 +1,7 @@
 //! The programs of the machine that setup runs: never longer than a bounded time, and with an environment of its own.
 
 use std::{
+    fs,
     path::Path,
     process::{Command, Output, Stdio},
 };
@@ -70,10 +71,24 @@ pub(super) fn sshd_reload() -> Reload {
             return Reload::Unit(unit);
         }
     }
-    let pid = std::fs::read_to_string("/run/sshd.pid").ok().and_then(|pid| pid.trim().parse::<i32>().ok());
-    let is_sshd =
-        |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "sshd");
-    pid.filter(is_sshd).map_or(Reload::Unneeded, Reload::Signal)
+    let noted = fs::read_to_string("/run/sshd.pid").ok().and_then(|pid| pid.trim().parse().ok());
+    noted.filter(|pid| is_listening_sshd(*pid)).or_else(listening_sshd).map_or(Reload::Unneeded, Reload::Signal)
+}
+
+/// An sshd that somebody started in a way of his own, and that is not a container's.
+fn listening_sshd() -> Option<i32> {
+    let pids = fs::read_dir("/proc").ok()?.filter_map(Result::ok);
+    let mut pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let here = fs::read_link("/proc/self/ns/mnt").ok()?;
+    let is_here = |pid: i32| fs::read_link(format!("/proc/{pid}/ns/mnt")).is_ok_and(|there| there == here);
+    pids.find(|pid| is_listening_sshd(*pid) && is_here(*pid))
+}
+
+/// Whether that process waits for connections, by the title that sshd gives itself.
+fn is_listening_sshd(pid: i32) -> bool {
+    let title = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let title = String::from_utf8_lossy(&title);
+    title.starts_with("sshd: ") && title.contains("[listener]")
 }
 
 /// Has the sshd that runs read its configuration anew. Connections that are open stay.

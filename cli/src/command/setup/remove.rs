@@ -5,6 +5,7 @@ use super::{
     ledger::Ledger,
     pam_edit,
     plan::{self, Places},
+    rehearse,
     service::Service,
     show, texts,
 };
@@ -31,21 +32,24 @@ impl Remove {
         self.services.sort();
         self.services.dedup();
         let lock = ledger.lock(super::PATIENCE)?.ok_or_else(super::busy)?;
-        super::finish_what_was_stopped(context, ledger)?;
         let places = super::places(context);
+        if !self.dry_run {
+            super::finish_what_was_stopped(context, ledger)?;
+            rehearse::tidy_up(&places)?;
+        }
         let there = texts::read(plan::paths(&places, &self.services), context.trust())?;
         let steps = plan::take_out(&places, &there, &self.services);
         let steps = steps.map_err(|refusal| Error::Failed(refusal.to_string()))?;
         tell_of_others(&places);
         if steps.is_empty() {
-            let said = show::Shown { changed: false, setup: None, until: None, files: Vec::new() };
+            let said = show::Shown::nothing();
             return Ok(context.output.either(&said, || "nothing of setup's is there: nothing to do\n".to_owned())?);
         }
         if self.dry_run {
-            return Ok(context.output.text(&show::diff(&steps))?);
+            return Ok(context.output.either(&show::Shown::planned(&steps), || show::diff(&steps))?);
         }
         if !self.yes {
-            context.output.text(&show::plan(&steps))?;
+            show::before_asking(context, &steps)?;
             context.confirm("whoever logs in there is asked as before authflow; take it out?")?;
         }
         let setup = ledger.begin(context.now(), (&self.services, None), steps)?;
@@ -54,7 +58,7 @@ impl Remove {
         drop(lock);
         super::refresh(context);
         let said = show::Shown::of(&setup, None);
-        Ok(context.output.either(&said, || "taken out; `authflow setup rollback` puts it back\n".to_owned())?)
+        Ok(context.output.either(&said, || "taken out: logins are as before authflow\n".to_owned())?)
     }
 }
 

@@ -25,6 +25,10 @@ use crate::{
 /// lock, and notices when it goes on.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A full disk may have room again. Where there is systemd, that tries again.
+const TRIES: usize = 100;
+const BETWEEN_TRIES: Duration = Duration::from_secs(30);
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Rollback {
     /// Do not ask
@@ -44,17 +48,26 @@ pub(crate) struct Rollback {
 /// What a roll-back came to.
 #[derive(Debug, Default)]
 pub(super) struct Report {
-    /// Files that somebody had edited, each with where the edited text is kept.
-    pub edited: Vec<(PathBuf, PathBuf)>,
+    /// Files that somebody had edited, each with where the edited text is kept, or why it is not.
+    pub edited: Vec<(PathBuf, Result<PathBuf, Error>)>,
     /// What could not be done.
     pub failures: Vec<String>,
 }
 
 impl Rollback {
     pub(super) fn run(self, context: &Context, ledger: &Ledger) -> Result<(), Error> {
-        if let Some(after) = self.after {
-            wait(after);
+        let Some(after) = self.after else { return self.roll_back(context, ledger) };
+        wait(after);
+        for _ in 0..TRIES {
+            if self.roll_back(context, ledger).is_ok() {
+                return Ok(());
+            }
+            wait(BETWEEN_TRIES);
         }
+        self.roll_back(context, ledger)
+    }
+
+    fn roll_back(&self, context: &Context, ledger: &Ledger) -> Result<(), Error> {
         let patience = if self.unattended { PATIENCE } else { super::PATIENCE };
         let lock = ledger.lock(patience)?;
         if lock.is_none() && !self.unattended {
@@ -126,8 +139,9 @@ fn undo_one(ledger: &Ledger, setup: &Setup, (place, step): (usize, &Step), repor
         Way::Leave => {}
         Way::Restore => texts::replace(&step.path, step.before.as_deref())?,
         Way::Edited(to) => {
+            // The way in matters more than the copy.
             if let Some(there) = &there {
-                let kept = texts::keep(&ledger.folder_of(&setup.name).join("edited"), &step.path, there)?;
+                let kept = texts::keep(&ledger.folder_of(&setup.name).join("edited"), &step.path, there);
                 report.edited.push((step.path.clone(), kept));
             }
             texts::replace(&step.path, to.as_deref())?;
@@ -163,10 +177,13 @@ fn decide(steps: &[Step], place: usize, there: Option<Option<&str>>) -> Way {
 
 fn tell(report: &Report) {
     for (path, kept) in &report.edited {
+        let kept = match kept {
+            Ok(place) => format!("is kept as {}", place.display()),
+            Err(error) => format!("could not be kept: {error}"),
+        };
+        let path = path.display();
         note(&clean(&format!(
-            "{} had been edited since: what authflow put there is out of it, and the edited text is kept as {}",
-            path.display(),
-            kept.display()
+            "{path} had been edited since: what authflow put there is out of it, and the edited text {kept}"
         )));
     }
 }

@@ -4,7 +4,7 @@ use authflow_core::time::WallTime;
 use serde::Serialize;
 
 use super::{ledger::Setup, plan::Step, service::Service, who::Who};
-use crate::{context::Context, output::text::clean};
+use crate::{context::Context, error::Error, output::text::clean};
 
 /// What a setup did, for programs.
 #[derive(Serialize)]
@@ -13,15 +13,29 @@ pub(super) struct Shown {
     pub setup: Option<String>,
     pub until: Option<String>,
     pub files: Vec<String>,
+    /// Where it was only asked what would change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diff: Option<String>,
 }
 
 impl Shown {
+    /// Nothing, since all is so already.
+    pub(super) const fn nothing() -> Self {
+        Self { changed: false, setup: None, until: None, files: Vec::new(), diff: None }
+    }
+
+    /// What would change.
+    pub(super) fn planned(steps: &[Step]) -> Self {
+        Self { files: files(steps), diff: Some(diff(steps)), ..Self::nothing() }
+    }
+
     pub(super) fn of(setup: &Setup, until: Option<WallTime>) -> Self {
         Self {
             changed: true,
             setup: Some(setup.name.clone()),
             until: until.map(|until| until.to_string()),
-            files: changes(&setup.steps).iter().map(|step| step.path.display().to_string()).collect(),
+            files: files(&setup.steps),
+            diff: None,
         }
     }
 }
@@ -54,6 +68,10 @@ fn changes(steps: &[Step]) -> Vec<Step> {
     changes
 }
 
+fn files(steps: &[Step]) -> Vec<String> {
+    changes(steps).iter().map(|step| step.path.display().to_string()).collect()
+}
+
 /// A unified diff of every file.
 pub(super) fn diff(steps: &[Step]) -> String {
     changes(steps).iter().map(diff_of).collect()
@@ -71,8 +89,13 @@ fn diff_of(change: &Step) -> String {
     text.lines().map(|line| clean(&line.replace('\t', "        ")) + "\n").collect()
 }
 
+/// Shows a person what is about to change; a program has asked for JSON alone.
+pub(super) fn before_asking(context: &Context, steps: &[Step]) -> Result<(), Error> {
+    if context.output.json { Ok(()) } else { Ok(context.output.text(&plan(steps))?) }
+}
+
 /// What changes, a line a file.
-pub(super) fn plan(steps: &[Step]) -> String {
+fn plan(steps: &[Step]) -> String {
     let line = |change: &Step| {
         let deed = match (&change.before, &change.after) {
             (None, _) => "new     ",

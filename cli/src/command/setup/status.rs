@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 
-use super::{ledger::Ledger, pam_edit, rules, service::Service, texts};
+use super::{ledger::Ledger, rules, service::Service, texts};
 use crate::{
     context::Context,
     error::Error,
     output::{table::Table, text::clean},
+    pam_stack,
 };
 
 #[derive(Debug, clap::Args)]
@@ -60,10 +61,8 @@ fn entry(context: &Context, service: Service) -> Result<Entry, Error> {
         let bytes = texts::read_anything(&path)?.unwrap_or_default();
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
-    let mut in_stack = false;
-    for name in service.pam_files() {
-        in_stack |= pam_edit::has_marks(&read(places.stack(name))?);
-    }
+    let lines = pam_stack::lines(&places.stacks(), service.as_str());
+    let in_stack = lines.iter().any(|line| line.module == pam_stack::OURS);
     let there = read(places.rules(service))?;
     let who = rules::unchanged(service, &there).map(|who| who.to_string());
     let rules = who.or_else(|| (!there.is_empty()).then(|| "(edited)".to_owned()));

@@ -1,7 +1,14 @@
 //! Where a line of ours takes the password for proved, and the stack does not make sure that it was: auth lines are followed as libpam
 //! follows them, with every module that could verify a password saying no.
 
-use crate::pam_stack::{Line, OURS};
+use super::place;
+use crate::{
+    command::check::{catalogue::Defect, finding::Finding},
+    pam_stack::{
+        Line, OURS, Stack,
+        control::{Action, action},
+    },
+};
 
 const PROVED: &str = "proved=password";
 
@@ -14,24 +21,51 @@ enum Standing {
     Refused,
 }
 
-/// Every warning about that service's lines.
-pub(super) fn warnings(lines: &[Line]) -> Vec<String> {
-    let auth: Vec<&Line> = lines.iter().filter(|line| line.phase == "auth").collect();
+/// What is wrong with that stack.
+pub(super) fn findings(stack: &Stack) -> Vec<Finding> {
+    let auth: Vec<&Line> = stack.phase("auth").collect();
     let Some((line, before)) = first_proved(&auth) else { return Vec::new() };
-    let place = format!("{}:{}", line.file.display(), line.number);
-    // Without any module before it there is another warning already.
-    let reached = if before.is_empty() { None } else { after_a_wrong_password(&before, line) };
-    let of_auth = match reached {
-        None => None,
-        Some(Standing::Open) => Some(format!(
-            "{place}: {PROVED}, and a wrong password gets here: make the module before it requisite (or end the stack where it fails)"
-        )),
-        Some(Standing::Refused) => Some(format!(
-            "{place}: {PROVED} behind a module that lets the stack go on after a wrong password: the login is refused, but its code is used \
-             up; prefer requisite"
-        )),
+    let of_auth = if let Some(unverified) = unverified(&auth) {
+        Some(unverified)
+    } else {
+        match after_a_wrong_password(&before, line) {
+            None => None,
+            Some(Standing::Open) => Some(Finding::new(
+                Defect::PasswordNotRequired,
+                place(line),
+                format!("{PROVED}, and a wrong password gets here"),
+                "make the module before it requisite (or end the stack where it fails)",
+            )),
+            Some(Standing::Refused) => Some(Finding::new(
+                Defect::PasswordLateRefusal,
+                place(line),
+                format!("{PROVED} behind a module that lets the stack go on after a wrong password"),
+                "prefer requisite",
+            )),
+        }
     };
-    of_auth.into_iter().chain(changing(lines)).collect()
+    of_auth.into_iter().chain(changing(stack)).collect()
+}
+
+/// A line of ours that takes the password for proved, although no other module can have verified it since a line of ours asked for it.
+fn unverified(auth: &[&Line]) -> Option<Finding> {
+    let mut others = 0;
+    for line in auth {
+        if line.module != OURS {
+            others += 1;
+        } else if line.says("ask") {
+            others = 0;
+        } else if line.says(PROVED) && others == 0 {
+            let what = format!("{PROVED}, and no module before it verifies a password");
+            return Some(Finding::new(
+                Defect::PasswordNotVerified,
+                place(line),
+                what,
+                "put the line behind the one that does",
+            ));
+        }
+    }
+    None
 }
 
 /// The first line of ours that takes the password for proved, and the lines before it.
@@ -97,28 +131,18 @@ enum Outcome {
 
 fn outcome(line: &Line) -> Outcome {
     let succeeds = is_bystander(line);
-    let action = match (line.control.to_ascii_lowercase().as_str(), succeeds) {
-        ("required", false) => "bad".to_owned(),
-        ("requisite", false) => "die".to_owned(),
-        ("required" | "requisite" | "optional", _) => "ignore".to_owned(),
-        // With a wrong password neither the user's own rights nor a helper end it in success.
-        ("sufficient", _) => "ignore".to_owned(),
-        (control, _) => action(control, if succeeds { &["success"] } else { &["auth_err"] }),
-    };
-    match action.as_str() {
-        "bad" => Outcome::Refuses,
-        "die" => Outcome::Dies,
-        "done" if succeeds => Outcome::IsDone,
-        _ => action.parse().map_or(Outcome::GoesOn, Outcome::Skips),
+    // Neither the user's own rights nor a helper end a stack in success by one of these words, when the password is wrong.
+    let is_word = !line.control.starts_with('[');
+    if succeeds && is_word {
+        return Outcome::GoesOn;
     }
-}
-
-/// What `[value=action ..]` says of the first of these values, or else of all others.
-fn action(control: &str, values: &[&str]) -> String {
-    let pairs = control.trim_matches(['[', ']']).split_whitespace().filter_map(|pair| pair.split_once('='));
-    let pairs: Vec<_> = pairs.collect();
-    let of = |value: &str| pairs.iter().find(|(name, _)| *name == value).map(|(_, action)| (*action).to_owned());
-    values.iter().find_map(|value| of(value)).or_else(|| of("default")).unwrap_or_else(|| "bad".to_owned())
+    match action(&line.control, if succeeds { "success" } else { "auth_err" }) {
+        Action::Bad => Outcome::Refuses,
+        Action::Die => Outcome::Dies,
+        Action::Done if succeeds => Outcome::IsDone,
+        Action::Jump(count) => Outcome::Skips(count),
+        Action::Done | Action::Ok | Action::Ignore | Action::Reset => Outcome::GoesOn,
+    }
 }
 
 /// Modules that verify no password and say yes to whoever comes. `ask` of ours puts questions alone.
@@ -138,20 +162,20 @@ fn is_bystander(line: &Line) -> bool {
 }
 
 /// Where the directory has the passwords, a password line of ours must know it.
-fn changing(lines: &[Line]) -> Option<String> {
-    let line = lines.iter().find(|line| line.phase == "password" && line.module == OURS && !line.says(PROVED))?;
-    Some(format!(
-        "{}:{}: the auth line says {PROVED} and this password line does not: it takes the directory's password for ours; write it there too, \
-         or leave the line out",
-        line.file.display(),
-        line.number
+fn changing(stack: &Stack) -> Option<Finding> {
+    let line = stack.ours("password").find(|line| !line.says(PROVED))?;
+    Some(Finding::new(
+        Defect::PasswordLineUnaware,
+        place(line),
+        format!("the auth line says {PROVED} and this password line does not"),
+        "write it there too, or leave the line out",
     ))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pam_stack;
+    use crate::command::check::pam::tests::judged;
 
     const OURS_PROVED: &str = "auth required pam_authflow.so proved=password\n";
 
@@ -160,10 +184,7 @@ mod tests {
     }
 
     fn warned_with(stack: &str, substack: &str) -> Vec<String> {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("sshd"), stack).unwrap();
-        std::fs::write(folder.path().join("sub"), substack).unwrap();
-        warnings(&pam_stack::lines(folder.path(), "sshd"))
+        judged("", stack, &[("etc/pam.d/sub", substack)], |service| findings(service.stack))
     }
 
     fn behind(before: &str) -> Vec<String> {
@@ -180,7 +201,7 @@ mod tests {
             "auth [success=ok auth_err=1 default=die] pam_sss.so\nauth requisite pam_deny.so\n",
         ] {
             let found = behind(open);
-            assert!(found.len() == 1 && found[0].contains("a wrong password gets here"), "{open}: {found:?}");
+            assert!(found.len() == 1 && found[0].starts_with("password-not-required "), "{open}: {found:?}");
         }
     }
 
@@ -188,7 +209,7 @@ mod tests {
     fn required_is_told_to_use_codes_up_and_requisite_is_not_told_of() {
         for going_on in ["auth required pam_sss.so\n", "auth [success=ok default=bad] pam_sss.so\n"] {
             let found = behind(going_on);
-            assert!(found.len() == 1 && found[0].contains("prefer requisite"), "{going_on}: {found:?}");
+            assert!(found.len() == 1 && found[0].starts_with("password-late-refusal "), "{going_on}: {found:?}");
         }
         for ending in [
             "auth requisite pam_sss.so\n",
@@ -207,12 +228,12 @@ mod tests {
         let dies = "auth requisite pam_sss.so\n";
         let substack = format!("auth substack sub\n{OURS_PROVED}");
         let found = warned_with(&substack, dies);
-        assert!(found.len() == 1 && found[0].contains("prefer requisite"), "{found:?}");
+        assert!(found.len() == 1 && found[0].starts_with("password-late-refusal "), "{found:?}");
         assert_eq!(warned_with(&substack.replace("substack", "include"), dies), Vec::<String>::new());
         assert_eq!(warned_with("auth substack sub\n", &format!("{dies}{OURS_PROVED}")), Vec::<String>::new());
         let done = "auth [success=done default=ignore] pam_permit.so\n";
         let found = warned_with(&substack, done);
-        assert!(found.len() == 1 && found[0].contains("a wrong password gets here"), "{found:?}");
+        assert!(found.len() == 1 && found[0].starts_with("password-not-required "), "{found:?}");
     }
 
     #[test]
@@ -224,21 +245,33 @@ mod tests {
         };
         let two = "auth required pam_env.so\nauth required pam_env.so\n";
         let found = warned_with(&stack(1), two);
-        assert!(found.len() == 1 && found[0].contains("a wrong password gets here"), "{found:?}");
+        assert!(found.len() == 1 && found[0].starts_with("password-not-required "), "{found:?}");
         assert_eq!(warned_with(&stack(2), two), Vec::<String>::new(), "our line is jumped over");
         let found = warned_with(&format!("auth substack sub\n{OURS_PROVED}"), "auth [default=2] pam_sss.so\n");
-        assert!(found.len() == 1 && found[0].contains("prefer requisite"), "libpam takes it for a failure: {found:?}");
+        assert!(
+            found.len() == 1 && found[0].starts_with("password-late-refusal "),
+            "libpam takes it for a failure: {found:?}"
+        );
     }
 
     #[test]
     fn a_password_line_that_does_not_know_of_the_directory_is_warned_of() {
         let auth = format!("auth requisite pam_sss.so\n{OURS_PROVED}");
         let found = warned(&format!("{auth}password required pam_authflow.so\n"));
-        assert!(
-            found.len() == 1 && found[0].contains(":3: ") && found[0].contains("the directory's password"),
-            "{found:?}"
-        );
+        assert!(found == ["password-line-unaware etc/pam.d/sshd:3"], "{found:?}");
         assert_eq!(warned(&format!("{auth}password required pam_authflow.so proved=password\n")), Vec::<String>::new());
         assert_eq!(warned("password required pam_authflow.so\n"), Vec::<String>::new(), "no directory here");
+    }
+
+    #[test]
+    fn a_password_that_nobody_verifies_is_told() {
+        let is_told = |stack: &str| warned(stack).iter().any(|told| told.starts_with("password-not-verified "));
+        const ASK: &str = "auth required pam_authflow.so ask\n";
+        const OTHER: &str = "auth required pam_sss.so\n";
+        assert!(is_told(OURS_PROVED));
+        assert!(is_told(&format!("{ASK}{OURS_PROVED}")) && is_told(&format!("{OTHER}{ASK}{OURS_PROVED}")));
+        assert!(is_told(&format!("account required pam_unix.so\n{OURS_PROVED}{OTHER}")));
+        assert!(!is_told(&format!("{OTHER}{OURS_PROVED}")) && !is_told(&format!("{ASK}{OTHER}{OURS_PROVED}")));
+        assert!(!is_told(ASK));
     }
 }

@@ -1,0 +1,77 @@
+//! The configuration's own files: whether they are there, can be trusted, and parse, and what is in force if not.
+
+use authflow_core::config::Config;
+use authflow_host::config::{self, Files, Unusable};
+
+use super::{
+    catalogue::Defect,
+    finding::{Finding, Place},
+};
+use crate::{context::Context, pam_stack::Stacks};
+
+/// What is in force, and what is wrong with it.
+#[derive(Default)]
+pub(super) struct InForce {
+    /// The configuration; none where a broken one has no last good one beside it.
+    pub config: Option<Config>,
+    /// The files that it stands in, where they are the live ones.
+    pub files: Option<Files>,
+    /// What is wrong.
+    pub found: Vec<Finding>,
+}
+
+/// Reads what is in force.
+pub(super) fn read(context: &Context) -> InForce {
+    let (paths, trust) = (&context.paths, context.trust());
+    let live = config::read_live(paths, trust).and_then(|files| Ok((files.parse()?, files)));
+    let unusable = match live {
+        Ok((config, files)) => {
+            let found = not_applied(context, &files).into_iter().collect();
+            return InForce { config: Some(config), files: Some(files), found };
+        }
+        Err(unusable) => unusable,
+    };
+    let last_good = config::load_trusting(paths, trust).ok().map(|loaded| loaded.config);
+    let is_missing = matches!(&unusable, Unusable::File(error) if error.is_missing());
+    let found = match (is_missing, last_good.is_some()) {
+        (true, false) => missing(context).into_iter().collect(),
+        (_, has_last_good) => vec![broken(context, &unusable, has_last_good)],
+    };
+    let config = last_good.or_else(|| is_missing.then(Config::default));
+    InForce { config, files: None, found }
+}
+
+/// No configuration at all matters where somebody asks for it.
+fn missing(context: &Context) -> Option<Finding> {
+    let stacks = Stacks::under(context.paths.root());
+    let calling = stacks.names().into_iter().find(|name| stacks.of(name).is_some_and(|stack| stack.calls_us()))?;
+    Some(Finding::new(
+        Defect::ConfigMissing,
+        Place::file(context.paths.config()),
+        format!("it is not there, and the stack of {calling} calls authflow"),
+        "put it back (an empty file governs nothing), or take our lines out of /etc/pam.d",
+    ))
+}
+
+fn broken(context: &Context, unusable: &Unusable, has_last_good: bool) -> Finding {
+    let (place, what) = match unusable {
+        Unusable::Config(error) => (Place::line(error.file.as_ref(), error.line), error.message.clone()),
+        Unusable::File(error) => (Place::file(context.paths.config()), error.to_string()),
+    };
+    let in_force = if has_last_good { "the last good one is in force" } else { "there is no last good one" };
+    let fix = "correct it, and put it in force with authflow config apply FILE";
+    Finding::new(Defect::ConfigBroken, place, format!("{what} ({in_force})"), fix)
+}
+
+fn not_applied(context: &Context, files: &Files) -> Option<Finding> {
+    let last_good = context.paths.config_last_good();
+    let text = std::fs::read_to_string(&last_good).ok()?;
+    (text != files.text()).then(|| {
+        Finding::new(
+            Defect::ConfigNotApplied,
+            Place::file(&last_good),
+            format!("it says something else than {}", context.paths.config().display()),
+            "where the live one is right: authflow config apply FILE with a copy of it",
+        )
+    })
+}

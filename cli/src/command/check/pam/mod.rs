@@ -1,0 +1,205 @@
+//! The PAM stacks of the services that rules are about, and of those that call us without one.
+//!
+//! # Layout
+//!
+//! - `lines`: which lines of ours there are, and what their controls say
+//! - `order`: what stands before our lines
+//! - `options`: what our lines are told
+//! - `directory`: passwords that are proved before us
+//! - `password`: changing passwords
+//! - `files`: what libpam cannot read, whose the files are, and the module
+
+mod directory;
+mod files;
+mod lines;
+mod options;
+mod order;
+mod password;
+
+use std::collections::BTreeMap;
+
+use authflow_core::{config::Config, rule::Rule};
+
+use super::{
+    Ground, Place,
+    catalogue::Defect,
+    finding::Finding,
+    service::{is_fragment, is_locker},
+};
+use crate::pam_stack::{Line, Stack};
+
+/// One service: its stack, and what rules say about it.
+struct Service<'a> {
+    name: &'a str,
+    stack: &'a Stack,
+    config: &'a Config,
+}
+
+impl<'a> Service<'a> {
+    /// The rules about it.
+    fn rules(&self) -> impl Iterator<Item = &'a Rule> {
+        let name = self.name;
+        self.config.rules.iter().filter(move |rule| rule.governs(name))
+    }
+
+    fn is_governed(&self) -> bool {
+        self.rules().next().is_some()
+    }
+
+    /// Whether a rule asks anything there.
+    fn is_asked(&self) -> bool {
+        self.rules().flat_map(|rule| &rule.methods).any(|method| !method.is_stack())
+    }
+
+    /// Whether `"*"` alone reaches it.
+    fn is_named(&self) -> bool {
+        self.rules().any(|rule| rule.names(self.name)) || self.config.is_sshd(self.name)
+    }
+}
+
+/// Everything about the stacks.
+pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
+    let config = ground.config;
+    let named = config.rules.iter().flat_map(|rule| &rule.services).filter(|name| *name != "*").cloned();
+    let there = ground.stacks.names().into_iter().filter(|name| !is_fragment(name));
+    let stacks: BTreeMap<String, Stack> =
+        named.chain(there).filter_map(|name| ground.stacks.of(&name).map(|stack| (name, stack))).collect();
+    let mut found = missing(ground, &stacks);
+    for (name, stack) in &stacks {
+        let service = Service { name, stack, config };
+        if stack.calls_us() {
+            found.extend(of_service(&service));
+            found.extend(files::findings(stack, ground.trust));
+        }
+    }
+    if stacks.values().any(Stack::calls_us) {
+        found.extend(files::module(ground));
+    }
+    found.extend(password::passwd(ground));
+    found
+}
+
+fn of_service(service: &Service<'_>) -> Vec<Finding> {
+    let lines = lines::findings(service).into_iter().chain(order::findings(service)).chain(options::findings(service));
+    lines.chain(directory::findings(service.stack)).chain(password::findings(service)).collect()
+}
+
+/// Services that rules name, and that do not come to us.
+fn missing(ground: &Ground<'_>, stacks: &BTreeMap<String, Stack>) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for rule in &ground.config.rules {
+        // `authflow renew` asks by a rule, and needs no stack.
+        for name in rule.services.iter().filter(|name| !["*", "authflow"].contains(&name.as_str())) {
+            match stacks.get(name) {
+                None => found.push(Finding::new(
+                    Defect::RuleWithoutStack,
+                    ground.place_of(rule),
+                    format!("rule {:?} names the service {name:?}, and there is no /etc/pam.d/{name}", rule.name),
+                    "correct the name, or take it out",
+                )),
+                Some(stack) if !stack.calls_us() => found.push(Finding::new(
+                    Defect::RuleNotCalled,
+                    Place::file(&stack.file),
+                    format!("rule {:?} is about {name}, and pam_authflow.so is not in its stack", rule.name),
+                    "put our lines into it: /usr/share/doc/authflow/examples/pam.d has them for sshd, login, su, sudo and lockers",
+                )),
+                Some(_) => {}
+            }
+        }
+    }
+    found
+}
+
+/// Where a line of a stack stands.
+fn place(line: &Line) -> Place {
+    Place::line(&line.file, line.number)
+}
+
+/// Whether that phase is one that the program behind the service runs.
+fn runs(service: &Service<'_>, phase: &str) -> bool {
+    let has_lines = service.stack.phase(phase).next().is_some();
+    // What asks and does nothing else, as some lockers do, has no lines of the other phases.
+    has_lines || !is_locker(service.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::check::fixture::{TWO_FACTORS, found, told};
+
+    /// What `judge` finds in that stack of sshd, in order; the files that it includes may be there.
+    pub(super) fn judged(
+        rules: &str,
+        stack: &str,
+        included: &[(&str, &str)],
+        judge: impl Fn(&Service<'_>) -> Vec<Finding>,
+    ) -> Vec<String> {
+        judged_of("sshd", rules, &[&[("etc/pam.d/sshd", stack)], included].concat(), judge)
+    }
+
+    /// The same for any service.
+    pub(super) fn judged_of(
+        name: &str,
+        rules: &str,
+        files: &[(&str, &str)],
+        judge: impl Fn(&Service<'_>) -> Vec<Finding>,
+    ) -> Vec<String> {
+        found(rules, files, |ground| {
+            let stack = ground.stacks.of(name).unwrap();
+            judge(&Service { name, stack: &stack, config: ground.config })
+        })
+    }
+
+    #[test]
+    fn the_shipped_stacks_are_found_right_under_rules_for_them() {
+        let examples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../conf/pam.d");
+        let common = [
+            (
+                "common-auth",
+                "auth [success=1 default=ignore] pam_unix.so nullok\nauth requisite pam_deny.so\nauth required pam_permit.so\n",
+            ),
+            (
+                "common-account",
+                "account [success=1 new_authtok_reqd=done default=ignore] pam_unix.so\naccount requisite pam_deny.so\naccount required pam_permit.so\n",
+            ),
+            ("common-session", "session required pam_unix.so\nsession optional pam_systemd.so\n"),
+            ("common-session-noninteractive", "session required pam_unix.so\n"),
+            ("common-password", "password [success=1 default=ignore] pam_unix.so obscure\n"),
+        ];
+        for (service, example) in [
+            ("sshd", "sshd"),
+            ("sshd", "sshd-directory"),
+            ("sshd", "sshd-directory-ask"),
+            ("login", "login"),
+            ("su", "su"),
+            ("sudo", "sudo"),
+            ("vlock", "vlock"),
+            ("passwd", "passwd"),
+        ] {
+            let stack = std::fs::read_to_string(examples.join(format!("{example}.example"))).unwrap();
+            let own = [(service, stack.as_str())];
+            let files: Vec<_> =
+                own.iter().chain(&common).map(|(name, text)| (format!("etc/pam.d/{name}"), *text)).collect();
+            let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), *text)).collect();
+            let rule = TWO_FACTORS.replace("sshd", service);
+            let stack_rule = rule.replace("'password','totp'", "'stack'");
+            for rules in [rule.as_str(), &stack_rule, ""] {
+                let of = judged_of(service, rules, &files, of_service);
+                assert_eq!(of, Vec::<String>::new(), "{example} under {rules:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_service_that_does_not_come_to_us_is_told() {
+        let files = [("etc/pam.d/sshd", "auth required pam_unix.so\n")];
+        let of_rule = |rules: &str, files: &[(&str, &str)]| found(rules, files, findings);
+        assert_eq!(of_rule(TWO_FACTORS, &files), ["rule-not-called etc/pam.d/sshd"]);
+        assert_eq!(of_rule(TWO_FACTORS, &[]), ["rule-without-stack etc/authflow/authflow.toml"]);
+        let authflow = TWO_FACTORS.replace("sshd", "authflow");
+        assert_eq!(of_rule(&authflow, &[]), Vec::<String>::new(), "`authflow renew` needs none");
+        assert_eq!(of_rule("", &files), Vec::<String>::new());
+        assert_eq!(of_rule(&TWO_FACTORS.replace("sshd", "*"), &files), Vec::<String>::new());
+        assert_eq!(told(Vec::new(), ""), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,132 @@
+//! Rules by themselves, and the users, groups and services that they name.
+
+use std::collections::BTreeSet;
+
+use authflow_core::{config::Warning, factor::Factor, rule::Rule};
+use authflow_host::accounts;
+
+use super::{Ground, catalogue::Defect, finding::Finding};
+
+/// What is probably not meant.
+pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
+    let own = ground.config.warnings().into_iter().map(|warning| of_core(ground, &warning));
+    let mut found: Vec<Finding> = own.collect();
+    found.extend(ground.config.rules.iter().filter_map(|rule| key_elsewhere(ground, rule)));
+    found.extend(without_catch_all(ground));
+    // An image's users and groups may be made by its first boot.
+    if !ground.context.is_image() {
+        found.extend(ground.config.rules.iter().flat_map(|rule| unknown_names(ground, rule)));
+    }
+    found
+}
+
+fn of_core(ground: &Ground<'_>, warning: &Warning) -> Finding {
+    let (defect, rule, fix) = match warning {
+        Warning::WeakerMethod { rule, .. } => {
+            (Defect::RuleWeakerMethod, rule, "take the later method out, or have people enrol (enroll)")
+        }
+        Warning::Shadowed { rule, .. } => (Defect::RuleShadowed, rule, "put it before the other, or take it out"),
+        Warning::NoSession { rule } => {
+            (Defect::RuleSessionTooEarly, rule, "take \"session\" out; it is for sudo and the like")
+        }
+        Warning::ShortLimit { rule, .. } => (Defect::RuleShortLimit, rule, "write 30s at least"),
+        Warning::NothingWeaker { .. } => {
+            let fix = "take weaker_than_preset out";
+            return Finding::new(Defect::PresetNothingWeaker, ground.place_of_config(), warning.to_string(), fix);
+        }
+        Warning::LongLock { .. } => {
+            let fix = "see that root can reach a console, or write a shorter lock";
+            return Finding::new(Defect::ThrottleLongLock, ground.place_of_config(), warning.to_string(), fix);
+        }
+        Warning::LockedForGood { rule, .. } => {
+            (Defect::RuleLockedForGood, rule, "write at_lifetime = \"terminate\" in the rule's session")
+        }
+    };
+    Finding::new(defect, ground.place_of_rule(rule), warning.to_string(), fix)
+}
+
+/// A rule that takes a key where nobody can show one.
+fn key_elsewhere(ground: &Ground<'_>, rule: &Rule) -> Option<Finding> {
+    let takes_keys = rule.methods.iter().all(|method| method.factors().contains(Factor::Publickey));
+    let is_elsewhere = |service: &String| service != "*" && !ground.config.is_sshd(service);
+    (takes_keys && rule.services.iter().all(is_elsewhere)).then(|| {
+        Finding::new(
+            Defect::RuleKeyElsewhere,
+            ground.place_of(rule),
+            format!("every method of rule {:?} takes a key, at {}", rule.name, rule.services.join(", ")),
+            "add a method without one, or name the service in sshd_services if it is sshd's",
+        )
+    })
+}
+
+/// Services where whoever no rule is for is denied.
+fn without_catch_all(ground: &Ground<'_>) -> Vec<Finding> {
+    let rules = &ground.config.rules;
+    let services: BTreeSet<&String> = rules.iter().flat_map(|rule| &rule.services).collect();
+    let takes_all = |rule: &&Rule| rule.users.is_empty() && rule.groups.is_empty() && rule.from.is_empty();
+    let lacking =
+        services.into_iter().filter(|service| !rules.iter().filter(takes_all).any(|rule| rule.governs(service)));
+    let finding = |service: &String| {
+        let last = rules.iter().rfind(|rule| rule.governs(service))?;
+        Some(Finding::new(
+            Defect::RuleNoCatchAll,
+            ground.place_of(last),
+            format!("{service}: no rule is for everybody"),
+            "if others are to be let in, root among them, add a last rule without user, group and from",
+        ))
+    };
+    lacking.filter_map(finding).collect()
+}
+
+/// Users and groups that are not there.
+fn unknown_names(ground: &Ground<'_>, rule: &Rule) -> Vec<Finding> {
+    let missing = |defect, kind: &str, name: &String| {
+        Finding::new(
+            defect,
+            ground.place_of(rule),
+            format!("there is no {kind} {name:?} on this machine, and rule {:?} names it", rule.name),
+            format!("make the {kind}, or correct the name"),
+        )
+    };
+    // A data base that cannot be asked has not said that there is none.
+    let groups = rule.groups.iter().filter(|group| matches!(accounts::gid_of(group), Ok(None)));
+    let users = rule.users.iter().filter(|user| matches!(accounts::by_name(user), Ok(None)));
+    let groups = groups.map(|group| missing(Defect::RuleGroupMissing, "group", group));
+    groups.chain(users.map(|user| missing(Defect::RuleUserMissing, "user", user))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::check::fixture::{TWO_FACTORS, found};
+
+    fn told(rules: &str) -> Vec<String> {
+        let told = found(rules, &[], findings);
+        told.iter().map(|told| told.split(' ').next().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn a_key_that_nobody_can_show_is_told() {
+        let keys = |service: &str| TWO_FACTORS.replace("sshd", service).replace("'password'", "'publickey'");
+        assert_eq!(told(&keys("login")), ["rule-key-elsewhere"]);
+        assert_eq!(told(&keys("sshd")), Vec::<String>::new());
+        assert_eq!(told(&format!("sshd_services=['ssh2']\n{}", keys("ssh2"))), Vec::<String>::new());
+        assert_eq!(told(&keys("*")), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_service_where_others_are_denied_is_told_once() {
+        let for_alice = format!("{TWO_FACTORS}user=['alice']\n");
+        assert_eq!(told(&for_alice), ["rule-no-catch-all"]);
+        let and_all = format!("{for_alice}{}", TWO_FACTORS.replace("'two'", "'others'"));
+        assert_eq!(told(&and_all), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_core_warns_of_has_an_id() {
+        let weaker = TWO_FACTORS.replace("'totp']]", "'totp'],['password']]");
+        assert_eq!(told(&weaker), ["rule-weaker-method"]);
+        let twice = format!("{TWO_FACTORS}{}", TWO_FACTORS.replace("'two'", "'never'"));
+        assert_eq!(told(&twice), ["rule-shadowed"]);
+    }
+}

@@ -1,0 +1,144 @@
+//! Where sudo asks nobody: by its own ticket, which hides rules, and by NOPASSWD, which a rule may end.
+
+mod sudoers;
+
+use std::io;
+
+use authflow_core::rule::{AccountMode, Rule};
+
+use self::sudoers::{Settings, Timeout};
+use super::{Ground, catalogue::Defect, finding::Finding, finding::Place};
+
+/// What `timestamp_timeout` is where nobody sets it, in the words of a finding.
+const UNSET: &str = "some minutes";
+
+/// What stands in sudoers that the rules for sudo do not know of. Nothing where sudo is not installed.
+pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
+    let is_about_sudo = |rule: &&Rule| ["sudo", "sudo-i"].iter().any(|name| rule.governs(name));
+    let rules = || ground.config.rules.iter().filter(is_about_sudo);
+    let stepping_up = rules().find(|rule| rule.from_session.is_some());
+    let enforcing = rules().find(|rule| rule.account == AccountMode::Enforce);
+    if stepping_up.is_none() && enforcing.is_none() {
+        return Vec::new();
+    }
+    match sudoers::read(ground.root) {
+        Ok(settings) => {
+            let tickets = stepping_up.map(|rule| tickets(&settings, &rule.name)).unwrap_or_default();
+            let nopasswd = enforcing.map(|rule| nopasswd(&settings, &rule.name)).unwrap_or_default();
+            tickets.into_iter().chain(nopasswd).collect()
+        }
+        Err((file, error)) if file == sudoers::main_file() && error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err((file, error)) if error.kind() == io::ErrorKind::PermissionDenied && !ground.context.is_root() => {
+            vec![Finding::new(Defect::SudoersNotLookedAt, Place::file(&file), error.to_string(), "run it as root")]
+        }
+        Err((file, error)) => {
+            vec![Finding::new(
+                Defect::SudoersUnread,
+                Place::file(&file),
+                error.to_string(),
+                "correct the line that includes it",
+            )]
+        }
+    }
+}
+
+/// The tickets that these settings give: the last one for everybody decides, and each of those for somebody.
+fn tickets(settings: &Settings, rule: &str) -> Vec<Finding> {
+    let finding = |place: Place, length: &str| {
+        let what = format!("sudo's own ticket ({length}) hides rule {rule:?}");
+        Finding::new(
+            Defect::SudoTicketHides,
+            place,
+            what,
+            "write \"Defaults timestamp_timeout=0\" into /etc/sudoers.d/authflow",
+        )
+    };
+    let global = settings.timeouts.iter().rfind(|timeout| timeout.is_global);
+    let unset = global.is_none().then(|| finding(Place::file(sudoers::main_file()), UNSET));
+    let scoped = settings.timeouts.iter().filter(|timeout| !timeout.is_global);
+    let given = global.into_iter().chain(scoped).filter(|timeout| !timeout.gives_no_ticket());
+    let given = given.map(|timeout: &Timeout| {
+        finding(Place::line(&timeout.file, timeout.line), &format!("timestamp_timeout={}", timeout.value))
+    });
+    unset.into_iter().chain(given).collect()
+}
+
+/// Commands that were free of questions, and that a rule refuses unless something vouches.
+fn nopasswd(settings: &Settings, rule: &str) -> Vec<Finding> {
+    let finding = |(file, line): &(std::path::PathBuf, usize)| {
+        Finding::new(
+            Defect::SudoNopasswdEnds,
+            Place::line(file, *line),
+            format!("NOPASSWD, and rule {rule:?} says account = \"enforce\""),
+            "take NOPASSWD out, or give these users a rule of their own without account = \"enforce\"",
+        )
+    };
+    settings.nopasswd.iter().map(finding).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::check::fixture::found;
+
+    const STEP_UP: &str = "[[rule]]\nname='step-up'\nservice=['sudo']\nmethods=[['session'],['password']]\n\
+                           from_session={proved=['password'],within='5m'}\n";
+    const ENFORCED: &str = "[[rule]]\nname='all'\nservice=['sudo']\nmethods=[['password']]\naccount='enforce'\n";
+
+    fn told(rules: &str, files: &[(&str, &str)]) -> Vec<String> {
+        found(rules, files, findings)
+    }
+
+    #[test]
+    fn a_ticket_that_hides_a_rule_is_told_with_its_place() {
+        assert_eq!(told(STEP_UP, &[("etc/sudoers", "root ALL=(ALL) ALL\n")]), ["sudo-ticket-hides /etc/sudoers"]);
+        let files = [
+            ("etc/sudoers", "Defaults env_reset\n@includedir /etc/sudoers.d\n"),
+            ("etc/sudoers.d/a", "# why\nDefaults !lecture, \\\n    timestamp_timeout = 5 # minutes\n"),
+        ];
+        assert_eq!(told(STEP_UP, &files), ["sudo-ticket-hides /etc/sudoers.d/a:2"]);
+    }
+
+    #[test]
+    fn without_a_ticket_there_is_nothing_to_tell() {
+        for none in [
+            "Defaults timestamp_timeout=0\n",
+            "Defaults\t!timestamp_timeout\n",
+            "Defaults timestamp_timeout=5\nDefaults lecture, timestamp_timeout=0.0\n",
+        ] {
+            assert_eq!(told(STEP_UP, &[("etc/sudoers", none)]), Vec::<String>::new(), "{none}");
+        }
+        assert_eq!(told(STEP_UP, &[]), Vec::<String>::new(), "no sudo");
+        let other = "[[rule]]\nname = 'a'\nservice = ['sudo']\nmethods = [['password']]\n";
+        assert_eq!(told(other, &[("etc/sudoers", "")]), Vec::<String>::new(), "nothing to hide");
+    }
+
+    #[test]
+    fn one_users_ticket_is_one_too_many() {
+        let some = "Defaults timestamp_timeout=0\nDefaults:alice timestamp_timeout=-1\n#Defaults timestamp_timeout=9\n";
+        assert_eq!(told(STEP_UP, &[("etc/sudoers", some)]), ["sudo-ticket-hides /etc/sudoers:2"]);
+    }
+
+    #[test]
+    fn files_inside_of_files_are_read_and_a_circle_ends() {
+        let files = [
+            ("etc/sudoers", "@include more\n#includedir sudoers.d\n"),
+            ("etc/more", "Defaults timestamp_timeout=7\n"),
+            ("etc/sudoers.d/z", "Defaults timestamp_timeout=0\n"),
+            ("etc/sudoers.d/zz~", "Defaults timestamp_timeout=8\n"),
+            ("etc/sudoers.d/zz.old", "Defaults timestamp_timeout=8\n"),
+        ];
+        assert_eq!(told(STEP_UP, &files), Vec::<String>::new(), "the last one decides");
+        let circle = [("etc/sudoers", "@include /etc/sudoers\n")];
+        assert_eq!(told(STEP_UP, &circle), ["sudoers-unread /etc/sudoers"]);
+    }
+
+    #[test]
+    fn what_is_free_of_questions_is_told_where_a_rule_ends_it() {
+        let free =
+            "# NOPASSWD: no\nDefaults:bob !authenticate\n%ops ALL=(ALL) NOPASSWD: ALL\nbob ALL=(ALL) ALL # NOPASSWD:\n";
+        let files = [("etc/sudoers", free)];
+        assert_eq!(told(ENFORCED, &files), ["sudo-nopasswd-ends /etc/sudoers:2", "sudo-nopasswd-ends /etc/sudoers:3"]);
+        assert_eq!(told(&ENFORCED.replace("enforce", "auto"), &files), Vec::<String>::new());
+    }
+}

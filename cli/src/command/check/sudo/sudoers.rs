@@ -1,0 +1,138 @@
+//! What sudoers says of tickets and of NOPASSWD. Reads of that language what it takes to tell, and nothing else.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// Files inside of files, before it is a circle.
+const DEEPEST: usize = 16;
+
+/// What stands in sudoers.
+#[derive(Debug, Default)]
+pub(super) struct Settings {
+    /// In the order in which sudo reads them.
+    pub timeouts: Vec<Timeout>,
+    /// Where commands are free of questions.
+    pub nopasswd: Vec<(PathBuf, usize)>,
+}
+
+/// A `timestamp_timeout`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Timeout {
+    /// Where it stands.
+    pub file: PathBuf,
+    /// Counted from 1.
+    pub line: usize,
+    /// In minutes.
+    pub value: String,
+    /// Whether it holds for everybody, and not for one user, host, command or target.
+    pub is_global: bool,
+}
+
+impl Timeout {
+    /// Whether sudo asks every time.
+    pub(super) fn gives_no_ticket(&self) -> bool {
+        self.value.parse::<f64>() == Ok(0.0)
+    }
+}
+
+/// Where sudo begins to read.
+pub(super) fn main_file() -> &'static Path {
+    Path::new("/etc/sudoers")
+}
+
+/// Reads everything, under that root.
+///
+/// # Errors
+/// A file that cannot be read, and why.
+pub(super) fn read(root: &Path) -> Result<Settings, (PathBuf, io::Error)> {
+    let mut settings = Settings::default();
+    read_file(root, main_file(), DEEPEST, &mut settings)?;
+    Ok(settings)
+}
+
+/// Reads a file, and those that it includes, in the order in which sudo does.
+fn read_file(root: &Path, file: &Path, depth: usize, found: &mut Settings) -> Result<(), (PathBuf, io::Error)> {
+    if depth == 0 {
+        return Err((file.to_owned(), io::Error::other("too many files inside of files")));
+    }
+    let place = root.join(file.strip_prefix("/").unwrap_or(file));
+    let text = fs::read_to_string(place).map_err(|error| (file.to_owned(), error))?;
+    for (line, text) in lines(&text) {
+        if let Some(name) = directive(&text, "include") {
+            read_file(root, &beside(file, name), depth - 1, found)?;
+        } else if let Some(name) = directive(&text, "includedir") {
+            for file in files_in(root, &beside(file, name)) {
+                read_file(root, &file, depth - 1, found)?;
+            }
+        } else {
+            let timeout = |(value, is_global)| Timeout { file: file.to_owned(), line, value, is_global };
+            found.timeouts.extend(timeouts(&text).into_iter().map(timeout));
+            if frees(&text) {
+                found.nopasswd.push((file.to_owned(), line));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The lines with their numbers, those that a backslash goes on put together.
+fn lines(text: &str) -> Vec<(usize, String)> {
+    let mut lines: Vec<(usize, String)> = Vec::new();
+    let mut goes_on = false;
+    for (line, text) in (1..).zip(text.lines()) {
+        let (text, more) = text.strip_suffix('\\').map_or((text, false), |text| (text, true));
+        match lines.last_mut().filter(|_| goes_on) {
+            Some((_, before)) => before.push_str(text),
+            None => lines.push((line, text.to_owned())),
+        }
+        goes_on = more;
+    }
+    lines
+}
+
+/// What is included, if the line is `@include NAME`, or `#include NAME` as it once was.
+fn directive<'a>(line: &'a str, word: &str) -> Option<&'a str> {
+    let rest = line.trim_start().strip_prefix(['@', '#'])?.strip_prefix(word)?;
+    rest.starts_with([' ', '\t']).then(|| rest.trim().trim_matches('"'))
+}
+
+fn beside(file: &Path, name: &str) -> PathBuf {
+    file.parent().unwrap_or(Path::new("/")).join(name)
+}
+
+/// The files of a folder that sudo reads: in the order of their names, but no backups and nothing with a dot.
+fn files_in(root: &Path, folder: &Path) -> Vec<PathBuf> {
+    let place = root.join(folder.strip_prefix("/").unwrap_or(folder));
+    let names =
+        fs::read_dir(place).into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let mut names: Vec<_> = names.filter(|name| !name.ends_with('~') && !name.contains('.')).collect();
+    names.sort();
+    names.iter().map(|name| folder.join(name)).collect()
+}
+
+/// The timeouts that a `Defaults` line sets, each with whether it is for everybody.
+fn timeouts(line: &str) -> Vec<(String, bool)> {
+    let Some(rest) = line.trim_start().strip_prefix("Defaults") else { return Vec::new() };
+    let is_global = rest.starts_with([' ', '\t']);
+    let rest = rest.split_once(" #").map_or(rest, |(before, _comment)| before);
+    let scoped = || rest.split_once([' ', '\t']).map_or("", |(_whom, settings)| settings);
+    let settings = if is_global { rest } else { scoped() };
+    let timeout = |setting: &str| match setting.split_once('=') {
+        Some((name, value)) if name.trim() == "timestamp_timeout" => Some(value.trim().trim_matches('"').to_owned()),
+        None if setting.trim() == "!timestamp_timeout" => Some("0".to_owned()),
+        Some(_) | None => None,
+    };
+    settings.split(',').filter_map(timeout).map(|value| (value, is_global)).collect()
+}
+
+/// Whether a line frees commands of questions: by a tag, or for a group, a user or all by a default.
+fn frees(line: &str) -> bool {
+    let line = line.trim_start();
+    if line.starts_with('#') {
+        return false;
+    }
+    let line = line.split_once(" #").map_or(line, |(before, _comment)| before);
+    if line.starts_with("Defaults") { line.contains("!authenticate") } else { line.contains("NOPASSWD:") }
+}

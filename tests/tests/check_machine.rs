@@ -1,0 +1,198 @@
+//! What `authflow check` says of sshd, sudo, files, records and the daemon when they are wrong, on a machine that is otherwise right.
+
+mod good;
+
+use authflow_tests::{Machine, wait};
+use good::{Case, each_is_told};
+
+#[test]
+fn what_is_wrong_beside_the_stacks_is_told_with_its_line() {
+    let Some(plan) = good::plan() else { return };
+    let machine = plan.start();
+    let mut phone = machine.enroll("alice");
+    assert_eq!(good::check(&machine), (Vec::new(), Some(0)), "the shipped examples");
+    each_is_told(&machine, &["/etc/ssh", "/etc/authflow"], SSHD);
+    each_is_told(&machine, &["/etc/sudoers.d", "/etc/authflow"], SUDO);
+    each_is_told(&machine, &["/var/lib/authflow/users", "/var/lib/authflow/state"], RECORDS);
+    each_is_told(&machine, &["/usr/share/authflow"], FILES);
+    let policy = "/usr/share/dbus-1/system.d/org.authflow.sessiond1.conf";
+    let _ = machine.shell(&format!("mv {policy} /root")).success();
+    is_told(&machine, "bus-policy-missing");
+    let _ = machine.shell(&format!("mv /root/org.authflow.sessiond1.conf {policy}")).success();
+    wait::until_true("the bus to read its policy again", || good::check(&machine) == (Vec::new(), Some(0)));
+
+    // Unprivileged, what cannot be seen is told, and nothing is made up.
+    let said = machine.run(["setpriv", "--reuid=bob", "--regid=bob", "--clear-groups", "authflow", "check", "--json"]);
+    let told: Vec<_> = said.json().as_array().expect("a list").iter().map(|found| found["id"].clone()).collect();
+    assert_eq!(told, ["sshd-not-asked", "records-not-looked-at", "sudoers-not-looked-at"]);
+
+    // Somebody who is to be kept out and is in.
+    let alice = machine.log_in("alice", &mut phone);
+    machine.write("/var/lib/authflow/state/alice.disabled", "");
+    let _ = machine.shell("chmod 0600 /var/lib/authflow/state/alice.disabled").success();
+    is_told(&machine, "disabled-in-session");
+    let _ = machine.run(["authflow", "user", "enable", "alice"]).success();
+    drop(alice);
+
+    machine.kill_daemon();
+    is_told(&machine, "daemon-away");
+    let config = machine.read("/etc/authflow/authflow.toml");
+    machine.write("/etc/authflow/authflow.toml", &format!("session = {{ when_unavailable = \"deny\" }}\n{config}"));
+    is_told(&machine, "daemon-away-denies");
+}
+
+#[test]
+fn a_store_that_cannot_be_written_is_told() {
+    let Some(plan) = good::plan() else { return };
+    let machine = plan.without_daemon().start();
+    let _ = machine.enroll("alice");
+    // A folder where the store should be.
+    let _ = machine.shell("mkdir /var/lib/authflow/sessions.db && chmod 0700 /var/lib/authflow/sessions.db").success();
+    machine.start_daemon();
+    is_told(&machine, "daemon-degraded");
+}
+
+#[test]
+fn on_systemd_the_unit_and_the_clock_are_looked_at() {
+    let Some(plan) = Machine::booted() else { return };
+    let machine = plan.user("alice").config(good::CONFIG).sshd(good::SSHD).start();
+    let of_stacks = ["login", "sudo", "su", "vlock"];
+    let told = || {
+        let (found, _) = good::check(&machine);
+        let ids = found.iter().map(|found| found["id"].as_str().expect("an id").to_owned());
+        // Only sshd has our lines here.
+        ids.filter(|id| !id.starts_with("rule-") && !id.starts_with("sudo")).collect::<Vec<_>>()
+    };
+    let _ = machine.enroll("alice");
+    let is_right = machine.shell("timedatectl show --property=NTPSynchronized --value").success().trim() == "yes";
+    let clock: &[&str] = if is_right { &[] } else { &["clock-not-synchronised"] };
+    assert_eq!(told(), clock, "{of_stacks:?}");
+    let unit = machine.shell("systemctl show --property=FragmentPath --value authflow-sessiond").success();
+    let _ = machine.shell(&format!("mv {} /root", unit.trim())).success();
+    assert_eq!(told(), [clock, &["unit-missing"]].concat());
+}
+
+#[track_caller]
+fn is_told(machine: &Machine, id: &str) {
+    let found = wait::until("the daemon to settle", || Some(good::check(machine).0).filter(|found| !found.is_empty()));
+    assert!(found.len() == 1 && found[0]["id"] == id, "{found:#?}");
+}
+
+const SSHD: &[Case] = &[
+    Case {
+        breakage: "echo 'Foo bar' >> /etc/ssh/sshd_config",
+        told: &["sshd-config-broken /etc/ssh/sshd_config: Foo"],
+    },
+    Case {
+        breakage: "sed -i 's/^UsePAM.*/UsePAM no/' /etc/ssh/sshd_config",
+        told: &["sshd-without-pam /etc/ssh/sshd_config: UsePAM no"],
+    },
+    Case {
+        breakage: "sed -i -e 's/^Kbd.*/KbdInteractiveAuthentication no/' -e '/^AuthenticationMethods/d' -e '1i PubkeyAuthentication no' /etc/ssh/sshd_config",
+        told: &["sshd-without-questions /etc/ssh/sshd_config: KbdInteractiveAuthentication no"],
+    },
+    Case {
+        breakage: "mkdir -p /etc/ssh/sshd_config.d; echo 'KbdInteractiveAuthentication no' > /etc/ssh/sshd_config.d/50-hardening.conf; sed -i -e '1i Include /etc/ssh/sshd_config.d/*.conf\\nPubkeyAuthentication no' -e '/^AuthenticationMethods/d' /etc/ssh/sshd_config",
+        told: &["sshd-without-questions /etc/ssh/sshd_config.d/50-hardening.conf: Kbd"],
+    },
+    Case {
+        breakage: "sed -i 's/^Kbd.*/KbdInteractiveAuthentication no/' /etc/ssh/sshd_config",
+        told: &[
+            "sshd-without-questions /etc/ssh/sshd_config: KbdInteractiveAuthentication no",
+            "sshd-config-broken /etc/ssh/sshd_config: AuthenticationMethods",
+        ],
+    },
+    Case {
+        breakage: "printf 'Match User bob\\n  KbdInteractiveAuthentication no\\n' >> /etc/ssh/sshd_config",
+        told: &["sshd-without-questions /etc/ssh/sshd_config:   KbdInteractiveAuthentication no"],
+    },
+    Case {
+        breakage: "sed -i 's/^AuthenticationMethods.*/AuthenticationMethods publickey/' /etc/ssh/sshd_config",
+        told: &[
+            "sshd-methods-unmet /etc/ssh/sshd_config: AuthenticationMethods publickey",
+            "sshd-key-unforeseen /etc/ssh/sshd_config: AuthenticationMethods publickey",
+        ],
+    },
+    Case {
+        breakage: "sed -i '/^AuthenticationMethods/d' /etc/ssh/sshd_config",
+        told: &["sshd-key-unforeseen /etc/ssh/sshd_config"],
+    },
+    Case {
+        breakage: "sed -i -e 's/^AuthenticationMethods.*/& password/' -e 's/^PasswordAuthentication.*/PasswordAuthentication yes/' /etc/ssh/sshd_config",
+        told: &["sshd-password-method /etc/ssh/sshd_config: PasswordAuthentication yes"],
+    },
+    Case {
+        breakage: "sed -i -e 's/^AuthenticationMethods.*/& gssapi-with-mic/' -e '1i GSSAPIAuthentication yes' /etc/ssh/sshd_config",
+        told: &["sshd-method-unforeseen /etc/ssh/sshd_config: GSSAPIAuthentication yes"],
+    },
+    Case {
+        breakage: "echo 'PermitEmptyPasswords yes' >> /etc/ssh/sshd_config; sed -i '1i [[rule]]\\nname = \"bobs\"\\nservice = [\"sshd\"]\\nuser = [\"bob\"]\\nmethods = [[\"stack\"]]' /etc/authflow/authflow.toml",
+        told: &["sshd-empty-passwords /etc/ssh/sshd_config: PermitEmptyPasswords yes"],
+    },
+    Case {
+        breakage: "printf 'ClientAliveInterval 300\\nClientAliveCountMax 0\\n' >> /etc/ssh/sshd_config",
+        told: &["sshd-alive-count-zero /etc/ssh/sshd_config: ClientAliveCountMax 0"],
+    },
+    Case {
+        breakage: "echo 'ClientAliveInterval 10m' >> /etc/ssh/sshd_config",
+        told: &["sshd-alive-no-limit /etc/ssh/sshd_config: ClientAliveInterval 10m"],
+    },
+    Case {
+        breakage: "echo 'PermitUserEnvironment yes' >> /etc/ssh/sshd_config",
+        told: &["sshd-user-environment /etc/ssh/sshd_config: PermitUserEnvironment yes"],
+    },
+    Case {
+        breakage: "echo 'LoginGraceTime 30' >> /etc/ssh/sshd_config; sed -i '/\"ssh\"/a enroll = { mode = \"required\" }' /etc/authflow/authflow.toml",
+        told: &["sshd-grace-short /etc/ssh/sshd_config: LoginGraceTime 30"],
+    },
+    Case {
+        breakage: "sed -i '1i sshd_services = [\"ssh2\"]' /etc/authflow/authflow.toml",
+        told: &["sshd-service-unknown /etc/ssh/sshd_config", "sshd-service-missing /etc/authflow/authflow.toml"],
+    },
+];
+
+const SUDO: &[Case] = &[
+    Case { breakage: "rm /etc/sudoers.d/authflow", told: &["sudo-ticket-hides /etc/sudoers"] },
+    Case {
+        breakage: "echo 'Defaults:bob timestamp_timeout=5' >> /etc/sudoers.d/authflow",
+        told: &["sudo-ticket-hides /etc/sudoers.d/authflow: timestamp_timeout=5"],
+    },
+    Case {
+        breakage: "echo 'bob ALL=(ALL) NOPASSWD: /usr/bin/id' > /etc/sudoers.d/bob; sed -i '/\"sudo\"$/a account = \"enforce\"' /etc/authflow/authflow.toml",
+        told: &["sudo-nopasswd-ends /etc/sudoers.d/bob: NOPASSWD"],
+    },
+    Case { breakage: "echo '@include /etc/gone' >> /etc/sudoers.d/authflow", told: &["sudoers-unread /etc/gone"] },
+];
+
+const RECORDS: &[Case] = &[
+    Case { breakage: "chmod 0755 /var/lib/authflow/users", told: &["folder-open /var/lib/authflow/users"] },
+    Case {
+        breakage: "chmod 0640 /var/lib/authflow/users/alice.toml",
+        told: &["file-open /var/lib/authflow/users/alice.toml"],
+    },
+    Case {
+        breakage: "echo >> /var/lib/authflow/users/alice.toml",
+        told: &["record-unusable /var/lib/authflow/users/alice.toml"],
+    },
+    Case {
+        breakage: "sed -i '1a no record' /var/lib/authflow/users/alice.toml; chmod 0600 /var/lib/authflow/users/alice.toml",
+        told: &["record-unusable /var/lib/authflow/users/alice.toml: no record"],
+    },
+    Case {
+        breakage: "truncate -s 0 /var/lib/authflow/state/alice",
+        told: &["record-unusable /var/lib/authflow/state/alice"],
+    },
+    Case {
+        breakage: "cp -p /var/lib/authflow/users/alice.toml /var/lib/authflow/users/ghost.toml",
+        told: &["record-of-nobody /var/lib/authflow/users"],
+    },
+    Case {
+        breakage: "install -m 0600 /dev/null /var/lib/authflow/state/ghost.disabled",
+        told: &["disabled-nobody /var/lib/authflow/state"],
+    },
+];
+
+const FILES: &[Case] = &[Case {
+    breakage: "rm /usr/share/authflow/common-passwords.txt",
+    told: &["common-passwords-missing /usr/share/authflow/common-passwords.txt"],
+}];
