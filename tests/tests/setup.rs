@@ -185,6 +185,18 @@ fn what_nobody_confirms_goes_back_by_itself() {
     wait::until_true("the boot", is_over);
     assert_eq!(files(&machine), stock);
     let _at_last = log_in(&machine, "alice", None);
+
+    // A roll-back that cannot be done holds up no boot, and is tried again.
+    let _ = machine.run(SETUP).success();
+    let _ = machine.shell("mount --bind /etc/pam.d /etc/pam.d && mount -o remount,bind,ro /etc/pam.d").success();
+    let _ = machine.shell("systemctl stop authflow-setup-rollback.timer multi-user.target ssh").success();
+    let _ = machine.shell("systemctl start multi-user.target").success();
+    wait::until_true("sshd", || machine.run(["systemctl", "is-active", "ssh"]).stdout == "active\n");
+    assert!(!is_over());
+    let _ = log_in(&machine, "alice", None);
+    let _ = machine.run(["umount", "/etc/pam.d"]).success();
+    wait::until_true("the next try", is_over);
+    assert_eq!(files(&machine), stock);
 }
 
 #[test]
