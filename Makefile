@@ -17,7 +17,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 # Where tarball and packages are made.
 PACKAGES := $(abspath $(TARGET_DIR))/packages
 
-.PHONY: help deps build install dist deb deb-from-build deb-check demo test bench lint audit clean
+.PHONY: help deps build install dist deb deb-from-dist deb-from-build deb-check demo test bench lint audit clean
 
 help:
 	@echo "make demo    see the main job in a throw-away namespace (INTERACTIVE=1 leaves it running)"
@@ -74,8 +74,8 @@ install:
 	ln -sf ../authflow-setup-rollback.service $(DESTDIR)$(PREFIX)/lib/systemd/system/multi-user.target.wants/
 	install -d -m 0755 $(DESTDIR)$(PREFIX)/share/doc/authflow/examples/pam.d
 	install -m 0644 conf/pam.d/*.example $(DESTDIR)$(PREFIX)/share/doc/authflow/examples/pam.d/
-	for page in docs/man/*.[1-8]; do \
-	  install -D -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; done
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/authflow/examples/fail2ban/filter.d conf/fail2ban/filter.d/*.conf
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/authflow/examples/fail2ban/jail.d conf/fail2ban/jail.d/*.conf
 
 # The tracked tree with its crates, as one file: the same bytes whoever makes it from the same commit.
 dist: DIST = $(PACKAGES)/authflow-$(VERSION)
@@ -93,7 +93,9 @@ dist:
 # -d: no look at build dependencies, since cargo comes from rustup and not from a package.
 DPKG_BUILDPACKAGE = dpkg-buildpackage -us -uc -b -d
 
-deb: dist
+deb: dist deb-from-dist
+
+deb-from-dist:
 	rm -rf $(PACKAGES)/debs && mkdir -p $(PACKAGES)/debs
 	tar -xzf $(PACKAGES)/authflow-$(VERSION).tar.gz -C $(PACKAGES)/debs
 	cd $(PACKAGES)/debs/authflow-$(VERSION) && cp -a packaging/debian debian && $(DPKG_BUILDPACKAGE)
@@ -111,11 +113,12 @@ $(FROM_BUILD)/done: $(addprefix $(RELEASE)/,libpam_authflow.so authflow-sessiond
 	cd $(FROM_BUILD)/source && cp -a packaging/debian debian && AUTHFLOW_PREBUILT=$(abspath $(RELEASE)) $(DPKG_BUILDPACKAGE)
 	touch $@
 
-# Two builds in two folders; some minutes.
-deb-check:
-	$(MAKE) deb PACKAGES=$(abspath $(PACKAGES))/first
-	$(MAKE) deb PACKAGES=$(abspath $(PACKAGES))/a-second-elsewhere
-	cd $(PACKAGES)/first && sha256sum *.tar.gz debs/*.deb | (cd ../a-second-elsewhere && sha256sum --check)
+# Once more from the same tarball, in another folder; some minutes.
+deb-check: AGAIN = $(PACKAGES)/once-more-elsewhere
+deb-check: deb
+	rm -rf $(AGAIN) && mkdir -p $(AGAIN) && cp $(PACKAGES)/authflow-$(VERSION).tar.gz $(AGAIN)/
+	$(MAKE) deb-from-dist PACKAGES=$(AGAIN)
+	cd $(PACKAGES) && sha256sum debs/*.deb | (cd $(AGAIN) && sha256sum --check)
 
 demo: deps build
 	@AUTHFLOW_E2E=1 INTERACTIVE=$(INTERACTIVE) $(CARGO) run --quiet --locked -p authflow-tests --example demo

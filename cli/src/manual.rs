@@ -43,11 +43,13 @@ fn tagged(section: &str, macros: &[&str]) -> BTreeSet<String> {
 fn leaves(command: &clap::Command, path: &str, found: &mut Vec<(String, BTreeSet<String>)>) {
     for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
         let path = format!("{path} {}", sub.get_name()).trim().to_owned();
-        if sub.has_subcommands() {
-            leaves(sub, &path, found);
+        leaves(sub, &path, found);
+        if sub.has_subcommands() && sub.get_positionals().next().is_none() {
             continue;
         }
-        let own = sub.get_arguments().filter(|argument| !argument.is_global_set() && argument.get_id() != "help");
+        let own = sub
+            .get_arguments()
+            .filter(|argument| !argument.is_global_set() && !argument.is_hide_set() && argument.get_id() != "help");
         let names = own.map(|argument| match argument.get_long() {
             Some(long) => long.to_owned(),
             None => argument

@@ -356,6 +356,16 @@ mod tests {
     }
 
     #[test]
+    fn the_troubleshooting_page_tells_every_reason_for_a_denial() {
+        let page = include_str!("../../docs/troubleshooting.md");
+        for denial in denials() {
+            let words = denial.to_string();
+            let words = words.split(" until ").next().unwrap().split(" (").next().unwrap();
+            assert!(page.contains(&format!("`{words}")), "{words}");
+        }
+    }
+
+    #[test]
     fn only_a_yes_is_a_success() {
         for phase in [
             Phase::Authenticate,

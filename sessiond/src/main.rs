@@ -14,12 +14,16 @@
 //! - [`tty`], [`activity`]: terminals, and when they were used
 //! - [`desktop`]: what logind knows of desktops
 //! - [`store`], [`spare`], [`keeper`]: what outlives the daemon
+//! - [`boot`]: which boot this is
 //! - [`in_force`]: which configuration was in force when
+//! - [`audit`]: what the kernel's audit log is told
 //! - [`timer`], [`log`], [`log_queue`], [`event`], [`readable`], [`service_manager`]: the boot clock, the log, its queue and the names of its lines,
 //!   descriptors, whoever started us
 #![forbid(unsafe_code)]
 
 mod activity;
+mod audit;
+mod boot;
 mod bus;
 mod daemon;
 mod deactivation;
@@ -84,6 +88,9 @@ struct Arguments {
     /// Write the log to standard error as well.
     #[arg(long)]
     log_stderr: bool,
+    /// Which boot this is, where the daemon's own `/proc` does not say it.
+    #[arg(long, value_name = "ID", value_parser = boot::id)]
+    boot_id: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -100,7 +107,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let ended = runtime.block_on(run(log.clone(), paths));
+    let ended = runtime.block_on(run(log.clone(), paths, arguments.boot_id));
     log.flush(LAST_LINES);
     // A flow that is being judged by a slow name service must not hold up our end; it is denied.
     runtime.shutdown_background();
@@ -129,14 +136,15 @@ enum Failure {
     Kernel(#[from] std::io::Error),
 }
 
-async fn run(log: Log, paths: Paths) -> Result<(), Failure> {
+async fn run(log: Log, paths: Paths, boot_id: Option<String>) -> Result<(), Failure> {
     let address = bus_address(&log, &paths);
     if let Err(error) = file::ensure_folder(&paths.state_home(), 0o755) {
         log.write(&Line::error(Event::StateFolder).with("why", &error));
     }
     raise_descriptor_limit();
     let (todo, actions) = mpsc::unbounded_channel();
-    let daemon = Daemon::new(log, paths.clone(), process::boot_id()?, todo);
+    let boot_id = boot_id.map_or_else(process::boot_id, Ok)?;
+    let daemon = Daemon::new(log, paths.clone(), boot_id, todo);
     daemon.restore();
     let timer = BootTimer::new()?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);

@@ -22,5 +22,13 @@ if [ ${#missing[@]} -gt 0 ]; then
   apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
+# Our filter for fail2ban is tried with the real one, which is unpacked and not installed: its service would start with the machine.
+FAIL2BAN=/var/lib/authflow-tests/fail2ban
+if [ ! -x "$FAIL2BAN/usr/bin/fail2ban-regex" ]; then
+  folder=$(mktemp -d)
+  (cd "$folder" && apt-get -qq -o APT::Sandbox::User=root download fail2ban && mkdir -p "$FAIL2BAN" && dpkg-deb -x fail2ban_*.deb "$FAIL2BAN")
+  rm -rf "$folder"
+fi
+
 # Runs what waits side by side (see .config/nextest.toml).
 command -v cargo-nextest >/dev/null || cargo install --quiet --locked --root /usr/local cargo-nextest

@@ -3,7 +3,7 @@
 
 use std::{path::Path, process::Command};
 
-use authflow_tests::{Authenticator, Machine, Packages, Person, Program, wait};
+use authflow_tests::{Authenticator, Machine, Packages, Person, wait};
 use serde_json::Value;
 
 const SYSTEM_PASSWORD: &str = "what the system knows";
@@ -51,7 +51,11 @@ fn installing_changes_no_login_and_removing_leaves_none_behind() {
     let before = stacks(&machine);
     logs_in_by_the_system(&machine);
 
-    machine.install(&packages);
+    // As a power cut in the midst would leave it, and then to its end.
+    unpack(&machine, &packages);
+    assert_eq!(stacks(&machine), before);
+    logs_in_by_the_system(&machine);
+    let _ = machine.dpkg(&["--configure", "--pending"]).success();
     assert_eq!(stacks(&machine), before);
     logs_in_by_the_system(&machine);
     let _ = machine.run(["systemctl", "is-active", "authflow-sessiond"]).success();
@@ -137,6 +141,8 @@ fn the_profile_asks_for_what_the_rule_says_and_nothing_falls_through() {
     machine.install(&packages);
     enable_profile(&machine);
     machine.write("/etc/authflow/authflow.toml", &format!("{BOTH}session = {{ idle = \"16s\", warn = \"6s\" }}\n"));
+    let told = machine.run(["authflow", "config", "check"]).success();
+    assert!(!told.contains("pam.d"), "the profile's own lines are faulted: {told}");
     let (mut alices, mut bobs) = (machine.enroll("alice"), machine.enroll("bob"));
 
     // This one is left alone until it ends.
@@ -266,7 +272,8 @@ fn sessions_and_logins_under_way_outlive_an_upgrade_and_a_daemon_that_hangs() {
     enable_profile(&machine);
     machine.write("/etc/authflow/authflow.toml", BOTH);
     let mut phones: Vec<_> = users.iter().map(|user| machine.enroll(user)).collect();
-    let mut alice = machine.log_in("alice", &mut machine.enroll("alice"));
+    let mut alices = machine.enroll("alice");
+    let mut alice = machine.log_in("alice", &mut alices);
     let first = main_pid(&machine);
 
     // Ten have yet to give the password, ten the code.
@@ -278,7 +285,11 @@ fn sessions_and_logins_under_way_outlive_an_upgrade_and_a_daemon_that_hangs() {
             person.expect("Verification code: ");
         }
     }
-    let mut dpkg = install_aside(&machine, &newer);
+    // alice comes while the new files are there and the old daemon is.
+    unpack(&machine, &newer);
+    assert_eq!(main_pid(&machine), first);
+    let mut again = machine.log_in("alice", &mut alices);
+    let mut dpkg = machine.start(["env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--configure", "--pending"]);
     for (number, (person, phone)) in people.iter_mut().zip(&mut phones).enumerate() {
         if number < 10 {
             person.type_line(machine.password());
@@ -291,7 +302,7 @@ fn sessions_and_logins_under_way_outlive_an_upgrade_and_a_daemon_that_hangs() {
     }
     assert!(dpkg.end().success());
     assert_ne!(main_pid(&machine), first, "the new daemon runs");
-    wait::until_true("all sessions", || machine.sessions().len() == 21);
+    wait::until_true("all sessions", || machine.sessions().len() == 22);
     let known = identities(&machine);
 
     // Back again.
@@ -319,7 +330,7 @@ fn sessions_and_logins_under_way_outlive_an_upgrade_and_a_daemon_that_hangs() {
     assert_eq!(alice.shell("echo still here"), "still here");
     machine.start_daemon();
     assert_eq!(identities(&machine), known);
-    for person in people.iter_mut().chain([&mut alice]) {
+    for person in people.iter_mut().chain([&mut alice, &mut again]) {
         assert_eq!(person.shell("echo still here"), "still here");
     }
 }
@@ -372,11 +383,10 @@ fn agree_on(machine: &Machine, user: &str) -> String {
     id
 }
 
-fn install_aside(machine: &Machine, packages: &Packages) -> Program {
-    let mut argv = vec!["env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--install"];
+fn unpack(machine: &Machine, packages: &Packages) {
     let files = machine.take(packages);
-    argv.extend(files.iter().map(String::as_str));
-    machine.start(argv)
+    let arguments: Vec<_> = ["--unpack"].into_iter().chain(files.iter().map(String::as_str)).collect();
+    let _ = machine.dpkg(&arguments).success();
 }
 
 fn main_pid(machine: &Machine) -> String {

@@ -8,7 +8,7 @@ use serde_spanned::Spanned;
 use super::{
     Config, ConfigError, PasswordPolicy, Reasons, SHORTEST_PASSWORD, Source, Text, TotpPolicy,
     preset::Preset,
-    value::{Allowance, Bound, Count, Reason, Size, Span, Within, Word},
+    value::{Allowance, Bound, Count, Size, Span, Within, Word},
 };
 use crate::{
     enrolment::Enroll,
@@ -55,7 +55,7 @@ struct Password {
     source: Option<Vec<Source>>,
     adopt: Option<bool>,
     minimum: Option<Within<{ SHORTEST_PASSWORD as u64 }, 64>>,
-    weaker_than_preset: Option<Reason>,
+    weaker_than_preset: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -71,7 +71,7 @@ struct Throttle {
     attempts: Option<Within<1, 100>>,
     window: Option<Span>,
     lock: Option<Span>,
-    weaker_than_preset: Option<Reason>,
+    weaker_than_preset: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -86,7 +86,7 @@ struct Accounts {
 #[serde(deny_unknown_fields)]
 struct History {
     keep: Option<Span>,
-    weaker_than_preset: Option<Reason>,
+    weaker_than_preset: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -105,7 +105,7 @@ struct Session {
     user_extend: Option<u32>,
     inhibit_max: Option<Allowance>,
     when_unavailable: Option<Word<WhenUnavailable>>,
-    weaker_than_preset: Option<Spanned<Reason>>,
+    weaker_than_preset: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -125,14 +125,14 @@ struct RuleTable {
     recovery: Option<bool>,
     enroll: Option<Spanned<Enroll>>,
     session: Option<Session>,
-    weaker_than_preset: Option<Reason>,
+    weaker_than_preset: Option<Spanned<String>>,
 }
 
 pub(super) fn parse(main: Text<'_>, drop_ins: &[Text<'_>]) -> Result<Config, ConfigError> {
     let file: Main = read(main)?;
     let preset = file.preset.as_ref().map(|word| word.0);
     let defaults = defaults(preset);
-    let reasons = table_reasons(&file);
+    let reasons = table_reasons(main, &file)?;
     let session = file.session.unwrap_or_default().over(&defaults.session);
     let mut config = Config {
         preset,
@@ -164,16 +164,29 @@ fn defaults(preset: Option<Preset>) -> Config {
     defaults
 }
 
-fn table_reasons(file: &Main) -> Reasons {
-    let session = file.session.as_ref().and_then(|table| table.weaker_than_preset.as_ref()).map(Spanned::get_ref);
-    let reasons = [
+fn table_reasons(source: Text<'_>, file: &Main) -> Result<Reasons, ConfigError> {
+    let tables = [
         ("password", file.password.as_ref().and_then(|table| table.get_ref().weaker_than_preset.as_ref())),
         ("throttle", file.throttle.as_ref().and_then(|table| table.weaker_than_preset.as_ref())),
         ("history", file.history.as_ref().and_then(|table| table.weaker_than_preset.as_ref())),
-        ("session", session),
+        ("session", file.session.as_ref().and_then(|table| table.weaker_than_preset.as_ref())),
     ];
-    let tables = reasons.into_iter().filter_map(|(table, reason)| Some((table, reason?.0.clone())));
-    Reasons { tables: tables.collect(), ..Reasons::default() }
+    let mut reasons = Reasons::default();
+    for (table, text) in tables {
+        if let Some(text) = text {
+            reasons.tables.push((table, reason(source, text)?));
+        }
+    }
+    Ok(reasons)
+}
+
+/// What is written as the reason: somebody who audits this reads it, so it must say something.
+fn reason(source: Text<'_>, text: &Spanned<String>) -> Result<String, ConfigError> {
+    if text.get_ref().chars().any(char::is_alphanumeric) {
+        Ok(text.get_ref().clone())
+    } else {
+        Err(ConfigError::at(source, text.span().start, "expected the reason, for whoever audits this"))
+    }
 }
 
 fn read<T: serde::de::DeserializeOwned>(source: Text<'_>) -> Result<T, ConfigError> {
@@ -276,8 +289,8 @@ fn add_rules(config: &mut Config, source: Text<'_>, tables: Vec<Spanned<RuleTabl
             return Err(ConfigError::at(source, reason.span().start, why));
         }
         let rule = table.into_inner();
-        if let Some(Reason(reason)) = &rule.weaker_than_preset {
-            config.reasons.rules.insert(rule.name.clone(), reason.clone());
+        if let Some(text) = &rule.weaker_than_preset {
+            config.reasons.rules.push((rule.name.clone(), reason(source, text)?));
         }
         config.rules.push(rule.over(&config.session));
     }

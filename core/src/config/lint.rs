@@ -123,10 +123,11 @@ pub(super) fn warnings(config: &Config) -> Vec<Warning> {
 
 fn idle_reasons(config: &Config) -> Vec<Warning> {
     let weaker: Vec<_> = config.preset.into_iter().flat_map(|preset| weaker_than(preset, config)).collect();
-    let in_table = |table: &&&str| !weaker.iter().any(|weaker| weaker.rule.is_none() && weaker.table() == **table);
+    let in_table = |table: &&str| !weaker.iter().any(|weaker| weaker.rule.is_none() && weaker.table() == *table);
     let in_rule = |rule: &&String| !weaker.iter().any(|weaker| weaker.rule.as_ref() == Some(rule));
-    let tables = config.reasons.tables.keys().filter(in_table).map(|table| format!("[{table}]"));
-    let rules = config.reasons.rules.keys().filter(in_rule).map(|rule| format!("rule {rule:?}"));
+    let tables =
+        config.reasons.tables.iter().map(|(table, _)| *table).filter(in_table).map(|table| format!("[{table}]"));
+    let rules = config.reasons.rules.iter().map(|(rule, _)| rule).filter(in_rule).map(|rule| format!("rule {rule:?}"));
     tables.chain(rules).map(|place| Warning::NothingWeaker { place }).collect()
 }
 

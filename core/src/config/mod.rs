@@ -7,7 +7,7 @@ mod place;
 pub mod preset;
 mod value;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 pub use lint::Warning;
 pub use value::written;
@@ -52,13 +52,27 @@ pub struct Config {
     pub rules: Vec<Rule>,
 }
 
-/// What was written down as `weaker_than_preset`. Never blank.
+/// What was written down as `weaker_than_preset`. Never blank. There are few, so they are lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reasons {
     /// By the table, as `session`.
-    pub tables: BTreeMap<&'static str, String>,
+    pub tables: Vec<(&'static str, String)>,
     /// By the rule's name.
-    pub rules: BTreeMap<String, String>,
+    pub rules: Vec<(String, String)>,
+}
+
+impl Reasons {
+    /// Why that table is weaker.
+    #[must_use]
+    pub fn of_table(&self, table: &str) -> Option<&String> {
+        self.tables.iter().find(|(name, _)| *name == table).map(|(_, reason)| reason)
+    }
+
+    /// Why that rule is weaker.
+    #[must_use]
+    pub fn of_rule(&self, rule: &str) -> Option<&String> {
+        self.rules.iter().find(|(name, _)| name == rule).map(|(_, reason)| reason)
+    }
 }
 
 /// The shortest password that is ever taken (NIST SP 800-63B-4 section 3.1.1.2).
@@ -173,9 +187,10 @@ impl Config {
     /// The first thing that is wrong, or weaker than the preset without a reason. A configuration with an error is not used in part.
     pub fn parse(main: Text<'_>, drop_ins: &[Text<'_>]) -> Result<Self, ConfigError> {
         let config = file::parse(main, drop_ins)?;
-        let weaker = config.preset.into_iter().flat_map(|preset| preset::weaker_than(preset, &config));
-        let unexplained: Vec<_> = weaker.filter(|weaker| weaker.reason.is_none()).collect();
-        match unexplained.as_slice() {
+        let Some(preset) = config.preset else { return Ok(config) };
+        let mut weaker = preset::weaker_than(preset, &config);
+        weaker.retain(|weaker| weaker.reason.is_none());
+        match weaker.as_slice() {
             [] => Ok(config),
             [first, rest @ ..] => Err(place::error(first, rest.len(), (main, drop_ins))),
         }

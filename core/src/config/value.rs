@@ -34,9 +34,6 @@ pub(super) struct Within<const LOW: u64, const HIGH: u64>(pub(super) u64);
 /// A count, or `"none"`.
 pub(super) struct Count(pub(super) Option<u32>);
 
-/// Why something is weaker than the preset: not blank.
-pub(super) struct Reason(pub(super) String);
-
 /// A word that has a `FromStr`.
 pub(super) struct Word<T>(pub(super) T);
 
@@ -125,14 +122,6 @@ impl<'de> Deserialize<'de> for Count {
 impl<'de, T: FromStr<Err: std::fmt::Display>> Deserialize<'de> for Word<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map(Self).map_err(D::Error::custom)
-    }
-}
-
-impl<'de> Deserialize<'de> for Reason {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let is_said = text.chars().any(char::is_alphanumeric);
-        if is_said { Ok(Self(text)) } else { Err(D::Error::custom("expected the reason, for whoever audits this")) }
     }
 }
 

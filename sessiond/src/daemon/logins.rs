@@ -18,7 +18,7 @@ use authflow_host::{
 };
 
 use super::Daemon;
-use crate::{event::Event, leader::leader_of, log::Line, members, snapshot::Snapshot};
+use crate::{audit::Record, event::Event, leader::leader_of, log::Line, members, snapshot::Snapshot};
 
 /// How long a module may take to write a pending login down, after it gave up on the daemon.
 const WRITING: Duration = Duration::from_secs(2);
@@ -149,6 +149,7 @@ impl Daemon {
             .with("rule", &birth.opening.rule)
             .with("class", birth.opening.class.as_str())
             .with("leader", leader.pid);
+        let record = Record::opened(id, &birth.opening);
         let now = SystemClock.now();
         let actions = if is_in { core.registry.adopt(birth, now) } else { core.registry.open(birth, now) }?;
         let around = core.registry.find(id).and_then(Renewal::around);
@@ -156,6 +157,7 @@ impl Daemon {
         drop(core);
         self.opened.notify_one();
         self.log.write(&line);
+        self.audit.tell(record);
         self.watch(id, leader);
         self.desktops_changed.notify_one();
         if let Some((parent, renewal)) = around

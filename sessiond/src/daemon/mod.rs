@@ -32,6 +32,7 @@ pub(crate) use self::{logins::Login, queries::Inspected};
 
 use crate::{
     activity::Activity,
+    audit::{Audit, Record},
     event::Event,
     in_force::InForce,
     keeper::Keeper,
@@ -47,6 +48,8 @@ use crate::{
 pub(crate) struct Daemon {
     /// The log.
     pub(crate) log: Log,
+    /// The kernel's audit log.
+    pub(crate) audit: Audit,
     pub(crate) paths: Paths,
     boot_id: String,
     // A std mutex and not tokio's: it is never held over an await.
@@ -93,6 +96,7 @@ impl Daemon {
         let keeper = Keeper::open(&paths, SystemClock.now().wall, &log);
         Arc::new(Self {
             log,
+            audit: Audit::open(),
             paths,
             boot_id,
             core: Mutex::default(),
@@ -313,6 +317,9 @@ impl Daemon {
             .with("by", ended.by.as_deref().unwrap_or("-"))
             .with("message", ended.message.as_deref().unwrap_or("-"));
         self.log.write(&line);
+        if let Some(record) = Record::closed(ended) {
+            self.audit.tell(record);
+        }
     }
 
     /// Forgets what was remembered of a session that is over.

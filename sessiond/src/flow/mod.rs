@@ -35,7 +35,7 @@ use self::{
     work::{Case, Failure, Place, Proof, RENEWAL, Wanted},
 };
 
-use crate::{daemon::Daemon, event::Event, log::Line};
+use crate::{audit::Record, daemon::Daemon, event::Event, log::Line};
 
 /// How many flows are looked up or judged at a time. Each judgement takes a core and the memory of one hash.
 const AT_ONCE: usize = 2;
@@ -130,15 +130,19 @@ impl Flows {
         }
         let about = |line: Line| about(line, owner, flow, &case);
         let (granted, denied) = (about(Line::info(Event::FlowGranted)), about(Line::warning(Event::FlowDenied)));
+        let (user, service) = (case.user.clone(), case.service.clone());
+        let record = |factors| Record::judged((flow, &user, &service), factors);
         let (paths, permission) = (self.paths.clone(), case.permission);
         let Proof { shown, rule, at } = match self.beside(move || work::judge(&paths, &case, answers)).await? {
             Ok(proof) => proof,
             Err(failure) => {
                 self.daemon.log.write(&denied.with("reason", &failure));
+                self.daemon.audit.tell(record(None));
                 return Err(refusal(&failure, SystemClock.now().wall));
             }
         };
         self.daemon.log.write(&granted.with("factors", &shown.factors).with("rule", rule));
+        self.daemon.audit.tell(record(Some(shown.factors.to_string())));
         let factors = shown.factors.clone();
         self.permits().give((owner, connection), (permission, shown), at.boot);
         match permission {

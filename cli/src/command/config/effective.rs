@@ -78,7 +78,7 @@ fn all_values(config: &Config) -> Vec<(&'static str, Value)> {
     for key in REASONS {
         let table = key.split_once('.').map_or(key, |(table, _key)| table);
         let last = all.iter().rposition(|(other, _)| other.split_once('.').is_some_and(|(other, _)| other == table));
-        if let (Some(reason), Some(last)) = (config.reasons.tables.get(table), last) {
+        if let (Some(reason), Some(last)) = (config.reasons.of_table(table), last) {
             all.insert(last + 1, (key, Value::Text(reason.clone())));
         }
     }
@@ -211,7 +211,7 @@ fn rule_values(rule: &Rule, config: &Config) -> Vec<(&'static str, Value)> {
     }
     let defaults = session(&config.session);
     values.extend(session(&rule.session).into_iter().filter(|value| !defaults.contains(value)));
-    values.extend(config.reasons.rules.get(&rule.name).map(|why| ("weaker_than_preset", Value::Text(why.clone()))));
+    values.extend(config.reasons.of_rule(&rule.name).map(|why| ("weaker_than_preset", Value::Text(why.clone()))));
     values
 }
 

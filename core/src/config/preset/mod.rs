@@ -135,10 +135,16 @@ impl fmt::Display for Weaker {
 /// A rule answers for what it says itself. What it takes over from `[session]` is told of, and given a reason, there.
 #[must_use]
 pub fn weaker_than(preset: Preset, config: &Config) -> Vec<Weaker> {
+    let mut found = Vec::new();
     let values = Values::of(config, &config.session);
-    let of_tables = preset.clauses().iter().filter_map(|clause| clause.weaker(preset, &values)).map(|weaker| {
-        let reason = config.reasons.tables.get(weaker.table()).cloned();
-        Weaker { reason, ..weaker }
-    });
-    of_tables.chain(config.rules.iter().flat_map(|rule| rule::weaker(preset, config, rule))).collect()
+    for clause in preset.clauses() {
+        if let Some(weaker) = clause.weaker(preset, &values) {
+            let reason = config.reasons.of_table(weaker.table()).cloned();
+            found.push(Weaker { reason, ..weaker });
+        }
+    }
+    for rule in &config.rules {
+        rule::add_weaker(&mut found, preset, (config, rule));
+    }
+    found
 }

@@ -17,20 +17,25 @@ use crate::{
 const LOCAL_SERVICES: &str = "authflow atd chfn chsh cron crond i3lock login passwd polkit-1 su su-l sudo sudo-i swaylock systemd-user \
                               vlock xscreensaver";
 
-pub(super) fn weaker(preset: Preset, config: &Config, rule: &Rule) -> Vec<Weaker> {
+/// Adds what of that rule is weaker.
+pub(super) fn add_weaker(found: &mut Vec<Weaker>, preset: Preset, (config, rule): (&Config, &Rule)) {
     let (granted, defaults) = (Values::of(config, &rule.session), Values::of(config, &config.session));
     let is_reachable = is_reachable_from_elsewhere(rule);
-    let found = preset.clauses().iter().filter_map(|clause| match clause.demand.reach() {
-        Reach::Machine => None,
-        // What is as in `[session]` was judged there.
-        Reach::Sessions if clause.demand.value(&granted) == clause.demand.value(&defaults) => None,
-        Reach::Sessions => clause.weaker(preset, &granted),
-        Reach::Methods | Reach::Enrolment if !is_reachable => None,
-        Reach::Methods => one_kind(rule).map(|method| of_rule(preset, clause, method.to_string())),
-        Reach::Enrolment => delay(rule).map(|enroll| of_rule(preset, clause, enroll.as_str().to_owned())),
-    });
-    let reason = config.reasons.rules.get(&rule.name).cloned();
-    found.map(|weaker| Weaker { rule: Some(rule.name.clone()), reason: reason.clone(), ..weaker }).collect()
+    for clause in preset.clauses() {
+        let weaker = match clause.demand.reach() {
+            Reach::Machine => None,
+            // What is as in `[session]` was judged there.
+            Reach::Sessions if clause.demand.value(&granted) == clause.demand.value(&defaults) => None,
+            Reach::Sessions => clause.weaker(preset, &granted),
+            Reach::Methods | Reach::Enrolment if !is_reachable => None,
+            Reach::Methods => one_kind(rule).map(|method| of_rule(preset, clause, method.to_string())),
+            Reach::Enrolment => delay(rule).map(|enroll| of_rule(preset, clause, enroll.as_str().to_owned())),
+        };
+        if let Some(weaker) = weaker {
+            let reason = config.reasons.of_rule(&rule.name).cloned();
+            found.push(Weaker { rule: Some(rule.name.clone()), reason, ..weaker });
+        }
+    }
 }
 
 /// A method that proves one kind of factor only.
