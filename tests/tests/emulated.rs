@@ -24,6 +24,8 @@ methods = [['password', 'totp']]
 END
 printf '%s' 'PASSWORD' | authflow passwd --user alice --stdin
 printf '%s' SECRET | authflow factor add totp --user alice --secret-stdin --no-confirm
+mkdir -p /etc/systemd/journald.conf.d
+printf '[Journal]\\nAudit=yes\\n' > /etc/systemd/journald.conf.d/audit.conf
 printf 'UsePAM yes\\nUseDNS no\\nKbdInteractiveAuthentication yes\\nPasswordAuthentication no\\n' > /etc/ssh/sshd_config
 ";
 
@@ -71,7 +73,7 @@ fn a_clock_that_is_set_ends_no_session_and_a_reboot_closes_all() {
     let audit = machine.shell("journalctl --quiet --output=cat _TRANSPORT=audit").success();
     let told = |words: [&str; 3]| audit.lines().filter(|line| words.iter().all(|word| line.contains(word))).count();
     assert_eq!(told(["USER_END", "op=authflow:session_close acct=\"alice\"", "reason=\"reboot\""]), 2, "{audit}");
-    assert_eq!(told(["TRUSTED_APP", "op=authflow:opened acct=\"alice\"", "factors=\"password+totp\""]), 1, "{audit}");
+    assert_eq!(told(["TRUSTED_APP", "op=authflow:opened acct=\"alice\"", "factors=\"password+totp\""]), 3, "{audit}");
 }
 
 fn log_in(machine: &Emulated<'_>, code: &str) -> authflow_tests::Person {
