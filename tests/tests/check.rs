@@ -31,8 +31,8 @@ fn what_is_wrong_with_rules_and_stacks_is_told_with_its_line() {
     each_is_told(&machine, &kept, RULES);
     let module = machine.shell("ls /usr/lib/*/security/pam_authflow.so").success();
     each_is_told(&machine, &[module.trim()], MODULE);
-    machine.write("/etc/authflow/authflow.toml", &rules_of_the_readme());
-    assert_eq!(good::check(&machine), (Vec::new(), Some(0)), "the README's rules");
+    machine.write("/etc/authflow/authflow.toml", &rules_by_hand());
+    assert_eq!(good::check(&machine), (Vec::new(), Some(0)), "the rules of docs/setup.md");
 }
 
 /// What is called an error lets somebody in who has proved nothing, or keeps out who is none of ours.
@@ -68,10 +68,10 @@ fn an_error_is_one() {
     }
 }
 
-/// The file that the README has its reader write.
-fn rules_of_the_readme() -> String {
-    let readme = include_str!("../../README.md");
-    let rules = readme.split("cat >> new.toml <<'EOF'\n").nth(1).and_then(|rest| rest.split("   EOF\n").next());
+/// The rules that docs/setup.md has its reader write.
+fn rules_by_hand() -> String {
+    let document = include_str!("../../docs/setup.md");
+    let rules = document.split("cat >> new.toml <<'EOF'\n").nth(1).and_then(|rest| rest.split("   EOF\n").next());
     rules.expect("rules between the lines of a shell").to_owned()
 }
 
