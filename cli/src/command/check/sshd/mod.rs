@@ -17,7 +17,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use authflow_core::rule::Rule;
+use authflow_core::rule::{Network, Rule};
 use authflow_host::accounts;
 
 use self::{file::File, judge::Meeting, view::View, whom::Somebody};
@@ -81,8 +81,12 @@ fn meetings<'a>(ground: &Ground<'_>, rules: &[&'a Rule], view: &View, file: &Fil
 
 /// Some whom a rule is for: those whom it names, or somebody who has no name anywhere.
 fn whom(ground: &Ground<'_>, rule: &Rule, file: &File) -> Vec<Somebody> {
+    let address = rule.from.iter().find_map(|from| match from {
+        Network::Net(network) => Some(network.network()),
+        Network::Unknown | Network::Local => None,
+    });
     if rule.users.is_empty() {
-        return vec![Somebody { user: "somebody".to_owned(), groups: rule.groups.clone() }];
+        return vec![Somebody { user: "somebody".to_owned(), groups: rule.groups.clone(), address }];
     }
     let named: Vec<&str> = file.matches.iter().flat_map(|found| whom::groups(&found.criteria)).collect();
     let of_account = |user: &String| {
@@ -90,7 +94,7 @@ fn whom(ground: &Ground<'_>, rule: &Rule, file: &File) -> Vec<Somebody> {
         account.and_then(|account| account.groups_among(named.iter().copied()).ok()).unwrap_or_default()
     };
     let groups = |user: &String| rule.groups.iter().cloned().chain(of_account(user)).collect();
-    rule.users.iter().map(|user| Somebody { user: user.clone(), groups: groups(user) }).collect()
+    rule.users.iter().map(|user| Somebody { user: user.clone(), groups: groups(user), address }).collect()
 }
 
 /// What each `Match` changes that no rule can do with. What it does not touch is told elsewhere.
@@ -211,6 +215,9 @@ mod tests {
         let config = format!("{GOOD}Match Group robots\nAuthenticationMethods publickey\n");
         assert_eq!(told(&robots, &config), Vec::<String>::new(), "each rule is met by somebody's settings");
         assert_eq!(told(&robots, GOOD), ["sshd-methods-unmet etc/ssh/sshd_config:3"]);
+        let away = robots.replace("methods=[['publickey']]", "from=['10.20.0.0/16']\nmethods=[['publickey']]");
+        assert_eq!(told(&away, &config.replace("robots", "robots Address 10.20.0.0/16")), Vec::<String>::new());
+        assert_eq!(told(&robots, &config.replace("robots", "robots Address 10.20.0.0/16")).len(), 1);
         // As `authflow setup sshd --user alice` leaves a Debian.
         let rest = "[[rule]]\nname='rest'\nservice=['sshd']\nmethods=[['stack']]\n";
         let alice = format!("{TWO_FACTORS}user=['alice']\n{rest}");

@@ -1,4 +1,6 @@
-//! Whom a `Match` is for, as far as its words tell: users and groups. What it says of addresses is of no use before somebody comes.
+//! Whom a `Match` is for, as far as its words tell before anybody comes: users, groups, and the network that a rule is for.
+
+use std::net::IpAddr;
 
 /// Somebody who logs in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -7,6 +9,8 @@ pub(super) struct Somebody {
     pub user: String,
     /// The groups that are known.
     pub groups: Vec<String>,
+    /// Where from, where a rule is for somewhere.
+    pub address: Option<IpAddr>,
 }
 
 /// Whether all of these criteria hold for somebody. Those that cannot be told do not.
@@ -23,6 +27,7 @@ pub(super) fn is_for(criteria: &str, somebody: &Somebody) -> bool {
         let holds = match keyword.as_str() {
             "user" => matches(patterns, &[&somebody.user]),
             "group" => matches(patterns, &somebody.groups.iter().collect::<Vec<_>>()),
+            "address" => somebody.address.is_some_and(|address| is_from(patterns, address)),
             _ => false,
         };
         if !holds {
@@ -41,11 +46,34 @@ pub(super) fn groups(criteria: &str) -> impl Iterator<Item = &str> {
     lists.into_iter().flat_map(|list| list.trim_matches('"').split(',')).map(|name| name.trim_start_matches('!'))
 }
 
-/// Whether one of the names is in the list: by a pattern, and by none behind a `!`.
+/// Whether one of the names is in the list.
 fn matches(patterns: &str, names: &[&String]) -> bool {
-    let is_in = |pattern: &str| names.iter().any(|name| fits(pattern, name));
+    is_listed(patterns, |pattern| names.iter().any(|name| fits(pattern, name)))
+}
+
+/// Whether the address is in one of the networks, or looks like one of the others.
+fn is_from(patterns: &str, address: IpAddr) -> bool {
+    let is_in = |pattern: &str| match pattern.split_once('/') {
+        Some((network, length)) => network.parse().is_ok_and(|network| begin_alike(network, address, length)),
+        None => fits(pattern, &address.to_string()),
+    };
+    is_listed(patterns, is_in)
+}
+
+/// Whether as many bits of both are the same.
+fn begin_alike(one: IpAddr, other: IpAddr, length: &str) -> bool {
+    let Ok(length) = length.parse::<u32>() else { return false };
+    match (one, other) {
+        (IpAddr::V4(one), IpAddr::V4(other)) => (one.to_bits() ^ other.to_bits()).leading_zeros() >= length,
+        (IpAddr::V6(one), IpAddr::V6(other)) => (one.to_bits() ^ other.to_bits()).leading_zeros() >= length,
+        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
+    }
+}
+
+/// Whether a pattern of the list is the one, and none behind a `!`.
+fn is_listed(patterns: &str, is_in: impl Fn(&str) -> bool) -> bool {
     let (refused, taken): (Vec<&str>, Vec<&str>) = patterns.split(',').partition(|pattern| pattern.starts_with('!'));
-    taken.into_iter().any(is_in) && !refused.into_iter().any(|pattern| is_in(pattern.trim_start_matches('!')))
+    taken.into_iter().any(&is_in) && !refused.into_iter().any(|pattern| is_in(pattern.trim_start_matches('!')))
 }
 
 /// `*` is any text and `?` any character.
@@ -71,7 +99,8 @@ mod tests {
 
     #[test]
     fn criteria_hold_for_whom_they_name() {
-        let alice = Somebody { user: "alice".into(), groups: vec!["staff".into()] };
+        let address = Some(IpAddr::from([10, 20, 0, 0]));
+        let alice = Somebody { user: "alice".into(), groups: vec!["staff".into()], address };
         for (criteria, expected) in [
             ("all", true),
             ("User alice", true),
@@ -82,11 +111,16 @@ mod tests {
             ("Group staff", true),
             ("Group ops", false),
             ("User alice Group ops", false),
-            ("User alice Address 10.0.0.0/8", false),
+            ("User alice Address 10.0.0.0/8", true),
+            ("Group staff Address 192.0.2.0/24,10.20.*", true),
+            ("Group staff Address 10.21.0.0/16,fe80::/10", false),
+            ("Address 10.20.0.0/16,!10.20.0.0/24", false),
+            ("User alice Host *.example.org", false),
             ("", false),
         ] {
             assert_eq!(is_for(criteria, &alice), expected, "{criteria}");
         }
+        assert!(!is_for("Address 10.0.0.0/8", &Somebody { address: None, ..alice }), "from anywhere");
         assert_eq!(groups("User bob Group \"staff,!ops\"").collect::<Vec<_>>(), ["staff", "ops"]);
         assert!(is_for("User *,!root", &Somebody { user: "somebody".into(), ..Somebody::default() }));
     }
