@@ -67,12 +67,20 @@ fn a_clock_that_is_set_ends_no_session_and_a_reboot_closes_all() {
     assert_eq!(reasons, ["reboot", "reboot"], "{history:#?}");
     // The clock is today's again, and a code never passes before one that has passed.
     let _ = machine.shell("date --set='+1 day'").success();
-    let _in_again = log_in(&machine, &phone.code_at(DAY + 1));
+    let mut in_again = log_in(&machine, &phone.code_at(DAY + 1));
+    in_again.type_line("authflow renew");
+    in_again.expect("assword: ");
+    in_again.type_line("a guess");
+    in_again.expect("Verification code: ");
+    in_again.type_line("000000");
+    in_again.expect("that was not right");
 
     // The kernel's audit log has what libpam could not tell it.
     let audit = machine.shell("journalctl --quiet --output=cat _TRANSPORT=audit").success();
     let told = |words: [&str; 3]| audit.lines().filter(|line| words.iter().all(|word| line.contains(word))).count();
     assert_eq!(told(["USER_END", "op=authflow:session_close acct=\"alice\"", "reason=\"reboot\""]), 2, "{audit}");
+    let [alice, failed] = ["op=authflow:authentication acct=\"alice\"", "res=failed"];
+    assert_eq!(told(["USER_AUTH", alice, failed]), 1, "{audit}");
     assert_eq!(told(["TRUSTED_APP", "op=authflow:opened acct=\"alice\"", "factors=\"password+totp\""]), 3, "{audit}");
 }
 
