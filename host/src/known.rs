@@ -12,8 +12,8 @@ impl Records {
     /// # Errors
     /// A folder cannot be read. One that is not there holds none.
     pub fn users(&self) -> io::Result<BTreeSet<String>> {
-        let own = users_in(&self.paths().users(), ".toml")?;
-        Ok(own.into_iter().chain(users_in(&self.paths().managed_users(), ".toml")?).collect())
+        let own = users_in(&self.paths.users(), ".toml")?;
+        Ok(own.into_iter().chain(users_in(&self.paths.managed_users(), ".toml")?).collect())
     }
 
     /// The users who are marked as disabled.
@@ -21,7 +21,7 @@ impl Records {
     /// # Errors
     /// The folder cannot be read. One that is not there holds none.
     pub fn disabled_users(&self) -> io::Result<BTreeSet<String>> {
-        users_in(&self.paths().state(), ".disabled")
+        users_in(&self.paths.state(), ".disabled")
     }
 }
 

@@ -74,7 +74,7 @@ impl From<LockError> for RecordError {
 /// All users' records.
 #[derive(Clone, Debug)]
 pub struct Records {
-    paths: Paths,
+    pub(crate) paths: Paths,
     trust: Trust,
 }
 
@@ -149,11 +149,6 @@ impl Records {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
             Err(source) => Err(FileError::Io { action: "look at", path, source }.into()),
         }
-    }
-
-    /// Where they are.
-    pub(crate) const fn paths(&self) -> &Paths {
-        &self.paths
     }
 
     /// Where the mark of a disabled user is.

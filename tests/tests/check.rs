@@ -33,6 +33,27 @@ fn what_is_wrong_with_rules_and_stacks_is_told_with_its_line() {
     each_is_told(&machine, &[module.trim()], MODULE);
 }
 
+#[test]
+fn the_profile_in_every_stack_is_right_under_a_rule_for_everything() {
+    let Some(plan) = Machine::overlay() else { return };
+    let rule = "[[rule]]\nname = \"all\"\nservice = [\"*\"]\nmethods = [[\"publickey\", \"totp\"], [\"password\", \"totp\"]]\n";
+    let profiles = [
+        ("authflow", include_str!("../../conf/pam-configs/authflow")),
+        ("authflow-session", include_str!("../../conf/pam-configs/authflow-session")),
+    ];
+    let plan = profiles.iter().fold(plan.user("alice").config(rule), |plan, (name, text)| {
+        plan.file(&format!("/usr/share/pam-configs/{name}"), text)
+    });
+    // As `apt install openssh-server` leaves its stack.
+    let stock = std::fs::read_to_string("/etc/pam.d/sshd").expect("Debian's own");
+    let machine = plan.sshd(good::SSHD).pam("sshd", &stock).start();
+    let _ = machine.enroll("alice");
+    let enable = "DEBIAN_FRONTEND=noninteractive pam-auth-update --force --enable authflow authflow-session";
+    let _ = machine.shell(enable).success();
+    assert!(machine.read("/etc/pam.d/common-auth").contains("pam_authflow.so"));
+    assert_eq!(good::check(&machine), (Vec::new(), Some(0)));
+}
+
 const STACKS: &[Case] = &[
     Case {
         breakage: "sed -i '/^session.*pam_authflow/d' /etc/pam.d/sshd",
@@ -104,6 +125,7 @@ const STACKS: &[Case] = &[
         breakage: "echo 'sesion required pam_permit.so' >> /etc/pam.d/sshd",
         told: &["pam-line-broken /etc/pam.d/sshd: sesion"],
     },
+    Case { breakage: "chmod 0775 /etc/pam.d", told: &["pam-file-writable /etc/pam.d"] },
     Case { breakage: "chmod 0666 /etc/pam.d/sshd", told: &["pam-file-writable /etc/pam.d/sshd"] },
     Case { breakage: "chown bob /etc/pam.d/common-auth", told: &["pam-file-writable /etc/pam.d/common-auth"] },
 ];
@@ -212,7 +234,11 @@ const RULES: &[Case] = &[
     },
     Case {
         breakage: "sed -i 's/\\[\"login\"/&, \"kdm\"/' /etc/authflow/authflow.toml",
-        told: &["rule-without-stack /etc/authflow/authflow.toml: \"console\""],
+        told: &["rule-service-absent /etc/authflow/authflow.toml: \"console\""],
+    },
+    Case {
+        breakage: "sed -i '1i [[rule]]\\nname = \"slip\"\\nservice = [\"ssdh\"]\\nmethods = [[\"password\"]]' /etc/authflow/authflow.toml",
+        told: &["rule-without-stack /etc/authflow/authflow.toml: \"slip\""],
     },
     Case {
         breakage: "sed -i 's/\\[\"login\"/&, \"chsh\"/' /etc/authflow/authflow.toml",

@@ -33,18 +33,6 @@ fn the_packages_are_clean_by_lintian() {
 }
 
 #[test]
-fn the_unit_leaves_little_open() {
-    let Some(packages) = Packages::built() else { return };
-    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/systemd/authflow-sessiond.service");
-    // Ten times what the table's last line says.
-    let told =
-        Command::new("systemd-analyze").args(["security", "--offline=true", "--threshold=20"]).arg(unit).output();
-    let told = told.expect("systemd-analyze runs");
-    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stdout));
-    drop(packages);
-}
-
-#[test]
 fn installing_changes_no_login_and_removing_leaves_none_behind() {
     let Some(packages) = Packages::built() else { return };
     let Some(machine) = machine(&["alice"]) else { return };
@@ -59,6 +47,8 @@ fn installing_changes_no_login_and_removing_leaves_none_behind() {
     assert_eq!(stacks(&machine), before);
     logs_in_by_the_system(&machine);
     let _ = machine.run(["systemctl", "is-active", "authflow-sessiond"]).success();
+    // In tenths of the exposure that its table ends with.
+    let _ = machine.run(["systemd-analyze", "security", "--threshold=20", "authflow-sessiond"]).success();
     assert_eq!(machine.sessions(), Vec::<Value>::new());
     let conffiles = machine.shell("dpkg-query --show --showformat='${Conffiles}' authflow libpam-authflow").success();
     assert_eq!(conffiles, "", "policy in a conffile");
@@ -141,9 +131,8 @@ fn the_profile_asks_for_what_the_rule_says_and_nothing_falls_through() {
     machine.install(&packages);
     enable_profile(&machine);
     machine.write("/etc/authflow/authflow.toml", &format!("{BOTH}session = {{ idle = \"16s\", warn = \"6s\" }}\n"));
-    let told = machine.run(["authflow", "config", "check"]).success();
-    assert!(!told.contains("pam.d"), "the profile's own lines are faulted: {told}");
     let (mut alices, mut bobs) = (machine.enroll("alice"), machine.enroll("bob"));
+    half_a_profile_is_found_out(&machine);
 
     // This one is left alone until it ends.
     let mut idle = machine.log_in("bob", &mut bobs);
@@ -175,6 +164,17 @@ fn the_profile_asks_for_what_the_rule_says_and_nothing_falls_through() {
     let _ = machine.dpkg(&["--remove", "libpam-authflow", "authflow"]).success();
     assert_eq!(timers(&machine), "");
     assert_eq!(alice.shell("echo still here"), "still here");
+}
+
+/// One part without the other would refuse logins, or leave sessions without an end.
+fn half_a_profile_is_found_out(machine: &Machine) {
+    let found = || machine.run(["authflow", "check"]).stdout;
+    assert!(!found().contains("/etc/pam.d/"), "the profile's own lines are faulted: {}", found());
+    for (part, missing) in [("authflow", "[auth-line-missing]"), ("authflow-session", "[session-line-missing]")] {
+        let _ = machine.run(["env", "DEBIAN_FRONTEND=noninteractive", "pam-auth-update", "--disable", part]).success();
+        assert!(found().contains(missing), "{}", found());
+        enable_profile(machine);
+    }
 }
 
 /// carol has a password of the system's, and no code; later there is nothing to decide by at all.

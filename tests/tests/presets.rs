@@ -33,7 +33,7 @@ fn a_weaker_value_is_not_used_and_nobody_is_locked_out_by_it() {
     let weaker = config("stig-rhel9", "[session]\nidle = \"30m\"\n");
     machine.write(LIVE, &weaker);
     drop(machine.log_in_by("alice", codes[1]));
-    machine.logged(&["last-good-config", "authflow.toml:3:8", "idle: ", "V-258068"]);
+    machine.logged(&["event=config-last-good", "authflow.toml:3:8", "idle: ", "V-258068"]);
     assert_eq!(idle_limit(&machine), 600, "the last good one");
     let said = machine.run(["authflow", "config", "check"]);
     assert!(said.status.code() == Some(1) && said.stdout.contains("weaker than stig-rhel9 asks"), "{said:#?}");

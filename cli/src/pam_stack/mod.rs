@@ -2,9 +2,11 @@
 //!
 //! # Layout
 //!
+//! - `broken`: what libpam cannot read
 //! - `control`: what a module's answer does to its stack
 //! - `entries`: one file, line by line, for what edits it
 
+mod broken;
 pub(crate) mod control;
 pub(crate) mod entries;
 
@@ -13,6 +15,8 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
 };
+
+pub(crate) use self::broken::{Broken, Why};
 
 /// One line of a stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,28 +69,6 @@ pub(crate) struct Stack {
     pub files: BTreeSet<PathBuf>,
     /// What libpam cannot read.
     pub broken: Vec<Broken>,
-}
-
-/// Something that libpam cannot read, and puts a refusal for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Broken {
-    /// The file that it stands in.
-    pub file: PathBuf,
-    /// Counted from 1.
-    pub number: usize,
-    /// What it is.
-    pub why: Why,
-}
-
-/// Why something cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Why {
-    /// The file of that name, which is included, cannot be read.
-    Include(String, io::ErrorKind),
-    /// A word where a phase should be.
-    Phase(String),
-    /// The line ends before it names a module.
-    NoModule,
 }
 
 /// The lines that libpam reads for `service` on the machine with that root; none where it has no file.

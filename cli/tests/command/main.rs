@@ -2,6 +2,7 @@
 //! daemon. What needs these is tested end to end, in the crate `authflow-tests`.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
+mod check;
 mod configuration;
 mod image;
 mod provisioning;

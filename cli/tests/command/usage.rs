@@ -14,6 +14,12 @@ fn usage_errors_are_code_2() {
         &["history", "--since", "soon"],
         &["factor", "add", "totp", "--secret-stdin"],
         &["factor", "add", "totp", "--user", "alice", "--name", "password"],
+        &["setup"],
+        &["setup", "sshd"],
+        &["setup", "nfs", "--user", "alice"],
+        &["setup", "sshd", "--user", "alice", "--everybody"],
+        &["setup", "sshd", "--user", "alice"],
+        &["setup", "status"],
     ] {
         let said = image.run(arguments, "");
         assert_eq!(said.code, 2, "{arguments:?}: {}", said.error);

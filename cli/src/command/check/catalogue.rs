@@ -97,8 +97,10 @@ defects! {
         "keys count at sshd's services alone, so nobody gets in there"
     RuleNoCatchAll Note "rule-no-catch-all" "every rule for a service is for some users, groups or networks alone"
         "everybody else is denied there"
-    RuleWithoutStack Warning "rule-without-stack" "a rule names a service that has no PAM file"
-        "the service, if there is one, goes by /etc/pam.d/other"
+    RuleWithoutStack Warning "rule-without-stack" "no service that a rule names has a PAM file"
+        "the rule is for nothing; a service that is meant goes by /etc/pam.d/other"
+    RuleServiceAbsent Note "rule-service-absent" "a rule names, among others, a service that has no PAM file"
+        "it is not installed here, or it is misspelt and goes by /etc/pam.d/other"
     RuleNotCalled Error "rule-not-called" "a rule names a service whose PAM stack never calls authflow"
         "the rule is not in force: the service lets people in as before"
     RuleEndsBackground Error "rule-ends-background" "account = \"enforce\" reaches a service that never asks anybody"
@@ -106,7 +108,7 @@ defects! {
 
     // PAM stacks.
     AuthLineMissing Error "auth-line-missing" "a governed stack has no auth line of authflow"
-        "nobody is asked what the rule asks, and the account line then refuses or knows nothing"
+        "nobody is asked what the rule asks: the other modules decide alone"
     AccountLineMissing Error "account-line-missing" "a governed stack has no account line of authflow"
         "no login becomes good, keys are not guarded, and disabled users are let in"
     SessionLineMissing Error "session-line-missing" "a governed stack has no session line of authflow"
@@ -154,7 +156,7 @@ defects! {
     OnePromptMissing Warning "one-prompt-missing" "a client with a single field, and no one_prompt"
         "it answers both questions with the same text, so a code never passes"
     IncludeMissing Error "include-missing" "a PAM file includes one that is not there"
-        "libpam refuses the whole service"
+        "libpam refuses that phase, and with @include the whole service"
     PamLineBroken Error "pam-line-broken" "a line of a PAM file that libpam cannot read"
         "libpam puts a refusal in its place"
     PamFileWritable Error "pam-file-writable" "somebody else than root can write a PAM file"
@@ -246,6 +248,18 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[test]
+    fn the_document_has_every_defect_as_it_is_told() {
+        let document = include_str!("../../../../docs/check.md");
+        let row = |defect: &Defect| {
+            let severity = defect.severity().as_str();
+            format!("| `{}` | {severity} | {} | {} |", defect.id(), defect.summary(), defect.consequence())
+        };
+        let rows: Vec<_> = Defect::ALL.iter().map(row).collect();
+        let told: Vec<_> = document.lines().filter(|line| line.starts_with("| `")).collect();
+        assert_eq!(told, rows);
+    }
 
     #[test]
     fn ids_are_kebab_case_and_name_one_defect_each() {

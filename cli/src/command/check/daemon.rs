@@ -107,7 +107,8 @@ fn disabled_inside(ground: &Ground<'_>, daemon: &Daemon) -> Vec<Finding> {
     let records = Records::trusting(ground.context.paths.clone(), ground.trust);
     let sessions = daemon.sessions().unwrap_or_default();
     let is_disabled = |user: &str| records.is_disabled(user).unwrap_or(false);
-    let of_disabled = sessions.iter().filter(|session| is_disabled(&session.user));
+    // Root is never kept from a console.
+    let of_disabled = sessions.iter().filter(|session| session.uid != 0 && is_disabled(&session.user));
     let finding = |session: &crate::session::Session| {
         let mark = ground.context.paths.state().join(format!("{}.disabled", session.user));
         Finding::new(

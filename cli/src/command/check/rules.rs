@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use authflow_core::{config::Warning, factor::Factor, rule::Rule};
-use authflow_host::accounts;
+use authflow_host::{accounts, local_accounts};
 
 use super::{Ground, catalogue::Defect, finding::Finding};
 
@@ -90,7 +90,9 @@ fn unknown_names(ground: &Ground<'_>, rule: &Rule) -> Vec<Finding> {
     };
     // A data base that cannot be asked has not said that there is none.
     let groups = rule.groups.iter().filter(|group| matches!(accounts::gid_of(group), Ok(None)));
-    let users = rule.users.iter().filter(|user| matches!(accounts::by_name(user), Ok(None)));
+    // A directory that is away does not know its users.
+    let own = if local_accounts::has_directory(&ground.context.paths) { &[] } else { rule.users.as_slice() };
+    let users = own.iter().filter(|user| matches!(accounts::by_name(user), Ok(None)));
     let groups = groups.map(|group| missing(Defect::RuleGroupMissing, "group", group));
     groups.chain(users.map(|user| missing(Defect::RuleUserMissing, "user", user))).collect()
 }

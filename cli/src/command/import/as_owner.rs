@@ -6,7 +6,7 @@ use std::{
     fs::OpenOptions,
     io::{self, Read as _, Write as _},
     os::{
-        fd::AsFd as _,
+        fd::AsFd,
         unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     },
     path::{Path, PathBuf},
@@ -88,7 +88,7 @@ fn drain(reader: &mut Child, deadline: BootTime) -> io::Result<(Zeroizing<Vec<u8
 }
 
 /// Reads once, when there is something; `false` at the end.
-fn read_some<R: io::Read + std::os::fd::AsFd>(
+fn read_some<R: io::Read + AsFd>(
     from: &mut R,
     into: &mut Vec<u8>,
     (most, deadline): (usize, BootTime),
@@ -117,8 +117,9 @@ impl ReadAsOwner {
 
     /// Gives up root's rights for good, and writes the file to the standard output.
     pub(crate) fn run(self) -> Result<(), Error> {
-        let read = become_owner(&self).and_then(|()| self.bytes());
-        match read {
+        // Whatever goes wrong here is no missing file.
+        become_owner(&self).map_err(|error| Error::failed(&format!("cannot become {}", self.user), &error))?;
+        match self.bytes() {
             Ok(bytes) => Ok(io::stdout().write_all(&bytes)?),
             // A home of /dev/null holds no file either.
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {

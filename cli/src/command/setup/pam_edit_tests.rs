@@ -163,6 +163,18 @@ fn a_line_that_lets_people_in_by_itself_does_not_skip_ours() {
 }
 
 #[test]
+fn what_keeps_people_out_still_does() {
+    let folder = Folder::new();
+    let keeping_out = "auth required pam_tally9.so\nauth requisite pam_succeed_if.so user ingroup ssh\n\
+        account required pam_access.so\naccount [success=ignore default=bad] pam_list.so\n";
+    let text = folder.add(&format!("{keeping_out}{}", stock("sshd")), "").unwrap();
+    assert!(text.starts_with(keeping_out), "{text}");
+    let behind = format!("{}auth required pam_access.so\n", stock("sudo"));
+    assert_eq!(folder.add(&behind, ""), Err(Refusal::LeftOut(8)));
+    assert!(text[keeping_out.len()..].starts_with("auth ") && text.contains(OURS), "{text}");
+}
+
+#[test]
 fn a_stack_in_which_ours_have_no_place_is_refused_with_the_reason() {
     let folder = Folder::new();
     let refused = |text: &str| folder.add(text, "").unwrap_err();

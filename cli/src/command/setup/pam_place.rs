@@ -24,6 +24,11 @@ pub(super) enum Refusal {
     /// Nothing that authenticates is there.
     #[error("it has no {0} lines, so authflow's has no place in it")]
     NoPhase(&'static str),
+    /// A line that keeps people out would not be reached any more.
+    #[error(
+        "line {0} keeps people out, and authflow's success in front of it would leave it out: move it above what asks for passwords"
+    )]
+    LeftOut(usize),
     /// The user's own file is read too early.
     #[error(
         "line {0} has pam_env read the user's own file before the place where authflow's session line belongs: a user could \
@@ -35,24 +40,25 @@ pub(super) enum Refusal {
 /// What changes the system's passwords on Debian.
 pub(super) const COMMON_PASSWORD: &str = "common-password";
 
-/// Modules that decide nothing by themselves about who the user is.
-pub(super) const BYSTANDERS: [&str; 16] = [
-    "pam_access.so",
-    "pam_cap.so",
-    "pam_env.so",
-    "pam_faildelay.so",
-    "pam_faillock.so",
-    "pam_group.so",
-    "pam_issue.so",
-    "pam_keyinit.so",
-    "pam_listfile.so",
-    "pam_nologin.so",
-    "pam_rootok.so",
-    "pam_securetty.so",
-    "pam_selinux.so",
-    "pam_shells.so",
-    "pam_time.so",
-    "pam_wheel.so",
+/// Modules that prove who somebody is, or that stand in for one that does: ours is asked in their place. What only keeps people out stays
+/// in front of ours, or our success would let them in.
+const PROVING: [&str; 16] = [
+    "pam_deny.so",
+    "pam_fprintd.so",
+    "pam_google_authenticator.so",
+    "pam_krb5.so",
+    "pam_ldap.so",
+    "pam_oath.so",
+    "pam_permit.so",
+    "pam_pkcs11.so",
+    "pam_radius_auth.so",
+    "pam_sss.so",
+    "pam_systemd_home.so",
+    "pam_u2f.so",
+    "pam_unix.so",
+    "pam_winbind.so",
+    "pam_yubico.so",
+    OURS,
 ];
 
 /// In front of the first line that could let somebody in. What is optional behind it comes first as well: authflow's success ends the
@@ -60,6 +66,13 @@ pub(super) const BYSTANDERS: [&str; 16] = [
 pub(super) fn auth(items: &[Item], options: &str) -> Result<Inserted, Refusal> {
     let place = deciding(items, "auth").ok_or(Refusal::NoPhase("auth"))?;
     let row = row_before(items, place, "auth")?;
+    let keeps_out = |line: &Line| {
+        line.control != "optional" && !may_end_or_jump(&line.control) && !PROVING.contains(&line.module.as_str())
+    };
+    let left_out = items.iter().skip(place).find(|item| !item.is_include && item.of("auth").any(keeps_out));
+    if let Some(item) = left_out {
+        return Err(Refusal::LeftOut(item.rows.start + 1));
+    }
     let behind = items.iter().skip(place).filter(|item| !item.is_include).flat_map(|item| item.of("auth"));
     let mut lines: Vec<String> = behind
         .filter(|line| line.control == "optional" && line.module == "pam_group.so")
@@ -108,12 +121,12 @@ pub(super) fn password(items: &[Item], common: &[Line]) -> Result<Inserted, Refu
     Ok(Inserted { row, lines: ours.into_iter().chain(rest).collect() })
 }
 
-/// The first line that could end that phase in success, or that proves something.
+/// The first line that proves something, or that could end the phase in success by itself.
 fn deciding(items: &[Item], phase: &str) -> Option<usize> {
     let decides = |line: &Line| {
-        let is_bystander = BYSTANDERS.contains(&line.module.as_str());
         // Root asks nobody: su has it so, and the examples leave it there.
-        !is_bystander || (line.module != "pam_rootok.so" && may_end_or_jump(&line.control))
+        let lets_in = may_end_or_jump(&line.control) && line.module != "pam_rootok.so";
+        lets_in || PROVING.contains(&line.module.as_str())
     };
     items.iter().position(|item| item.of(phase).any(decides))
 }

@@ -14,7 +14,6 @@ use authflow_core::{
 use authflow_host::{accounts::Account, config, process, shadow};
 
 use super::{
-    pam_place,
     plan::{Places, Step},
     programs, rules,
     service::Service,
@@ -30,6 +29,26 @@ use crate::{
     error::Error,
     pam_stack,
 };
+
+/// Modules that verify nobody's password.
+const BYSTANDERS: [&str; 16] = [
+    "pam_access.so",
+    "pam_cap.so",
+    "pam_env.so",
+    "pam_faildelay.so",
+    "pam_faillock.so",
+    "pam_group.so",
+    "pam_issue.so",
+    "pam_keyinit.so",
+    "pam_listfile.so",
+    "pam_nologin.so",
+    "pam_rootok.so",
+    "pam_securetty.so",
+    "pam_selinux.so",
+    "pam_shells.so",
+    "pam_time.so",
+    "pam_wheel.so",
+];
 
 /// The configuration as it will be, if it may be so.
 pub(super) fn config(context: &Context, services: &[Service], steps: &[Step]) -> Result<Config, Error> {
@@ -156,7 +175,7 @@ fn only_local_passwords(context: &Context, services: &[Service]) -> Result<(), E
         let is_foreign = |line: &&pam_stack::Line| {
             line.phase == "auth"
                 && !LOCAL.contains(&line.module.as_str())
-                && !pam_place::BYSTANDERS.contains(&line.module.as_str())
+                && !BYSTANDERS.contains(&line.module.as_str())
         };
         if let Some(line) = lines.iter().find(is_foreign) {
             return Err(Error::Failed(format!(

@@ -43,6 +43,14 @@ fn unreadable(broken: &Broken) -> Finding {
     }
 }
 
+/// Whether others can put files beside those that are there.
+pub(super) fn folder(ground: &Ground<'_>) -> Option<Finding> {
+    let folder = ground.root.join("etc/pam.d");
+    let why = owner::why_writable(&folder, ground.trust)?;
+    let fix = format!("chown root:root {0} && chmod 0755 {0}", folder.display());
+    Some(Finding::new(Defect::PamFileWritable, Place::file(&folder), why, fix))
+}
+
 /// Whether the module is where libpam looks for it, and root's alone.
 pub(super) fn module(ground: &Ground<'_>) -> Vec<Finding> {
     let there: BTreeSet<PathBuf> =

@@ -1,5 +1,7 @@
 //! Which lines of ours a stack has, and what their controls make of our answers.
 
+use authflow_core::rule::AccountMode;
+
 use super::{Service, place, runs};
 use crate::{
     command::check::{
@@ -20,15 +22,15 @@ const ACCOUNT: &str = "[success=ok new_authtok_reqd=ok user_unknown=ignore ignor
 
 /// What is wrong with our lines as such.
 pub(super) fn findings(service: &Service<'_>) -> Vec<Finding> {
-    let mut found = missing(service);
-    found.extend(twice(service));
-    for phase in ["auth", "account", "session"] {
-        for line in service.stack.ours(phase) {
-            found.extend(ignoring_refusals(line));
-            found.extend(refusing_others(service, line));
-        }
+    let ours = || ["auth", "account", "session"].into_iter().flat_map(|phase| service.stack.ours(phase));
+    let mut found: Vec<Finding> = ours().filter_map(|line| refusing_others(service, line)).collect();
+    // Where no rule governs, refusing others is all that our lines can do.
+    if service.is_governed() {
+        found.extend(missing(service));
+        found.extend(twice(service));
+        found.extend(ours().filter_map(ignoring_refusals));
+        found.extend(ends_background(service));
     }
-    found.extend(ends_background(service));
     found
 }
 
@@ -36,7 +38,7 @@ pub(super) fn findings(service: &Service<'_>) -> Vec<Finding> {
 fn missing(service: &Service<'_>) -> Vec<Finding> {
     // What `"*"` reaches by a shared file, and no rule names, may do with less; the password stack alone is no login.
     let is_login = ["auth", "account", "session"].iter().any(|phase| service.stack.ours(phase).next().is_some());
-    if !is_login || !service.is_governed() {
+    if !is_login {
         return Vec::new();
     }
     let is_background = is_background(service.name);
@@ -128,7 +130,6 @@ fn refusing_others(service: &Service<'_>, line: &Line) -> Option<Finding> {
 
 /// `account = "enforce"` where nobody is ever asked.
 fn ends_background(service: &Service<'_>) -> Option<Finding> {
-    use authflow_core::rule::AccountMode;
     let line = service.stack.ours("account").next()?;
     let is_concerned = is_background(service.name) || lets_root_through(service.name);
     let rule = service.rules().next().filter(|rule| rule.account == AccountMode::Enforce && is_concerned)?;

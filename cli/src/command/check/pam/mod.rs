@@ -18,7 +18,7 @@ mod password;
 
 use std::collections::BTreeMap;
 
-use authflow_core::{config::Config, rule::Rule};
+use authflow_core::{config::Config, factor::Factor, rule::Rule};
 
 use super::{
     Ground, Place,
@@ -48,6 +48,12 @@ impl<'a> Service<'a> {
 
     /// Whether a rule asks anything there.
     fn is_asked(&self) -> bool {
+        let factors = self.rules().flat_map(|rule| &rule.methods).flat_map(|method| method.factors().iter());
+        factors.into_iter().any(|factor| matches!(factor, Factor::Password | Factor::Totp | Factor::Session))
+    }
+
+    /// Whether a rule decides there, and not the stack alone.
+    fn is_decided(&self) -> bool {
         self.rules().flat_map(|rule| &rule.methods).any(|method| !method.is_stack())
     }
 
@@ -73,6 +79,7 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
         }
     }
     if stacks.values().any(Stack::calls_us) {
+        found.extend(files::folder(ground));
         found.extend(files::module(ground));
     }
     found.extend(password::passwd(ground));
@@ -80,34 +87,53 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
 }
 
 fn of_service(service: &Service<'_>) -> Vec<Finding> {
-    let lines = lines::findings(service).into_iter().chain(order::findings(service)).chain(options::findings(service));
-    lines.chain(directory::findings(service.stack)).chain(password::findings(service)).collect()
+    let mut found = lines::findings(service);
+    found.extend(options::findings(service));
+    // Where no rule governs our lines do nothing.
+    if service.is_governed() {
+        found.extend(order::findings(service));
+        found.extend(directory::findings(service.stack));
+        found.extend(password::findings(service));
+    }
+    found
 }
 
 /// Services that rules name, and that do not come to us.
 fn missing(ground: &Ground<'_>, stacks: &BTreeMap<String, Stack>) -> Vec<Finding> {
     let mut found = Vec::new();
     for rule in &ground.config.rules {
-        // `authflow renew` asks by a rule, and needs no stack.
-        for name in rule.services.iter().filter(|name| !["*", "authflow"].contains(&name.as_str())) {
-            match stacks.get(name) {
-                None => found.push(Finding::new(
-                    Defect::RuleWithoutStack,
-                    ground.place_of(rule),
-                    format!("rule {:?} names the service {name:?}, and there is no /etc/pam.d/{name}", rule.name),
-                    "correct the name, or take it out",
-                )),
-                Some(stack) if !stack.calls_us() => found.push(Finding::new(
-                    Defect::RuleNotCalled,
-                    Place::file(&stack.file),
-                    format!("rule {:?} is about {name}, and pam_authflow.so is not in its stack", rule.name),
-                    "put our lines into it: /usr/share/doc/authflow/examples/pam.d has them for sshd, login, su, sudo and lockers",
-                )),
-                Some(_) => {}
-            }
-        }
+        let (there, absent): (Vec<&String>, Vec<&String>) = named(rule).partition(|name| stacks.contains_key(*name));
+        // One configuration may be for many machines, of which each has some of the services.
+        let defect = if there.is_empty() { Defect::RuleWithoutStack } else { Defect::RuleServiceAbsent };
+        found.extend(absent.into_iter().map(|name| {
+            let what = format!("rule {:?} names the service {name:?}, and there is no /etc/pam.d/{name}", rule.name);
+            Finding::new(
+                defect,
+                ground.place_of(rule),
+                what,
+                "correct the name, or leave it if the service is not installed",
+            )
+        }));
+        found.extend(there.into_iter().filter_map(|name| not_called(rule, name, stacks.get(name)?)));
     }
     found
+}
+
+/// The services that need a stack for that rule; `authflow renew` asks by one without.
+fn named(rule: &Rule) -> impl Iterator<Item = &String> {
+    rule.services.iter().filter(|name| !["*", "authflow"].contains(&name.as_str()))
+}
+
+fn not_called(rule: &Rule, name: &str, stack: &Stack) -> Option<Finding> {
+    (!stack.calls_us()).then(|| {
+        Finding::new(
+            Defect::RuleNotCalled,
+            Place::file(&stack.file),
+            format!("rule {:?} is about {name}, and pam_authflow.so is not in its stack", rule.name),
+            "put our lines into it: authflow setup does so for sshd, login, su and sudo, and \
+             /usr/share/doc/authflow/examples/pam.d has them for others",
+        )
+    })
 }
 
 /// Where a line of a stack stands.
@@ -196,6 +222,9 @@ mod tests {
         let of_rule = |rules: &str, files: &[(&str, &str)]| found(rules, files, findings);
         assert_eq!(of_rule(TWO_FACTORS, &files), ["rule-not-called etc/pam.d/sshd"]);
         assert_eq!(of_rule(TWO_FACTORS, &[]), ["rule-without-stack etc/authflow/authflow.toml"]);
+        let some = TWO_FACTORS.replace("'sshd'", "'sshd','swaylock'");
+        let both = ["rule-not-called etc/pam.d/sshd", "rule-service-absent etc/authflow/authflow.toml"];
+        assert_eq!(of_rule(&some, &files), both);
         let authflow = TWO_FACTORS.replace("sshd", "authflow");
         assert_eq!(of_rule(&authflow, &[]), Vec::<String>::new(), "`authflow renew` needs none");
         assert_eq!(of_rule("", &files), Vec::<String>::new());

@@ -21,7 +21,9 @@ pub(super) fn findings(service: &Service<'_>) -> Vec<Finding> {
         found.extend(other_config(line));
         found.extend(breakglass(service, line));
     }
-    found.extend(undecided(service));
+    if service.is_governed() {
+        found.extend(undecided(service));
+    }
     found.extend(one_prompt(service));
     found
 }

@@ -16,8 +16,7 @@ use crate::{
 /// What is wrong with the order of a stack that a rule governs.
 pub(super) fn findings(service: &Service<'_>) -> Vec<Finding> {
     // What runs in the background is asked nothing, and is no session of ours unless a rule names it.
-    let is_meant = service.is_named() || !is_background(service.name);
-    if !service.is_governed() || !is_meant {
+    if is_background(service.name) && !service.is_named() {
         return Vec::new();
     }
     let mut found: Vec<Finding> =
@@ -35,8 +34,9 @@ pub(super) fn findings(service: &Service<'_>) -> Vec<Finding> {
 
 /// Modules that end the phase with success before it comes to us, or jump over us.
 fn around(service: &Service<'_>, phase: &str) -> Vec<Finding> {
-    // A rule that leaves everything to the stack is not got around.
-    if !service.is_asked() {
+    // A rule that leaves everything to the stack is not got around, nor is one that only asks for keys by what asks somebody.
+    let is_concerned = if phase == "auth" { service.is_asked() } else { service.is_decided() };
+    if !is_concerned {
         return Vec::new();
     }
     let lines: Vec<&Line> = service.stack.phase(phase).collect();

@@ -16,13 +16,19 @@ const DEEPEST: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct File {
     /// What holds for everybody, by keyword in lower case.
-    pub global: Settings,
+    pub global: BTreeMap<String, Setting>,
     /// What `Match` adds for some, in order.
     pub matches: Vec<Match>,
 }
 
-/// A value and its place, by keyword.
-pub(super) type Settings = BTreeMap<String, (String, Place)>;
+/// What is written, and where.
+#[derive(Clone, Debug)]
+pub(super) struct Setting {
+    /// The value.
+    pub value: String,
+    /// Where it stands.
+    pub place: Place,
+}
 
 /// One `Match`.
 #[derive(Debug)]
@@ -30,7 +36,7 @@ pub(super) struct Match {
     /// Whom it is for, as it is written.
     pub criteria: String,
     /// What it says.
-    pub settings: Settings,
+    pub settings: BTreeMap<String, Setting>,
 }
 
 /// Reads the file at its place under `root`. `None` where it cannot be read.
@@ -50,7 +56,7 @@ fn read_text(root: &Path, (path, text): (&Path, &str), (within, depth): (Option<
         match keyword.as_str() {
             "match" => {
                 within = Some(file.matches.len());
-                file.matches.push(Match { criteria: value, settings: Settings::new() });
+                file.matches.push(Match { criteria: value, settings: BTreeMap::new() });
             }
             "include" if depth > 0 => {
                 for included in value.split_whitespace().flat_map(|name| files(root, name)) {
@@ -62,7 +68,7 @@ fn read_text(root: &Path, (path, text): (&Path, &str), (within, depth): (Option<
             _ => {
                 let found = within.and_then(|number| file.matches.get_mut(number)).map(|found| &mut found.settings);
                 let settings = found.unwrap_or(&mut file.global);
-                settings.entry(keyword).or_insert_with(|| (value, Place::line(path, number)));
+                settings.entry(keyword).or_insert_with(|| Setting { value, place: Place::line(path, number) });
             }
         }
     }
@@ -118,8 +124,8 @@ mod tests {
         write("sshd_config.d/a.conf", "passwordauthentication yes # for now\n");
         write("sshd_config.d/a.conf.old", "UsePAM no\n");
         let file = read(root.path()).unwrap();
-        let told = |settings: &Settings, keyword: &str| {
-            let (value, place) = &settings[keyword];
+        let told = |settings: &BTreeMap<String, Setting>, keyword: &str| {
+            let Setting { value, place } = &settings[keyword];
             format!("{value} {}:{}", place.file.as_ref().unwrap().rsplit('/').next().unwrap(), place.line.unwrap())
         };
         assert_eq!(told(&file.global, "passwordauthentication"), "yes a.conf:1");

@@ -5,9 +5,6 @@ use authflow_core::{factor::Factor, rule::Rule};
 use super::view::{View, meets};
 use crate::command::check::{Place, catalogue::Defect, finding::Finding};
 
-/// The rules for sshd, in the order in which they are tried.
-pub(super) type Rules<'a> = [&'a Rule];
-
 /// A rule, where it stands, and the settings of somebody whom it is for.
 pub(super) struct Meeting<'a> {
     /// The rule.
@@ -28,7 +25,7 @@ pub(super) fn without_pam(view: &View) -> Option<Finding> {
 }
 
 /// What is wrong with the settings for everybody, whoever comes.
-pub(super) fn for_everybody(view: &View, rules: &Rules<'_>) -> Vec<Finding> {
+pub(super) fn for_everybody(view: &View, rules: &[&Rule]) -> Vec<Finding> {
     let mut found = anybodys(view, rules);
     found.extend(grace(view, rules));
     found
@@ -45,14 +42,14 @@ pub(super) fn meeting(meeting: &Meeting<'_>) -> Vec<Finding> {
 }
 
 /// What is wrong with the settings for some: only what no rule at all can do with, since which rule is theirs is not known here.
-pub(super) fn for_some(view: &View, rules: &Rules<'_>, place: &Place) -> Vec<Finding> {
+pub(super) fn for_some(view: &View, rules: &[&Rule], place: &Place) -> Vec<Finding> {
     let mut found = anybodys(view, rules);
     found.extend(unmet(view, rules, place));
     found
 }
 
 /// What is wrong whichever rule it is.
-fn anybodys(view: &View, rules: &Rules<'_>) -> Vec<Finding> {
+fn anybodys(view: &View, rules: &[&Rule]) -> Vec<Finding> {
     let on = |defect, keyword: &str, name: &str| {
         let what = format!("{name} {}{}", view.value(keyword), view.for_whom());
         Finding::new(defect, view.place(keyword), what, format!("write {name} no"))
@@ -158,7 +155,7 @@ fn one_prompt(view: &View, rule: &Rule) -> Option<Finding> {
     })
 }
 
-fn grace(view: &View, rules: &Rules<'_>) -> Option<Finding> {
+fn grace(view: &View, rules: &[&Rule]) -> Option<Finding> {
     const ENOUGH: u64 = 120;
     let seconds = view.seconds("logingracetime").filter(|seconds| *seconds > 0 && *seconds < ENOUGH)?;
     let rule = rules.iter().find(|rule| rule.enroll.is_some())?;
@@ -172,8 +169,10 @@ fn grace(view: &View, rules: &Rules<'_>) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
-    use crate::command::check::{fixture, sshd::file::Settings};
+    use crate::command::check::fixture;
 
     const RULE: &str = "[[rule]]\nname='ssh'\nservice=['sshd']\nmethods=";
     const BOTH: &str = "[['publickey','totp'],['password','totp']]\n";
@@ -182,7 +181,7 @@ mod tests {
 
     fn told(rules: &str, said: &str) -> Vec<String> {
         let config = fixture::config(rules);
-        let view = View::global(Some(said), &Settings::new(), Place::none());
+        let view = View::global(Some(said), &BTreeMap::new(), Place::none());
         let rules: Vec<&Rule> = config.rules.iter().collect();
         let mut found: Vec<Finding> = without_pam(&view).into_iter().collect();
         if found.is_empty() {

@@ -18,13 +18,9 @@ use std::{
 };
 
 use authflow_core::rule::Rule;
+use authflow_host::accounts;
 
-use self::{
-    file::File,
-    judge::{Meeting, Rules},
-    view::View,
-    whom::Somebody,
-};
+use self::{file::File, judge::Meeting, view::View, whom::Somebody};
 use super::{Ground, Place, catalogue::Defect, finding::Finding};
 
 const SSHD: &str = "/usr/sbin/sshd";
@@ -41,8 +37,8 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
     let text = match &said {
         Ok(text) => Some(text.as_str()),
         Err(Silence::Refused(why)) => {
-            let methods =
-                file.global.get("authenticationmethods").map_or_else(|| main.clone(), |(_, place)| place.clone());
+            let written = file.global.get("authenticationmethods");
+            let methods = written.map_or_else(|| main.clone(), |setting| setting.place.clone());
             found.push(refused(why, methods));
             None
         }
@@ -65,7 +61,7 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
 }
 
 /// Each rule with the settings of those whom it is for.
-fn meetings<'a>(ground: &Ground<'_>, rules: &Rules<'a>, view: &View, file: &File) -> Vec<Meeting<'a>> {
+fn meetings<'a>(ground: &Ground<'_>, rules: &[&'a Rule], view: &View, file: &File) -> Vec<Meeting<'a>> {
     let stack = ground.stacks.of(view.value("pamservicename"));
     let one_prompt = stack.is_some_and(|stack| stack.ours("auth").any(|line| line.says("one_prompt")));
     let mut meetings = Vec::new();
@@ -74,7 +70,7 @@ fn meetings<'a>(ground: &Ground<'_>, rules: &Rules<'a>, view: &View, file: &File
         let is_taken = |somebody: &Somebody| {
             rules.iter().take(number).any(|rule| rule.from.is_empty() && rule.is_of(&somebody.user, &somebody.groups))
         };
-        for somebody in whom(rule).into_iter().filter(|somebody| !is_taken(somebody)) {
+        for somebody in whom(ground, rule, file).into_iter().filter(|somebody| !is_taken(somebody)) {
             let all = file.matches.iter().filter(|found| whom::is_for(&found.criteria, &somebody));
             let view = view.for_whom_all(all);
             meetings.push(Meeting { rule, place: ground.place_of(rule), view, one_prompt });
@@ -84,18 +80,25 @@ fn meetings<'a>(ground: &Ground<'_>, rules: &Rules<'a>, view: &View, file: &File
 }
 
 /// Some whom a rule is for: those whom it names, or somebody who has no name anywhere.
-fn whom(rule: &Rule) -> Vec<Somebody> {
-    let groups = rule.groups.clone();
-    let user = |user: &String| Somebody { user: user.clone(), groups: groups.clone() };
-    if rule.users.is_empty() { vec![user(&"somebody".to_owned())] } else { rule.users.iter().map(user).collect() }
+fn whom(ground: &Ground<'_>, rule: &Rule, file: &File) -> Vec<Somebody> {
+    if rule.users.is_empty() {
+        return vec![Somebody { user: "somebody".to_owned(), groups: rule.groups.clone() }];
+    }
+    let named: Vec<&str> = file.matches.iter().flat_map(|found| whom::groups(&found.criteria)).collect();
+    let of_account = |user: &String| {
+        let account = accounts::by_name(user).ok().flatten().filter(|_| !ground.context.is_image());
+        account.and_then(|account| account.groups_among(named.iter().copied()).ok()).unwrap_or_default()
+    };
+    let groups = |user: &String| rule.groups.iter().cloned().chain(of_account(user)).collect();
+    rule.users.iter().map(|user| Somebody { user: user.clone(), groups: groups(user) }).collect()
 }
 
 /// What each `Match` changes that no rule can do with. What it does not touch is told elsewhere.
-fn of_some(ground: &Ground<'_>, rules: &Rules<'_>, view: &View, file: &File) -> Vec<Finding> {
+fn of_some(ground: &Ground<'_>, rules: &[&Rule], view: &View, file: &File) -> Vec<Finding> {
     let place = rules.first().map_or_else(Place::none, |rule| ground.place_of(rule));
     let mut found = Vec::new();
     for within in &file.matches {
-        let touches = |found: &Finding| within.settings.values().any(|(_, place)| *place == found.place);
+        let touches = |found: &Finding| within.settings.values().any(|setting| setting.place == found.place);
         found.extend(judge::for_some(&view.within(within), rules, &place).into_iter().filter(touches));
     }
     found

@@ -8,7 +8,7 @@ use authflow_core::{
     rule::Rule,
 };
 
-use super::file::{Match, Settings};
+use super::file::{Match, Setting};
 use crate::command::check::Place;
 
 /// What holds where nothing is said, of what is looked at here (sshd_config(5)).
@@ -40,7 +40,7 @@ pub(super) struct View {
 
 impl View {
     /// What holds for everybody: what sshd itself says, or else what its file says.
-    pub(super) fn global(said: Option<&str>, file: &Settings, main: Place) -> Self {
+    pub(super) fn global(said: Option<&str>, file: &BTreeMap<String, Setting>, main: Place) -> Self {
         let mut values: BTreeMap<String, String> =
             DEFAULTS.iter().map(|(keyword, value)| ((*keyword).to_owned(), (*value).to_owned())).collect();
         match said {
@@ -48,9 +48,9 @@ impl View {
                 let (keyword, value) = line.split_once(' ')?;
                 Some((keyword.to_ascii_lowercase(), value.trim().to_owned()))
             })),
-            None => values.extend(file.iter().map(|(keyword, (value, _))| (keyword.clone(), value.clone()))),
+            None => values.extend(file.iter().map(|(keyword, setting)| (keyword.clone(), setting.value.clone()))),
         }
-        let places = file.iter().map(|(keyword, (_, place))| (keyword.clone(), place.clone())).collect();
+        let places = file.iter().map(|(keyword, setting)| (keyword.clone(), setting.place.clone())).collect();
         Self { values, places, main, criteria: None }
     }
 
@@ -65,7 +65,7 @@ impl View {
     pub(super) fn for_whom_all<'a>(&self, all: impl DoubleEndedIterator<Item = &'a Match>) -> Self {
         let mut view = self.clone();
         for found in all.rev() {
-            for (keyword, (value, place)) in &found.settings {
+            for (keyword, Setting { value, place }) in &found.settings {
                 view.values.insert(keyword.clone(), value.clone());
                 view.places.insert(keyword.clone(), place.clone());
             }
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn ways_in_are_those_of_which_sshd_takes_all() {
         let ways = |said: &str| {
-            let view = View::global(Some(said), &Settings::new(), Place::none());
+            let view = View::global(Some(said), &BTreeMap::new(), Place::none());
             view.ways().iter().map(|way| way.join("+")).collect::<Vec<_>>()
         };
         assert_eq!(ways("usepam yes\n"), ["publickey", "keyboard-interactive", "password"]);

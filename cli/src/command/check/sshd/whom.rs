@@ -32,6 +32,15 @@ pub(super) fn is_for(criteria: &str, somebody: &Somebody) -> bool {
     is_any
 }
 
+/// The groups that criteria name, as they stand there.
+pub(super) fn groups(criteria: &str) -> impl Iterator<Item = &str> {
+    let words: Vec<&str> = criteria.split([' ', '\t', '=']).filter(|word| !word.is_empty()).collect();
+    let behind = |pair: &[&str]| pair.first().is_some_and(|word| word.eq_ignore_ascii_case("group"));
+    let lists: Vec<&str> =
+        words.windows(2).filter(|pair| behind(pair)).filter_map(|pair| pair.last().copied()).collect();
+    lists.into_iter().flat_map(|list| list.trim_matches('"').split(',')).map(|name| name.trim_start_matches('!'))
+}
+
 /// Whether one of the names is in the list: by a pattern, and by none behind a `!`.
 fn matches(patterns: &str, names: &[&String]) -> bool {
     let is_in = |pattern: &str| names.iter().any(|name| fits(pattern, name));
@@ -78,6 +87,7 @@ mod tests {
         ] {
             assert_eq!(is_for(criteria, &alice), expected, "{criteria}");
         }
+        assert_eq!(groups("User bob Group \"staff,!ops\"").collect::<Vec<_>>(), ["staff", "ops"]);
         assert!(is_for("User *,!root", &Somebody { user: "somebody".into(), ..Somebody::default() }));
     }
 }
