@@ -31,6 +31,48 @@ fn what_is_wrong_with_rules_and_stacks_is_told_with_its_line() {
     each_is_told(&machine, &kept, RULES);
     let module = machine.shell("ls /usr/lib/*/security/pam_authflow.so").success();
     each_is_told(&machine, &[module.trim()], MODULE);
+    machine.write("/etc/authflow/authflow.toml", &rules_of_the_readme());
+    assert_eq!(good::check(&machine), (Vec::new(), Some(0)), "the README's rules");
+}
+
+/// What is called an error lets somebody in who has proved nothing, or keeps out who is none of ours.
+#[test]
+fn an_error_is_one() {
+    let Some(plan) = good::plan() else { return };
+    let rule = "[[rule]]\nname = \"door\"\nservice = [\"door\"]\nmethods = [[\"password\", \"totp\"]]\n";
+    let machine = plan.config(rule).start();
+    let _ = machine.enroll("alice");
+    let rest = "account required pam_authflow.so\naccount required pam_permit.so\nsession required pam_authflow.so\npassword required pam_authflow.so\n";
+    let permit = "auth required pam_permit.so\n";
+    let right = "auth [success=done user_unknown=ignore ignore=ignore default=die] pam_authflow.so\n";
+    for (id, auth, is_in) in [
+        ("", format!("{right}{permit}"), false),
+        ("line-skipped", format!("auth sufficient pam_permit.so\n{right}{permit}"), true),
+        ("line-jumped-over", format!("auth [success=1 default=ignore] pam_permit.so\n{right}{permit}"), true),
+        // The account line would still refuse whom a flow has refused.
+        (
+            "refusal-ignored",
+            format!("auth sufficient pam_authflow.so\n{permit}account optional pam_authflow.so\n"),
+            true,
+        ),
+        ("auth-line-missing", permit.to_owned(), true),
+        ("include-missing", format!("{right}{permit}@include gone\n"), false),
+    ] {
+        let rest = if auth.contains("account") { rest.split_once('\n').expect("lines").1 } else { rest };
+        machine.write("/etc/pam.d/door", &format!("{auth}{rest}"));
+        let (found, _) = good::check(&machine);
+        let errors: Vec<_> = found.iter().filter(|found| found["severity"] == "error").collect();
+        assert!(errors.is_empty() == id.is_empty() && errors.iter().all(|found| found["id"] == id), "{errors:#?}");
+        let knock = machine.feed(["pamtester", "door", "alice", "authenticate", "acct_mgmt"], b"wrong\nwrong\n");
+        assert_eq!(knock.status.success(), is_in, "{auth}{knock:?}");
+    }
+}
+
+/// The file that the README has its reader write.
+fn rules_of_the_readme() -> String {
+    let readme = include_str!("../../README.md");
+    let rules = readme.split("cat >> new.toml <<'EOF'\n").nth(1).and_then(|rest| rest.split("   EOF\n").next());
+    rules.expect("rules between the lines of a shell").to_owned()
 }
 
 #[test]
