@@ -1,8 +1,6 @@
 //! Which accounts are this machine's own, in its files, and whether it has any others. The files answer at once; a directory may not.
 
-use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
-
-use authflow_core::time::WallTime;
+use std::{fs, io, path::Path};
 
 use crate::paths::Paths;
 
@@ -15,6 +13,20 @@ pub fn names(paths: &Paths) -> io::Result<Vec<String>> {
     Ok(text.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.to_owned()).collect())
 }
 
+/// The names that `/etc/passwd` has for that uid.
+///
+/// # Errors
+/// It cannot be read.
+pub fn names_of(paths: &Paths, uid: u32) -> io::Result<Vec<String>> {
+    let text = read(&paths.root().join("etc/passwd"))?;
+    let entry = |line: &str| {
+        let mut fields = line.split(':');
+        let (name, uid) = (fields.next()?, fields.nth(1)?.parse::<u32>().ok()?);
+        Some((name.to_owned(), uid))
+    };
+    Ok(text.lines().filter_map(entry).filter(|(_, found)| *found == uid).map(|(name, _)| name).collect())
+}
+
 /// Whether nsswitch.conf names a source of users beside the machine's own. When in doubt it does.
 #[must_use]
 pub fn has_directory(paths: &Paths) -> bool {
@@ -25,17 +37,6 @@ pub fn has_directory(paths: &Paths) -> bool {
         let sources = sources.split('#').next().unwrap_or_default();
         sources.split_whitespace().any(|source| !source.starts_with('[') && !OWN.contains(&source))
     })
-}
-
-/// Whether anything was changed about the machine's own accounts since then: told by the files' ctimes, which nobody sets. When in doubt it
-/// was.
-#[must_use]
-pub fn changed_since(paths: &Paths, at: WallTime) -> bool {
-    let changed = |file: &str| match fs::metadata(paths.root().join("etc").join(file)) {
-        Ok(found) => u64::try_from(found.ctime()).is_ok_and(|changed| changed >= at.as_secs()),
-        Err(error) => error.kind() != io::ErrorKind::NotFound,
-    };
-    ["passwd", "shadow"].into_iter().any(changed)
 }
 
 /// The file's text; bytes that are no text are nobody's name.
@@ -60,16 +61,8 @@ mod tests {
     fn the_files_tell_the_machines_own_users() {
         let (_root, paths) = machine("passwd: files\n");
         assert_eq!(names(&paths).unwrap(), ["root", "alice"]);
+        assert_eq!(names_of(&paths, 1000).unwrap(), ["alice"]);
         assert!(names(&Paths::new("/nonexistent")).is_err());
-    }
-
-    #[test]
-    fn a_change_is_told_from_none() {
-        let (root, paths) = machine("passwd: files\n");
-        let written = fs::metadata(root.path().join("etc/passwd")).unwrap().ctime().unsigned_abs();
-        let seconds = |seconds| WallTime::new(std::time::Duration::from_secs(seconds));
-        assert!(changed_since(&paths, seconds(written)));
-        assert!(!changed_since(&paths, seconds(written + 1)));
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! Who a process is: a pid alone may be another's tomorrow, so it goes with the time at which the process started.
 
-use std::{fmt, fs, io, str::FromStr, time::Duration};
+use std::{fmt, fs, io, str::FromStr};
 
-use authflow_core::time::BootTime;
 use serde::{Deserialize, Serialize};
 
 /// A process, for as long as this boot lasts.
@@ -41,12 +40,6 @@ impl ProcessId {
         let parent = Self::of(pid())?;
         // Were it gone, its pid might have been another's by the time we looked.
         if pid() == parent.pid { Ok(parent) } else { Err(io::ErrorKind::NotFound.into()) }
-    }
-
-    /// How long ago it started. The kernel counts in hundredths of a second for everybody, and leaves the rest out.
-    #[must_use]
-    pub fn age(self, now: BootTime) -> Duration {
-        now.saturating_since(BootTime::new(Duration::from_millis(self.start_time.saturating_mul(10))))
     }
 
     /// Whether this very process still runs.

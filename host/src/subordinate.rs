@@ -2,9 +2,10 @@
 
 use std::{fs, io, ops::Range};
 
-use crate::paths::Paths;
+use crate::{local_accounts, paths::Paths};
 
-/// The ranges that `/etc/subuid` gives to a user, by name or by uid. None where there is no such file.
+/// The ranges that `/etc/subuid` gives to a user: by uid, by this name, or by any that `/etc/passwd` has for the uid. None where there is no
+/// such file.
 ///
 /// # Errors
 /// It is there and cannot be read.
@@ -14,7 +15,8 @@ pub fn uids(paths: &Paths, name: &str, uid: u32) -> io::Result<Vec<Range<u32>>> 
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    let is_theirs = |owner: &str| owner == name || owner.parse() == Ok(uid);
+    let names = local_accounts::names_of(paths, uid)?;
+    let is_theirs = |owner: &str| owner == name || owner.parse() == Ok(uid) || names.iter().any(|name| name == owner);
     Ok(text.lines().filter_map(parse).filter(|(owner, _)| is_theirs(owner)).map(|(_, range)| range).collect())
 }
 
@@ -42,6 +44,9 @@ mod tests {
         let text =
             "bob:100000:65536\nalice:165536:65536\n1000:300000:10\nalice:0:5\nalice:x:1\nalice\n\nalice:4294967295:9\n";
         fs::write(root.path().join("etc/subuid"), text).unwrap();
-        assert_eq!(uids(&paths, "alice", 1000).unwrap(), [165_536..231_072, 300_000..300_010, u32::MAX..u32::MAX]);
+        fs::write(root.path().join("etc/passwd"), "alice:x:1000:1000::/:/bin/sh\n").unwrap();
+        for name in ["alice", ""] {
+            assert_eq!(uids(&paths, name, 1000).unwrap(), [165_536..231_072, 300_000..300_010, u32::MAX..u32::MAX]);
+        }
     }
 }

@@ -2,7 +2,15 @@
 //! receipt becomes usable. Where no flow can have run it looks at the account's own standing alone, and leaves the rest to others.
 
 use authflow_core::{factor::Factor, flow::is_left_to_the_stack, time::Clock};
-use authflow_host::{accounts::Account, clock::SystemClock, file, process::ProcessId, shadow};
+use authflow_host::{
+    accounts::{self, Account},
+    clock::SystemClock,
+    file,
+    process::ProcessId,
+    shadow,
+};
+
+use serde::{Deserialize, Serialize};
 
 use crate::{
     args::Options,
@@ -33,7 +41,7 @@ pub fn account<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Resu
         login.pam.keep(notes)?;
         return Ok(answer);
     }
-    let _may_be_locked = check_standing(&mut login, &account)?;
+    let _may_be_closed = check_standing(&mut login, &account)?;
     let answer = examine(&login, &account, &notes, flow_was_judged_by_it)?;
     if notes.flow.factors().contains(Factor::Password) && must_change(options, &notes) {
         // No receipt before the change: an application that went on without it would get no session.
@@ -49,18 +57,35 @@ pub fn account<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Resu
     Ok(answer)
 }
 
-/// What an account shows that may be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
-    /// Whether its system password was locked. Who proves something else may still use it.
+/// How an account is closed that may be used all the same: some are meant to be so, for copying files or by a key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closed {
+    /// Its shell lets nobody in.
+    pub has_no_shell: bool,
+    /// Its system password is locked.
     pub is_locked: bool,
 }
 
-/// Refuses a disabled user and an expired account. Root at the console is never disabled: somebody must be able to undo it.
+impl Closed {
+    /// Looks at the account of that name; a name that is none costs the same.
+    ///
+    /// # Errors
+    /// It cannot be told.
+    pub fn look(user: &str) -> Result<Self, Error> {
+        let (account, entry) = (accounts::by_name(user)?, shadow::by_name(user).map_err(Error::Shadow)?);
+        Ok(account.map(|account| Self::of(&account, entry.as_ref())).unwrap_or_default())
+    }
+
+    fn of(account: &Account, entry: Option<&shadow::Entry>) -> Self {
+        Self { has_no_shell: account.has_no_shell(), is_locked: entry.is_some_and(shadow::Entry::is_locked) }
+    }
+}
+
+/// Refuses a disabled user and an expired account; tells how else it is closed. Root at the console is never disabled: somebody must be able to undo it.
 ///
 /// # Errors
 /// The user is disabled, the account has expired, or it cannot be told.
-pub fn check_standing<H: Handle>(login: &mut Login<'_, H>, account: &Account) -> Result<Standing, Error> {
+pub fn check_standing<H: Handle>(login: &mut Login<'_, H>, account: &Account) -> Result<Closed, Error> {
     if login.records().is_disabled(&account.name)? && !console::is_root_there(login.pam) {
         return Err(Error::Disabled);
     }
@@ -68,7 +93,7 @@ pub fn check_standing<H: Handle>(login: &mut Login<'_, H>, account: &Account) ->
     if entry.as_ref().is_some_and(|entry| entry.is_expired(SystemClock.now().wall)) {
         return Err(Error::Expired);
     }
-    Ok(Standing { is_locked: entry.is_some_and(|entry| entry.is_locked()) })
+    Ok(Closed::of(account, entry.as_ref()))
 }
 
 fn examine<H: Handle>(

@@ -5,14 +5,11 @@
 use authflow_core::{
     flow::{Denial, Manner, Prompt, password_in},
     secret::Secret,
-    time::Clock,
 };
-use authflow_host::{
-    clock::SystemClock,
-    desk::{Attempt, Conversation as _, DeskError},
-};
+use authflow_host::desk::{Attempt, Conversation as _, DeskError};
 
 use crate::{
+    account::Closed,
     args::{FirstPass, Options},
     code::Answer,
     conversation::Questions,
@@ -35,8 +32,8 @@ pub fn ask<H: Handle>(login: &mut Login<'_, H>, user: &UserName, options: &Optio
         manner: Manner { one_prompt: options.one_prompt },
     };
     let Some(prompts) = login.desk().prompts(&attempt)? else { return Ok(Answer::NotOurs) };
-    let began = SystemClock.now().boot;
-    let mut ahead = Ahead { user: user.as_str().to_owned(), began, code: Secret::default() };
+    let closed = Closed::look(user.as_str())?;
+    let mut ahead = Ahead { user: user.as_str().to_owned(), closed, code: Secret::default() };
     let mut password = None;
     for prompt in prompts {
         let answer = Questions::new(&mut *login.pam, FirstPass::Ask).ask(prompt).map_err(DeskError::from)?;

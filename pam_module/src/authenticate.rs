@@ -7,7 +7,7 @@ use authflow_core::{
     factor::{Factor, Factors},
     flow::{Denial, Enrolment, Manner, Receipt, Verdict, password_in},
     rule::Remote,
-    time::{BootTime, Clock, WallTime},
+    time::{Clock, WallTime},
 };
 use authflow_host::{
     accounts,
@@ -18,6 +18,7 @@ use authflow_host::{
 };
 
 use crate::{
+    account::Closed,
     ahead,
     args::Options,
     code::Answer,
@@ -64,7 +65,10 @@ fn attempt<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<A
         }
         return Ok(answer);
     }
-    let began = ahead.as_ref().map_or_else(|| SystemClock.now().boot, |ahead| ahead.began);
+    let closed = match &ahead {
+        Some(ahead) => ahead.closed,
+        None => Closed::look(user.as_str())?,
+    };
     let voucher = step_up::voucher(&login, user.as_str(), options);
     let from_session = voucher.iter().map(|_session| Factor::Session).collect();
     let attempt = Attempt {
@@ -93,7 +97,7 @@ fn attempt<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<A
             Err(denial.into())
         }
         Decision::Judged(Judged { verdict: Verdict::Granted(receipt), password }) => {
-            grant(&mut login, &user, &receipt, (began, voucher, password))?;
+            grant(&mut login, &user, &receipt, (closed, voucher, password))?;
             leave_password(&mut login, &receipt, given)?;
             Ok(Answer::Yes)
         }
@@ -145,14 +149,14 @@ fn grant<H: Handle>(
     login: &mut Login<'_, H>,
     user: &UserName,
     receipt: &Receipt,
-    (began, voucher, password): (BootTime, Option<Voucher>, Option<Password>),
+    (closed, voucher, password): (Closed, Option<Voucher>, Option<Password>),
 ) -> Result<(), Error> {
     let now = login.pam.user()?;
     if now != *user || !user.is_text() {
         return Err(Error::UserChanged { before: user.as_str().to_owned(), now: now.as_str().to_owned() });
     }
     let boot_id = process::boot_id().map_err(Error::Process)?;
-    let mut carried = Carried::new(receipt, &boot_id, (began, SystemClock.now()));
+    let mut carried = Carried::new(receipt, &boot_id, (closed, SystemClock.now()));
     if receipt.factors().contains(Factor::Session) {
         // The user's groups, and with them the rule, may have changed since.
         let voucher = voucher.filter(|voucher| voucher.rule == receipt.rule()).ok_or(BadReceipt::Voucher)?;

@@ -63,7 +63,7 @@ pub enum Error {
     #[error("the service is governed, and no rule matches this login")]
     NoRule,
     /// The account was closed by its shell or its password while this login was under way.
-    #[error("the account has no login shell, or a locked password, and accounts were changed during this login")]
+    #[error("the account's shell or password was taken away during this login")]
     ClosedMeanwhile,
     /// The account has ended.
     #[error("the account has expired (chage -E)")]

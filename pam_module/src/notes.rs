@@ -5,10 +5,10 @@ use std::{path::PathBuf, sync::Arc};
 
 use authflow_core::{
     account::Password, config::Config, factor::Factors, password::PasswordHash, rule::Rule, secret::Secret,
-    throttle::Success, time::BootTime,
+    throttle::Success,
 };
 
-use crate::{error::Error, receipt::Carried};
+use crate::{account::Closed, error::Error, receipt::Carried};
 
 /// Notes on a PAM handle.
 #[derive(Clone, Debug, Default)]
@@ -36,8 +36,8 @@ pub struct Notes {
 pub struct Ahead {
     /// Of whom.
     pub user: String,
-    /// When.
-    pub began: BootTime,
+    /// How the account was closed then.
+    pub closed: Closed,
     /// The code; empty if none was given.
     pub code: Secret,
 }

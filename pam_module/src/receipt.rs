@@ -26,6 +26,8 @@ use authflow_host::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::account::Closed;
+
 /// A receipt on its way. Unlike a [`Receipt`] anybody can make one, so it proves nothing by itself: what it is worth comes from where
 /// it was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,8 +49,8 @@ pub struct Carried {
     pub factors: Factors,
     /// The rule that granted it.
     pub rule: String,
-    /// When the first question was put.
-    pub began: BootTime,
+    /// How the account was closed before the first question.
+    pub closed: Closed,
     /// When it was granted, for people.
     pub granted_at: WallTime,
     /// When it was granted, on the clock that nobody sets: its age is counted here.
@@ -120,9 +122,9 @@ pub enum BadReceipt {
 }
 
 impl Carried {
-    /// What `receipt` says, of a flow that began then, to be used on this boot.
+    /// What `receipt` says, of a flow before which the account was closed like that, to be used on this boot.
     #[must_use]
-    pub fn new(receipt: &Receipt, boot_id: &str, (began, now): (BootTime, Now)) -> Self {
+    pub fn new(receipt: &Receipt, boot_id: &str, (closed, now): (Closed, Now)) -> Self {
         Self {
             flow: receipt.flow().to_string(),
             user: receipt.user().to_owned(),
@@ -132,7 +134,7 @@ impl Carried {
             boot_id: boot_id.to_owned(),
             factors: receipt.factors().clone(),
             rule: receipt.rule().to_owned(),
-            began,
+            closed,
             granted_at: receipt.granted_at(),
             granted_boot: now.boot,
             previous: receipt.previous().map(|(at, source)| (*at, source.to_string())),
@@ -287,7 +289,7 @@ mod tests {
             boot_id: "boot".into(),
             factors: "password totp".split(' ').map(|word| word.parse().unwrap()).collect(),
             rule: "ssh".into(),
-            began: BootTime::new(Duration::from_secs(90)),
+            closed: Closed { has_no_shell: true, is_locked: false },
             granted_at: WallTime::from_micros(1_795_509_180_000_001),
             granted_boot: BootTime::new(Duration::from_secs(100)),
             previous: Some((WallTime::from_micros(7), "10.0.0.6".into())),

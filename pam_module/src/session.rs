@@ -16,12 +16,11 @@ use authflow_core::{
 use authflow_host::{
     accounts::Account,
     clock::SystemClock,
-    local_accounts,
     process::{self, ProcessId},
 };
 
 use crate::{
-    account::{Standing, check_standing},
+    account::{Closed, check_standing},
     args::Options,
     code::Answer,
     error::Error,
@@ -68,8 +67,8 @@ pub fn open<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<
     let account = account_of(&user)?;
     check(receipt.as_ref(), &login.facts.service, &account)?;
     // Again: sshd may wait for its last method long after the account phase, and the user may have been disabled meanwhile.
-    let standing = check_standing(&mut login, &account)?;
-    refuse_closed_meanwhile(&login, &account, standing, receipt.as_ref())?;
+    let closed = check_standing(&mut login, &account)?;
+    refuse_closed_meanwhile(&login, receipt.as_ref(), closed)?;
     let Some(grant) = grant(&login, &account, &notes, receipt)? else { return Ok(Answer::NotOurs) };
     let opening = opening(&login, class, (user, account.uid), account_of(&target)?, &grant);
     if let Some(opened) = tracking::begin(&mut login, &opening, grant.policy.when_unavailable)? {
@@ -162,35 +161,20 @@ fn check(receipt: Option<&Carried>, service: &str, account: &Account) -> Result<
     Ok(receipt.check(&Expected { boot_id: &boot_id, service, uid: Some(account.uid), now })?)
 }
 
-/// Refuses who was put out by the shell or the password while this login was under way: the daemon, which sees such changes, takes what it
-/// finds at a session's start for how the account is meant to be. Who logs in without either as ever, for copying files or by a key, and
-/// meets a change of somebody else's account, is let in at the next try.
+/// Refuses who was put out by the shell or the password since the first question: the daemon, which sees such changes, takes what it finds
+/// at a session's start for how the account is meant to be.
 fn refuse_closed_meanwhile<H: Handle>(
     login: &Login<'_, H>,
-    account: &Account,
-    standing: Standing,
     receipt: Option<&Carried>,
+    now: Closed,
 ) -> Result<(), Error> {
+    let Some(Carried { closed: before, .. }) = receipt else { return Ok(()) };
     let counts = match login.config.accounts.locked_password {
-        LockedPassword::Deactivate => standing.is_locked,
+        LockedPassword::Deactivate => true,
         LockedPassword::Ignore => false,
     };
-    if !counts && !account.has_no_shell() {
-        return Ok(());
-    }
-    let now = SystemClock.now();
-    let since = if login.is_sshd() {
-        // A process a login, and what it asks first is not ours.
-        ProcessId::current().map_err(Error::Process)?.age(now.boot)
-    } else {
-        let Some(receipt) = receipt else { return Ok(()) };
-        now.boot.saturating_since(receipt.began)
-    };
-    if local_accounts::changed_since(&login.place.paths, now.wall.saturating_sub(since)) {
-        Err(Error::ClosedMeanwhile)
-    } else {
-        Ok(())
-    }
+    let is_closed = now.has_no_shell && !before.has_no_shell || counts && now.is_locked && !before.is_locked;
+    if is_closed { Err(Error::ClosedMeanwhile) } else { Ok(()) }
 }
 
 /// What a session is opened with.

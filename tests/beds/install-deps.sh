@@ -26,7 +26,8 @@ fi
 FAIL2BAN=/var/lib/authflow-tests/fail2ban
 if [ ! -x "$FAIL2BAN/usr/bin/fail2ban-regex" ]; then
   folder=$(mktemp -d)
-  (cd "$folder" && apt-get -qq -o APT::Sandbox::User=root download fail2ban && mkdir -p "$FAIL2BAN" && dpkg-deb -x fail2ban_*.deb "$FAIL2BAN")
+  download=(apt-get -qq -o APT::Sandbox::User=root download fail2ban)
+  (cd "$folder" && { "${download[@]}" || { apt-get update -qq && "${download[@]}"; }; } && mkdir -p "$FAIL2BAN" && dpkg-deb -x fail2ban_*.deb "$FAIL2BAN")
   rm -rf "$folder"
 fi
 

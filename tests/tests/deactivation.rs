@@ -49,6 +49,10 @@ fn an_account_that_ends_takes_everything_of_its_user_along() {
     let in_container =
         "systemd-run --quiet --slice=user-$(id -u expired).slice setpriv --reuid=300033 --clear-groups sleep 4716";
     let _ = machine.shell(in_container).success();
+    // A directory's account with such a uid is another's.
+    let _ = machine
+        .shell("systemd-run --quiet --slice=user-300050.slice setpriv --reuid=300050 --clear-groups sleep 4718")
+        .success();
     // A service's container is not, though it orders its own users as we do ours.
     let inner =
         "d=/sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup)/user.slice/a.scope; mkdir -p $d; echo $$ > $d/cgroup.procs";
@@ -56,7 +60,7 @@ fn an_account_that_ends_takes_everything_of_its_user_along() {
     let _ = machine
         .run(["systemd-run", "--quiet", "--uid=expired", "--property=Delegate=yes", "sh", "-c", &container])
         .success();
-    for (user, what) in [("300033", "sleep 4716"), ("expired", "sleep 4717")] {
+    for (user, what) in [("300033", "sleep 4716"), ("expired", "sleep 4717"), ("300050", "sleep 4718")] {
         wait::until_true("the containers", || running(&machine, user, what) == 1);
     }
     let _ = machine.shell("userdel --force removed");
@@ -86,6 +90,7 @@ fn an_account_that_ends_takes_everything_of_its_user_along() {
     assert_eq!(running(&machine, "root", "sleep 4715"), 1);
     wait::until_true("the end of the user's container", || running(&machine, "300033", "sleep 4716") == 0);
     assert_eq!(running(&machine, "expired", "sleep 4717"), 1);
+    assert_eq!(running(&machine, "300050", "sleep 4718"), 1);
     assert_eq!(running(&machine, "dropped", "sleep 4713"), 1, "the account may be used still");
     assert_eq!(running(&machine, "neighbour", "sleep 471"), 3);
     assert!(gets_in(&machine, "dropped"), "by the rule for everybody");

@@ -91,6 +91,14 @@ fn what_is_changed_while_su_is_stopped_at_a_question_counts() {
     assert!(stopped_at_the_question(&bob, NOTHING), "{}", bob.0.log());
 }
 
+/// Anybody has the account files written, by chfn.
+#[test]
+fn an_account_that_was_locked_before_is_let_in_while_others_are_changed() {
+    let Some(bob) = machine() else { return };
+    let _ = bob.0.shell("echo bob:by-no-means-short | chpasswd && usermod --lock bob").success();
+    assert!(stopped_at_the_question(&bob, "chfn --room 1 alice"), "{}", bob.0.log());
+}
+
 #[test]
 fn what_is_changed_between_the_proof_and_the_verdict_counts() {
     for change in CHANGES {

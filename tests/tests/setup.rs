@@ -167,12 +167,22 @@ fn what_would_keep_somebody_out_does_not_go_live() {
 fn what_nobody_confirms_goes_back_by_itself() {
     let Some((machine, mut phone)) = machine() else { return };
     let stock = files(&machine);
-    let _ = machine.run([SETUP, &["--rollback-after", "10s"]].concat()).success();
+    let is_over = || !machine.path("/var/lib/authflow/setup/pending").exists();
+    // Killed at some moment after its first change: whichever it is, and whether it came to its end before.
+    let setup = SETUP.join(" ");
+    let kill = format!(
+        "{setup} --rollback-after 5s & until grep -q 'authflow setup' /etc/pam.d/sshd; do :; done; kill -9 $!; wait"
+    );
+    let _ = machine.shell(&kill);
+    assert_ne!(files(&machine), stock);
+    wait::until_true("the timer", is_over);
+    assert_eq!(files(&machine), stock);
+
+    let _ = machine.run([SETUP, &["--rollback-after", "5s"]].concat()).success();
     assert_ne!(files(&machine), stock);
     // Nor is the daemon needed.
     machine.kill_daemon();
     let _alice = log_in(&machine, "alice", Some(&mut phone));
-    let is_over = || !machine.path("/var/lib/authflow/setup/pending").exists();
     wait::until_true("the timer", is_over);
     assert_eq!(files(&machine), stock);
     machine.logged(&["event=setup-rolled-back"]);

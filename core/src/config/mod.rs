@@ -268,9 +268,13 @@ mod tests {
     #[test]
     fn every_configuration_in_the_documents_is_one() {
         for (document, number) in [
+            (include_str!("../../../README.md"), 1),
             (include_str!("../../../docs/compliance.md"), 3),
             (include_str!("../../../docs/presets.md"), 2),
             (include_str!("../../../docs/moving-from-google-authenticator.md"), 2),
+            (include_str!("../../../docs/screen-lockers.md"), 1),
+            (include_str!("../../../docs/sshd.md"), 1),
+            (include_str!("../../../docs/sudo-and-su.md"), 1),
         ] {
             let blocks = document.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
             let idle = |block| parse(block).unwrap_or_else(|error| panic!("{error}: {block}")).session.limits.idle;

@@ -169,15 +169,20 @@ impl Theirs {
             return false;
         }
         let Some(uid) = process::uids(pid).ok().and_then(|uids| uids.first().copied()) else { return false };
-        let is_theirs = uid == self.uid || self.subordinate.iter().any(|range| range.contains(&uid));
-        is_theirs && (process::login_uid(pid) == Some(self.uid) || is_of_a_user(process, snapshot))
+        let is_in_a_login_of_theirs = process::login_uid(pid) == Some(self.uid);
+        if uid == self.uid {
+            return is_in_a_login_of_theirs || is_below(process, snapshot, "/user.slice/");
+        }
+        // Another's account may have a number in that range, as a directory's do: what is not in this user's own part of the tree is theirs.
+        let is_subordinate = self.subordinate.iter().any(|range| range.contains(&uid));
+        is_subordinate && is_below(process, snapshot, &format!("/user.slice/user-{}.slice/", self.uid))
     }
 }
 
-/// Whether systemd keeps the process among what users run. The whole path counts: a container has a tree of its own below a service.
-fn is_of_a_user(process: &Process, snapshot: &Snapshot) -> bool {
+/// Whether systemd keeps the process in that part of its tree. The whole path counts: a container has a tree of its own below a service.
+fn is_below(process: &Process, snapshot: &Snapshot, slice: &str) -> bool {
     let below_root = snapshot.systemd_root().and_then(|root| process.cgroup.strip_prefix(root));
-    below_root.is_some_and(|path| path.starts_with("/user.slice/"))
+    below_root.is_some_and(|path| path.starts_with(slice))
 }
 
 /// Whether nobody needs the user manager and what it runs, which may be all of a desktop. For left-overs a login that we do not track needs
@@ -196,7 +201,7 @@ fn sharer(daemon: &Daemon, user: &User) -> Option<String> {
 }
 
 fn is_of_a_manager(process: &Process, snapshot: &Snapshot) -> bool {
-    is_of_a_user(process, snapshot) && process.cgroup.contains("/user@")
+    is_below(process, snapshot, "/user.slice/") && process.cgroup.contains("/user@")
 }
 
 /// Ends all that sits in the user's manager as a whole, which no fork escapes. Not all of the user's slice: root may have started something

@@ -93,7 +93,7 @@ enum Command {
 }
 
 /// The shortest time that a person needs for a login elsewhere, and the longest that a half-open door is worth.
-const TIMES: std::ops::RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_secs(24 * 60 * 60);
+const TIMES: std::ops::RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_secs(24 * 60 * 60);
 
 impl Setup {
     pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
@@ -113,7 +113,7 @@ impl Setup {
 
     fn protect(mut self, context: &Context, ledger: &Ledger) -> Result<(), Error> {
         if !TIMES.contains(&self.rollback_after) {
-            return Err(Error::Usage("--rollback-after: expected between 10s and 24h".to_owned()));
+            return Err(Error::Usage("--rollback-after: expected between 5s and 24h".to_owned()));
         }
         self.services.sort();
         self.services.dedup();
