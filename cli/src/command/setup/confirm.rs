@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{
     arm::disarm,
     ledger::{End, Ledger, Setup},
+    rules,
     who::Who,
 };
 use crate::{context::Context, error::Error, journal, output::text::clean, session::Session};
@@ -61,17 +62,14 @@ impl Confirm {
 
 /// What is yet to be shown, if anything: that this very login is a new one by what was set up, and that each service has let somebody in.
 fn missing(setup: &Setup, live_since: WallTime, own: Option<&Session>, live: &[Session]) -> Result<(), String> {
-    let proves = |session: &Session| {
-        let is_by_it = setup.services.iter().any(|service| service.pam_services().contains(&session.service.as_str()));
-        is_by_it && session.opened_at > live_since && is_about(setup.who.as_ref(), session)
-    };
+    let proves = |session: &Session| proves(setup, live_since, session);
     let Some(own) = own else {
         return Err("this terminal is in no login that authflow knows: log in anew, and confirm there".to_owned());
     };
     if !around(own, live).iter().any(|session| proves(session)) {
         return Err(format!(
-            "this login (by {}, at {}) is not a new one by what was set up: leave this terminal open, log in anew as one of those who are \
-             protected, and confirm there",
+            "this login (by {}, at {}) is not a new one in which what was set up asked for something (root and NOPASSWD are not asked, nor is \
+             who has a ticket of sudo's): leave this terminal open, log in anew as one of those who are protected, and confirm there",
             own.service, own.opened_at
         ));
     }
@@ -80,9 +78,24 @@ fn missing(setup: &Setup, live_since: WallTime, own: Option<&Session>, live: &[S
     match setup.services.iter().find(|service| !is_shown(service.pam_services())) {
         None => Ok(()),
         Some(service) => Err(format!(
-            "nobody has used {service} since: open one by it, keep it open, and confirm again (for sudo: `sudo -k authflow setup confirm`)"
+            "nobody was asked by {service} since: open one by it that asks, keep it open, and confirm again (for sudo: `sudo -k authflow setup \
+             confirm`, where sudoers does not say NOPASSWD)"
         )),
     }
+}
+
+/// Whether that login shows that a stack lets people in. Not one that was opened without a question: su by root, sudo under NOPASSWD or by
+/// a ticket run no auth phase, and would look the same behind a stack that lets nobody in.
+fn proves(setup: &Setup, live_since: WallTime, session: &Session) -> bool {
+    // The rules for those who are left as before have other names.
+    let is_by_it = setup.services.iter().any(|service| {
+        service.pam_services().contains(&session.service.as_str()) && session.rule == rules::rule_name(*service)
+    });
+    is_by_it
+        && !session.factors.is_empty()
+        && session.opened_at > live_since
+        && session.authenticated_at > live_since
+        && is_about(setup.who.as_ref(), session)
 }
 
 /// The session and those that it is in.
@@ -114,7 +127,10 @@ mod tests {
             service: service.into(),
             user: user.into(),
             target: user.into(),
+            rule: format!("setup-{service}"),
+            factors: vec!["password".into(), "totp".into()],
             opened_at: WallTime::from_micros(opened_at),
+            authenticated_at: WallTime::from_micros(opened_at),
             ..Session::default()
         }
     }
@@ -147,6 +163,23 @@ mod tests {
     }
 
     #[test]
+    fn a_login_that_was_asked_nothing_by_the_new_rules_proves_nothing() {
+        let setup = setup(&[Service::Su], &["alice"]);
+        let asked = session("a", "su", "alice", 101);
+        for other in [
+            Session { factors: Vec::new(), ..asked.clone() },
+            Session { rule: "setup-su-others".into(), ..asked.clone() },
+            Session { rule: "setup-sudo".into(), ..asked.clone() },
+            Session { rule: "mine".into(), ..asked.clone() },
+            Session { authenticated_at: LIVE, ..asked.clone() },
+        ] {
+            let why = judge(&setup, Some(&other), std::slice::from_ref(&other)).unwrap_err();
+            assert!(why.contains("log in anew"), "{other:?}: {why}");
+        }
+        assert_eq!(judge(&setup, Some(&asked), std::slice::from_ref(&asked)), Ok(()));
+    }
+
+    #[test]
     fn sudo_inside_a_new_login_is_in_it() {
         let new = session("a", "sshd", "alice", 101);
         let sudo = Session { parent: Some("a".into()), ..session("b", "sudo", "alice", 102) };
@@ -162,7 +195,7 @@ mod tests {
     fn each_service_must_have_let_somebody_in() {
         let both = setup(&[Service::Sshd, Service::Sudo], &["alice"]);
         let new = session("a", "sshd", "alice", 101);
-        assert!(judge(&both, Some(&new), std::slice::from_ref(&new)).unwrap_err().contains("nobody has used sudo"));
+        assert!(judge(&both, Some(&new), std::slice::from_ref(&new)).unwrap_err().contains("nobody was asked by sudo"));
         let sudo = Session { parent: Some("a".into()), ..session("b", "sudo", "alice", 102) };
         assert_eq!(judge(&both, Some(&sudo), &[new, sudo.clone()]), Ok(()));
         let su = Session { target: "root".into(), ..session("c", "su", "bob", 103) };

@@ -61,7 +61,7 @@ fn entry(context: &Context, service: Service) -> Result<Entry, Error> {
         let bytes = texts::read_anything(&path)?.unwrap_or_default();
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
-    let lines = pam_stack::lines(&places.stacks(), service.as_str());
+    let lines = pam_stack::lines(&places.root, service.as_str());
     let in_stack = lines.iter().any(|line| line.module == pam_stack::OURS);
     let there = read(places.rules(service))?;
     let who = rules::unchanged(service, &there).map(|who| who.to_string());
