@@ -10,6 +10,7 @@ use authflow_core::{
 use authflow_host::{
     clock::SystemClock,
     desk::{Attempt, Conversation as _, DeskError},
+    process,
 };
 
 use crate::{
@@ -31,6 +32,7 @@ pub fn ask<H: Handle>(login: &mut Login<'_, H>, user: &UserName, options: &Optio
         user: user.as_str(),
         service: &login.facts.service,
         remote: login.remote(),
+        calling_uid: process::real_uid(),
         proved: login.proved_by_sshd(),
         manner: Manner { one_prompt: options.one_prompt },
     };
