@@ -118,7 +118,7 @@ mod tests {
         let item = |n: u64| Item {
             at: WallTime::from_micros(n),
             event: Event::CodeReused,
-            from: Some(Source::Local),
+            from: Some(Source::CONSOLE),
             detail: String::new(),
         };
         let mut news: News = (0..50).map(item).collect();

@@ -288,7 +288,7 @@ mod tests {
             },
         );
         let source = prop_oneof![
-            Just(Source::Local),
+            any::<u32>().prop_map(Source::Local),
             any::<u32>().prop_map(|bits| Source::Network(std::net::IpAddr::V4(bits.into())))
         ];
         let steps = prop::collection::btree_map(".{1,12}", 0..u64::MAX / 2, 0..3);
@@ -296,12 +296,12 @@ mod tests {
         let moment = (0..u64::MAX / 2).prop_map(WallTime::from_micros);
         let bypass = (code.clone(), moment.clone(), moment.clone(), ".{0,20}")
             .prop_map(|(code, issued, until, reason)| Bypass { code, issued, until, reason });
-        let failures =
-            (any::<u32>(), moment.clone()).prop_map(|(count, at)| Failures { count, last: Some((at, Source::Local)) });
+        let failures = (any::<u32>(), moment.clone())
+            .prop_map(|(count, at)| Failures { count, last: Some((at, Source::CONSOLE)) });
         let item = (moment, prop::bool::ANY, ".{0,20}").prop_map(|(at, is_local, detail)| Item {
             at,
             event: if is_local { Event::FactorAdded } else { Event::CodeReused },
-            from: is_local.then_some(Source::Local),
+            from: is_local.then_some(Source::CONSOLE),
             detail,
         });
         let throttle = (prop::collection::btree_map(source, tally, 0..4), any::<u32>())

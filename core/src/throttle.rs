@@ -8,22 +8,47 @@ use crate::{rule::Remote, time::WallTime};
 /// Where attempts come from, as the throttle tells them apart. IPv6 by its /64: one customer owns as many addresses as he likes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
-    /// This machine: a console, or su and sudo on it.
-    Local,
+    /// This machine, by the real uid of who calls: 0 is the console, where login runs as root; su and sudo run as their caller. One
+    /// source for all would let each user lock the others out.
+    Local(u32),
     /// A remote address or network.
     Network(IpAddr),
     /// A remote host that is no address.
     Unknown,
 }
 
-impl From<Remote> for Source {
-    fn from(remote: Remote) -> Self {
+/// The uid that calls from this machine where no account has it. All such uids are one source: a range of subordinate uids lends its
+/// owner thousands.
+pub const NOBODY: u32 = u32::MAX;
+
+impl Source {
+    /// The console, and whatever else root calls.
+    pub const CONSOLE: Self = Self::Local(0);
+
+    /// Where an attempt from `remote` comes from, if a process of `calling_uid` makes it.
+    #[must_use]
+    pub fn new(remote: Remote, calling_uid: u32) -> Self {
         match remote {
-            Remote::Local => Self::Local,
+            Remote::Local => Self::Local(calling_uid),
             Remote::Unknown => Self::Unknown,
-            Remote::Address(IpAddr::V4(address)) => Self::Network(IpAddr::V4(address)),
-            Remote::Address(IpAddr::V6(address)) => {
-                let network = u128::from(address) & !u128::from(u64::MAX);
+            Remote::Address(address) => address.into(),
+        }
+    }
+
+    const fn is_local(&self) -> bool {
+        match self {
+            Self::Local(_) => true,
+            Self::Network(_) | Self::Unknown => false,
+        }
+    }
+}
+
+impl From<IpAddr> for Source {
+    fn from(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::Network(address),
+            IpAddr::V6(host) => {
+                let network = u128::from(host) & !u128::from(u64::MAX);
                 Self::Network(IpAddr::V6(network.into()))
             }
         }
@@ -33,7 +58,9 @@ impl From<Remote> for Source {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Local => f.write_str("local"),
+            Self::Local(0) => f.write_str("local"),
+            Self::Local(NOBODY) => f.write_str("local:nobody"),
+            Self::Local(uid) => write!(f, "local:{uid}"),
             Self::Unknown => f.write_str("unknown"),
             Self::Network(IpAddr::V4(address)) => address.fmt(f),
             Self::Network(IpAddr::V6(network)) => write!(f, "{network}/64"),
@@ -43,7 +70,7 @@ impl fmt::Display for Source {
 
 /// A word that names no source.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("no source of logins: expected local, unknown, an IPv4 address or an IPv6 /64")]
+#[error("no source of logins: expected local, local:UID, unknown, an IPv4 address or an IPv6 /64")]
 pub struct BadSource;
 
 impl FromStr for Source {
@@ -51,16 +78,21 @@ impl FromStr for Source {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
-            "local" => Ok(Self::Local),
+            // Also what was written when all of this machine was one source.
+            "local" => Ok(Self::CONSOLE),
+            "local:nobody" => Ok(Self::Local(NOBODY)),
             "unknown" => Ok(Self::Unknown),
-            _ => text
-                .strip_suffix("/64")
-                .unwrap_or(text)
-                .parse()
-                .map(|address| Self::from(Remote::Address(address)))
-                .map_err(|_no_address| BadSource),
+            _ => match text.strip_prefix("local:") {
+                Some(uid) => uid.parse().map(Self::Local).map_err(|_no_uid| BadSource),
+                None => network(text),
+            },
         }
     }
+}
+
+fn network(text: &str) -> Result<Source, BadSource> {
+    let address: IpAddr = text.strip_suffix("/64").unwrap_or(text).parse().map_err(|_no_address| BadSource)?;
+    Ok(Source::from(address))
 }
 
 /// The numbers of the configuration's `[throttle]`.
@@ -156,7 +188,7 @@ impl Throttle {
     pub fn gate(&mut self, policy: &ThrottlePolicy, caller: &Caller, now: WallTime) -> Gate {
         let tally = self.sources.get_mut(&caller.source);
         let known = tally.as_ref().is_some_and(|tally| tally.succeeded.is_some());
-        if caller.source != Source::Local && self.consecutive >= CEILING && !known {
+        if !caller.source.is_local() && self.consecutive >= CEILING && !known {
             return Gate::Stopped;
         }
         let Some(tally) = tally else { return Gate::Open };
@@ -167,7 +199,7 @@ impl Throttle {
 
     /// Counts a failure.
     pub fn failed(&mut self, policy: &ThrottlePolicy, caller: &Caller, now: WallTime) {
-        if caller.source != Source::Local {
+        if !caller.source.is_local() {
             self.consecutive = self.consecutive.saturating_add(1);
         }
         let beyond_ceiling = self.consecutive >= CEILING;
@@ -185,7 +217,7 @@ impl Throttle {
             tally.not_before = now.saturating_add(policy.wait(caller, tally.locks));
             tally.locks = tally.locks.saturating_add(1);
             tally.failures = 0;
-        } else if beyond_ceiling && caller.source == Source::Local {
+        } else if beyond_ceiling && caller.source.is_local() {
             tally.not_before = now.saturating_add(CONSOLE_WAIT.min(policy.lock));
         }
         self.forget_surplus(&caller.source);
@@ -252,7 +284,7 @@ impl Throttle {
 impl ThrottlePolicy {
     /// How long the lock after so many others lasts.
     fn wait(&self, caller: &Caller, locks_before: u32) -> Duration {
-        if caller.is_root && caller.source == Source::Local {
+        if caller.is_root && caller.source.is_local() {
             return self.lock.min(CONSOLE_WAIT);
         }
         let growth = 1_u32.checked_shl(locks_before).unwrap_or(u32::MAX);
@@ -274,11 +306,15 @@ mod tests {
     }
 
     fn from(address: &str) -> Caller {
-        Caller { source: Remote::from_rhost(Some(address)).into(), is_root: false }
+        Caller { source: Source::new(Remote::from_rhost(Some(address)), 0), is_root: false }
     }
 
     fn console(is_root: bool) -> Caller {
-        Caller { source: Source::Local, is_root }
+        Caller { source: Source::CONSOLE, is_root }
+    }
+
+    fn called_by(uid: u32) -> Caller {
+        Caller { source: Source::Local(uid), is_root: false }
     }
 
     #[test]
@@ -358,6 +394,30 @@ mod tests {
     }
 
     #[test]
+    fn who_calls_su_in_vain_locks_himself_and_neither_the_user_nor_the_console() {
+        let (mut throttle, bob, alice) = (Throttle::default(), called_by(1001), called_by(1000));
+        for _ in 0..5 {
+            throttle.failed(&POLICY, &bob, at(0));
+        }
+        assert_eq!(throttle.gate(&POLICY, &alice, at(1)), Gate::Open);
+        assert_eq!(throttle.gate(&POLICY, &console(false), at(1)), Gate::Open);
+        throttle.succeeded(&alice, at(1));
+        assert_eq!(
+            throttle.gate(&POLICY, &bob, at(2)),
+            Gate::Wait(at(900)),
+            "the user's own success lifts no other's lock"
+        );
+    }
+
+    #[test]
+    fn the_word_of_an_older_state_is_the_console() {
+        assert_eq!("local".parse(), Ok(Source::CONSOLE));
+        for word in ["local:", "local:-1", "local:alice", "local:4294967296"] {
+            assert_eq!(word.parse::<Source>(), Err(BadSource), "{word}");
+        }
+    }
+
+    #[test]
     fn a_clock_set_back_lengthens_no_wait_beyond_the_lock() {
         let mut throttle = Throttle::default();
         for _ in 0..5 {
@@ -411,8 +471,8 @@ mod tests {
         #[test]
         fn a_source_is_read_as_it_is_printed(bits in any::<u128>(), v4 in any::<u32>()) {
             for source in [
-                Source::Local, Source::Unknown,
-                Source::from(Remote::Address(IpAddr::V4(v4.into()))), Source::from(Remote::Address(IpAddr::V6(bits.into()))),
+                Source::CONSOLE, Source::Local(v4), Source::Local(NOBODY), Source::Unknown,
+                Source::from(IpAddr::V4(v4.into())), Source::from(IpAddr::V6(bits.into())),
             ] {
                 prop_assert_eq!(source.to_string().parse(), Ok(source));
             }

@@ -14,6 +14,7 @@ use authflow_core::{
     qr::Background,
     rule::{Remote, Request, Rule},
     secret::Secret,
+    throttle::NOBODY,
     time::Clock,
 };
 
@@ -65,6 +66,8 @@ pub struct Attempt<'a> {
     pub service: &'a str,
     /// Where from.
     pub remote: Remote,
+    /// The real uid of the process that makes it: su and sudo have their caller's, login has 0.
+    pub calling_uid: u32,
     /// What sshd or a module before us has verified.
     pub proved: Factors,
     /// How to ask.
@@ -309,12 +312,20 @@ struct Case<'a> {
     is_sshd: bool,
 }
 
+/// The calling uid as the throttle counts it. What cannot be looked up is no account's: whoever it is still waits for himself alone.
+fn counted(calling_uid: u32, account: Option<&Account>) -> u32 {
+    let is_known = calling_uid == 0 || account.is_some_and(|account| account.uid == calling_uid);
+    let has_account = || matches!(accounts::by_uid(calling_uid), Ok(Some(_)));
+    if is_known || has_account() { calling_uid } else { NOBODY }
+}
+
 fn begin(attempt: &Attempt<'_>, case: &Case<'_>) -> io::Result<Step> {
     let subject = Subject {
         user: attempt.user.to_owned(),
         uid: case.account.as_ref().map(|account| account.uid),
         service: attempt.service.to_owned(),
         remote: attempt.remote,
+        calling_uid: counted(attempt.calling_uid, case.account.as_ref()),
         is_sshd: case.is_sshd,
     };
     let id = FlowId::new(random::bytes()?);

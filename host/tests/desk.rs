@@ -134,7 +134,14 @@ impl Machine {
 }
 
 fn here(user: &str) -> Attempt<'_> {
-    Attempt { user, service: "sshd", remote: Remote::Local, proved: Factors::none(), manner: Manner::default() }
+    Attempt {
+        user,
+        service: "sshd",
+        remote: Remote::Local,
+        calling_uid: 0,
+        proved: Factors::none(),
+        manner: Manner::default(),
+    }
 }
 
 #[test]

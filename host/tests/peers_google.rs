@@ -198,6 +198,7 @@ impl Machine {
             user: &self.user,
             service: "door",
             remote: Remote::from_rhost(Some("192.0.2.1")),
+            calling_uid: 0,
             proved: Factors::none(),
             manner: Manner::default(),
         };

@@ -6,7 +6,10 @@ use authflow_core::{
     flow::{Denial, Manner, Prompt, password_in},
     secret::Secret,
 };
-use authflow_host::desk::{Attempt, Conversation as _, DeskError};
+use authflow_host::{
+    desk::{Attempt, Conversation as _, DeskError},
+    process,
+};
 
 use crate::{
     account::Closed,
@@ -28,6 +31,7 @@ pub fn ask<H: Handle>(login: &mut Login<'_, H>, user: &UserName, options: &Optio
         user: user.as_str(),
         service: &login.facts.service,
         remote: login.remote(),
+        calling_uid: process::real_uid(),
         proved: login.proved_by_sshd(),
         manner: Manner { one_prompt: options.one_prompt },
     };

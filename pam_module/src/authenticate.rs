@@ -75,6 +75,7 @@ fn attempt<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<A
         user: user.as_str(),
         service: &login.facts.service,
         remote: login.remote(),
+        calling_uid: process::real_uid(),
         proved: proved_before(&login, &user, options)?.union(&login.proved_by_sshd()).union(&from_session),
         manner: Manner { one_prompt: options.one_prompt },
     };
@@ -126,7 +127,7 @@ fn proved_before<H: Handle>(login: &Login<'_, H>, user: &UserName, options: &Opt
 /// Tells how long a lock lasts to whom it gives nothing away: the account's own user on this machine, as at sudo. Anybody else would learn
 /// from it whether there is such an account.
 fn tell_own_wait<H: Handle>(login: &mut Login<'_, H>, user: &UserName, until: WallTime) -> Result<(), Error> {
-    let caller = nix::unistd::getuid().as_raw();
+    let caller = process::real_uid();
     let is_own = || Ok::<_, Error>(accounts::by_name(user.as_str())?.is_some_and(|account| account.uid == caller));
     if login.remote() == Remote::Local && caller != 0 && is_own()? {
         login.pam.tell_refusal(&notice::wait(until, SystemClock.now().wall));

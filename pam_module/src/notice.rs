@@ -86,11 +86,11 @@ pub fn not_now(why: &str) -> String {
     format!("authflow: {}.", visible(why, 128))
 }
 
-/// Where something came from, as the end of a clause. `local` and `unknown` stand for no address.
+/// Where something came from, as the end of a clause. `local`, `local:UID` and `unknown` stand for no address.
 fn place(source: &str) -> String {
     match source {
-        "local" => " on this machine".to_owned(),
         "unknown" => String::new(),
+        local if local == "local" || local.starts_with("local:") => " on this machine".to_owned(),
         address => format!(" from {}", visible(address, 64)),
     }
 }
@@ -164,6 +164,7 @@ mod tests {
         let limits = Limits::default();
         let told = |source| Notice { previous: Some((WallTime::default(), source)), ..notice(&limits) }.to_string();
         assert!(told("local").ends_with("Last login 1970-01-01 00:00 UTC on this machine."));
+        assert!(told("local:1000").ends_with("Last login 1970-01-01 00:00 UTC on this machine."));
         assert!(told("unknown").ends_with("Last login 1970-01-01 00:00 UTC."));
     }
 

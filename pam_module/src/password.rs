@@ -22,6 +22,7 @@ use authflow_host::{
     hashing,
     new_password::{self, Holder, List},
     passwords::Passwords,
+    process,
     records::{RecordError, Records},
 };
 
@@ -172,6 +173,7 @@ fn ask_old<H: Handle>(
         user: &account.name,
         service: &service,
         remote: login.remote(),
+        calling_uid: process::real_uid(),
         proved: Factors::none(),
         manner: Manner::default(),
     };

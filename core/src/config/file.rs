@@ -8,7 +8,7 @@ use serde_spanned::Spanned;
 use super::{
     Config, ConfigError, PasswordPolicy, Reasons, SHORTEST_PASSWORD, Source, Text, TotpPolicy,
     preset::Preset,
-    value::{Allowance, Bound, Count, Size, Span, Within, Word},
+    value::{Allowance, Bound, Count, Grace, Size, Span, Within, Word},
 };
 use crate::{
     enrolment::Enroll,
@@ -95,7 +95,7 @@ struct Session {
     idle: Option<Bound>,
     lifetime: Option<Bound>,
     warn: Option<Bound>,
-    grace: Option<Span>,
+    grace: Option<Grace>,
     at_idle: Option<Word<AtLimit>>,
     at_lifetime: Option<Word<AtLimit>>,
     activity: Option<Word<ActivityKind>>,
@@ -354,7 +354,7 @@ impl Session {
                 idle: self.idle.map_or(old.idle, |bound| bound.0),
                 lifetime: self.lifetime.map_or(old.lifetime, |bound| bound.0),
                 warn: self.warn.map_or(old.warn, |bound| bound.0.unwrap_or_default()),
-                grace: self.grace.map_or(old.grace, |span| span.0),
+                grace: self.grace.map_or(old.grace, |grace| grace.0),
                 at_idle: self.at_idle.map_or(old.at_idle, |word| word.0),
                 at_lifetime: self.at_lifetime.map_or(old.at_lifetime, |word| word.0),
                 activity: self.activity.map_or(old.activity, |word| word.0),

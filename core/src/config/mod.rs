@@ -411,6 +411,11 @@ mod tests {
                 "[[rule]]\nname='a'\nservice=['x']\nmethods=[['password','totp'],['totp']]\nenroll={mode='required'}\n",
                 "authflow.toml:5:8: enroll: rule \"a\": a method takes \"totp\" without",
             ),
+            ("[session]\ngrace = '301s'\n", "authflow.toml:2:9: grace: \"301s\" is longer than 5m"),
+            (
+                "[[rule]]\nname='a'\nservice=['x']\nmethods=[['totp']]\nsession={grace='80000h'}\n",
+                "authflow.toml:5:16: grace: \"80000h\" is longer than 5m",
+            ),
             (
                 "[[rule]]\nname='a'\nservice=['x']\nmethods=[['password','totp']]\nenroll={mode='grace'}\n",
                 "authflow.toml:5:8: enroll: a grace has an end",

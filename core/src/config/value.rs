@@ -19,6 +19,12 @@ const LONGEST: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
 /// A duration above zero.
 pub(super) struct Span(pub(super) Duration);
 
+/// The longest time between the polite signal and the hard one. Whoever ignores the first stays that long beyond every limit.
+const LONGEST_GRACE: Duration = Duration::from_secs(5 * 60);
+
+/// A duration above zero, of at most [`LONGEST_GRACE`].
+pub(super) struct Grace(pub(super) Duration);
+
 /// A duration above zero, or `"none"`.
 pub(super) struct Bound(pub(super) Option<Duration>);
 
@@ -70,6 +76,18 @@ fn span<E: Error>(text: &str) -> Result<Duration, E> {
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         span(&String::deserialize(deserializer)?).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Grace {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match span(&text)? {
+            length if length > LONGEST_GRACE => Err(D::Error::custom(format!(
+                "{text:?} is longer than 5m: what ignores the polite signal would outlive every limit by so much"
+            ))),
+            length => Ok(Self(length)),
+        }
     }
 }
 

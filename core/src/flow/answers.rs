@@ -1,7 +1,14 @@
 //! All answers, before anything is decided about them.
 
 use super::{FlowId, Prompt, Subject};
-use crate::{account::Authenticators, factor::Factors, rule::Rule, secret::Secret, stand_in, throttle::Caller};
+use crate::{
+    account::Authenticators,
+    factor::Factors,
+    rule::Rule,
+    secret::Secret,
+    stand_in,
+    throttle::{Caller, Source},
+};
 
 /// What came of hashing the given password. Made outside any lock, since it is what takes the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +92,8 @@ impl Answered {
 
     /// Who tries, for the throttle.
     pub(super) fn caller(&self) -> Caller {
-        Caller { source: self.subject.remote.into(), is_root: self.subject.uid == Some(0) }
+        let source = Source::new(self.subject.remote, self.subject.calling_uid);
+        Caller { source, is_root: self.subject.uid == Some(0) }
     }
 
     /// Whether sshd has refused the user already and only goes through the motions.

@@ -135,7 +135,14 @@ impl Login<'_> {
             session: SessionPolicy::default(),
         };
         let remote = Remote::from_rhost(Some("192.0.2.1"));
-        let subject = Subject { user: "alice".into(), uid: Some(1000), service: "sshd".into(), remote, is_sshd: true };
+        let subject = Subject {
+            user: "alice".into(),
+            uid: Some(1000),
+            service: "sshd".into(),
+            remote,
+            calling_uid: 0,
+            is_sshd: true,
+        };
         let mut flow = Flow::begin(FlowId::new([7; 16]), &rule, subject, Factors::none(), Manner::default());
         let mut answers = self.answers.iter();
         let answered = loop {

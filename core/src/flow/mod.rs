@@ -43,6 +43,8 @@ pub struct Subject {
     pub service: String,
     /// Where from.
     pub remote: Remote,
+    /// The real uid of the process that makes the attempt, or [`crate::throttle::NOBODY`] where no account has it.
+    pub calling_uid: u32,
     /// Whether the service is sshd's, whose junk answers for users it has refused must not count.
     pub is_sshd: bool,
 }

@@ -14,7 +14,7 @@ use crate::{
     rule::{AccountMode, Method, SessionPolicy},
     stand_in::{self, Bypass, CodeDigest, RecoverySet, StandIn},
     state::State,
-    throttle::{Caller, ThrottlePolicy},
+    throttle::{Caller, Source, ThrottlePolicy},
     time::WallTime,
     totp::TotpKey,
 };
@@ -92,8 +92,14 @@ fn attempt<'a>(methods: &[&[Factor]], answers: &'a [&'a str]) -> Attempt<'a> {
 impl Attempt<'_> {
     /// Runs it to the end. Every scripted answer must be asked for, and nothing else may be.
     fn run(self, state: &mut State) -> Result<Receipt, Denial> {
-        let subject =
-            Subject { user: "alice".into(), uid: self.uid, service: "sshd".into(), remote: self.remote, is_sshd: true };
+        let subject = Subject {
+            user: "alice".into(),
+            uid: self.uid,
+            service: "sshd".into(),
+            remote: self.remote,
+            calling_uid: 0,
+            is_sshd: true,
+        };
         let manner = Manner { one_prompt: self.one_prompt };
         let mut flow = Flow::begin(FlowId::new([7; 16]), &self.rule, subject, self.proved, manner);
         let mut answers = self.answers.iter();
@@ -453,7 +459,7 @@ fn a_password_that_was_replaced_meanwhile_opens_nothing_and_counts_as_no_guess()
 
 fn subject() -> Subject {
     let remote = Remote::from_rhost(Some("192.0.2.1"));
-    Subject { user: "alice".into(), uid: Some(1000), service: "sshd".into(), remote, is_sshd: true }
+    Subject { user: "alice".into(), uid: Some(1000), service: "sshd".into(), remote, calling_uid: 0, is_sshd: true }
 }
 
 #[test]

@@ -72,8 +72,14 @@ fn answered() -> Answered {
         enroll: None,
         session: SessionPolicy::default(),
     };
-    let subject =
-        Subject { user: "alice".into(), uid: Some(1000), service: "sshd".into(), remote: Remote::Local, is_sshd: true };
+    let subject = Subject {
+        user: "alice".into(),
+        uid: Some(1000),
+        service: "sshd".into(),
+        remote: Remote::Local,
+        calling_uid: 0,
+        is_sshd: true,
+    };
     match Flow::begin(FlowId::new([0; 16]), &rule, subject, Factors::none(), Manner::default()) {
         Step::Ask(ask) => match ask.answer(Secret::from(CODE)) {
             Step::Answered(answered) => answered,

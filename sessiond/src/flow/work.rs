@@ -248,6 +248,7 @@ impl Case {
             user: &self.user,
             service: &self.service,
             remote: self.remote,
+            calling_uid: self.uid,
             proved: Factors::none(),
             manner: self.manner,
         }

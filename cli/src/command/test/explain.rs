@@ -9,7 +9,7 @@ use authflow_core::{
     rule::{Method, Request, Rule},
     stand_in::RecoverySet,
     state::State,
-    throttle::{Caller, Gate},
+    throttle::{Caller, Gate, Source},
     time::Clock,
 };
 use authflow_host::{
@@ -142,7 +142,9 @@ fn standing(
     if entry.is_some_and(|entry| entry.is_expired(now)) {
         return Ok(Some("the account has expired (chage -E)".to_owned()));
     }
-    let caller = Caller { source: case.remote.into(), is_root: account.uid == 0 };
+    // At sudo and a screen locker the user calls; nobody but root calls login.
+    let calling_uid = if case.service == "login" { 0 } else { account.uid };
+    let caller = Caller { source: Source::new(case.remote, calling_uid), is_root: account.uid == 0 };
     Ok(match state.throttle.gate(&config.throttle, &caller, now) {
         Gate::Open => None,
         Gate::Wait(until) => Some(format!("locked for this source until {until} (authflow user unlock)")),

@@ -1,5 +1,5 @@
-//! `authflow test --run`: the flow itself, at this terminal. It is a real attempt: failures count, and a code is used up. No session
-//! comes of it.
+//! `authflow test --run`: the flow itself, at this terminal. It is a real attempt: failures count, root's as the console's, and a code
+//! is used up. No session comes of it.
 
 use authflow_core::{
     config::Config,
@@ -10,6 +10,7 @@ use authflow_core::{
 use authflow_host::{
     clock::SystemClock,
     desk::{Attempt, Conversation, Decision, Desk, Refused},
+    process,
     records::Records,
 };
 use serde::Serialize;
@@ -34,6 +35,7 @@ pub(super) fn run(context: &Context, config: &Config, case: &Case) -> Result<(),
         user: &case.user,
         service: &case.service,
         remote: case.remote,
+        calling_uid: process::real_uid(),
         proved: case.proved.clone(),
         manner: Manner::default(),
     };
