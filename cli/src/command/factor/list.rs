@@ -99,7 +99,8 @@ fn entries(keys: &Authenticators, state: &State, local: &Local) -> Vec<Entry> {
     };
     // The step tells when a code was used, to half a minute; one of a phone that is ahead was used by now.
     let used = |key: &TotpKey| {
-        let seconds = state.last_steps.last(key)?.saturating_mul(key.period_seconds());
+        // An import notes step 0 of a secret whose codes it knows nothing of.
+        let seconds = state.last_steps.last(key).filter(|step| *step > 0)?.saturating_mul(key.period_seconds());
         Some(WallTime::new(Duration::from_secs(seconds)).min(local.now))
     };
     // Nothing is kept of when a password was used: a success from somewhere may have been by a key and a code.

@@ -12,7 +12,7 @@ use authflow_host::{accounts::Account, local_accounts};
 use super::{
     as_owner,
     google_file::{GoogleFile, Refusal},
-    newcomer::{Entry, Newcomer},
+    newcomer::{Entry, Manner, Newcomer},
     report::{self, Part},
 };
 use crate::{context::Context, error::Error};
@@ -32,6 +32,9 @@ pub(crate) struct Whose {
 pub(crate) struct GoogleAuthenticator {
     #[command(flatten)]
     whose: Whose,
+    /// Even if the user has an authenticator, or had one: nobody else asks whether it is the user's
+    #[arg(long, requires = "user")]
+    add: bool,
     /// Tell what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -84,12 +87,13 @@ impl GoogleAuthenticator {
         let newcomer = newcomer(context, &file).map_err(|error| Error::failed(&path.display().to_string(), &error))?;
         let mut notes = notes(context, &file, &newcomer)?;
         let offered = newcomer.codes.len();
-        let entry = newcomer.enter(context, &subject, self.dry_run)?;
+        let manner = Manner { adds: self.add, is_dry_run: self.dry_run };
+        let entry = newcomer.enter(context, &subject, manner)?;
         if let Entry::Added { codes, .. } = &entry
             && *codes < offered
         {
             notes
-                .push(format!("{codes} of {offered} scratch codes came in: the others are known already, or too many"));
+                .push(format!("{codes} of {offered} scratch codes came in: codes that are there already stay alone, and so do spent ones"));
         }
         Ok(Some(Part::entered(&account.name, entry, notes)))
     }

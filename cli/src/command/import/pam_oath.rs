@@ -1,13 +1,13 @@
 //! `authflow import pam_oath`: the time-based secrets of pam_oath's users file, and its last codes.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use authflow_core::totp::TotpKey;
 use authflow_host::file;
 use zeroize::Zeroizing;
 
 use super::{
-    newcomer::Newcomer,
+    newcomer::{Entry, Manner, Newcomer},
     oath_file::{self, OathKey, OathLine},
     report::{self, Part},
 };
@@ -21,6 +21,9 @@ pub(crate) struct PamOath {
     /// That user alone
     #[arg(long, value_name = "USER")]
     user: Option<String>,
+    /// Even if the user has an authenticator, or had one: nobody else asks whether it is the user's
+    #[arg(long, requires = "user")]
+    add: bool,
     /// Tell what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -39,15 +42,18 @@ impl PamOath {
             .map(Zeroizing::new)
             .map_err(|error| Error::failed("not imported", &error))?;
         let is_meant = |line: &OathLine<'_>| self.user.as_deref().is_none_or(|user| user == line.user);
-        let parts: Vec<_> = oath_file::lines(&text).filter(is_meant).map(|line| self.import(context, line)).collect();
+        let mut arrived = BTreeSet::new();
+        let lines = oath_file::lines(&text).filter(is_meant);
+        let parts: Vec<_> = lines.map(|line| self.import(context, line, &mut arrived)).collect();
         if let (Some(user), []) = (&self.user, parts.as_slice()) {
             return Err(Error::Failed(format!("{} names no {user:?}", self.file.display())));
         }
         report::tell(context, &parts, self.dry_run, NEXT_STEP)
     }
 
-    /// One line's part. What is wrong with one line keeps no other out.
-    fn import(&self, context: &Context, line: OathLine<'_>) -> Part {
+    /// One line's part. What is wrong with one line keeps no other out. Who has `arrived` in this run brings further lines along: the file
+    /// is root's, and tells all of a user's authenticators.
+    fn import(&self, context: &Context, line: OathLine<'_>, arrived: &mut BTreeSet<String>) -> Part {
         let (user, number) = (line.user, line.number);
         let refused = |why: &dyn std::error::Error| {
             Part::refused(user, Error::failed(&format!("{}:{number}", self.file.display()), why).to_string())
@@ -60,15 +66,27 @@ impl PamOath {
             Ok(totp) => totp,
             Err(why) => return refused(&why),
         };
-        self.enter(context, user, (&key, totp)).unwrap_or_else(|error| refused(&error))
+        let manner = Manner { adds: self.add || arrived.contains(user), is_dry_run: self.dry_run };
+        match enter(context, user, (&key, totp), manner) {
+            Ok(entry) => {
+                if matches!(entry, Entry::Added { .. }) {
+                    arrived.insert(user.to_owned());
+                }
+                part(user, &key, entry)
+            }
+            Err(error) => refused(&error),
+        }
     }
+}
 
-    fn enter(&self, context: &Context, user: &str, (oath, key): (&OathKey<'_>, TotpKey)) -> Result<Part, Error> {
-        let subject = context.subject(Some(user))?;
-        let last_used = oath.last_used(&key, context.now());
-        let entry = Newcomer { key, last_used, codes: Default::default() }.enter(context, &subject, self.dry_run)?;
-        let pin = "its PIN is not carried over: have the rule's method ask for the password beside the code";
-        let notes = oath.has_pin.then(|| pin.to_owned()).into_iter().collect();
-        Ok(Part::entered(user, entry, notes))
-    }
+fn enter(context: &Context, user: &str, (oath, key): (&OathKey<'_>, TotpKey), manner: Manner) -> Result<Entry, Error> {
+    let subject = context.subject(Some(user))?;
+    let last_used = oath.last_used(&key, context.now());
+    Newcomer { key, last_used, codes: BTreeSet::new() }.enter(context, &subject, manner)
+}
+
+fn part(user: &str, oath: &OathKey<'_>, entry: Entry) -> Part {
+    let pin = "its PIN is not carried over: have the rule's method ask for the password beside the code";
+    let notes = oath.has_pin.then(|| pin.to_owned()).into_iter().collect();
+    Part::entered(user, entry, notes)
 }

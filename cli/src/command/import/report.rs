@@ -29,7 +29,7 @@ pub(super) struct Part {
 enum Outcome {
     /// It came in.
     Imported,
-    /// It was in already.
+    /// It was in already, or the user was left alone.
     Unchanged,
     /// It cannot be used here.
     Refused,
@@ -43,13 +43,24 @@ struct Report<'a> {
 }
 
 impl Part {
-    /// Of a secret that is in the record now, with `notes` on what is different.
+    /// Of a secret that can be used here, with `notes` on what is different if it came in.
     pub(super) fn entered(user: &str, entry: Entry, notes: Vec<String>) -> Self {
-        let (outcome, name, recovery_codes, notes) = match entry {
-            Entry::Added { name, codes } => (Outcome::Imported, name, codes, notes),
-            Entry::Known { name } => (Outcome::Unchanged, name, 0, Vec::new()),
-        };
-        Self { user: user.to_owned(), outcome, name: Some(name), recovery_codes, reason: None, notes }
+        let user = user.to_owned();
+        let unchanged = Outcome::Unchanged;
+        match entry {
+            Entry::Added { name, codes } => {
+                let name = Some(name);
+                Self { user, outcome: Outcome::Imported, name, recovery_codes: codes, reason: None, notes }
+            }
+            Entry::Known { name } => {
+                let name = Some(name);
+                Self { user, outcome: unchanged, name, recovery_codes: 0, reason: None, notes: Vec::new() }
+            }
+            Entry::Left(why) => {
+                let reason = Some(why.to_string());
+                Self { user, outcome: unchanged, name: None, recovery_codes: 0, reason, notes: Vec::new() }
+            }
+        }
     }
 
     /// Of a secret that stays out.
@@ -70,7 +81,10 @@ impl Part {
                 };
                 format!("{}: {would}imported as {name:?}{codes}\n", self.user)
             }
-            Outcome::Unchanged => format!("{}: has this secret already, as {name:?}\n", self.user),
+            Outcome::Unchanged => match &self.reason {
+                Some(reason) => format!("{}: {reason}\n", self.user),
+                None => format!("{}: has this secret already, as {name:?}\n", self.user),
+            },
             Outcome::Refused => {
                 format!("{}: not imported: {}\n", self.user, self.reason.as_deref().unwrap_or_default())
             }
