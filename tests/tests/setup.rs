@@ -248,6 +248,9 @@ fn sudo_su_and_the_console_are_set_up_too() {
 
     let mut root = machine.enroll("root");
     let _ = machine.run("authflow setup su --user root --yes".split(' ')).success();
+    // Root's own su is asked nothing, and shows nothing.
+    let unasked = machine.run(["su", "root", "-c", "authflow setup confirm"]);
+    assert!(unasked.failure(1).contains("asked for something"));
     alice.type_line("su -c 'authflow setup confirm'");
     machine.give_answers(&mut alice, &root.code());
     alice.expect("su for root stays");
@@ -257,6 +260,10 @@ fn sudo_su_and_the_console_are_set_up_too() {
     assert_eq!(defects(&machine), ["sudo-ticket-hides"], "which is sudo's own");
     let status = machine.run(["authflow", "setup", "status"]).success();
     assert!(status.contains("--user root") && !status.contains("waits"), "{status}");
+    let of = |service: &str| {
+        status.lines().find(|row| row.starts_with(&format!("{service} "))).map(|row| row.split_whitespace().nth(1))
+    };
+    assert_eq!(["sshd", "su", "sudo"].map(of), [Some(Some("no")), Some(Some("yes")), Some(Some("yes"))], "{status}");
     let _ = machine.run(["authflow", "setup", "remove", "--yes"]).success();
     let _ = machine.run(["rm", "/etc/authflow/authflow.toml.last-good"]).stdout;
     assert_eq!(files(&machine), stock, "to the byte");

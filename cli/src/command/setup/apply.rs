@@ -87,12 +87,19 @@ fn change_all(ledger: &Ledger, setup: &Setup, held: &Held) -> Result<(), Stopped
             return Err(Stopped::Asked);
         }
         // This process may have stood still while its time ran out: what was rolled back must not come back half.
-        if ledger.pending()?.is_none_or(|pending| pending.name != setup.name) {
-            return Err(Error::Failed("it was rolled back meanwhile".to_owned()).into());
-        }
+        still_waits(ledger, setup)?;
         make(step)?;
+        // Nor the one step that was under way: whoever fails here takes back what there is.
+        still_waits(ledger, setup)?;
     }
     Ok(())
+}
+
+fn still_waits(ledger: &Ledger, setup: &Setup) -> Result<(), Error> {
+    match ledger.pending()? {
+        Some(pending) if pending.name == setup.name => Ok(()),
+        Some(_) | None => Err(Error::Failed("it was rolled back meanwhile".to_owned())),
+    }
 }
 
 /// That `authflow check` finds no error that was not there before. What was there is not setup's to mend.

@@ -138,10 +138,13 @@ impl Setup {
         }
         if !self.yes {
             show::before_asking(context, &steps)?;
-            context.confirm(&format!(
-                "change these, and back again in {} unless confirmed?",
-                words(self.rollback_after)
-            ))?;
+            let reboot = if programs::has_systemd() {
+                ""
+            } else {
+                " (no systemd here: a reboot before that leaves them changed)"
+            };
+            let after = words(self.rollback_after);
+            context.confirm(&format!("change these, and back again in {after} unless confirmed{reboot}?"))?;
         }
         let setup = ledger.begin(context.now(), (&self.services, Some(&who)), steps)?;
         let until = apply::go_live(context, ledger, &setup, self.rollback_after)?;

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::MetadataExt,
     path::Path,
     process::{Command, Output, Stdio},
 };
@@ -84,16 +85,31 @@ fn listening_sshd() -> Option<i32> {
     pids.find(|pid| is_listening_sshd(*pid) && is_here(*pid))
 }
 
-/// Whether that process waits for connections, by the title that sshd gives itself.
+/// Whether that process waits for connections, by the title that sshd gives itself. Anybody can take that title, so it has to be root's
+/// and run sshd's program.
 fn is_listening_sshd(pid: i32) -> bool {
+    let is_roots = fs::metadata(format!("/proc/{pid}")).is_ok_and(|meta| meta.uid() == 0);
+    let program = fs::read_link(format!("/proc/{pid}/exe")).ok();
+    // An upgrade leaves the old program running, whose file is gone.
+    let is_sshd =
+        program.is_some_and(|path| matches!(path.to_str(), Some("/usr/sbin/sshd" | "/usr/sbin/sshd (deleted)")));
+    if !is_roots || !is_sshd {
+        return false;
+    }
     let title = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let title = String::from_utf8_lossy(&title);
     title.starts_with("sshd: ") && title.contains("[listener]")
 }
 
-/// Has the sshd that runs read its configuration anew. Connections that are open stay.
+/// Has the sshd that runs read its configuration anew. Connections that are open stay. One that finds a slip of somebody's in it would end, and
+/// nobody could log in any more: so it is left as it is.
 pub(super) fn reload_sshd() -> Result<(), Error> {
-    match sshd_reload() {
+    let reload = sshd_reload();
+    if !matches!(reload, Reload::Unneeded) {
+        run(&["/usr/sbin/sshd", "-t"])
+            .map_err(|error| Error::Failed(format!("sshd goes on by its older configuration: {error}")))?;
+    }
+    match reload {
         // Not `reload`: that is a job, and would wait for the roll-back, which comes before sshd at a boot, while that waits for it.
         Reload::Unit(unit) => run(&["systemctl", "kill", "--kill-who=main", "--signal=HUP", unit]).map(drop),
         Reload::Signal(pid) => {

@@ -3,7 +3,7 @@
 use authflow_core::time::WallTime;
 use serde::Serialize;
 
-use super::{ledger::Setup, plan::Step, service::Service, who::Who};
+use super::{ledger::Setup, plan::Step, programs, service::Service, who::Who};
 use crate::{context::Context, error::Error, output::text::clean};
 
 /// What a setup did, for programs.
@@ -116,9 +116,14 @@ pub(super) fn live(context: &Context, setup: &Setup, until: WallTime) -> String 
         Service::Sudo => "use sudo",
     });
     let until = context.local().ahead(until);
+    let reboot = if programs::has_systemd() {
+        "also after a reboot"
+    } else {
+        "but NOT after a reboot, since systemd does not run here"
+    };
     format!(
         "{} is live.\n\nNow, leaving this terminal open: {way} anew from another one, and run there\n\n    sudo authflow setup confirm\n\n\
-         Without that everything is put back at {until}, also after a reboot; `authflow setup rollback` does so at once.\n",
+         Without that everything is put back at {until}, {reboot}; `authflow setup rollback` does so at once.\n",
         clean(&setup.words())
     )
 }
