@@ -172,6 +172,7 @@ fn test(machine: &Machine, words: &[&str]) -> Value {
 }
 
 fn opens(machine: &Machine, password: &str, code: &str) -> bool {
-    let argv = ["pamtester", "door", "alice", "authenticate", "acct_mgmt"];
+    // As sudo runs: by its caller, who is alice herself, with the rights of root.
+    let argv = ["setpriv", "--ruid=alice", "pamtester", "door", "alice", "authenticate", "acct_mgmt"];
     machine.person(argv).answer_all(&[("Password: ", password), ("Verification code: ", code)]).success()
 }
