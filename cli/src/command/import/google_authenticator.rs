@@ -33,7 +33,7 @@ pub(crate) struct GoogleAuthenticator {
     #[command(flatten)]
     whose: Whose,
     /// Even if the user has an authenticator, or had one: nobody else asks whether it is the user's
-    #[arg(long, requires = "user")]
+    #[arg(long, conflicts_with = "all")]
     add: bool,
     /// Tell what would be done, and do nothing
     #[arg(long)]
