@@ -91,6 +91,47 @@ fn a_secret_moves_with_its_scratch_codes_and_what_was_used_stays_used() {
 }
 
 #[test]
+fn a_planted_secret_and_a_removed_one_stay_out_until_root_adds_them() {
+    let Some(machine) = machine(&["alice", "bob"]) else { return };
+    make_file(&machine, "alice", "-d -u -w 3");
+    let enrol = "authflow factor add totp --user bob --no-confirm --json";
+    let _ = machine.shell(enrol).success();
+    let own_codes = "authflow factor recovery-codes --user bob --json";
+    let _ = machine.shell(own_codes).success();
+    let bobs = machine.read("/var/lib/authflow/users/bob.toml");
+    make_file(&machine, "bob", "-d -u -w 3");
+
+    let import = ["authflow", "import", "google-authenticator", "--all", "--json"];
+    let report = machine.run(import).json();
+    assert_eq!(part(&report, "alice")["outcome"], "imported");
+    let left = |report: &Value, user: &str, why: &str| {
+        let part = part(report, user);
+        assert_eq!(part["outcome"], "unchanged", "{report}");
+        assert!(part["reason"].as_str().is_some_and(|reason| reason.starts_with(why)), "{report}");
+    };
+    left(&report, "bob", "has an authenticator already");
+    assert_eq!(machine.read("/var/lib/authflow/users/bob.toml"), bobs, "neither secret nor scratch codes came in");
+
+    let remove = ["authflow", "factor", "remove", "google-authenticator", "--user", "alice", "--yes"];
+    let _ = machine.run(remove).success();
+    let again = machine.run(import).json();
+    left(&again, "alice", "had an authenticator before");
+    make_file(&machine, "alice", "-d -u -w 3");
+    let planted = machine.run(import).json();
+    left(&planted, "alice", "had an authenticator before");
+    assert_eq!(planted["changed"], false);
+
+    let all = machine.run(["authflow", "import", "google-authenticator", "--all", "--add"]).failure(2);
+    assert!(all.contains("--user"), "{all}");
+    for (user, codes) in [("alice", 0), ("bob", 0)] {
+        let add = ["authflow", "import", "google-authenticator", "--user", user, "--add", "--json"];
+        let report = machine.run(add).json();
+        let part = part(&report, user);
+        assert_eq!((&part["outcome"], &part["recovery_codes"]), (&"imported".into(), &codes.into()), "{report}");
+    }
+}
+
+#[test]
 fn root_reads_a_users_file_as_that_user_and_takes_nothing_odd() {
     let odd = ["link", "fifo", "huge", "foreign", "open", "through", "counter", "fine"];
     let Some(machine) = machine(&odd) else { return };
@@ -179,6 +220,13 @@ fn lines_of_pam_oath_become_authenticators_and_its_last_code_stays_used() {
     drop(machine.log_in_by("carol", &code(HEX, "")));
     let again = machine.run(["authflow", "import", "pam_oath", "--user", "alice", "--json"]).json();
     assert_eq!((&again["changed"], &part(&again, "alice")["outcome"]), (&false.into(), &"unchanged".into()));
+
+    let remove = ["authflow", "factor", "remove", "pam_oath", "--user", "alice", "--yes"];
+    let _ = machine.run(remove).success();
+    let removed = ["authflow", "import", "pam_oath", "--user", "alice", "--json"];
+    let report = machine.run(removed).json();
+    assert!(part(&report, "alice")["reason"].to_string().contains("had an authenticator before"), "{report}");
+    assert_eq!(machine.run(removed.into_iter().chain(["--add"])).json()["changed"], true);
 
     let _ = machine.shell("chmod 666 /etc/users.oath").success();
     let said = machine.run(["authflow", "import", "pam_oath"]).failure(1);
