@@ -312,7 +312,8 @@ struct Case<'a> {
     is_sshd: bool,
 }
 
-/// The calling uid as the throttle counts it. What cannot be looked up is no account's: whoever it is still waits for himself alone.
+/// The calling uid as the throttle counts it. What is no account's, or cannot be
+/// looked up, is counted together: subordinate uids would else give one user thousands of sources.
 fn counted(calling_uid: u32, account: Option<&Account>) -> u32 {
     let is_known = calling_uid == 0 || account.is_some_and(|account| account.uid == calling_uid);
     let has_account = || matches!(accounts::by_uid(calling_uid), Ok(Some(_)));

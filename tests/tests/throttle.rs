@@ -1,6 +1,6 @@
 //! Guessing is stopped at the source it comes from; the user gets in from elsewhere, and an administrator lifts the lock.
 
-use authflow_tests::Machine;
+use authflow_tests::{Machine, Person};
 
 const RULE: &str = r#"
 [throttle]
@@ -78,7 +78,54 @@ fn the_user_of_a_locked_account_is_told_the_wait_at_sudo_and_nobody_else_is() {
     assert!(!remote.screen().contains("try again in"), "{}", remote.screen());
 }
 
+#[test]
+fn who_fails_at_su_is_locked_himself_and_neither_the_user_nor_the_console() {
+    let Some(plan) = Machine::overlay() else { return };
+    let rules = RULE.replace("[\"sshd\"]", "[\"sudo\", \"su\", \"login\"]");
+    let machine = plan
+        .user("alice")
+        .user("bob")
+        .file("/etc/sudoers.d/alice", "alice ALL=(ALL) ALL\nDefaults passwd_tries=1\n")
+        .shipped_pam("sudo")
+        .shipped_pam("su")
+        .shipped_pam("login")
+        .config(&rules)
+        .start();
+    let mut phone = machine.enroll("alice");
+    // Uids of no account, as a range of subordinate uids lends them, are one source.
+    let su = |uid: &str| machine.person(["setpriv", "--reuid", uid, "--clear-groups", "su", "alice", "-c", "id -un"]);
+    for uid in ["bob", "bob", "200001", "200002"] {
+        assert!(!answer(&mut su(uid), "a guess", &phone.wrong_code()).contains("alice\r"));
+    }
+    let code = phone.code();
+    for uid in ["bob", "200003"] {
+        assert!(!answer(&mut su(uid), machine.password(), &code).contains("alice\r"), "{uid} is locked");
+    }
+    machine.logged(&["user=alice", "locked for this source until"]);
+    let mut sudo = machine.person(["setpriv", "--reuid=alice", "--regid=alice", "--init-groups", "sudo", "id", "-un"]);
+    assert!(answer(&mut sudo, machine.password(), &code).contains("root\r"), "alice's own sudo");
+    assert!(answer(&mut su("alice"), machine.password(), &phone.code()).contains("alice\r"), "alice's own su");
+    let mut console = machine.person(["login", "alice"]);
+    console.expect("Password: ");
+    console.type_line(machine.password());
+    console.expect("Verification code: ");
+    console.type_line(&phone.code());
+    console.expect("$ ");
+    assert!(!answer(&mut su("bob"), machine.password(), &phone.code()).contains("alice\r"), "bob stays locked");
+}
+
 fn login(machine: &Machine, from: &str, password: &str, code: &str) -> bool {
     let mut client = machine.ssh("alice", &["-b", from, "true"]);
     client.answer_all(&[("Password: ", password), ("Verification code: ", code)]).success()
+}
+
+/// Gives both answers, waits for the end, and tells what was on the screen.
+fn answer(person: &mut Person, password: &str, code: &str) -> String {
+    person.expect("assword");
+    person.expect(": ");
+    person.type_line(password);
+    person.expect("Verification code: ");
+    person.type_line(code);
+    let _ = person.end();
+    person.screen()
 }
