@@ -80,6 +80,14 @@ fn a_stock_machine_is_protected_by_a_login_that_confirms() {
     assert!(machine.run(SETUP).success().contains("nothing to do"));
     assert_eq!(defects(&machine), [""; 0]);
 
+    // An sshd that were told to read a slip would end, and with it every way in.
+    let _ = machine.shell("cp -p /etc/ssh/sshd_config /root/ && echo Slipp yes >> /etc/ssh/sshd_config").success();
+    for way_back in ["remove", "rollback"] {
+        let refused = machine.run(["authflow", "setup", way_back, "--yes"]).failure(1);
+        assert!(refused.contains("sshd goes on by its older configuration"), "{refused}");
+        let _still_in = log_in(&machine, "bob", None);
+    }
+    let _ = machine.shell("cp -p /root/sshd_config /etc/ssh/").success();
     let _ = machine.run(["authflow", "setup", "remove", "--yes"]).success();
     let _ = machine.run(["rm", "/etc/authflow/authflow.toml.last-good"]).stdout;
     assert_eq!(files(&machine), stock, "to the byte");

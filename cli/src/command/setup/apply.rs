@@ -41,6 +41,8 @@ pub(super) fn go_live(context: &Context, ledger: &Ledger, setup: &Setup, after: 
     let done = done.and_then(|()| change_all(ledger, setup, &held));
     let done = done.and_then(|()| no_new_defects(context, &known));
     let done = done.and_then(|()| if held.is_asked_to_stop() { Err(Stopped::Asked) } else { Ok(()) });
+    // Nor may a mark come back for what was rolled back while this looked.
+    let done = done.and_then(|()| still_waits(ledger, setup).map_err(Stopped::from));
     let done = done.and_then(|()| {
         ledger.set_pending(&Pending { live_since: Some(context.now()), ..pending }).map_err(Stopped::from)
     });
@@ -116,6 +118,10 @@ fn make(step: &Step) -> Result<(), Error> {
     let there = texts::read_anything(&step.path)?;
     if texts::as_text(there.as_deref()) != step.before.as_deref() || there.is_some() != step.before.is_some() {
         return Err(Error::Failed(format!("{} was changed by somebody else just now", step.path.display())));
+    }
+    if step.is_sshd_config() {
+        // Before the file is another: who runs this again would find nothing left to tell sshd of.
+        programs::sshd_could_reload()?;
     }
     texts::replace(&step.path, step.after.as_deref())?;
     if step.is_sshd_config() { programs::reload_sshd() } else { Ok(()) }

@@ -101,15 +101,21 @@ fn is_listening_sshd(pid: i32) -> bool {
     title.starts_with("sshd: ") && title.contains("[listener]")
 }
 
+/// Whether the sshd that runs, if one does, would take its configuration as it stands.
+pub(super) fn sshd_could_reload() -> Result<(), Error> {
+    match sshd_reload() {
+        Reload::Unneeded => Ok(()),
+        Reload::Unit(_) | Reload::Signal(_) => run(&["/usr/sbin/sshd", "-t"])
+            .map(drop)
+            .map_err(|error| Error::Failed(format!("sshd goes on by its older configuration: {error}"))),
+    }
+}
+
 /// Has the sshd that runs read its configuration anew. Connections that are open stay. One that finds a slip of somebody's in it would end, and
 /// nobody could log in any more: so it is left as it is.
 pub(super) fn reload_sshd() -> Result<(), Error> {
-    let reload = sshd_reload();
-    if !matches!(reload, Reload::Unneeded) {
-        run(&["/usr/sbin/sshd", "-t"])
-            .map_err(|error| Error::Failed(format!("sshd goes on by its older configuration: {error}")))?;
-    }
-    match reload {
+    sshd_could_reload()?;
+    match sshd_reload() {
         // Not `reload`: that is a job, and would wait for the roll-back, which comes before sshd at a boot, while that waits for it.
         Reload::Unit(unit) => run(&["systemctl", "kill", "--kill-who=main", "--signal=HUP", unit]).map(drop),
         Reload::Signal(pid) => {

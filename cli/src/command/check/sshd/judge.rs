@@ -89,6 +89,10 @@ fn alive(view: &View) -> Option<Finding> {
     })
 }
 
+/// Never for the whole machine: root and whoever has a key alone would be asked for what they do not have.
+const ASK_BOTH: &str = "in a Match block for those whom the rule is for (`Match User NAME`; where the rule is setup's: `authflow setup sshd` \
+    again) write AuthenticationMethods publickey,keyboard-interactive:pam keyboard-interactive:pam, without what the rule does not take";
+
 /// That no way in meets any of these rules. Whether it is for want of questions or for another reason.
 fn unmet(view: &View, rules: &[&Rule], place: &Place) -> Option<Finding> {
     let ways = view.ways();
@@ -118,7 +122,7 @@ fn unmet(view: &View, rules: &[&Rule], place: &Place) -> Option<Finding> {
         Defect::SshdMethodsUnmet,
         where_,
         format!("{what} and no method of rule {name:?} can be met"),
-        "write AuthenticationMethods publickey,keyboard-interactive:pam keyboard-interactive:pam, without what the rule does not take",
+        ASK_BOTH,
     ))
 }
 
@@ -130,9 +134,9 @@ fn key_alone(view: &View, rule: &Rule) -> Option<Finding> {
     }
     let takes_keys = rule.methods.iter().any(|method| method.factors().contains(Factor::Publickey));
     let fix = if takes_keys {
-        "write AuthenticationMethods publickey,keyboard-interactive:pam keyboard-interactive:pam"
+        ASK_BOTH
     } else {
-        "write AuthenticationMethods keyboard-interactive:pam, or PubkeyAuthentication no"
+        "write AuthenticationMethods keyboard-interactive:pam, or PubkeyAuthentication no, in a Match block for those whom the rule is for"
     };
     Some(Finding::new(
         Defect::SshdKeyUnforeseen,
