@@ -62,6 +62,8 @@ pub struct Refused;
 pub struct Attempt<'a> {
     /// The user name as given.
     pub user: &'a str,
+    /// The account of that name, if there is one; looked up once, since every look-up may ask a directory.
+    pub account: Option<&'a Account>,
     /// The PAM service.
     pub service: &'a str,
     /// Where from.
@@ -148,7 +150,7 @@ impl<'a> Desk<'a> {
     pub fn run(&self, attempt: &Attempt<'_>, conversation: &mut dyn Conversation) -> Result<Decision, DeskError> {
         let Some(case) = self.case(attempt)? else { return Ok(Decision::NotGoverned) };
         let answered = converse(begin(attempt, &case)?, conversation)?;
-        self.decide(answered, (case.account.as_ref(), case.is_ruled), conversation).map(Decision::Judged)
+        self.decide(answered, (attempt.account, case.is_ruled), conversation).map(Decision::Judged)
     }
 
     /// What an attempt will be asked, for those who ask before they run it. `None` where it is not governed. Decides nothing.
@@ -168,11 +170,10 @@ impl<'a> Desk<'a> {
         attempt: &Attempt<'_>,
         conversation: &mut dyn Conversation,
     ) -> Result<Judged, DeskError> {
-        let account = accounts::by_name(attempt.user)?;
         let rule = Rule::of_password_alone("password-change");
-        let case = Case { account, rule: &rule, is_ruled: true, is_sshd: self.config.is_sshd(attempt.service) };
+        let case = Case { rule: &rule, is_ruled: true, is_sshd: self.config.is_sshd(attempt.service) };
         let answered = converse(begin(attempt, &case)?, conversation)?;
-        self.decide(answered, (case.account.as_ref(), case.is_ruled), conversation)
+        self.decide(answered, (attempt.account, case.is_ruled), conversation)
     }
 
     /// What the user can prove when asked: the record's factors, and the password where the system has one that counts.
@@ -195,21 +196,20 @@ impl<'a> Desk<'a> {
         Ok(has)
     }
 
-    /// Whose attempt it is, and the rule that it is judged by. `None` where that leaves it to others.
+    /// The rule that an attempt is judged by. `None` where that leaves it to others.
     fn case(&self, attempt: &Attempt<'_>) -> Result<Option<Case<'_>>, DeskError> {
         let Some(stand_in) = self.config.stand_in_for(attempt.service) else { return Ok(None) };
-        let account = accounts::by_name(attempt.user)?;
-        let named = self.config.groups_named_for(attempt.service);
-        let groups = account.as_ref().map(|account| account.groups_among(named)).transpose()?.unwrap_or_default();
-        let Attempt { service, remote, .. } = *attempt;
-        let user = own_name(account.as_ref(), attempt.user);
+        let Attempt { service, remote, account, .. } = *attempt;
+        let named = self.config.groups_named_for(service);
+        let groups = account.map(|account| account.groups_among(named)).transpose()?.unwrap_or_default();
+        let user = own_name(account, attempt.user);
         let matched = self.config.rule_for(&Request { service, user, groups: &groups, remote });
         let (rule, is_ruled) = (matched.unwrap_or(stand_in), matched.is_some());
         if is_ruled && is_left_to_the_stack(&rule.methods, &attempt.proved) {
             return Ok(None);
         }
         let is_sshd = self.config.is_sshd(service);
-        Ok(Some(Case { account, rule, is_ruled, is_sshd }))
+        Ok(Some(Case { rule, is_ruled, is_sshd }))
     }
 
     fn decide(
@@ -305,7 +305,6 @@ impl<'a> Desk<'a> {
 
 /// An attempt, looked up.
 struct Case<'a> {
-    account: Option<Account>,
     rule: &'a Rule,
     /// Whether the rule matches, or only stands in so that strangers see the same questions.
     is_ruled: bool,
@@ -323,10 +322,10 @@ fn counted(calling_uid: u32, account: Option<&Account>) -> u32 {
 fn begin(attempt: &Attempt<'_>, case: &Case<'_>) -> io::Result<Step> {
     let subject = Subject {
         user: attempt.user.to_owned(),
-        uid: case.account.as_ref().map(|account| account.uid),
+        uid: attempt.account.map(|account| account.uid),
         service: attempt.service.to_owned(),
         remote: attempt.remote,
-        calling_uid: counted(attempt.calling_uid, case.account.as_ref()),
+        calling_uid: counted(attempt.calling_uid, attempt.account),
         is_sshd: case.is_sshd,
     };
     let id = FlowId::new(random::bytes()?);

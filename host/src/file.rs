@@ -113,18 +113,24 @@ pub fn read_trusted(path: &Path, trust: Trust) -> Result<String, FileError> {
 /// # Errors
 /// As [`read_trusted`].
 pub fn read_trusted_bytes(path: &Path, trust: Trust) -> Result<Vec<u8>, FileError> {
+    read_opened(path, trust, OpenOptions::new().read(true)).map(|(bytes, _file)| bytes)
+}
+
+/// The same, and the file that they were read from, opened so, for who goes on to write it.
+pub(crate) fn read_opened(path: &Path, trust: Trust, options: &mut OpenOptions) -> Result<(Vec<u8>, File), FileError> {
     if let Some(folder) = path.parent() {
         let meta = fs::symlink_metadata(folder).map_err(|error| FileError::io("look at", folder, error))?;
         check(folder, &meta, trust, meta.is_dir(), "a folder")?;
     }
     // Without O_NONBLOCK the open of a fifo would hang the login.
-    let mut file = open(OpenOptions::new().read(true), libc::O_NONBLOCK, path)?;
+    let mut file = open(options, libc::O_NONBLOCK, path)?;
     let meta = file.metadata().map_err(|error| FileError::io("look at", path, error))?;
     check(path, &meta, trust, meta.is_file(), "a regular file")?;
     if meta.len() > LARGEST {
         return Err(FileError::TooLarge(path.to_owned()));
     }
-    read_as_long_as(&mut file, meta.len()).map_err(|error| FileError::io("read", path, error))
+    let bytes = read_as_long_as(&mut file, meta.len()).map_err(|error| FileError::io("read", path, error))?;
+    Ok((bytes, file))
 }
 
 /// Reads into one buffer that never grows, since growing would leave pieces of a secret behind in the heap.
@@ -135,8 +141,9 @@ fn read_as_long_as(file: &mut File, length: u64) -> io::Result<Vec<u8>> {
     let mut filled = 0;
     while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
         match file.read(rest) {
-            Ok(0) => {
-                bytes.truncate(filled);
+            // A regular file gives less than it is asked for only at its end, so the whole of it in one go needs no second look.
+            Ok(count) if count == 0 || filled + count == length => {
+                bytes.truncate(filled + count);
                 return Ok(std::mem::take(&mut *bytes));
             }
             Ok(count) => filled += count,

@@ -1,7 +1,7 @@
 //! User records: authenticators and state on disk. [`Records::settle`] is the one way from a judgement to a verdict: under the user's
 //! lock, and only after the next state is durable.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use authflow_core::{
     account::{Authenticators, BadRecord},
@@ -135,7 +135,7 @@ impl Records {
     /// # Errors
     /// They cannot be read. A user who never tried has empty ones.
     pub fn state(&self, user: &str) -> Result<State, RecordError> {
-        Ok(self.read_state(&name::file_name(user)?)?.0)
+        Ok(self.read_state(&name::file_name(user)?, Slots::read)?.0)
     }
 
     /// Whether an administrator disabled the user.
@@ -183,7 +183,7 @@ impl Records {
     ) -> Result<T, E> {
         let file_name = slot.file_name().map_err(RecordError::from)?;
         let _lock = self.lock(&file_name)?;
-        let (state, slots) = self.read_state(&file_name)?;
+        let (state, slots) = self.read_state(&file_name, Slots::read_to_write)?;
         let Judgement { next, record, verdict } = judge(&state)?;
         slots.write(&next.to_text()).map_err(RecordError::from)?;
         if let (Slot::User(user), Some(record)) = (slot, record) {
@@ -221,7 +221,7 @@ impl Records {
     pub fn update_state<T>(&self, user: &str, change: impl FnOnce(&mut State) -> T) -> Result<T, RecordError> {
         let file_name = name::file_name(user)?;
         let _lock = self.lock(&file_name)?;
-        let (mut state, slots) = self.read_state(&file_name)?;
+        let (mut state, slots) = self.read_state(&file_name, Slots::read_to_write)?;
         let before = state.clone();
         let told = change(&mut state);
         if state != before {
@@ -247,8 +247,15 @@ impl Records {
     }
 
     fn lock(&self, file_name: &str) -> Result<Lock, RecordError> {
-        self.ensure_folder(self.paths.state())?;
-        Ok(lock::take(&self.paths.state().join(format!("{file_name}.lock")), self.trust)?)
+        let path = self.paths.state().join(format!("{file_name}.lock"));
+        match lock::take(&path, self.trust) {
+            // The first login of all.
+            Err(LockError::File(error)) if error.is_missing() => {
+                self.ensure_folder(self.paths.state())?;
+                Ok(lock::take(&path, self.trust)?)
+            }
+            taken => Ok(taken?),
+        }
     }
 
     fn ensure_folder(&self, folder: PathBuf) -> Result<(), RecordError> {
@@ -259,9 +266,13 @@ impl Records {
         Ok(())
     }
 
-    fn read_state(&self, file_name: &str) -> Result<(State, Slots), RecordError> {
+    fn read_state(
+        &self,
+        file_name: &str,
+        read: impl FnOnce(&Path, Trust) -> Result<Slots, SlotsError>,
+    ) -> Result<(State, Slots), RecordError> {
         let path = self.paths.state().join(file_name);
-        let slots = Slots::read(&path, self.trust)?;
+        let slots = read(&path, self.trust)?;
         let state = slots.text().map(State::parse).transpose().map_err(|why| RecordError::State { path, why })?;
         Ok((state.unwrap_or_default(), slots))
     }

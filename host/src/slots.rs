@@ -3,7 +3,7 @@
 //! and a rename cost, in every login.
 
 use std::{
-    fs::OpenOptions,
+    fs::{File, OpenOptions},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
@@ -33,12 +33,12 @@ pub enum SlotsError {
 #[derive(Debug)]
 pub struct Slots {
     path: PathBuf,
-    trust: Trust,
     newest: Option<Newest>,
 }
 
 #[derive(Debug)]
 struct Newest {
+    file: File,
     sequence: u64,
     is_second: bool,
     slot_size: usize,
@@ -51,9 +51,21 @@ impl Slots {
     /// # Errors
     /// It cannot be read or trusted, or holds no whole text.
     pub fn read(path: &Path, trust: Trust) -> Result<Self, SlotsError> {
-        let bytes = match file::read_trusted_bytes(path, trust) {
-            Ok(bytes) => bytes,
-            Err(error) if error.is_missing() => return Ok(Self { path: path.to_owned(), trust, newest: None }),
+        Self::read_as(path, trust, OpenOptions::new().read(true))
+    }
+
+    /// The same, for who is going to [`write`](Self::write): the file is opened once for both.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), or it cannot be opened for writing.
+    pub fn read_to_write(path: &Path, trust: Trust) -> Result<Self, SlotsError> {
+        Self::read_as(path, trust, OpenOptions::new().read(true).write(true))
+    }
+
+    fn read_as(path: &Path, trust: Trust, options: &mut OpenOptions) -> Result<Self, SlotsError> {
+        let (bytes, file) = match file::read_opened(path, trust, options) {
+            Ok(read) => read,
+            Err(error) if error.is_missing() => return Ok(Self { path: path.to_owned(), newest: None }),
             Err(error) => return Err(error.into()),
         };
         let slot_size = bytes.len() / 2;
@@ -61,15 +73,13 @@ impl Slots {
             return Err(SlotsError::Broken(path.to_owned()));
         }
         let (first, second) = bytes.split_at(slot_size);
-        let newest = [(first, false), (second, true)]
+        let whole = [(first, false), (second, true)]
             .into_iter()
-            .filter_map(|(slot, is_second)| {
-                let (sequence, text) = unpack(slot)?;
-                Some(Newest { sequence, is_second, slot_size, text: text.to_owned() })
-            })
-            .max_by_key(|slot| slot.sequence)
-            .ok_or_else(|| SlotsError::Broken(path.to_owned()))?;
-        Ok(Self { path: path.to_owned(), trust, newest: Some(newest) })
+            .filter_map(|(slot, is_second)| unpack(slot).map(|(sequence, text)| (sequence, is_second, text)));
+        let (sequence, is_second, text) =
+            whole.max_by_key(|(sequence, _, _)| *sequence).ok_or_else(|| SlotsError::Broken(path.to_owned()))?;
+        let newest = Newest { file, sequence, is_second, slot_size, text: text.to_owned() };
+        Ok(Self { path: path.to_owned(), newest: Some(newest) })
     }
 
     /// The text that was written last, if any was.
@@ -84,19 +94,16 @@ impl Slots {
     /// What the kernel says: a full or read-only disk, for one. Then the text before is still there.
     pub fn write(self, text: &str) -> Result<(), FileError> {
         let sequence = self.newest.as_ref().map_or(0, |newest| newest.sequence).saturating_add(1);
-        if let Some(Newest { is_second, slot_size, .. }) = self.newest
-            && let Some(slot) = pack(sequence, text, slot_size)
+        if let Some(Newest { file, is_second, slot_size, .. }) = &self.newest
+            && let Some(slot) = pack(sequence, text, *slot_size)
         {
-            return self.overwrite(&slot, if is_second { 0 } else { slot_size });
+            return self.overwrite(file, &slot, if *is_second { 0 } else { *slot_size });
         }
         self.begin(sequence, text)
     }
 
-    fn overwrite(&self, slot: &[u8], offset: usize) -> Result<(), FileError> {
+    fn overwrite(&self, file: &File, slot: &[u8], offset: usize) -> Result<(), FileError> {
         let io = |action, source| FileError::Io { action, path: self.path.clone(), source };
-        let file = file::open(OpenOptions::new().write(true), 0, &self.path)?;
-        let meta = file.metadata().map_err(|error| io("look at", error))?;
-        file::check(&self.path, &meta, self.trust, meta.is_file(), "a regular file")?;
         file.write_all_at(slot, offset as u64).map_err(|error| io("write", error))?;
         file.sync_data().map_err(|error| io("sync", error))
     }
@@ -158,7 +165,7 @@ mod tests {
     }
 
     fn write(path: &Path, text: &str) {
-        Slots::read(path, mine()).unwrap().write(text).unwrap();
+        Slots::read_to_write(path, mine()).unwrap().write(text).unwrap();
     }
 
     #[test]
@@ -210,7 +217,7 @@ mod tests {
         assert_eq!(read(&path).unwrap().as_deref(), Some("short again"));
         assert_eq!(fs::metadata(&path).unwrap().len(), 8 * SMALLEST as u64);
         let endless = "x".repeat(usize::try_from(file::LARGEST).unwrap());
-        assert!(matches!(Slots::read(&path, mine()).unwrap().write(&endless), Err(FileError::TooLarge(_))));
+        assert!(matches!(Slots::read_to_write(&path, mine()).unwrap().write(&endless), Err(FileError::TooLarge(_))));
         assert_eq!(read(&path).unwrap().as_deref(), Some("short again"));
     }
 

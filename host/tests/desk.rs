@@ -23,7 +23,7 @@ use authflow_core::{
     totp::TotpKey,
 };
 use authflow_host::{
-    accounts,
+    accounts::{self, Account},
     desk::{Attempt, Conversation, Decision, Desk, DeskError, Judged, Refused},
     file::Trust,
     hash_memory::HashMemory,
@@ -85,6 +85,7 @@ struct Machine {
     config: Config,
     records: Records,
     user: String,
+    account: Account,
 }
 
 impl Machine {
@@ -92,7 +93,8 @@ impl Machine {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("var/lib")).unwrap();
         let uid = nix::unistd::geteuid().as_raw();
-        let user = accounts::by_uid(uid).unwrap().expect("an account runs the test").name;
+        let account = accounts::by_uid(uid).unwrap().expect("an account runs the test");
+        let user = account.name.clone();
         let records = Records::trusting(Paths::new(folder.path()), Trust::of(uid));
         let config = Config::parse(Text { name: "test", text: CONFIG }, &[]).unwrap();
         let mut memory = HashMemory::new(config.password.cost.blocks()).unwrap();
@@ -105,7 +107,11 @@ impl Machine {
             Ok(())
         });
         enrolled.unwrap();
-        Self { folder, config, records, user }
+        Self { folder, config, records, user, account }
+    }
+
+    fn here(&self) -> Attempt<'_> {
+        Attempt { account: Some(&self.account), ..here(&self.user) }
     }
 
     fn run(&self, attempt: &Attempt<'_>, mut script: Script) -> Result<Decision, DeskError> {
@@ -115,7 +121,8 @@ impl Machine {
     }
 
     fn verdict_for(&self, user: &str, script: Script) -> Verdict {
-        match self.run(&here(user), script).unwrap() {
+        let account = accounts::by_name(user).unwrap();
+        match self.run(&Attempt { account: account.as_ref(), ..here(user) }, script).unwrap() {
             Decision::Judged(judged) => judged.verdict,
             Decision::NotGoverned => panic!("the service is governed"),
         }
@@ -133,9 +140,11 @@ impl Machine {
     }
 }
 
+/// An attempt of somebody who is nobody here.
 fn here(user: &str) -> Attempt<'_> {
     Attempt {
         user,
+        account: None,
         service: "sshd",
         remote: Remote::Local,
         calling_uid: 0,
@@ -175,7 +184,7 @@ fn odd_bytes_are_a_wrong_answer_and_nothing_more() {
         // Lifted each time, so that it is the answer that is refused and not the source.
         machine.records.update_state(&machine.user, |state| state.throttle.unlock()).unwrap();
         let desk = Desk::new(&machine.config, machine.records.clone(), &Stopped);
-        let decision = desk.run(&here(&machine.user), &mut Bytes(answer)).unwrap();
+        let decision = desk.run(&machine.here(), &mut Bytes(answer)).unwrap();
         assert_eq!(denied(decision), Denial::WrongPassword, "{length} bytes");
     }
 }
@@ -255,7 +264,7 @@ fn a_disabled_user_is_asked_the_same_and_denied() {
 #[test]
 fn a_governed_service_without_a_rule_for_the_login_denies() {
     let machine = Machine::new();
-    let attempt = Attempt { remote: Remote::Address([198, 51, 100, 1].into()), ..here(&machine.user) };
+    let attempt = Attempt { remote: Remote::Address([198, 51, 100, 1].into()), ..machine.here() };
     // The questions are those of the service's first rule, so that nothing shows that none matched.
     let script = Script([(Prompt::Code, Ok(CODE))].into());
     let decision = machine.run(&attempt, script).unwrap();
@@ -266,7 +275,7 @@ fn a_governed_service_without_a_rule_for_the_login_denies() {
 fn what_is_not_governed_or_is_left_to_the_stack_is_not_asked_about() {
     let machine = Machine::new();
     for service in ["login", "cron"] {
-        let attempt = Attempt { service, ..here(&machine.user) };
+        let attempt = Attempt { service, ..machine.here() };
         assert!(matches!(machine.run(&attempt, Script([].into())).unwrap(), Decision::NotGoverned), "{service}");
     }
 }
@@ -275,7 +284,7 @@ fn what_is_not_governed_or_is_left_to_the_stack_is_not_asked_about() {
 fn a_conversation_that_ends_decides_nothing() {
     let machine = Machine::new();
     let script = Script([(Prompt::Password, Ok(PASSWORD)), (Prompt::Code, Err(Refused))].into());
-    let error = machine.run(&here(&machine.user), script).unwrap_err();
+    let error = machine.run(&machine.here(), script).unwrap_err();
     assert!(matches!(error, DeskError::Refused(Refused)) && !error.is_breakage(), "{error}");
     assert_eq!(machine.records.state(&machine.user).unwrap(), <_>::default());
 }
@@ -287,7 +296,7 @@ fn a_record_that_cannot_be_read_is_breakage_and_no_missing_enrolment() {
     let text = fs::read_to_string(&path).unwrap();
     for broken in ["", "version = 1\n[password]\nhash = '$1$a$b'\nchanged = 0\n", &text[..text.len() / 2]] {
         fs::write(&path, broken).unwrap();
-        let error = machine.run(&here(&machine.user), Script::password_and_code(PASSWORD, CODE)).unwrap_err();
+        let error = machine.run(&machine.here(), Script::password_and_code(PASSWORD, CODE)).unwrap_err();
         assert!(error.is_breakage(), "{error}");
         assert!(!error.to_string().contains("$1$a$b"), "what may be a secret is not told: {error}");
     }

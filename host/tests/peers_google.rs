@@ -194,8 +194,10 @@ impl Machine {
 
     /// Answers the code in the middle of the step (of 30 s) `at`.
     fn run(&self, code: &str, at: u64) -> Result<Decision, DeskError> {
+        let account = accounts::by_name(&self.user)?;
         let attempt = Attempt {
             user: &self.user,
+            account: account.as_ref(),
             service: "door",
             remote: Remote::from_rhost(Some("192.0.2.1")),
             calling_uid: 0,

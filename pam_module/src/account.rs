@@ -2,13 +2,7 @@
 //! receipt becomes usable. Where no flow can have run it looks at the account's own standing alone, and leaves the rest to others.
 
 use authflow_core::{factor::Factor, flow::is_left_to_the_stack, time::Clock};
-use authflow_host::{
-    accounts::{self, Account},
-    clock::SystemClock,
-    file,
-    process::ProcessId,
-    shadow,
-};
+use authflow_host::{accounts::Account, clock::SystemClock, file, process::ProcessId, shadow};
 
 use serde::{Deserialize, Serialize};
 
@@ -67,13 +61,13 @@ pub struct Closed {
 }
 
 impl Closed {
-    /// Looks at the account of that name; a name that is none costs the same.
+    /// Looks at the account that goes by that name; a name that is none costs the same.
     ///
     /// # Errors
     /// It cannot be told.
-    pub fn look(user: &str) -> Result<Self, Error> {
-        let (account, entry) = (accounts::by_name(user)?, shadow::by_name(user).map_err(Error::Shadow)?);
-        Ok(account.map(|account| Self::of(&account, entry.as_ref())).unwrap_or_default())
+    pub fn look(user: &str, account: Option<&Account>) -> Result<Self, Error> {
+        let entry = shadow::by_name(user).map_err(Error::Shadow)?;
+        Ok(account.map(|account| Self::of(account, entry.as_ref())).unwrap_or_default())
     }
 
     fn of(account: &Account, entry: Option<&shadow::Entry>) -> Self {

@@ -7,6 +7,7 @@ use authflow_core::{
     secret::Secret,
 };
 use authflow_host::{
+    accounts,
     desk::{Attempt, Conversation as _, DeskError},
     process,
 };
@@ -27,8 +28,10 @@ use crate::{
 /// # Errors
 /// The conversation ended, the password is empty, or it cannot be told what to ask.
 pub fn ask<H: Handle>(login: &mut Login<'_, H>, user: &UserName, options: &Options) -> Result<Answer, Error> {
+    let account = accounts::by_name(user.as_str())?;
     let attempt = Attempt {
         user: user.as_str(),
+        account: account.as_ref(),
         service: &login.facts.service,
         remote: login.remote(),
         calling_uid: process::real_uid(),
@@ -36,7 +39,7 @@ pub fn ask<H: Handle>(login: &mut Login<'_, H>, user: &UserName, options: &Optio
         manner: Manner { one_prompt: options.one_prompt },
     };
     let Some(prompts) = login.desk().prompts(&attempt)? else { return Ok(Answer::NotOurs) };
-    let closed = Closed::look(user.as_str())?;
+    let closed = Closed::look(user.as_str(), account.as_ref())?;
     let mut ahead = Ahead { user: user.as_str().to_owned(), closed, code: Secret::default() };
     let mut password = None;
     for prompt in prompts {

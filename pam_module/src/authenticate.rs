@@ -10,7 +10,7 @@ use authflow_core::{
     time::{Clock, WallTime},
 };
 use authflow_host::{
-    accounts,
+    accounts::{self, Account},
     clock::SystemClock,
     desk::{Attempt, Decision, Desk, Judged},
     process::{self, ProcessId},
@@ -65,14 +65,16 @@ fn attempt<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<A
         }
         return Ok(answer);
     }
+    let account = accounts::by_name(user.as_str())?;
     let closed = match &ahead {
         Some(ahead) => ahead.closed,
-        None => Closed::look(user.as_str())?,
+        None => Closed::look(user.as_str(), account.as_ref())?,
     };
     let voucher = step_up::voucher(&login, user.as_str(), options);
     let from_session = voucher.iter().map(|_session| Factor::Session).collect();
     let attempt = Attempt {
         user: user.as_str(),
+        account: account.as_ref(),
         service: &login.facts.service,
         remote: login.remote(),
         calling_uid: process::real_uid(),
@@ -93,7 +95,7 @@ fn attempt<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<A
         }
         Decision::Judged(Judged { verdict: Verdict::Denied(denial), .. }) => {
             if let Denial::Locked(until) = denial {
-                tell_own_wait(&mut login, &user, until)?;
+                tell_own_wait(&mut login, account.as_ref(), until);
             }
             Err(denial.into())
         }
@@ -126,13 +128,12 @@ fn proved_before<H: Handle>(login: &Login<'_, H>, user: &UserName, options: &Opt
 
 /// Tells how long a lock lasts to whom it gives nothing away: the account's own user on this machine, as at sudo. Anybody else would learn
 /// from it whether there is such an account.
-fn tell_own_wait<H: Handle>(login: &mut Login<'_, H>, user: &UserName, until: WallTime) -> Result<(), Error> {
+fn tell_own_wait<H: Handle>(login: &mut Login<'_, H>, account: Option<&Account>, until: WallTime) {
     let caller = process::real_uid();
-    let is_own = || Ok::<_, Error>(accounts::by_name(user.as_str())?.is_some_and(|account| account.uid == caller));
-    if login.remote() == Remote::Local && caller != 0 && is_own()? {
+    let is_own = account.is_some_and(|account| account.uid == caller);
+    if login.remote() == Remote::Local && caller != 0 && is_own {
         login.pam.tell_refusal(&notice::wait(until, SystemClock.now().wall));
     }
-    Ok(())
 }
 
 /// Notes that a flow runs, and removes the receipt of an earlier one, whatever becomes of this one.

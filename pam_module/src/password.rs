@@ -171,6 +171,7 @@ fn ask_old<H: Handle>(
     let service = login.facts.service.clone();
     let attempt = Attempt {
         user: &account.name,
+        account: Some(account),
         service: &service,
         remote: login.remote(),
         calling_uid: process::real_uid(),

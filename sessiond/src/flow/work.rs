@@ -143,7 +143,7 @@ pub(super) fn look_up(paths: &Paths, wanted: Wanted) -> Result<Case, Failure> {
         true if enrols => permission_to_enrol(paths, &config, &account)?,
         true => Permission::Change,
     };
-    let user = account.name;
+    let user = account.name.clone();
     let (service, remote) = place.resolve(&config);
     let prompts = Vec::new();
     let mut case = Case { user, service, prompts, last_good, permission, uid, remote, manner, config };
@@ -151,7 +151,7 @@ pub(super) fn look_up(paths: &Paths, wanted: Wanted) -> Result<Case, Failure> {
         case.prompts.push(Prompt::Password);
         return Ok(case);
     }
-    let prompts = case.desk(paths).prompts(&case.attempt())?;
+    let prompts = case.desk(paths).prompts(&case.attempt(Some(&account)))?;
     case.prompts = prompts.ok_or_else(|| Failure::NotGoverned(case.service.clone()))?;
     if enrols && !case.prompts.contains(&Prompt::Code) {
         return Err(Failure::NoCodeAsked);
@@ -185,7 +185,8 @@ pub(super) fn judge(paths: &Paths, case: &Case, answers: Vec<Secret>) -> Result<
     // Before it is judged: what is changed after this voids what the proof permits.
     let records = Records::new(paths.clone());
     let mut seen = Seen(records.authenticators(&case.user).map_err(DeskError::from)?.unwrap_or_default());
-    let (desk, attempt) = (case.desk(paths), case.attempt());
+    let account = accounts::by_name(&case.user)?;
+    let (desk, attempt) = (case.desk(paths), case.attempt(account.as_ref()));
     let decision = match case.permission {
         Permission::First => Decision::Judged(desk.prove_password(&attempt, &mut given)?),
         Permission::Nothing | Permission::Change => desk.run(&attempt, &mut given)?,
@@ -243,9 +244,10 @@ impl Case {
     }
 
     /// Nothing is proved beforehand: what the caller says of itself is worth nothing.
-    fn attempt(&self) -> Attempt<'_> {
+    fn attempt<'a>(&'a self, account: Option<&'a Account>) -> Attempt<'a> {
         Attempt {
             user: &self.user,
+            account,
             service: &self.service,
             remote: self.remote,
             calling_uid: self.uid,

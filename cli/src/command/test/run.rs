@@ -8,8 +8,9 @@ use authflow_core::{
     secret::Secret,
 };
 use authflow_host::{
+    accounts,
     clock::SystemClock,
-    desk::{Attempt, Conversation, Decision, Desk, Refused},
+    desk::{Attempt, Conversation, Decision, Desk, DeskError, Refused},
     process,
     records::Records,
 };
@@ -31,8 +32,10 @@ struct Report {
 pub(super) fn run(context: &Context, config: &Config, case: &Case) -> Result<(), Error> {
     context.require_root("only root may run a flow and learn why it was denied")?;
     let terminal = Terminal::open().map_err(|_no_tty| Error::NoTerminal("--run asks what a login would be asked"))?;
+    let account = accounts::by_name(&case.user).map_err(DeskError::from)?;
     let attempt = Attempt {
         user: &case.user,
+        account: account.as_ref(),
         service: &case.service,
         remote: case.remote,
         calling_uid: process::real_uid(),
