@@ -126,11 +126,9 @@ impl Slots {
 /// A slot: one line that tells which text it is and how to know that it is whole, the text, and empty lines.
 fn pack(sequence: u64, text: &str, size: usize) -> Option<Vec<u8>> {
     let head = format!("{MARK} {sequence} {} {}\n", text.len(), digest(sequence, text));
-    let mut slot = [head.as_bytes(), text.as_bytes()].concat();
-    if slot.len() > size {
-        return None;
-    }
-    slot.resize(size, b'\n');
+    let whole = [head.as_bytes(), text.as_bytes()].concat();
+    let mut slot = vec![b'\n'; size];
+    slot.get_mut(..whole.len())?.copy_from_slice(&whole);
     Some(slot)
 }
 
