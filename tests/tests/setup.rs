@@ -258,7 +258,7 @@ fn sudo_su_and_the_console_are_set_up_too() {
     let _ = machine.run("authflow setup su --user root --yes".split(' ')).success();
     // Root's own su is asked nothing, and shows nothing.
     let unasked = machine.run(["su", "root", "-c", "authflow setup confirm"]);
-    assert!(unasked.failure(1).contains("asked for something"));
+    assert!(unasked.failure(1).contains("asked for a code"));
     alice.type_line("su -c 'authflow setup confirm'");
     machine.give_answers(&mut alice, &root.code());
     alice.expect("su for root stays");
@@ -320,5 +320,9 @@ fn everybody_enrols_and_root_keeps_the_key() {
     alice.expect("password for alice: ");
     alice.type_line(machine.password());
     alice.expect("sshd for everybody but root stays");
+    // Without a code, so it shows nothing of whether one is taken.
+    machine.write("/etc/sudoers.d/bob", "bob ALL=(ALL) NOPASSWD: ALL\n");
+    bob.type_line("sudo authflow setup confirm");
+    bob.expect("put enrolment off");
     assert_eq!(defects(&machine), [""; 0]);
 }
