@@ -213,6 +213,11 @@ fn what_nobody_confirms_goes_back_by_itself() {
     assert!(!is_over());
     let _ = log_in(&machine, "alice", None);
     let _ = machine.run(["umount", "/etc/pam.d"]).success();
+    machine.logged(&["event=setup-not-rolled-back", "Read-only file system"]);
+    // A second try comes, and is silent.
+    let tries = ["systemctl", "show", "--property=NRestarts", "--value", "authflow-setup-rollback"];
+    wait::until_true("a second try", || !["0\n", "1\n"].contains(&machine.run(tries).stdout.as_str()));
+    assert_eq!(machine.log().matches("event=setup-not-rolled-back").count(), 1);
     wait::until_true("the next try", is_over);
     assert_eq!(files(&machine), stock);
 }

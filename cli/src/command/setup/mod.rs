@@ -10,13 +10,14 @@
 //! - `texts`, `programs`: files read and replaced, programs run
 //! - `preflight`, `rehearse`: what must be true before
 //! - `ledger`: what was done, on disk before it is done
-//! - `apply`, `arm`, `held`, `rollback`: into force, and back
+//! - `apply`, `arm`, `held`, `rollback`: into force, and back; `by_hand`: what is told where it does not go back
 //! - `confirm`, `remove`, `status`, `show`: the rest of the command
 
 mod apply;
 mod arm;
 mod confirm;
 mod held;
+mod by_hand;
 mod ledger;
 mod pam_edit;
 mod pam_place;
@@ -202,7 +203,10 @@ fn busy() -> Error {
 
 /// A setup that was killed on the way is taken back before the next one begins; one that waits for its confirmation is in the way.
 fn finish_what_was_stopped(context: &Context, ledger: &Ledger) -> Result<(), Error> {
-    let Some(pending) = ledger.pending()? else { return Ok(()) };
+    let pending = ledger.pending().map_err(|error| {
+        Error::Failed(format!("{error}: `authflow setup rollback` takes back the setup that this was about, if any"))
+    });
+    let Some(pending) = pending? else { return Ok(()) };
     if pending.live_since.is_some() {
         return Err(Error::Failed(format!(
             "the setup of {} waits: `authflow setup confirm` in a new login keeps it, `authflow setup rollback` takes it back",
