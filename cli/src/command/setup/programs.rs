@@ -55,6 +55,12 @@ pub(super) fn agrees(argv: &[&str]) -> bool {
 
 fn last_words(output: &Output) -> String {
     let said = [&output.stderr[..], &output.stdout[..]].concat();
+/// Runs a program and gives how it ended, and what it said last.
+pub(super) fn ending(argv: &[&str]) -> Result<(Option<i32>, String), Error> {
+    let output = bounded(argv).output().map_err(|error| Error::failed(&argv.join(" "), &error))?;
+    Ok((output.status.code(), last_words(&output)))
+}
+
     let said = String::from_utf8_lossy(&said).trim().replace('\n', "; ");
     if said.is_empty() { "it said nothing".to_owned() } else { said }
 }
