@@ -8,16 +8,18 @@
 //! - `pam_edit`, `pam_place`, `rules`, `sshd`: the texts that it comes to; pure
 //! - `plan`: the changes and their order; pure
 //! - `texts`, `programs`: files read and replaced, programs run
-//! - `preflight`, `rehearse`: what must be true before
+//! - `preflight`, `ways_in`, `access`: what must be true before
+//! - `sshd_trial`, `whence`, `rehearse`: what is tried before
 //! - `ledger`: what was done, on disk before it is done
 //! - `apply`, `arm`, `held`, `rollback`: into force, and back; `by_hand`: what is told where it does not go back
 //! - `confirm`, `remove`, `status`, `show`: the rest of the command
 
+mod access;
 mod apply;
 mod arm;
+mod by_hand;
 mod confirm;
 mod held;
-mod by_hand;
 mod ledger;
 mod pam_edit;
 mod pam_place;
@@ -31,8 +33,11 @@ mod rules;
 mod service;
 mod show;
 mod sshd;
+mod sshd_trial;
 mod status;
 mod texts;
+mod ways_in;
+mod whence;
 mod who;
 
 use std::time::Duration;
@@ -49,7 +54,7 @@ use crate::{
     context::Context,
     error::Error,
     journal,
-    output::{note, time::words},
+    output::{note, text::clean, time::words},
     pam_stack,
 };
 
@@ -148,16 +153,18 @@ impl Setup {
             context.confirm(&format!("change these, and back again in {after} unless confirmed{reboot}?"))?;
         }
         let setup = ledger.begin(context.now(), (&self.services, Some(&who)), steps)?;
-        let until = apply::go_live(context, ledger, &setup, self.rollback_after)?;
+        let (until, warnings) = apply::go_live(context, ledger, &setup, self.rollback_after)?;
         journal::note(context, journal::Event::SetupLive, &[("setup", &setup.name), ("what", &setup.words())]);
         reload_daemon(context);
         let said = show::Shown::of(&setup, Some(until));
-        Ok(context.output.either(&said, || show::live(context, &setup, until))?)
+        context.output.either(&said, || show::live(context, &setup, until))?;
+        warnings.iter().for_each(|warning| note(&format!("to be known: {}", clean(warning))));
+        Ok(())
     }
 
     fn who(&self, context: &Context, places: &Places) -> Result<Who, Error> {
         if self.everybody {
-            return preflight::everybody(&self.services, places);
+            return sshd_trial::everybody(&self.services, places);
         }
         let accounts = preflight::accounts(context, &self.users)?;
         Ok(Who::Users(accounts.into_iter().map(|account| account.name).collect()))
@@ -173,10 +180,11 @@ impl Setup {
     /// Everything that can be tried without a change.
     fn preflight(&self, context: &Context, places: &Places, (who, steps): (&Who, &[Step])) -> Result<(), Error> {
         let config = preflight::config(context, &self.services, steps)?;
-        preflight::ways_in(context, &config, &self.services, who)?;
+        let ahead = ways_in::Ahead { context, config: &config, places };
+        ways_in::ways_in(&ahead, &self.services, who)?;
         let folder = preflight::Folder::new(context)?;
         if self.services.contains(&Service::Sshd) {
-            preflight::sshd_would(folder.path(), places, (who, steps))?;
+            sshd_trial::run(folder.path(), places, (who, steps))?.iter().for_each(|words| note(&clean(words)));
         }
         // It has to be there for the confirmation: it knows who logged in.
         let _there = context.daemon()?.sessions()?;
@@ -184,7 +192,7 @@ impl Setup {
             return Ok(());
         }
         rehearse::tidy_up(places)?;
-        let user = preflight::somebody(context, who);
+        let user = ways_in::somebody(context, who);
         if !rehearse::run(folder.path(), places, (&user, steps))? {
             note("without systemd the new stacks are not tried before they go live");
         }

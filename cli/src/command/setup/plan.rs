@@ -99,6 +99,11 @@ impl Places {
         self.stacks().join(name)
     }
 
+    /// sshd's configuration.
+    pub(super) fn sshd_config(&self) -> PathBuf {
+        self.root.join("etc/ssh/sshd_config")
+    }
+
     /// sshd's drop-in.
     pub(super) fn sshd(&self) -> PathBuf {
         self.root.join(sshd::FOLDER).join(sshd::FILE)

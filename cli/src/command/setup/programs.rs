@@ -2,12 +2,14 @@
 
 use std::{
     fs,
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{DirBuilderExt, MetadataExt},
     path::Path,
     process::{Command, Output, Stdio},
 };
 
-use super::sshd;
+use authflow_host::accounts::Account;
+
+use super::{sshd, whence::Origin};
 use crate::error::Error;
 
 /// Longer than any of them takes on a machine that is well, in seconds.
@@ -53,14 +55,14 @@ pub(super) fn agrees(argv: &[&str]) -> bool {
     bounded(argv).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
-fn last_words(output: &Output) -> String {
-    let said = [&output.stderr[..], &output.stdout[..]].concat();
 /// Runs a program and gives how it ended, and what it said last.
 pub(super) fn ending(argv: &[&str]) -> Result<(Option<i32>, String), Error> {
     let output = bounded(argv).output().map_err(|error| Error::failed(&argv.join(" "), &error))?;
     Ok((output.status.code(), last_words(&output)))
 }
 
+fn last_words(output: &Output) -> String {
+    let said = [&output.stderr[..], &output.stdout[..]].concat();
     let said = String::from_utf8_lossy(&said).trim().replace('\n', "; ");
     if said.is_empty() { "it said nothing".to_owned() } else { said }
 }
@@ -111,7 +113,7 @@ fn is_listening_sshd(pid: i32) -> bool {
 pub(super) fn sshd_could_reload() -> Result<(), Error> {
     match sshd_reload() {
         Reload::Unneeded => Ok(()),
-        Reload::Unit(_) | Reload::Signal(_) => run(&["/usr/sbin/sshd", "-t"])
+        Reload::Unit(_) | Reload::Signal(_) => ask_sshd(&["-t"])
             .map(drop)
             .map_err(|error| Error::Failed(format!("sshd goes on by its older configuration: {error}"))),
     }
@@ -132,9 +134,61 @@ pub(super) fn reload_sshd() -> Result<(), Error> {
     }
 }
 
-/// What sshd would do for a login of `user`, as `sshd -T` tells it, under the configuration `file`.
-pub(super) fn sshd_settings(file: &Path, user: &str) -> Result<sshd::Settings, Error> {
+/// What sshd would do for a login of `user` from there, as `sshd -T` tells it, under the configuration `file`.
+pub(super) fn sshd_settings(file: &Path, user: &str, from: &Origin) -> Result<sshd::Settings, Error> {
     let file = file.display().to_string();
-    let whom = format!("user={user},host=localhost,addr=127.0.0.1");
-    Ok(sshd::Settings::parse(&run(&["/usr/sbin/sshd", "-T", "-f", &file, "-C", &whom])?))
+    Ok(sshd::Settings::parse(&ask_sshd(&["-T", "-f", &file, "-C", &from.spec(user)])?))
+}
+
+/// The names of a user's groups.
+pub(super) fn groups_of(user: &str) -> Result<Vec<String>, Error> {
+    let said = run(&["id", "-Gnz", "--", user])?;
+    Ok(said.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect())
+}
+
+/// Whether a user has a file of that name with something in it. It may be in the user's home, so a process that has become the user looks.
+pub(super) fn has_file(account: &Account, file: &str) -> bool {
+    let (uid, gid) = (format!("--reuid={}", account.uid), format!("--regid={}", account.gid));
+    agrees(&["setpriv", &uid, &gid, "--init-groups", "--", "test", "-s", file])
+}
+
+/// Runs sshd for its word. One that systemd starts for each connection has no folder of its own in between, and would say nothing but that.
+fn ask_sshd(arguments: &[&str]) -> Result<String, Error> {
+    let argv = [&["/usr/sbin/sshd"], arguments].concat();
+    let said = run(&argv);
+    match said.as_ref().err().map(ToString::to_string).as_deref().and_then(missing_folder) {
+        Some(folder) => {
+            let failed = |error: std::io::Error| Error::failed(folder, &error);
+            fs::DirBuilder::new().mode(0o755).create(folder).map_err(failed)?;
+            run(&argv)
+        }
+        None => said,
+    }
+}
+
+/// The folder that sshd misses, where it is one that a reboot forgets.
+fn missing_folder(said: &str) -> Option<&str> {
+    let (_, folder) = said.split_once("Missing privilege separation directory: ")?;
+    let folder = folder.split([';', ' ', '\n']).next()?;
+    let name = folder.strip_prefix("/run/").or_else(|| folder.strip_prefix("/var/run/"))?;
+    (!name.is_empty() && !name.contains(['/', '.'])).then_some(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_folder_that_a_reboot_forgets_is_made_for_sshd() {
+        let folder = |path: &str| {
+            let said = format!("/usr/sbin/sshd -t: exit status: 255: Missing privilege separation directory: {path}");
+            missing_folder(&said).map(str::to_owned)
+        };
+        assert_eq!(folder("/run/sshd").as_deref(), Some("/run/sshd"));
+        assert_eq!(folder("/run/sshd; more").as_deref(), Some("/run/sshd"));
+        for other in ["/var/empty", "/run/", "/run/../etc/x", "/run/a/b"] {
+            assert_eq!(folder(other), None, "{other}");
+        }
+        assert_eq!(missing_folder("line 3: Bad configuration option"), None);
+    }
 }

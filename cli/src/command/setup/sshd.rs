@@ -2,6 +2,7 @@
 
 use super::{
     service::Service,
+    whence::Origin,
     who::{Who, header},
 };
 
@@ -30,6 +31,12 @@ pub(super) fn text(who: &Who) -> String {
     )
 }
 
+/// Whether those methods come to the same as ours.
+pub(super) fn asks_for_both(methods: &str) -> bool {
+    let words = |text: &str| text.replace(":pam", "").split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    words(methods.trim_matches('"')) == words(METHODS)
+}
+
 /// Whether the drop-in stands as setup wrote it.
 pub(super) fn is_unchanged(there: &str) -> bool {
     super::who::of_header(Service::Sshd, there).is_some_and(|who| text(&who) == there)
@@ -47,17 +54,29 @@ impl Settings {
 
     /// The value of that keyword, in small letters as sshd writes it.
     pub(super) fn value(&self, keyword: &str) -> Option<&str> {
-        self.0.iter().find_map(|line| line.strip_prefix(keyword)?.strip_prefix(' '))
+        self.values(keyword).next()
     }
 
-    /// Whether a code will be asked; else what stands in the way.
-    pub(super) fn asks(&self, user: &str) -> Result<(), String> {
-        let expected = [("usepam", "yes"), ("kbdinteractiveauthentication", "yes"), ("authenticationmethods", METHODS)];
+    /// The values of a keyword of which there may be more, a line each.
+    pub(super) fn values(&self, keyword: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(move |line| line.strip_prefix(keyword)?.strip_prefix(' '))
+    }
+
+    /// Whether a code will be asked of that user from there; else what stands in the way.
+    pub(super) fn asks(&self, user: &str, origin: &Origin) -> Result<(), String> {
+        let pam = self.value("usepam").unwrap_or("(nothing)");
+        if pam != "yes" {
+            return Err(format!(
+                "sshd does not go by PAM (UsePAM {pam}), and so could ask for no code: write `UsePAM yes` into /etc/ssh/sshd_config, and see \
+                 that everybody still gets in by it, before you run this again"
+            ));
+        }
+        let expected = [("kbdinteractiveauthentication", "yes"), ("authenticationmethods", METHODS)];
         for (keyword, expected) in expected {
             let value = self.value(keyword).unwrap_or("(nothing)");
             if value != expected {
                 return Err(format!(
-                    "sshd would have {keyword} {value} for {user}, where {expected:?} is needed: a line of its configuration in front of \
+                    "sshd would have {keyword} {value} for {user}{origin}, where {expected:?} is needed: a line of its configuration in front of \
                      authflow's says so (sshd takes the first one)"
                 ));
             }
@@ -109,11 +128,13 @@ mod tests {
             "usepam yes\nkbdinteractiveauthentication yes\nauthenticationmethods {METHODS}\npermitrootlogin without-password\n"
         );
         let settings = |text: &str| Settings::parse(text);
-        assert_eq!(settings(&right).asks("alice"), Ok(()));
-        assert!(settings(&right).asks("root").unwrap_err().contains("PermitRootLogin without-password"));
+        assert_eq!(settings(&right).asks("alice", &Origin::here()), Ok(()));
+        assert!(
+            settings(&right).asks("root", &Origin::here()).unwrap_err().contains("PermitRootLogin without-password")
+        );
         let wrong = right.replace("usepam yes", "usepam no");
-        assert!(settings(&wrong).asks("alice").unwrap_err().contains("usepam no"));
-        assert!(settings("").asks("alice").is_err());
+        assert!(settings(&wrong).asks("alice", &Origin::here()).unwrap_err().contains("(UsePAM no)"));
+        assert!(settings("").asks("alice", &Origin::here()).is_err());
     }
 
     #[test]
