@@ -1,7 +1,7 @@
 //! `authflow setup` on machines that are not quite stock: what sshd says for some, accounts that could not confirm, disks that are full or
 //! read-only, a record of setups that cannot be read.
 
-use authflow_tests::{Machine, Program, wait};
+use authflow_tests::{Authenticator, Machine, Program, wait};
 
 /// Debian's own sshd and stacks, without systemd. alice may use sudo, and has a password and an authenticator.
 struct Site {
@@ -104,6 +104,16 @@ fn what_is_no_obstacle_is_none() {
         (late("AllowUsers alice@10.0.0.0/8 root\\nDenyUsers alice@192.0.2.1\\n"), "sshd --user alice", ""),
         (late(&format!("Match Group ops\\n{methods}\\n")), "sshd --everybody", ""),
         (early("KbdInteractiveAuthentication no\\nPasswordAuthentication no\\n"), "sshd --user alice", ""),
+        (
+            "sed -i 's@^Include.*@Include sshd_config.d/*.conf@' /etc/ssh/sshd_config".to_owned(),
+            "sshd --user alice",
+            "",
+        ),
+        (
+            "mkdir /etc/ssh/sshd_config.d/old; ln -s none /etc/ssh/sshd_config.d/x.old".to_owned(),
+            "sshd --user alice",
+            "",
+        ),
         (key.to_owned(), "sshd --user alice", ""),
         // Root has no password, and runs it.
         ("usermod -p '*' root".to_owned(), "sudo su login --everybody", ""),
@@ -167,4 +177,25 @@ fn a_record_that_cannot_be_read_does_not_keep_the_way_back_shut() {
         assert_eq!(files(&site.machine), site.stock, "{unreadable}");
         assert!(!site.machine.path(pending).exists());
     }
+}
+
+#[test]
+fn an_sshd_that_is_started_for_each_connection_is_set_up_too() {
+    let Some(machine) = Machine::booted().map(|plan| plan.user("alice").start()) else { return };
+    let _ = machine.feed(["chpasswd"], format!("alice:{}\n", machine.password()).as_bytes()).success();
+    machine.write("/etc/sudoers.d/alice", "alice ALL=(ALL) NOPASSWD: ALL\n");
+    let secret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
+    let add = ["authflow", "factor", "add", "totp", "--user", "alice", "--secret-stdin", "--no-confirm"];
+    let _ = machine.feed(add, secret.as_bytes()).success();
+    let _ = machine.shell("systemctl disable --now ssh.service && systemctl enable --now ssh.socket").success();
+    assert!(!machine.path("/run/sshd").exists());
+    let _ = machine.shell(SETUP).success();
+    let mut alice = machine.ssh("alice", &[]);
+    alice.expect("assword: ");
+    alice.type_line(machine.password());
+    alice.expect("Verification code: ");
+    alice.type_line(&Authenticator::new(secret).code());
+    alice.expect("$ ");
+    alice.type_line("sudo authflow setup confirm");
+    alice.expect("sshd for alice stays");
 }

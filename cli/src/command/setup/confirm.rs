@@ -24,7 +24,7 @@ struct Confirmed {
 impl Confirm {
     pub(super) fn run(self, context: &Context, ledger: &Ledger) -> Result<(), Error> {
         let lock = ledger.lock(super::PATIENCE)?.ok_or_else(super::busy)?;
-        let Some(pending) = ledger.pending()? else {
+        let Some(pending) = super::pending(ledger)? else {
             let said = Confirmed { changed: false, setup: None };
             return Ok(context.output.either(&said, || "nothing waits for a confirmation\n".to_owned())?);
         };

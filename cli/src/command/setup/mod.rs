@@ -209,12 +209,16 @@ fn busy() -> Error {
     Error::Failed("another authflow setup is at work on this machine".to_owned())
 }
 
+/// The setup that waits, for whoever does nothing about a record that cannot be read.
+fn pending(ledger: &Ledger) -> Result<Option<ledger::Pending>, Error> {
+    ledger.pending().map_err(|error| {
+        Error::Failed(format!("{error}: `authflow setup rollback` takes back the setup that this was about, if any"))
+    })
+}
+
 /// A setup that was killed on the way is taken back before the next one begins; one that waits for its confirmation is in the way.
 fn finish_what_was_stopped(context: &Context, ledger: &Ledger) -> Result<(), Error> {
-    let pending = ledger.pending().map_err(|error| {
-        Error::Failed(format!("{error}: `authflow setup rollback` takes back the setup that this was about, if any"))
-    });
-    let Some(pending) = pending? else { return Ok(()) };
+    let Some(pending) = pending(ledger)? else { return Ok(()) };
     if pending.live_since.is_some() {
         return Err(Error::Failed(format!(
             "the setup of {} waits: `authflow setup confirm` in a new login keeps it, `authflow setup rollback` takes it back",

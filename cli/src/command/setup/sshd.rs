@@ -91,20 +91,34 @@ impl Settings {
 
 /// The configuration with drop-ins from another folder, so that it can be tried. `None` if it includes none from ours.
 pub(super) fn with_drop_ins_of(main: &str, folder: &std::path::Path) -> Option<String> {
-    let ours = format!("/{FOLDER}/");
-    let includes = |line: &str| {
-        let mut words = line.split_whitespace();
-        words.next().is_some_and(|word| word.eq_ignore_ascii_case("include"))
-            && words.any(|word| word.starts_with(&ours))
-    };
-    let is_early =
-        main.lines().take_while(|line| !line.trim_start().to_ascii_lowercase().starts_with("match")).any(includes);
+    let is_match = |line: &&str| line.trim_start().to_ascii_lowercase().starts_with("match");
+    let included = |line: &str| included_elsewhere(line, folder);
+    let is_early = main.lines().take_while(|line| !is_match(line)).any(|line| included(line).is_some());
     is_early.then(|| {
-        let row = |line: &str| {
-            if includes(line) { line.replace(&ours, &format!("{}/", folder.display())) } else { line.to_owned() }
-        };
+        let row = |line: &str| included(line).unwrap_or_else(|| line.to_owned());
         main.lines().map(row).collect::<Vec<_>>().join("\n") + "\n"
     })
+}
+
+/// A line that includes drop-ins of our folder, by its whole name or by the one that it has beside sshd_config, told of the other folder.
+fn included_elsewhere(line: &str, folder: &std::path::Path) -> Option<String> {
+    let code = line.split('#').next().unwrap_or_default();
+    let mut words = code.split([' ', '\t', '=']).filter(|word| !word.is_empty());
+    words.next().filter(|word| word.eq_ignore_ascii_case("include"))?;
+    let (whole, beside) = (format!("/{FOLDER}/"), format!("{}/", FOLDER.rsplit('/').next().unwrap_or(FOLDER)));
+    let mut is_ours = false;
+    let words = words.map(|word| {
+        let word = word.trim_matches('"');
+        match word.strip_prefix(&whole).or_else(|| word.strip_prefix(&beside)) {
+            Some(name) => {
+                is_ours = true;
+                folder.join(name).display().to_string()
+            }
+            None => word.to_owned(),
+        }
+    });
+    let words: Vec<String> = words.collect();
+    is_ours.then(|| format!("Include {}", words.join(" ")))
 }
 
 #[cfg(test)]
@@ -143,6 +157,16 @@ mod tests {
         let tried = with_drop_ins_of("# x\nInclude /etc/ssh/sshd_config.d/*.conf\nUsePAM yes\n", folder).unwrap();
         assert_eq!(tried, "# x\nInclude /tmp/try/*.conf\nUsePAM yes\n");
         assert_eq!(with_drop_ins_of("UsePAM yes\n#Include /etc/ssh/sshd_config.d/*.conf\n", folder), None);
+        for other in [
+            "include sshd_config.d/*.conf # mine",
+            "Include \"/etc/ssh/sshd_config.d/*.conf\"",
+            "Include=sshd_config.d/*.conf",
+        ] {
+            assert_eq!(with_drop_ins_of(other, folder).as_deref(), Some("Include /tmp/try/*.conf\n"), "{other}");
+        }
+        let two = "Include other.conf /etc/ssh/sshd_config.d/*.conf\n";
+        assert_eq!(with_drop_ins_of(two, folder).unwrap(), "Include other.conf /tmp/try/*.conf\n");
+        assert_eq!(with_drop_ins_of("Include other.conf\n", folder), None);
         let late = "Match User x\nInclude /etc/ssh/sshd_config.d/*.conf\n";
         assert_eq!(with_drop_ins_of(late, folder), None, "only for some");
     }

@@ -58,9 +58,12 @@ fn copy(folder: &Path, places: &Places, (main_path, steps): (&Path, &[Step])) ->
     };
     let failed = |error: std::io::Error| Error::failed("cannot try sshd's configuration", &error);
     fs::create_dir_all(&tried).map_err(failed)?;
-    for entry in fs::read_dir(places.root.join(sshd::FOLDER)).map_err(failed)?.filter_map(Result::ok) {
-        let text = fs::read(entry.path()).map_err(failed)?;
-        fs::write(tried.join(entry.file_name()), text).map_err(failed)?;
+    let there = places.root.join(sshd::FOLDER);
+    let entries = fs::read_dir(&there).map_err(|error| Error::failed(&there.display().to_string(), &error))?;
+    // Folders are no drop-ins, and neither are links that lead nowhere.
+    for path in entries.filter_map(Result::ok).map(|entry| entry.path()).filter(|path| path.is_file()) {
+        let text = fs::read(&path).map_err(failed)?;
+        fs::write(tried.join(path.file_name().unwrap_or_default()), text).map_err(failed)?;
     }
     for step in steps.iter().filter(|step| step.is_sshd_config()) {
         texts::replace(&tried.join(sshd::FILE), step.after.as_deref())?;
