@@ -206,19 +206,21 @@ fn what_nobody_confirms_goes_back_by_itself() {
     assert_eq!(files(&machine), stock);
     let _at_last = log_in(&machine, "alice", None);
 
-    // A roll-back that cannot be done holds up no boot, and is tried again.
+    // A roll-back that cannot be done holds up no boot, is told where people sit, and is tried again.
+    let mut bob = log_in(&machine, "bob", None);
     let _ = machine.run(SETUP).success();
     let _ = machine.shell("mount --bind /etc/pam.d /etc/pam.d && mount -o remount,bind,ro /etc/pam.d").success();
     let _ = machine.shell("systemctl stop authflow-setup-rollback.timer multi-user.target ssh").success();
     let _ = machine.shell("systemctl start multi-user.target").success();
     wait::until_true("sshd", || machine.run(["systemctl", "is-active", "ssh"]).stdout == "active\n");
     assert!(!is_over());
+    bob.expect("could NOT be rolled back");
     machine.logged(&["event=setup-not-rolled-back", "Read-only file system"]);
+    let _ = log_in(&machine, "alice", None);
     // A second try comes, and is silent.
     let tries = ["systemctl", "show", "--property=NRestarts", "--value", "authflow-setup-rollback"];
     wait::until_true("a second try", || !["0\n", "1\n"].contains(&machine.run(tries).stdout.as_str()));
     assert_eq!(machine.log().matches("event=setup-not-rolled-back").count(), 1);
-    let _ = log_in(&machine, "alice", None);
     let _ = machine.run(["umount", "/etc/pam.d"]).success();
     wait::until_true("the next try", is_over);
     assert_eq!(files(&machine), stock);
