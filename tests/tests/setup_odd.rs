@@ -37,7 +37,7 @@ impl Site {
         let restore = "rm -rf /etc/ssh && tar -C / -xpf /root/as-it-was && rm /root/as-it-was";
         let _ = self.machine.shell(restore).success();
         assert_eq!(files(&self.machine), self.stock, "{args}");
-        (run.status.success(), run.stderr)
+        (run.status.success(), run.stdout + &run.stderr)
     }
 }
 
@@ -102,6 +102,17 @@ fn what_is_no_obstacle_is_none() {
             "AuthenticationMethods publickey now",
         ),
         (late("AllowUsers alice@10.0.0.0/8 root\\nDenyUsers alice@192.0.2.1\\n"), "sshd --user alice", ""),
+        (
+            early("AuthenticationMethods publickey\\n"),
+            "sshd --everybody",
+            "for somebody sshd has AuthenticationMethods publickey",
+        ),
+        // Root could not be asked from there.
+        (
+            late("PermitRootLogin yes\\nMatch Address 192.0.2.0/24\\nPermitRootLogin prohibit-password\\n"),
+            "sshd --everybody",
+            "--everybody (but root)",
+        ),
         (late(&format!("Match Group ops\\n{methods}\\n")), "sshd --everybody", ""),
         (early("KbdInteractiveAuthentication no\\nPasswordAuthentication no\\n"), "sshd --user alice", ""),
         (
@@ -198,4 +209,25 @@ fn an_sshd_that_is_started_for_each_connection_is_set_up_too() {
     alice.expect("$ ");
     alice.type_line("sudo authflow setup confirm");
     alice.expect("sshd for alice stays");
+}
+
+#[test]
+fn root_who_has_no_password_sets_sudo_up_for_everybody() {
+    let Some(machine) = Machine::booted().map(|plan| plan.user("alice").start()) else { return };
+    let _ = machine.feed(["chpasswd"], format!("alice:{}\n", machine.password()).as_bytes()).success();
+    let _ = machine.run(["passwd", "-l", "root"]).success();
+    machine.write("/etc/sudoers.d/alice", "alice ALL=(ALL) ALL\n");
+    let secret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
+    let add = ["authflow", "factor", "add", "totp", "--user", "alice", "--secret-stdin", "--no-confirm"];
+    let _ = machine.feed(add, secret.as_bytes()).success();
+    let said = machine.run("authflow setup sudo --everybody --yes".split(' '));
+    assert!(said.stdout.contains("sudo -k authflow setup confirm"), "{said:#?}");
+    assert!(said.stderr.contains("timestamp_timeout=0"), "what is left of sudo's own is told: {said:#?}");
+    let mut alice = machine.person(["su", "-", "alice"]);
+    alice.expect("$ ");
+    alice.type_line("sudo -k authflow setup confirm");
+    machine.give_answers(&mut alice, &Authenticator::new(secret).code());
+    alice.expect("sudo for everybody stays");
+    let to_bob = machine.run("authflow setup sudo --user alice --dry-run".split(' '));
+    assert!(to_bob.stderr.contains("takes the protection of everybody else away"), "{to_bob:#?}");
 }

@@ -129,11 +129,13 @@ impl Setup {
             finish_what_was_stopped(context, ledger)?;
         }
         let who = self.who(context, &places)?;
-        let steps = self.steps(context, &places, &who)?;
+        let there = texts::read(plan::paths(&places, &self.services), context.trust())?;
+        let steps = self.steps(&places, &there, &who)?;
         if steps.is_empty() {
             let said = show::Shown::nothing();
             return Ok(context.output.either(&said, || "all of it is so already: nothing to do\n".to_owned())?);
         }
+        plan::left_out(&places, &there, (&self.services, &who)).iter().for_each(|words| note(&clean(words)));
         if self.dry_run {
             context.output.either(&show::Shown::planned(&steps), || show::diff(&steps))?;
         }
@@ -170,10 +172,9 @@ impl Setup {
         Ok(Who::Users(accounts.into_iter().map(|account| account.name).collect()))
     }
 
-    fn steps(&self, context: &Context, places: &Places, who: &Who) -> Result<Vec<Step>, Error> {
-        let there = texts::read(plan::paths(places, &self.services), context.trust())?;
+    fn steps(&self, places: &Places, there: &plan::Texts, who: &Who) -> Result<Vec<Step>, Error> {
         let included = |name: &str| pam_stack::lines(&places.root, name);
-        let steps = plan::protect(places, &there, (&self.services, who), &included);
+        let steps = plan::protect(places, there, (&self.services, who), &included);
         steps.map_err(|refusal| Error::Failed(refusal.to_string()))
     }
 

@@ -88,13 +88,12 @@ impl Trial {
         Ok(())
     }
 
-    /// Methods that stand there for those who are named, and that authflow's come in front of.
+    /// Methods that stand there for those who are protected, and that authflow's come in front of.
     fn overridden(&self, who: &Who) -> Result<Vec<String>, Error> {
-        let Who::Users(users) = who else { return Ok(Vec::new()) };
         let mut words = Vec::new();
-        for user in users {
+        for user in named(who) {
             for origin in &self.origins {
-                let Both { before, after } = self.settings_of(user, origin)?;
+                let Both { before, after } = self.settings_of(&user, origin)?;
                 let methods = |settings: &sshd::Settings| settings.value(METHODS).unwrap_or("any").to_owned();
                 let (before, after) = (methods(&before), methods(&after));
                 if before != "any" && before != after {
@@ -157,23 +156,26 @@ fn nobody_is_overridden(file: &File, places: &Places, who: &Who) -> Result<(), E
     Ok(())
 }
 
+/// Those who are protected; where that is everybody, somebody whom no `Match` names.
 fn named(who: &Who) -> Vec<String> {
     match who {
         Who::Users(users) => users.iter().cloned().collect(),
-        Who::Everybody | Who::EverybodyButRoot => vec!["nobody".to_owned()],
+        Who::Everybody | Who::EverybodyButRoot => vec!["somebody".to_owned()],
     }
 }
 
-/// Whom "everybody" is: root is left out where sshd lets root in by key alone, and so could not ask root for a code.
+/// Whom "everybody" is: root is left out where sshd lets root in by key alone from anywhere, and so could not ask root for a code.
 pub(super) fn everybody(services: &[Service], places: &Places) -> Result<Who, Error> {
     if !services.contains(&Service::Sshd) {
         return Ok(Who::Everybody);
     }
-    let settings = programs::sshd_settings(&places.sshd_config(), "root", &Origin::here())?;
-    Ok(match settings.value("permitrootlogin") {
-        Some("yes" | "no") => Who::Everybody,
-        Some(_) | None => Who::EverybodyButRoot,
-    })
+    for origin in whence::places(&file::read(&places.root).unwrap_or_default()) {
+        let settings = programs::sshd_settings(&places.sshd_config(), "root", &origin)?;
+        if !matches!(settings.value("permitrootlogin"), Some("yes" | "no")) {
+            return Ok(Who::EverybodyButRoot);
+        }
+    }
+    Ok(Who::Everybody)
 }
 
 #[cfg(test)]
