@@ -126,6 +126,7 @@ fn what_is_no_obstacle_is_none() {
             "",
         ),
         (key.to_owned(), "sshd --user alice", ""),
+        (key.to_owned(), "sshd --everybody", "which no program can give: alice."),
         // Root has no password, and runs it.
         ("usermod -p '*' root".to_owned(), "sudo su login --everybody", ""),
         // As systemd leaves it between two connections.
@@ -166,7 +167,10 @@ fn a_disk_that_takes_nothing_changes_nothing() {
     }
     let _ = site.machine.shell(SETUP).success();
     assert!(site.machine.shell(SETUP).failure(1).contains("waits"), "a second time");
-    let _ = site.machine.run(["authflow", "setup", "rollback"]).success();
+    let read_only = "mount --bind /etc/pam.d /etc/pam.d; mount -o remount,bind,ro /etc/pam.d";
+    let refused = site.machine.shell(&format!("{read_only}; authflow setup rollback")).failure(1);
+    assert!(refused.contains("as they were are under /var/lib/authflow/setup/2"), "{refused}");
+    let _ = site.machine.shell("umount /etc/pam.d && authflow setup rollback").success();
     assert_eq!(files(&site.machine), site.stock);
 }
 

@@ -6,6 +6,9 @@ use authflow_host::accounts::Account;
 use super::sshd::Settings;
 use crate::command::check::sshd::whom::fits;
 
+/// Where sshd looks for keys.
+const KEYS: &str = "authorizedkeysfile";
+
 /// Somebody who is to log in by sshd.
 pub(super) struct Login<'a> {
     /// Whose account.
@@ -42,12 +45,17 @@ pub(super) fn kept_out(settings: &Settings, login: &Login<'_>, has_file: impl Fn
         let comes_from_elsewhere = ["authorizedkeyscommand", "trustedusercakeys"]
             .iter()
             .any(|keyword| settings.value(keyword).is_some_and(|value| value != "none"));
-        let files = settings.value("authorizedkeysfile").unwrap_or_default();
-        let has_a_key =
-            comes_from_elsewhere || files.split_whitespace().any(|file| has_file(&expand(file, login.account)));
+        let has_a_key = comes_from_elsewhere || has_a_key(settings, login.account, has_file);
+        let files = settings.value(KEYS).unwrap_or_default();
         (!has_a_key)
             .then(|| format!("{name} has neither a password nor a key ({files}): passwd {name}, or put a key there"))
     })
+}
+
+/// Whether there is something in one of the files in which sshd looks for a user's keys.
+pub(super) fn has_a_key(settings: &Settings, account: &Account, has_file: impl Fn(&str) -> bool) -> bool {
+    let files = settings.value(KEYS).unwrap_or_default();
+    files.split_whitespace().any(|file| has_file(&expand(file, account)))
 }
 
 /// The first of sshd's lists that keeps a user out, in the order in which sshd goes by them. Who may come from some hosts alone counts as

@@ -133,6 +133,7 @@ pub(super) fn take_back(context: &Context, ledger: &Ledger, setup: &Setup) -> Re
     let report = undo(ledger, setup);
     if !report.failures.is_empty() {
         tell(&report);
+        note(&format!("the files as they were are under {}", ledger.copies_of(&setup.name).display()));
         return Err(Error::Failed(format!("not all could be taken back: {}", report.failures.join("; "))));
     }
     ledger.settle(&setup.name, End::RolledBack)?;

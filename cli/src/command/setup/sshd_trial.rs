@@ -34,13 +34,8 @@ pub(super) fn run(folder: &Path, places: &Places, (who, steps): (&Who, &[Step]))
     }
     let before = places.sshd_config();
     let trial = Trial { after: copy(folder, places, (&before, steps))?, before, origins: whence::places(&file) };
-    for user in named(who) {
-        for origin in &trial.origins {
-            programs::sshd_settings(&trial.after, &user, origin)?.asks(&user, origin).map_err(Error::Failed)?;
-        }
-    }
     trial.goes_on_with_others(who)?;
-    trial.overridden(who)
+    trial.asks_whom_it_is_about(who)
 }
 
 /// Makes a copy of the configuration, with its drop-ins as they will be.
@@ -88,15 +83,14 @@ impl Trial {
         Ok(())
     }
 
-    /// Methods that stand there for those who are protected, and that authflow's come in front of.
-    fn overridden(&self, who: &Who) -> Result<Vec<String>, Error> {
+    /// That those who are protected are asked for a code, wherever they come from. Gives, in words, which methods authflow's come in front of.
+    fn asks_whom_it_is_about(&self, who: &Who) -> Result<Vec<String>, Error> {
         let mut words = Vec::new();
         for user in named(who) {
             for origin in &self.origins {
-                let Both { before, after } = self.settings_of(&user, origin)?;
-                let methods = |settings: &sshd::Settings| settings.value(METHODS).unwrap_or("any").to_owned();
-                let (before, after) = (methods(&before), methods(&after));
-                if before != "any" && before != after {
+                let both = self.settings_of(&user, origin)?;
+                both.after.asks(&user, origin).map_err(Error::Failed)?;
+                if let Some((before, after)) = both.overridden() {
                     words.push(format!(
                         "for {user}{origin} sshd has AuthenticationMethods {before} now; authflow's comes in front of it: {after}"
                     ));
@@ -124,6 +118,12 @@ struct Both {
 impl Both {
     fn is_changed(&self) -> bool {
         self.before != self.after
+    }
+
+    /// Methods that are written there, and what stands in their place.
+    fn overridden(&self) -> Option<(&str, &str)> {
+        let (before, after) = (self.before.value(METHODS)?, self.after.value(METHODS).unwrap_or("any"));
+        (before != "any" && before != after).then_some((before, after))
     }
 }
 

@@ -105,6 +105,41 @@ fn root_has_a_password() -> bool {
     shadow::by_name("root").ok().flatten().is_some_and(|entry| entry.has_password())
 }
 
+/// Whether that user has no password for sshd's stack to ask for.
+fn needs_a_key(ahead: &Ahead<'_>, user: &str) -> Result<bool, Error> {
+    let by_password = foresee(ahead.context, ahead.config, (user, Service::Sshd.as_str()), Factors::default())?;
+    Ok(by_password.outcome != Outcome::Asked)
+}
+
+/// Accounts of this machine that come to sshd by a key and have no password: programs, as a rule, which can give no code. In words, where
+/// everybody is to be asked for one.
+pub(super) fn by_key_alone(ahead: &Ahead<'_>, services: &[Service], who: &Who) -> Result<Option<String>, Error> {
+    if matches!(who, Who::Users(_)) || !services.contains(&Service::Sshd) {
+        return Ok(None);
+    }
+    let local = ahead.places.root.join("etc/passwd");
+    let local = std::fs::read_to_string(&local).map_err(|error| Error::failed(&local.display().to_string(), &error))?;
+    let mut names = Vec::new();
+    for name in local.lines().filter_map(|line| line.split(':').next()).filter(|name| who.includes(name)) {
+        let Ok(account) = ahead.context.account(name) else { continue };
+        if account.uid == 0 || access::without_shell(&account).is_some() || !needs_a_key(ahead, name)? {
+            continue;
+        }
+        let settings = programs::sshd_settings(&ahead.places.sshd_config(), name, &Origin::here())?;
+        if access::has_a_key(&settings, &account, |file| programs::has_file(&account, file)) {
+            names.push(name);
+        }
+    }
+    let words = || {
+        format!(
+            "who has a key and no password is asked for a code as well, which no program can give: {}. Name the people with --user where that is \
+             not meant",
+            names.join(", ")
+        )
+    };
+    Ok((!names.is_empty()).then(words))
+}
+
 /// What keeps that user from logging in by these services, whatever the rules say.
 fn obstacle(ahead: &Ahead<'_>, services: &[Service], user: &str) -> Result<Option<String>, Error> {
     let account = ahead.context.account(user)?;
@@ -118,9 +153,8 @@ fn obstacle(ahead: &Ahead<'_>, services: &[Service], user: &str) -> Result<Optio
         return Ok(None);
     }
     let settings = programs::sshd_settings(&ahead.places.sshd_config(), user, &Origin::here())?;
-    let by_password = foresee(ahead.context, ahead.config, (user, Service::Sshd.as_str()), Factors::default())?;
     let groups = programs::groups_of(user)?;
-    let login = Login { account: &account, groups: &groups, needs_a_key: by_password.outcome != Outcome::Asked };
+    let login = Login { account: &account, groups: &groups, needs_a_key: needs_a_key(ahead, user)? };
     Ok(access::kept_out(&settings, &login, |file| programs::has_file(&account, file)))
 }
 
