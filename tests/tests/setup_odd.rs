@@ -84,6 +84,19 @@ fn what_sshd_would_not_do_for_some_is_refused_with_what_to_do() {
 }
 
 #[test]
+fn another_sshd_that_goes_by_another_file_is_told() {
+    let Some(site) = Site::new() else { return };
+    let other = "sed 's@^Include.*@Port 2222@' /etc/ssh/sshd_config >/etc/ssh/other";
+    let _ = site.machine.shell(other).success();
+    let _other = site.machine.start(["/usr/sbin/sshd", "-D", "-f", "/etc/ssh/other"]);
+    let answers = "exec 3<>/dev/tcp/127.0.0.1/2222 && head -c 4 <&3";
+    wait::until_true("the other sshd", || site.machine.run(["timeout", "2", "bash", "-c", answers]).stdout == "SSH-");
+    let said = site.machine.shell(SETUP).failure(1);
+    assert!(said.contains("started with `-f /etc/ssh/other`"), "{said}");
+    assert_eq!(files(&site.machine), site.stock);
+}
+
+#[test]
 fn what_is_no_obstacle_is_none() {
     let Some(site) = Site::new() else { return };
     let late = |lines: &str| format!("printf '{lines}' >>/etc/ssh/sshd_config");

@@ -81,32 +81,41 @@ pub(super) fn sshd_reload() -> Reload {
         }
     }
     let noted = fs::read_to_string("/run/sshd.pid").ok().and_then(|pid| pid.trim().parse().ok());
-    noted.filter(|pid| is_listening_sshd(*pid)).or_else(listening_sshd).map_or(Reload::Unneeded, Reload::Signal)
+    noted.filter(|pid| listeners_title(*pid).is_some()).or_else(listening_sshd).map_or(Reload::Unneeded, Reload::Signal)
 }
 
 /// An sshd that somebody started in a way of his own, and that is not a container's.
 fn listening_sshd() -> Option<i32> {
-    let pids = fs::read_dir("/proc").ok()?.filter_map(Result::ok);
-    let mut pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let here = fs::read_link("/proc/self/ns/mnt").ok()?;
-    let is_here = |pid: i32| fs::read_link(format!("/proc/{pid}/ns/mnt")).is_ok_and(|there| there == here);
-    pids.find(|pid| is_listening_sshd(*pid) && is_here(*pid))
+    listeners().map(|(pid, _)| pid).next()
 }
 
-/// Whether that process waits for connections, by the title that sshd gives itself. Anybody can take that title, so it has to be root's
-/// and run sshd's program.
-fn is_listening_sshd(pid: i32) -> bool {
+/// What every sshd that waits for connections here was started with, in the words of its title.
+pub(super) fn titles_of_sshds() -> Vec<String> {
+    listeners().map(|(_, title)| title).collect()
+}
+
+fn listeners() -> impl Iterator<Item = (i32, String)> {
+    let here = fs::read_link("/proc/self/ns/mnt").ok();
+    let is_here = move |pid: i32| here.is_some() && fs::read_link(format!("/proc/{pid}/ns/mnt")).ok() == here;
+    let entries = fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(move |pid| is_here(*pid)).filter_map(|pid| Some((pid, listeners_title(pid)?)))
+}
+
+/// The title that sshd gives itself while it waits for connections. Anybody can take that title, so the process has to be root's and run
+/// sshd's program.
+fn listeners_title(pid: i32) -> Option<String> {
     let is_roots = fs::metadata(format!("/proc/{pid}")).is_ok_and(|meta| meta.uid() == 0);
     let program = fs::read_link(format!("/proc/{pid}/exe")).ok();
     // An upgrade leaves the old program running, whose file is gone.
     let is_sshd =
         program.is_some_and(|path| matches!(path.to_str(), Some("/usr/sbin/sshd" | "/usr/sbin/sshd (deleted)")));
     if !is_roots || !is_sshd {
-        return false;
+        return None;
     }
     let title = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let title = String::from_utf8_lossy(&title);
-    title.starts_with("sshd: ") && title.contains("[listener]")
+    let title = String::from_utf8_lossy(&title).replace('\0', " ");
+    (title.starts_with("sshd: ") && title.contains("[listener]")).then_some(title)
 }
 
 /// Whether the sshd that runs, if one does, would take its configuration as it stands.

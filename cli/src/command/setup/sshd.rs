@@ -89,6 +89,30 @@ impl Settings {
     }
 }
 
+/// What a running sshd was started with that goes before its configuration, from the title that it gives itself: another file, or an option
+/// that decides what is asked. Of that `sshd -T` says nothing.
+pub(super) fn started_with(title: &str) -> Option<String> {
+    const DECIDING: [&str; 4] =
+        ["usepam", "kbdinteractiveauthentication", "challengeresponseauthentication", "authenticationmethods"];
+    let words: Vec<&str> = title.split('[').next().unwrap_or_default().split_whitespace().collect();
+    let mut behind = words.iter().enumerate().filter_map(|(place, word)| {
+        let (option, value) = (word.get(..2)?, word.get(2..)?);
+        // `-fFILE` and `-f FILE`.
+        let value = if value.is_empty() { words.get(place + 1).copied().unwrap_or_default() } else { value };
+        Some((option, value))
+    });
+    let decides = |value: &str| {
+        let keyword = value.split('=').next().unwrap_or_default().to_ascii_lowercase();
+        DECIDING.contains(&keyword.as_str())
+    };
+    let found = behind.find(|(option, value)| match *option {
+        "-f" => *value != "/etc/ssh/sshd_config",
+        "-o" => decides(value),
+        _ => false,
+    });
+    found.map(|(option, value)| format!("{option} {value}"))
+}
+
 /// The configuration with drop-ins from another folder, so that it can be tried. `None` if it includes none from ours.
 pub(super) fn with_drop_ins_of(main: &str, folder: &std::path::Path) -> Option<String> {
     let is_match = |line: &&str| line.trim_start().to_ascii_lowercase().starts_with("match");
@@ -149,6 +173,20 @@ mod tests {
         let wrong = right.replace("usepam yes", "usepam no");
         assert!(settings(&wrong).asks("alice", &Origin::here()).unwrap_err().contains("(UsePAM no)"));
         assert!(settings("").asks("alice", &Origin::here()).is_err());
+    }
+
+    #[test]
+    fn what_goes_before_the_configuration_is_seen_in_sshds_title() {
+        let of = |arguments: &str| {
+            started_with(&format!("sshd: /usr/sbin/sshd {arguments} [listener] 0 of 10-100 startups"))
+        };
+        for fine in ["-D", "-D -o ListenAddress=127.0.0.1 -p 2222", "-f /etc/ssh/sshd_config", "-D -e"] {
+            assert_eq!(of(fine), None, "{fine}");
+        }
+        assert_eq!(of("-D -f /etc/ssh/other").as_deref(), Some("-f /etc/ssh/other"));
+        assert_eq!(of("-f/etc/ssh/other -D").as_deref(), Some("-f /etc/ssh/other"));
+        assert_eq!(of("-D -o UsePAM=no").as_deref(), Some("-o UsePAM=no"));
+        assert_eq!(of("-oauthenticationmethods publickey").as_deref(), Some("-o authenticationmethods"));
     }
 
     #[test]

@@ -28,6 +28,13 @@ struct Trial {
 
 /// That sshd would ask for a code, and that nothing changes for whoever is not named. Gives what is to be said of it before it goes live.
 pub(super) fn run(folder: &Path, places: &Places, (who, steps): (&Who, &[Step])) -> Result<Vec<String>, Error> {
+    if let Some(with) = programs::titles_of_sshds().iter().find_map(|title| sshd::started_with(title)) {
+        return Err(Error::Failed(format!(
+            "an sshd runs that was started with `{with}`, which goes before {}: setup could not tell what it asks. Write that into the \
+             configuration and start it without, or protect sshd by hand",
+            places.sshd_config().display()
+        )));
+    }
     let file = file::read(&places.root).unwrap_or_default();
     if matches!(who, Who::Everybody | Who::EverybodyButRoot) {
         nobody_is_overridden(&file, places, who)?;
