@@ -70,6 +70,7 @@ fn what_sshd_would_not_do_for_some_is_refused_with_what_to_do() {
         ("usermod -s /usr/sbin/nologin alice".to_owned(), alice, "usermod -s /bin/bash alice"),
         ("usermod -p '*' alice".to_owned(), alice, "neither a password nor a key"),
         ("usermod -p '*' alice".to_owned(), "sudo --user alice", "passwd alice"),
+        ("true".to_owned(), "sudo --user root", "sudo asks root nothing"),
     ] {
         let (is_fine, said) = site.planned(&spoil, args);
         assert!(!is_fine && said.contains(why), "{spoil}: expected {why:?}: {said}");

@@ -84,7 +84,7 @@ pub(super) fn change(ledger: &Ledger, setup: &Setup) -> Result<(), Error> {
         if held.is_asked_to_stop() {
             return Err(Error::Failed("stopped as you asked, on the way: run it again for the rest".to_owned()));
         }
-        make(step)?;
+        make(step).map_err(|error| Error::Failed(format!("{error}: stopped on the way, run it again for the rest")))?;
     }
     ledger.settle(&setup.name, End::Confirmed)
 }

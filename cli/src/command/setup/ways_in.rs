@@ -61,6 +61,13 @@ pub(super) fn ways_in(ahead: &Ahead<'_>, services: &[Service], who: &Who) -> Res
         Who::Users(users) => users.clone(),
         Who::Everybody | Who::EverybodyButRoot => caller(context, who),
     };
+    if matches!(who, Who::Users(_))
+        && services.contains(&Service::Sudo)
+        && people.iter().all(|user| is_root(context, user))
+    {
+        let why = "sudo asks root nothing, so nobody could confirm it: name those who use sudo";
+        return Err(Error::Failed(why.to_owned()));
+    }
     for user in &people {
         for service in services.iter().filter(|service| is_asked(context, **service, (user, who))) {
             way_in(ahead, *service, user)?;
@@ -93,12 +100,15 @@ pub(super) fn ways_in(ahead: &Ahead<'_>, services: &[Service], who: &Who) -> Res
 /// Whether that service asks that user. Whoever happens to run setup as root is not asked by sudo, nor anywhere else for a password that
 /// root has not got.
 fn is_asked(context: &Context, service: Service, (user, who): (&str, &Who)) -> bool {
-    let is_root = || context.account(user).is_ok_and(|account| account.uid == 0);
     match (service, who) {
         (Service::Sshd, _) | (_, Who::Users(_)) => true,
-        (Service::Sudo, _) => !is_root(),
-        (Service::Login | Service::Su, _) => !is_root() || root_has_a_password(),
+        (Service::Sudo, _) => !is_root(context, user),
+        (Service::Login | Service::Su, _) => !is_root(context, user) || root_has_a_password(),
     }
+}
+
+fn is_root(context: &Context, user: &str) -> bool {
+    context.account(user).is_ok_and(|account| account.uid == 0)
 }
 
 fn root_has_a_password() -> bool {
@@ -229,9 +239,8 @@ fn only_local_passwords(context: &Context, services: &[Service]) -> Result<(), E
 
 /// By sudo's own word, or by root's password.
 fn can_become_root(context: &Context, user: &str) -> bool {
-    let is_root = context.account(user).is_ok_and(|account| account.uid == 0);
     let own = std::env::current_exe().unwrap_or_else(|_unknown| PathBuf::from("/usr/bin/authflow"));
     let own = own.display().to_string();
     let by_sudo = || programs::agrees(&["sudo", "-n", "-l", "-U", user, &own, "setup", "confirm"]);
-    is_root || by_sudo() || root_has_a_password()
+    is_root(context, user) || by_sudo() || root_has_a_password()
 }
