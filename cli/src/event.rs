@@ -23,6 +23,8 @@ authflow_core::events! {
     SetupConfirmed = "setup-confirmed",
     /// A setup is in force, and rolled back unless it is confirmed.
     SetupLive = "setup-live",
+    /// A setup could not be rolled back by itself.
+    SetupNotRolledBack = "setup-not-rolled-back",
     /// What setup had put in was taken out again.
     SetupRemoved = "setup-removed",
     /// A setup was rolled back.

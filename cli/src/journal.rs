@@ -2,7 +2,7 @@
 
 use authflow_core::outside::add_field;
 use authflow_host::process;
-use syslog::{Facility, Formatter3164};
+use syslog::{Facility, Formatter3164, Logger, LoggerBackend};
 
 use crate::context::Context;
 pub(crate) use crate::event::Event;
@@ -10,6 +10,20 @@ pub(crate) use crate::event::Event;
 /// Writes one line, with who did it: the uid that logged in, whatever sudo or su has made of it since. A line that cannot be written is
 /// lost; the deed is done. An image has no log.
 pub(crate) fn note(context: &Context, event: Event, fields: &[(&str, &str)]) {
+    write(context, event, fields, |log, line| log.notice(line));
+}
+
+/// The same for what keeps people out until somebody does something.
+pub(crate) fn alert(context: &Context, event: Event, fields: &[(&str, &str)]) {
+    write(context, event, fields, |log, line| log.alert(line));
+}
+
+fn write(
+    context: &Context,
+    event: Event,
+    fields: &[(&str, &str)],
+    send: impl FnOnce(&mut Logger<LoggerBackend, Formatter3164>, String) -> syslog::Result<()>,
+) {
     if context.is_image() {
         return;
     }
@@ -24,6 +38,6 @@ pub(crate) fn note(context: &Context, event: Event, fields: &[(&str, &str)]) {
         pid: std::process::id(),
     };
     if let Ok(mut log) = syslog::unix(formatter) {
-        let _lost = log.notice(line);
+        let _lost = send(&mut log, line);
     }
 }

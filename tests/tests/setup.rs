@@ -148,6 +148,8 @@ fn what_would_keep_somebody_out_does_not_go_live() {
             "sshd --user alice",
             "opens no session",
         ),
+        // systemd's trouble, and not the stack's.
+        ("chmod -x /usr/bin/true", "chmod +x /usr/bin/true", "sshd --user alice", "ended with 203"),
         (
             "cp -p /etc/pam.d/sshd /root/sshd; sed -i '1i session sufficient pam_permit.so' /etc/pam.d/sshd",
             "cp -p /root/sshd /etc/pam.d/sshd",
@@ -204,14 +206,25 @@ fn what_nobody_confirms_goes_back_by_itself() {
     assert_eq!(files(&machine), stock);
     let _at_last = log_in(&machine, "alice", None);
 
-    // A roll-back that cannot be done holds up no boot, and is tried again.
+    // A roll-back that cannot be done holds up no boot, is told where people sit, and is tried again.
+    let mut bob = log_in(&machine, "bob", None);
     let _ = machine.run(SETUP).success();
+    // The bed has no console; whoever writes to it opens what there is.
+    let _ = machine.shell("touch /dev/console").success();
     let _ = machine.shell("mount --bind /etc/pam.d /etc/pam.d && mount -o remount,bind,ro /etc/pam.d").success();
     let _ = machine.shell("systemctl stop authflow-setup-rollback.timer multi-user.target ssh").success();
     let _ = machine.shell("systemctl start multi-user.target").success();
     wait::until_true("sshd", || machine.run(["systemctl", "is-active", "ssh"]).stdout == "active\n");
     assert!(!is_over());
+    bob.expect("could NOT be rolled back");
+    machine.logged(&["event=setup-not-rolled-back", "Read-only file system"]);
+    let console = machine.shell("cat /dev/console").success();
+    assert!(console.contains("files as they were are under /var/lib/authflow/setup/2"), "{console}");
     let _ = log_in(&machine, "alice", None);
+    // A second try comes, and is silent.
+    let tries = ["systemctl", "show", "--property=NRestarts", "--value", "authflow-setup-rollback"];
+    wait::until_true("a second try", || !["0\n", "1\n"].contains(&machine.run(tries).stdout.as_str()));
+    assert_eq!(machine.log().matches("event=setup-not-rolled-back").count(), 1);
     let _ = machine.run(["umount", "/etc/pam.d"]).success();
     wait::until_true("the next try", is_over);
     assert_eq!(files(&machine), stock);
@@ -258,7 +271,7 @@ fn sudo_su_and_the_console_are_set_up_too() {
     let _ = machine.run("authflow setup su --user root --yes".split(' ')).success();
     // Root's own su is asked nothing, and shows nothing.
     let unasked = machine.run(["su", "root", "-c", "authflow setup confirm"]);
-    assert!(unasked.failure(1).contains("asked for something"));
+    assert!(unasked.failure(1).contains("asked for a code"));
     alice.type_line("su -c 'authflow setup confirm'");
     machine.give_answers(&mut alice, &root.code());
     alice.expect("su for root stays");
@@ -313,6 +326,10 @@ fn everybody_enrols_and_root_keeps_the_key() {
     bob.expect("Enter");
     bob.type_line("");
     bob.expect("$ ");
+    // Without a code, so it shows nothing of whether one is taken.
+    machine.write("/etc/sudoers.d/bob", "bob ALL=(ALL) NOPASSWD: ALL\n");
+    bob.type_line("sudo authflow setup confirm");
+    bob.expect("put enrolment off");
     let mut root = machine.ssh("root", &["-i", "/root/key"]);
     root.expect("# ");
     let mut alice = log_in(&machine, "alice", Some(&mut phone));

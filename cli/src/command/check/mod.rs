@@ -33,7 +33,7 @@ mod records;
 mod report;
 mod rules;
 mod service;
-mod sshd;
+pub(in crate::command) mod sshd;
 mod sudo;
 
 use authflow_core::config::{Config, preset::Preset};

@@ -13,7 +13,7 @@ use super::{
     preflight::{self, Defects},
     programs, rollback, texts,
 };
-use crate::{context::Context, error::Error};
+use crate::{command::check, context::Context, error::Error};
 
 /// Why a change was not made.
 enum Stopped {
@@ -30,8 +30,13 @@ impl From<Error> for Stopped {
 }
 
 /// Puts all of `setup` into force, to be rolled back after that time. What cannot be put into force whole is rolled back before this
-/// returns with the reason.
-pub(super) fn go_live(context: &Context, ledger: &Ledger, setup: &Setup, after: Duration) -> Result<WallTime, Error> {
+/// returns with the reason. Gives when it is rolled back, and what `authflow check` warns of since.
+pub(super) fn go_live(
+    context: &Context,
+    ledger: &Ledger,
+    setup: &Setup,
+    after: Duration,
+) -> Result<(WallTime, Vec<String>), Error> {
     let held = Held::new()?;
     let until = context.now().saturating_add(after);
     let pending = Pending { name: setup.name.clone(), until, live_since: None };
@@ -39,15 +44,16 @@ pub(super) fn go_live(context: &Context, ledger: &Ledger, setup: &Setup, after: 
     let known = preflight::defects(context);
     let done = arm(after, &setup.name).map_err(Stopped::from);
     let done = done.and_then(|()| change_all(ledger, setup, &held));
-    let done = done.and_then(|()| no_new_defects(context, &known));
-    let done = done.and_then(|()| if held.is_asked_to_stop() { Err(Stopped::Asked) } else { Ok(()) });
-    // Nor may a mark come back for what was rolled back while this looked.
-    let done = done.and_then(|()| still_waits(ledger, setup).map_err(Stopped::from));
-    let done = done.and_then(|()| {
-        ledger.set_pending(&Pending { live_since: Some(context.now()), ..pending }).map_err(Stopped::from)
+    let done = done.and_then(|()| no_new_errors(context, &known));
+    let done = done.and_then(|warnings| if held.is_asked_to_stop() { Err(Stopped::Asked) } else { Ok(warnings) });
+    let done = done.and_then(|warnings| {
+        // Nor may a mark come back for what was rolled back while this looked.
+        still_waits(ledger, setup)?;
+        ledger.set_pending(&Pending { live_since: Some(context.now()), ..pending })?;
+        Ok(warnings)
     });
     match done {
-        Ok(()) => Ok(until),
+        Ok(warnings) => Ok((until, warnings)),
         Err(stopped) => Err(take_back_at_once(ledger, setup, &stopped, &until)),
     }
 }
@@ -78,7 +84,7 @@ pub(super) fn change(ledger: &Ledger, setup: &Setup) -> Result<(), Error> {
         if held.is_asked_to_stop() {
             return Err(Error::Failed("stopped as you asked, on the way: run it again for the rest".to_owned()));
         }
-        make(step)?;
+        make(step).map_err(|error| Error::Failed(format!("{error}: stopped on the way, run it again for the rest")))?;
     }
     ledger.settle(&setup.name, End::Confirmed)
 }
@@ -104,14 +110,16 @@ fn still_waits(ledger: &Ledger, setup: &Setup) -> Result<(), Error> {
     }
 }
 
-/// That `authflow check` finds no error that was not there before. What was there is not setup's to mend.
-fn no_new_defects(context: &Context, known: &Defects) -> Result<(), Stopped> {
-    let new: Vec<String> = preflight::defects(context)
-        .into_iter()
-        .filter(|(defect, _)| !known.contains_key(defect))
-        .map(|(_, words)| words)
-        .collect();
-    if new.is_empty() { Ok(()) } else { Err(Error::Failed(format!("authflow check says: {}", new.join("; "))).into()) }
+/// That `authflow check` finds no error that was not there before. What was there is not setup's to mend. Gives the new warnings.
+fn no_new_errors(context: &Context, known: &Defects) -> Result<Vec<String>, Stopped> {
+    let found = preflight::defects(context).into_iter().filter(|(defect, _)| !known.contains_key(defect));
+    let (errors, warnings): (Vec<_>, Vec<_>) =
+        found.partition(|((defect, _), _)| defect.severity() == check::Severity::Error);
+    let words = |found: Vec<(_, String)>| found.into_iter().map(|(_, words)| words).collect::<Vec<_>>();
+    if errors.is_empty() {
+        return Ok(words(warnings));
+    }
+    Err(Error::Failed(format!("authflow check says: {}", words(errors).join("; "))).into())
 }
 
 fn make(step: &Step) -> Result<(), Error> {

@@ -24,7 +24,7 @@ struct Confirmed {
 impl Confirm {
     pub(super) fn run(self, context: &Context, ledger: &Ledger) -> Result<(), Error> {
         let lock = ledger.lock(super::PATIENCE)?.ok_or_else(super::busy)?;
-        let Some(pending) = ledger.pending()? else {
+        let Some(pending) = super::pending(ledger)? else {
             let said = Confirmed { changed: false, setup: None };
             return Ok(context.output.either(&said, || "nothing waits for a confirmation\n".to_owned())?);
         };
@@ -68,8 +68,9 @@ fn missing(setup: &Setup, live_since: WallTime, own: Option<&Session>, live: &[S
     };
     if !around(own, live).iter().any(|session| proves(session)) {
         return Err(format!(
-            "this login (by {}, at {}) is not a new one in which what was set up asked for something (root and NOPASSWD are not asked, nor is \
-             who has a ticket of sudo's): leave this terminal open, log in anew as one of those who are protected, and confirm there",
+            "this login (by {}, at {}) is not a new one in which what was set up asked for a code and got it (root and NOPASSWD are not asked, \
+             nor is who has a ticket of sudo's; who put enrolment off gave none): leave this terminal open, log in anew as one of those who \
+             are protected, and confirm there",
             own.service, own.opened_at
         ));
     }
@@ -78,21 +79,24 @@ fn missing(setup: &Setup, live_since: WallTime, own: Option<&Session>, live: &[S
     match setup.services.iter().find(|service| !is_shown(service.pam_services())) {
         None => Ok(()),
         Some(service) => Err(format!(
-            "nobody was asked by {service} since: open one by it that asks, keep it open, and confirm again (for sudo: `sudo -k authflow setup \
-             confirm`, where sudoers does not say NOPASSWD)"
+            "nobody was asked by {service} since and gave a code: open one by it that asks, keep it open, and confirm again (for sudo: `sudo -k \
+             authflow setup confirm`, where sudoers does not say NOPASSWD)"
         )),
     }
 }
 
 /// Whether that login shows that a stack lets people in. Not one that was opened without a question: su by root, sudo under NOPASSWD or by
-/// a ticket run no auth phase, and would look the same behind a stack that lets nobody in.
+/// a ticket run no auth phase, and would look the same behind a stack that lets nobody in. Nor one that put enrolment off: it shows nothing
+/// of whether a code is taken.
 fn proves(setup: &Setup, live_since: WallTime, session: &Session) -> bool {
     // The rules for those who are left as before have other names.
     let is_by_it = setup.services.iter().any(|service| {
         service.pam_services().contains(&session.service.as_str()) && session.rule == rules::rule_name(*service)
     });
+    // A code that stands in is told beside `totp`. At sudo the word of a login counts that gave one.
+    let gave_a_code = session.factors.iter().any(|factor| ["totp", "session"].contains(&factor.as_str()));
     is_by_it
-        && !session.factors.is_empty()
+        && gave_a_code
         && session.opened_at > live_since
         && session.authenticated_at > live_since
         && is_about(setup.who.as_ref(), session)
@@ -168,6 +172,8 @@ mod tests {
         let asked = session("a", "su", "alice", 101);
         for other in [
             Session { factors: Vec::new(), ..asked.clone() },
+            Session { factors: vec!["password".into()], ..asked.clone() },
+            Session { factors: vec!["publickey".into()], ..asked.clone() },
             Session { rule: "setup-su-others".into(), ..asked.clone() },
             Session { rule: "setup-sudo".into(), ..asked.clone() },
             Session { rule: "mine".into(), ..asked.clone() },
@@ -177,6 +183,8 @@ mod tests {
             assert!(why.contains("log in anew"), "{other:?}: {why}");
         }
         assert_eq!(judge(&setup, Some(&asked), std::slice::from_ref(&asked)), Ok(()));
+        let vouched = Session { factors: vec!["password".into(), "session".into()], ..asked };
+        assert_eq!(judge(&setup, Some(&vouched), std::slice::from_ref(&vouched)), Ok(()));
     }
 
     #[test]

@@ -21,6 +21,7 @@ use crate::error::Error;
 
 const PENDING: &str = "pending";
 const MANIFEST: &str = "manifest.json";
+const BEFORE: &str = "before";
 const CONFIRMED: &str = "confirmed";
 const ROLLED_BACK: &str = "rolled-back";
 
@@ -77,6 +78,11 @@ impl Ledger {
         Self { folder, trust }
     }
 
+    /// Where the files of one setup are as they were, for people.
+    pub(super) fn copies_of(&self, name: &str) -> PathBuf {
+        self.folder_of(name).join(BEFORE)
+    }
+
     /// Where one setup's files are.
     pub(super) fn folder_of(&self, name: &str) -> PathBuf {
         self.folder.join(name)
@@ -111,12 +117,11 @@ impl Ledger {
         steps: Vec<Step>,
     ) -> Result<Setup, Error> {
         let name = self.new_folder(now)?;
-        let folder = self.folder_of(&name);
+        let (folder, copies) = (self.folder_of(&name), self.copies_of(&name));
         for step in &steps {
-            let before =
-                step.before.as_ref().filter(|_| !folder.join("before").join(texts::relative(&step.path)).exists());
+            let before = step.before.as_ref().filter(|_| !copies.join(texts::relative(&step.path)).exists());
             if let Some(before) = before {
-                texts::keep(&folder.join("before"), &step.path, before.as_bytes())?;
+                texts::keep(&copies, &step.path, before.as_bytes())?;
             }
         }
         let setup = Setup { name, services: services.to_vec(), who: who.cloned(), steps };
@@ -146,6 +151,31 @@ impl Ledger {
         })
     }
 
+    /// The setup that is to be taken back where [`Ledger::pending`] cannot be read: the newest of all, if it protects and nobody has said
+    /// how it ended. An older one that was never settled was killed before its first change, and is nothing to go by.
+    pub(super) fn newest_unsettled(&self) -> Result<Option<Setup>, Error> {
+        let is_setup = |name: &String| self.folder_of(name).join(MANIFEST).exists();
+        let Some(name) = self.names()?.into_iter().rfind(is_setup) else { return Ok(None) };
+        let folder = self.folder_of(&name);
+        if folder.join(CONFIRMED).exists() || folder.join(ROLLED_BACK).exists() {
+            return Ok(None);
+        }
+        Ok(Some(self.setup(&name)?).filter(|setup| setup.who.is_some()))
+    }
+
+    /// The names of all setups, the oldest first; and of what else is in the folder.
+    fn names(&self) -> Result<Vec<String>, Error> {
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(failed(&self.folder, &error)),
+        };
+        let mut names: Vec<String> =
+            entries.filter_map(Result::ok).filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        names.sort();
+        Ok(names)
+    }
+
     /// The setup that waits for its confirmation.
     pub(super) fn pending(&self) -> Result<Option<Pending>, Error> {
         read(&self.folder.join(PENDING), self.trust)
@@ -156,6 +186,11 @@ impl Ledger {
         write(&self.folder, PENDING, pending)
     }
 
+    /// Takes the word away that one waits, where it cannot be read and none does.
+    pub(super) fn forget_pending(&self) -> Result<(), Error> {
+        texts::replace(&self.folder.join(PENDING), None)
+    }
+
     /// Says how a setup ended, and that none waits.
     pub(super) fn settle(&self, name: &str, end: End) -> Result<(), Error> {
         let mark = match end {
@@ -164,24 +199,17 @@ impl Ledger {
         };
         let folder = self.folder_of(name);
         write_durably(&folder, mark, b"", 0o600).map_err(|error| failed(&folder, &error))?;
-        texts::replace(&self.folder.join(PENDING), None)
+        self.forget_pending()
     }
 
     /// The newest setup that protects, was confirmed and was not rolled back. To take a removal back would be a setup that nothing was
     /// tried for.
     pub(super) fn newest_standing(&self) -> Result<Option<Setup>, Error> {
-        let entries = match fs::read_dir(&self.folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(failed(&self.folder, &error)),
-        };
-        let names = entries.filter_map(Result::ok).filter_map(|entry| entry.file_name().into_string().ok());
         let stands = |name: &String| {
             let folder = self.folder_of(name);
             folder.join(CONFIRMED).exists() && !folder.join(ROLLED_BACK).exists()
         };
-        let mut names: Vec<String> = names.filter(stands).collect();
-        names.sort();
+        let names: Vec<String> = self.names()?.into_iter().filter(stands).collect();
         for name in names.iter().rev() {
             let setup = self.setup(name)?;
             if setup.who.is_some() {
@@ -255,6 +283,24 @@ mod tests {
         assert_eq!(ledger.pending().unwrap(), Some(pending));
         ledger.settle(&setup.name, End::RolledBack).unwrap();
         assert_eq!(ledger.pending().unwrap(), None);
+    }
+
+    #[test]
+    fn the_newest_setup_is_known_without_pending_as_long_as_it_is_not_settled() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = ledger(&folder);
+        assert_eq!(ledger.newest_unsettled().unwrap(), None);
+        let begin = |at, who: Option<&Who>| {
+            let steps = vec![step("/etc/pam.d/sshd")];
+            ledger.begin(WallTime::from_micros(at), (&[Service::Sshd], who), steps).unwrap()
+        };
+        let (old, new) = (begin(0, Some(&Who::Everybody)), begin(5_000_000, Some(&Who::Everybody)));
+        texts::private_folder(&ledger.folder_of("tried")).unwrap();
+        assert_eq!(ledger.newest_unsettled().unwrap().as_ref(), Some(&new));
+        ledger.settle(&new.name, End::Confirmed).unwrap();
+        assert_eq!(ledger.newest_unsettled().unwrap(), None, "not {}, which was killed before", old.name);
+        let _removal = begin(9_000_000, None);
+        assert_eq!(ledger.newest_unsettled().unwrap(), None, "a removal is not taken back");
     }
 
     #[test]

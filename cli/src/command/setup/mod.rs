@@ -8,13 +8,16 @@
 //! - `pam_edit`, `pam_place`, `rules`, `sshd`: the texts that it comes to; pure
 //! - `plan`: the changes and their order; pure
 //! - `texts`, `programs`: files read and replaced, programs run
-//! - `preflight`, `rehearse`: what must be true before
+//! - `preflight`, `ways_in`, `access`: what must be true before
+//! - `sshd_trial`, `whence`, `rehearse`: what is tried before
 //! - `ledger`: what was done, on disk before it is done
-//! - `apply`, `arm`, `held`, `rollback`: into force, and back
+//! - `apply`, `arm`, `held`, `rollback`: into force, and back; `by_hand`: what is told where it does not go back
 //! - `confirm`, `remove`, `status`, `show`: the rest of the command
 
+mod access;
 mod apply;
 mod arm;
+mod by_hand;
 mod confirm;
 mod held;
 mod ledger;
@@ -30,8 +33,11 @@ mod rules;
 mod service;
 mod show;
 mod sshd;
+mod sshd_trial;
 mod status;
 mod texts;
+mod ways_in;
+mod whence;
 mod who;
 
 use std::time::Duration;
@@ -48,7 +54,7 @@ use crate::{
     context::Context,
     error::Error,
     journal,
-    output::{note, time::words},
+    output::{note, text::clean, time::words},
     pam_stack,
 };
 
@@ -123,11 +129,13 @@ impl Setup {
             finish_what_was_stopped(context, ledger)?;
         }
         let who = self.who(context, &places)?;
-        let steps = self.steps(context, &places, &who)?;
+        let there = texts::read(plan::paths(&places, &self.services), context.trust())?;
+        let steps = self.steps(&places, &there, &who)?;
         if steps.is_empty() {
             let said = show::Shown::nothing();
             return Ok(context.output.either(&said, || "all of it is so already: nothing to do\n".to_owned())?);
         }
+        plan::left_out(&places, &there, (&self.services, &who)).iter().for_each(|words| note(&clean(words)));
         if self.dry_run {
             context.output.either(&show::Shown::planned(&steps), || show::diff(&steps))?;
         }
@@ -147,35 +155,38 @@ impl Setup {
             context.confirm(&format!("change these, and back again in {after} unless confirmed{reboot}?"))?;
         }
         let setup = ledger.begin(context.now(), (&self.services, Some(&who)), steps)?;
-        let until = apply::go_live(context, ledger, &setup, self.rollback_after)?;
+        let (until, warnings) = apply::go_live(context, ledger, &setup, self.rollback_after)?;
         journal::note(context, journal::Event::SetupLive, &[("setup", &setup.name), ("what", &setup.words())]);
         reload_daemon(context);
         let said = show::Shown::of(&setup, Some(until));
-        Ok(context.output.either(&said, || show::live(context, &setup, until))?)
+        context.output.either(&said, || show::live(context, &setup, until))?;
+        warnings.iter().for_each(|warning| note(&format!("to be known: {}", clean(warning))));
+        Ok(())
     }
 
     fn who(&self, context: &Context, places: &Places) -> Result<Who, Error> {
         if self.everybody {
-            return preflight::everybody(&self.services, places);
+            return sshd_trial::everybody(&self.services, places);
         }
         let accounts = preflight::accounts(context, &self.users)?;
         Ok(Who::Users(accounts.into_iter().map(|account| account.name).collect()))
     }
 
-    fn steps(&self, context: &Context, places: &Places, who: &Who) -> Result<Vec<Step>, Error> {
-        let there = texts::read(plan::paths(places, &self.services), context.trust())?;
+    fn steps(&self, places: &Places, there: &plan::Texts, who: &Who) -> Result<Vec<Step>, Error> {
         let included = |name: &str| pam_stack::lines(&places.root, name);
-        let steps = plan::protect(places, &there, (&self.services, who), &included);
+        let steps = plan::protect(places, there, (&self.services, who), &included);
         steps.map_err(|refusal| Error::Failed(refusal.to_string()))
     }
 
     /// Everything that can be tried without a change.
     fn preflight(&self, context: &Context, places: &Places, (who, steps): (&Who, &[Step])) -> Result<(), Error> {
         let config = preflight::config(context, &self.services, steps)?;
-        preflight::ways_in(context, &config, &self.services, who)?;
+        let ahead = ways_in::Ahead { context, config: &config, places };
+        ways_in::ways_in(&ahead, &self.services, who)?;
+        ways_in::by_key_alone(&ahead, &self.services, who)?.iter().for_each(|words| note(&clean(words)));
         let folder = preflight::Folder::new(context)?;
         if self.services.contains(&Service::Sshd) {
-            preflight::sshd_would(folder.path(), places, (who, steps))?;
+            sshd_trial::run(folder.path(), places, (who, steps))?.iter().for_each(|words| note(&clean(words)));
         }
         // It has to be there for the confirmation: it knows who logged in.
         let _there = context.daemon()?.sessions()?;
@@ -183,7 +194,7 @@ impl Setup {
             return Ok(());
         }
         rehearse::tidy_up(places)?;
-        let user = preflight::somebody(context, who);
+        let user = ways_in::somebody(context, who);
         if !rehearse::run(folder.path(), places, (&user, steps))? {
             note("without systemd the new stacks are not tried before they go live");
         }
@@ -200,9 +211,16 @@ fn busy() -> Error {
     Error::Failed("another authflow setup is at work on this machine".to_owned())
 }
 
+/// The setup that waits, for whoever does nothing about a record that cannot be read.
+fn pending(ledger: &Ledger) -> Result<Option<ledger::Pending>, Error> {
+    ledger.pending().map_err(|error| {
+        Error::Failed(format!("{error}: `authflow setup rollback` takes back the setup that this was about, if any"))
+    })
+}
+
 /// A setup that was killed on the way is taken back before the next one begins; one that waits for its confirmation is in the way.
 fn finish_what_was_stopped(context: &Context, ledger: &Ledger) -> Result<(), Error> {
-    let Some(pending) = ledger.pending()? else { return Ok(()) };
+    let Some(pending) = pending(ledger)? else { return Ok(()) };
     if pending.live_since.is_some() {
         return Err(Error::Failed(format!(
             "the setup of {} waits: `authflow setup confirm` in a new login keeps it, `authflow setup rollback` takes it back",

@@ -99,6 +99,11 @@ impl Places {
         self.stacks().join(name)
     }
 
+    /// sshd's configuration.
+    pub(super) fn sshd_config(&self) -> PathBuf {
+        self.root.join("etc/ssh/sshd_config")
+    }
+
     /// sshd's drop-in.
     pub(super) fn sshd(&self) -> PathBuf {
         self.root.join(sshd::FOLDER).join(sshd::FILE)
@@ -144,6 +149,16 @@ pub(super) fn protect(
     }
     steps.retain(|step| step.before != step.after);
     Ok(steps)
+}
+
+/// Who would not be protected any more, by service, in words.
+pub(super) fn left_out(places: &Places, there: &Texts, (services, who): (&[Service], &Who)) -> Vec<String> {
+    let words = |service: &Service| {
+        let before = rules::unchanged(*service, text(there, &places.rules(*service))?)?;
+        let left = before.left_out_by(who)?;
+        Some(format!("{service}: this takes the protection of {left} away; to keep it name all of them (--user)"))
+    };
+    services.iter().filter_map(words).collect()
 }
 
 /// The changes that take all of it out again. Whoever was protected is asked, at every moment on the way, what one of both ends asks.
@@ -256,6 +271,10 @@ mod tests {
         assert_eq!(again, [], "a second time there is nothing to do");
         let to_bob = protect(&places(), &there, (&[Service::Sshd], &people(&["bob"])), &included).unwrap();
         assert_eq!(names(&to_bob), [rules, "10-authflow.conf", rules]);
+        let left = left_out(&places(), &there, (&services, &people(&["bob"])));
+        assert_eq!(left.len(), 2, "{left:?}");
+        assert!(left[0].starts_with("sshd: this takes the protection of alice away"), "{left:?}");
+        assert!(left_out(&places(), &there, (&services, &people(&["alice", "bob"]))).is_empty());
         carry_out(&mut there, &to_bob);
         let out = take_out(&places(), &there, &services).unwrap();
         carry_out(&mut there, &out);

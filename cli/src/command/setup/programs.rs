@@ -2,12 +2,14 @@
 
 use std::{
     fs,
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{DirBuilderExt, MetadataExt},
     path::Path,
     process::{Command, Output, Stdio},
 };
 
-use super::sshd;
+use authflow_host::accounts::Account;
+
+use super::{sshd, whence::Origin};
 use crate::error::Error;
 
 /// Longer than any of them takes on a machine that is well, in seconds.
@@ -53,6 +55,12 @@ pub(super) fn agrees(argv: &[&str]) -> bool {
     bounded(argv).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
+/// Runs a program and gives how it ended, and what it said last.
+pub(super) fn ending(argv: &[&str]) -> Result<(Option<i32>, String), Error> {
+    let output = bounded(argv).output().map_err(|error| Error::failed(&argv.join(" "), &error))?;
+    Ok((output.status.code(), last_words(&output)))
+}
+
 fn last_words(output: &Output) -> String {
     let said = [&output.stderr[..], &output.stdout[..]].concat();
     let said = String::from_utf8_lossy(&said).trim().replace('\n', "; ");
@@ -73,39 +81,48 @@ pub(super) fn sshd_reload() -> Reload {
         }
     }
     let noted = fs::read_to_string("/run/sshd.pid").ok().and_then(|pid| pid.trim().parse().ok());
-    noted.filter(|pid| is_listening_sshd(*pid)).or_else(listening_sshd).map_or(Reload::Unneeded, Reload::Signal)
+    noted.filter(|pid| listeners_title(*pid).is_some()).or_else(listening_sshd).map_or(Reload::Unneeded, Reload::Signal)
 }
 
 /// An sshd that somebody started in a way of his own, and that is not a container's.
 fn listening_sshd() -> Option<i32> {
-    let pids = fs::read_dir("/proc").ok()?.filter_map(Result::ok);
-    let mut pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let here = fs::read_link("/proc/self/ns/mnt").ok()?;
-    let is_here = |pid: i32| fs::read_link(format!("/proc/{pid}/ns/mnt")).is_ok_and(|there| there == here);
-    pids.find(|pid| is_listening_sshd(*pid) && is_here(*pid))
+    listeners().map(|(pid, _)| pid).next()
 }
 
-/// Whether that process waits for connections, by the title that sshd gives itself. Anybody can take that title, so it has to be root's
-/// and run sshd's program.
-fn is_listening_sshd(pid: i32) -> bool {
+/// What every sshd that waits for connections here was started with, in the words of its title.
+pub(super) fn titles_of_sshds() -> Vec<String> {
+    listeners().map(|(_, title)| title).collect()
+}
+
+fn listeners() -> impl Iterator<Item = (i32, String)> {
+    let here = fs::read_link("/proc/self/ns/mnt").ok();
+    let is_here = move |pid: i32| here.is_some() && fs::read_link(format!("/proc/{pid}/ns/mnt")).ok() == here;
+    let entries = fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(move |pid| is_here(*pid)).filter_map(|pid| Some((pid, listeners_title(pid)?)))
+}
+
+/// The title that sshd gives itself while it waits for connections. Anybody can take that title, so the process has to be root's and run
+/// sshd's program.
+fn listeners_title(pid: i32) -> Option<String> {
     let is_roots = fs::metadata(format!("/proc/{pid}")).is_ok_and(|meta| meta.uid() == 0);
     let program = fs::read_link(format!("/proc/{pid}/exe")).ok();
     // An upgrade leaves the old program running, whose file is gone.
     let is_sshd =
         program.is_some_and(|path| matches!(path.to_str(), Some("/usr/sbin/sshd" | "/usr/sbin/sshd (deleted)")));
     if !is_roots || !is_sshd {
-        return false;
+        return None;
     }
     let title = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let title = String::from_utf8_lossy(&title);
-    title.starts_with("sshd: ") && title.contains("[listener]")
+    let title = String::from_utf8_lossy(&title).replace('\0', " ");
+    (title.starts_with("sshd: ") && title.contains("[listener]")).then_some(title)
 }
 
 /// Whether the sshd that runs, if one does, would take its configuration as it stands.
 pub(super) fn sshd_could_reload() -> Result<(), Error> {
     match sshd_reload() {
         Reload::Unneeded => Ok(()),
-        Reload::Unit(_) | Reload::Signal(_) => run(&["/usr/sbin/sshd", "-t"])
+        Reload::Unit(_) | Reload::Signal(_) => ask_sshd(&["-t"])
             .map(drop)
             .map_err(|error| Error::Failed(format!("sshd goes on by its older configuration: {error}"))),
     }
@@ -126,9 +143,61 @@ pub(super) fn reload_sshd() -> Result<(), Error> {
     }
 }
 
-/// What sshd would do for a login of `user`, as `sshd -T` tells it, under the configuration `file`.
-pub(super) fn sshd_settings(file: &Path, user: &str) -> Result<sshd::Settings, Error> {
+/// What sshd would do for a login of `user` from there, as `sshd -T` tells it, under the configuration `file`.
+pub(super) fn sshd_settings(file: &Path, user: &str, from: &Origin) -> Result<sshd::Settings, Error> {
     let file = file.display().to_string();
-    let whom = format!("user={user},host=localhost,addr=127.0.0.1");
-    Ok(sshd::Settings::parse(&run(&["/usr/sbin/sshd", "-T", "-f", &file, "-C", &whom])?))
+    Ok(sshd::Settings::parse(&ask_sshd(&["-T", "-f", &file, "-C", &from.spec(user)])?))
+}
+
+/// The names of a user's groups.
+pub(super) fn groups_of(user: &str) -> Result<Vec<String>, Error> {
+    let said = run(&["id", "-Gnz", "--", user])?;
+    Ok(said.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect())
+}
+
+/// Whether a user has a file of that name with something in it. It may be in the user's home, so a process that has become the user looks.
+pub(super) fn has_file(account: &Account, file: &str) -> bool {
+    let (uid, gid) = (format!("--reuid={}", account.uid), format!("--regid={}", account.gid));
+    agrees(&["setpriv", &uid, &gid, "--init-groups", "--", "test", "-s", file])
+}
+
+/// Runs sshd for its word. One that systemd starts for each connection has no folder of its own in between, and would say nothing but that.
+fn ask_sshd(arguments: &[&str]) -> Result<String, Error> {
+    let argv = [&["/usr/sbin/sshd"], arguments].concat();
+    let said = run(&argv);
+    match said.as_ref().err().map(ToString::to_string).as_deref().and_then(missing_folder) {
+        Some(folder) => {
+            let failed = |error: std::io::Error| Error::failed(folder, &error);
+            fs::DirBuilder::new().mode(0o755).create(folder).map_err(failed)?;
+            run(&argv)
+        }
+        None => said,
+    }
+}
+
+/// The folder that sshd misses, where it is one that a reboot forgets.
+fn missing_folder(said: &str) -> Option<&str> {
+    let (_, folder) = said.split_once("Missing privilege separation directory: ")?;
+    let folder = folder.split([';', ' ', '\n']).next()?;
+    let name = folder.strip_prefix("/run/").or_else(|| folder.strip_prefix("/var/run/"))?;
+    (!name.is_empty() && !name.contains(['/', '.'])).then_some(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_folder_that_a_reboot_forgets_is_made_for_sshd() {
+        let folder = |path: &str| {
+            let said = format!("/usr/sbin/sshd -t: exit status: 255: Missing privilege separation directory: {path}");
+            missing_folder(&said).map(str::to_owned)
+        };
+        assert_eq!(folder("/run/sshd").as_deref(), Some("/run/sshd"));
+        assert_eq!(folder("/run/sshd; more").as_deref(), Some("/run/sshd"));
+        for other in ["/var/empty", "/run/", "/run/../etc/x", "/run/a/b"] {
+            assert_eq!(folder(other), None, "{other}");
+        }
+        assert_eq!(missing_folder("line 3: Bad configuration option"), None);
+    }
 }

@@ -27,17 +27,61 @@ pub(super) fn run(folder: &Path, places: &Places, (user, steps): (&str, &[Step])
         let (service, whom) = (format!("--property=PAMName={SERVICE}"), format!("--property=User={user}"));
         let unit = format!("--unit={SERVICE}");
         let tried =
-            programs::run(&["systemd-run", "--quiet", "--wait", "--collect", &unit, &service, &whom, "/bin/true"]);
+            programs::ending(&["systemd-run", "--quiet", "--wait", "--collect", &unit, &service, &whom, "/bin/true"]);
         drop(trial);
-        if tried.is_err() {
-            return Err(Error::Failed(format!(
-                "{} with authflow's lines opens no session for {user}, so nothing was changed; the log says why: journalctl -u {SERVICE} \
-                 -t authflow-sessiond --since -1min",
-                step.path.display()
-            )));
+        let (code, said) = tried?;
+        if let Some(why) = Ending::of(code).words(user, &said) {
+            return Err(Error::Failed(format!("{} with authflow's lines {why}", step.path.display())));
         }
     }
     Ok(true)
+}
+
+/// How a trial ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// A session was opened, and closed.
+    Opened,
+    /// The stack refused it.
+    Refused,
+    /// It took longer than any stack that is well.
+    Stuck,
+    /// It never came to the stack, or not to its end, with systemd's own code or none.
+    NotTried(Option<i32>),
+}
+
+impl Ending {
+    /// From the exit code of `systemd-run --wait`, in which systemd tells what it could not do (systemd.exec(5)).
+    const fn of(code: Option<i32>) -> Self {
+        match code {
+            Some(0) => Self::Opened,
+            Some(224) => Self::Refused,
+            // The words of timeout(1).
+            Some(124 | 137) => Self::Stuck,
+            other => Self::NotTried(other),
+        }
+    }
+
+    /// What is wrong, behind the name of the stack. `None`: nothing.
+    fn words(self, user: &str, said: &str) -> Option<String> {
+        let log = format!("journalctl -u {SERVICE} -t authflow-sessiond --since -1min");
+        match self {
+            Self::Opened => None,
+            Self::Refused => {
+                Some(format!("opens no session for {user}, so nothing was changed; the log says why: {log}"))
+            }
+            Self::Stuck => Some(format!(
+                "came to no end for {user}, so nothing was changed; the log may say where it hangs: {log}"
+            )),
+            Self::NotTried(code) => {
+                let code = code.map_or_else(|| "by a signal".to_owned(), |code| format!("with {code}"));
+                Some(format!(
+                    "could not be tried, so nothing was changed: it is not the stack that said no, but systemd, which ended {code} (see \
+                     \"Process Exit Codes\" in systemd.exec(5)): {said}; {log}"
+                ))
+            }
+        }
+    }
 }
 
 /// A rule about the trial alone, so that nothing of the machine's own is looked at or counted.
@@ -82,6 +126,18 @@ pub(super) fn tidy_up(places: &Places) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_systemd_cannot_do_is_not_taken_for_the_stacks_refusal() {
+        let words = |code| Ending::of(code).words("alice", "it said nothing");
+        assert_eq!(words(Some(0)), None);
+        assert!(words(Some(224)).unwrap().starts_with("opens no session for alice"));
+        assert!(words(Some(124)).unwrap().starts_with("came to no end"));
+        for other in [Some(203), Some(202), Some(1), None] {
+            let words = words(other).unwrap();
+            assert!(words.starts_with("could not be tried") && !words.contains("opens no session"), "{words}");
+        }
+    }
 
     #[test]
     fn only_our_own_lines_are_told_of_the_rules_of_the_trial() {

@@ -9,6 +9,7 @@ use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use super::{
     arm::{disarm, wait},
+    by_hand,
     ledger::{End, Ledger, Setup},
     pam_edit,
     plan::Step,
@@ -56,15 +57,25 @@ pub(super) struct Report {
 
 impl Rollback {
     pub(super) fn run(self, context: &Context, ledger: &Ledger) -> Result<(), Error> {
-        let Some(after) = self.after else { return self.roll_back(context, ledger) };
+        let Some(after) = self.after else { return self.try_once(context, ledger) };
         wait(after);
         for _ in 0..TRIES {
-            if self.roll_back(context, ledger).is_ok() {
+            if self.try_once(context, ledger).is_ok() {
                 return Ok(());
             }
             wait(BETWEEN_TRIES);
         }
-        self.roll_back(context, ledger)
+        self.try_once(context, ledger)
+    }
+
+    fn try_once(&self, context: &Context, ledger: &Ledger) -> Result<(), Error> {
+        let done = self.roll_back(context, ledger);
+        if self.unattended
+            && let Err(error) = &done
+        {
+            by_hand::cry(context, ledger, error);
+        }
+        done
     }
 
     fn roll_back(&self, context: &Context, ledger: &Ledger) -> Result<(), Error> {
@@ -73,13 +84,13 @@ impl Rollback {
         if lock.is_none() && !self.unattended {
             return Err(super::busy());
         }
-        let pending = ledger.pending()?;
-        if self.only.as_ref().is_some_and(|only| pending.as_ref().is_none_or(|pending| pending.name != *only)) {
+        let waiting = waiting(ledger)?;
+        if self.only.as_ref().is_some_and(|only| waiting.as_ref().is_none_or(|setup| setup.name != *only)) {
             return Ok(());
         }
-        let was_pending = pending.is_some();
-        let setup = match pending {
-            Some(pending) => ledger.setup(&pending.name)?,
+        let was_pending = waiting.is_some();
+        let setup = match waiting {
+            Some(setup) => setup,
             None if self.unattended => return Ok(()),
             None => {
                 ledger.newest_standing()?.ok_or_else(|| Error::Failed("there is no setup to roll back".to_owned()))?
@@ -103,11 +114,26 @@ impl Rollback {
     }
 }
 
+/// The setup that waits for its confirmation. Where the word of it cannot be read, it is the newest one that nobody has settled.
+pub(super) fn waiting(ledger: &Ledger) -> Result<Option<Setup>, Error> {
+    let unreadable = match ledger.pending() {
+        Ok(pending) => return pending.map(|pending| ledger.setup(&pending.name)).transpose(),
+        Err(error) => error,
+    };
+    let newest = ledger.newest_unsettled()?;
+    match &newest {
+        Some(setup) => note(&clean(&format!("{unreadable}: going by the newest setup, {}", setup.name))),
+        None => ledger.forget_pending()?,
+    }
+    Ok(newest)
+}
+
 /// Takes a setup back for good, and says in the log that it did.
 pub(super) fn take_back(context: &Context, ledger: &Ledger, setup: &Setup) -> Result<Report, Error> {
     let report = undo(ledger, setup);
     if !report.failures.is_empty() {
         tell(&report);
+        note(&format!("the files as they were are under {}", ledger.copies_of(&setup.name).display()));
         return Err(Error::Failed(format!("not all could be taken back: {}", report.failures.join("; "))));
     }
     ledger.settle(&setup.name, End::RolledBack)?;

@@ -1,5 +1,7 @@
 //! What setup shows: the changes as a diff, the plan in a few lines, and what to do once it is live.
 
+use std::path::Path;
+
 use authflow_core::time::WallTime;
 use serde::Serialize;
 
@@ -109,12 +111,6 @@ fn plan(steps: &[Step]) -> String {
 
 /// What is live, and what to do now.
 pub(super) fn live(context: &Context, setup: &Setup, until: WallTime) -> String {
-    let way = setup.services.first().map_or("log in", |service| match service {
-        Service::Sshd => "ssh here",
-        Service::Login => "log in at a console",
-        Service::Su => "su",
-        Service::Sudo => "use sudo",
-    });
     let until = context.local().ahead(until);
     let reboot = if programs::has_systemd() {
         "also after a reboot"
@@ -122,8 +118,88 @@ pub(super) fn live(context: &Context, setup: &Setup, until: WallTime) -> String 
         "but NOT after a reboot, since systemd does not run here"
     };
     format!(
-        "{} is live.\n\nNow, leaving this terminal open: {way} anew from another one, and run there\n\n    sudo authflow setup confirm\n\n\
-         Without that everything is put back at {until}, {reboot}; `authflow setup rollback` does so at once.\n",
-        clean(&setup.words())
+        "{} is live.\n\nNow, leaving this terminal open, from another one:\n\n{}\nWithout that everything is put back at {until}, {reboot}; \
+         `authflow setup rollback` does so at once.\n",
+        clean(&setup.words()),
+        steps_to_confirm(&setup.services, setup.who.as_ref(), Path::new("/usr/bin/sudo").exists())
     )
+}
+
+/// How it is confirmed: a line for each service that has to let somebody in, one inside of the other, and the command.
+fn steps_to_confirm(services: &[Service], who: Option<&Who>, has_sudo: bool) -> String {
+    let (whom, is_root) = match who {
+        Some(Who::Users(users)) => {
+            let names: Vec<&str> = users.iter().map(String::as_str).collect();
+            (names.join(" or "), names == ["root"])
+        }
+        Some(Who::EverybodyButRoot) => ("somebody (not root) who has a code".to_owned(), false),
+        Some(Who::Everybody) | None => ("somebody who has a code".to_owned(), false),
+    };
+    let (with_sudo, with_su) = (services.contains(&Service::Sudo), services.contains(&Service::Su));
+    // su to root is a way to become root by itself; inside of it sudo would ask nothing.
+    let su_to_root = with_su && who.is_some_and(|who| who.includes("root"));
+    let way = |service: &Service| match service {
+        Service::Sshd => Some(format!("ssh here anew as {whom}")),
+        Service::Login => Some(format!("log in at a console as {whom}, and stay logged in")),
+        Service::Su if su_to_root && with_sudo => Some("become root by su, and stay so".to_owned()),
+        Service::Su if !su_to_root => Some(format!("su to {whom}")),
+        Service::Su | Service::Sudo => None,
+    };
+    let mut lines: Vec<String> = services.iter().filter_map(way).collect();
+    let command = match () {
+        () if with_sudo => "sudo -k authflow setup confirm",
+        () if is_root && !su_to_root => "authflow setup confirm",
+        () if su_to_root || !has_sudo => "su -c 'authflow setup confirm'",
+        () => "sudo authflow setup confirm",
+    };
+    lines.push(match (with_sudo, su_to_root || lines.is_empty()) {
+        (true, true) => format!("as {whom}, in a shell that is not root's, run: {command}"),
+        (false, true) if services == [Service::Su] => format!("in a shell that is not root's, run: {command}"),
+        _ => format!("run there: {command}"),
+    });
+    lines.iter().map(|line| format!("    {}\n", clean(line))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn steps(services: &[Service], users: &[&str]) -> String {
+        let who = Who::Users(users.iter().map(|user| (*user).to_owned()).collect());
+        let steps = steps_to_confirm(services, Some(&who), true);
+        steps.lines().map(str::trim).collect::<Vec<_>>().join(" | ")
+    }
+
+    #[test]
+    fn every_service_that_was_set_up_is_gone_through_to_confirm() {
+        use Service::{Login, Sshd, Su, Sudo};
+        for (services, users, expected) in [
+            (&[Sshd][..], &["alice"][..], "ssh here anew as alice | run there: sudo authflow setup confirm"),
+            (&[Sshd], &["root"], "ssh here anew as root | run there: authflow setup confirm"),
+            (
+                &[Sshd, Sudo],
+                &["alice", "bob"],
+                "ssh here anew as alice or bob | run there: sudo -k authflow setup confirm",
+            ),
+            (&[Sudo], &["alice"], "as alice, in a shell that is not root's, run: sudo -k authflow setup confirm"),
+            (&[Su], &["root"], "in a shell that is not root's, run: su -c 'authflow setup confirm'"),
+            (&[Su], &["alice"], "su to alice | run there: sudo authflow setup confirm"),
+            (
+                &[Sshd, Su],
+                &["alice", "root"],
+                "ssh here anew as alice or root | run there: su -c 'authflow setup confirm'",
+            ),
+            (
+                &[Login, Su, Sudo],
+                &["alice", "root"],
+                "log in at a console as alice or root, and stay logged in | become root by su, and stay so | \
+                 as alice or root, in a shell that is not root's, run: sudo -k authflow setup confirm",
+            ),
+        ] {
+            assert_eq!(steps(services, users), expected);
+        }
+        let all = steps_to_confirm(&[Sshd], Some(&Who::EverybodyButRoot), false);
+        assert!(all.contains("somebody (not root) who has a code"), "{all}");
+        assert!(all.contains("run there: su -c 'authflow setup confirm'"), "{all}");
+    }
 }

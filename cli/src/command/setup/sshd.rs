@@ -2,6 +2,7 @@
 
 use super::{
     service::Service,
+    whence::Origin,
     who::{Who, header},
 };
 
@@ -30,6 +31,12 @@ pub(super) fn text(who: &Who) -> String {
     )
 }
 
+/// Whether those methods come to the same as ours.
+pub(super) fn asks_for_both(methods: &str) -> bool {
+    let words = |text: &str| text.replace(":pam", "").split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    words(methods.trim_matches('"')) == words(METHODS)
+}
+
 /// Whether the drop-in stands as setup wrote it.
 pub(super) fn is_unchanged(there: &str) -> bool {
     super::who::of_header(Service::Sshd, there).is_some_and(|who| text(&who) == there)
@@ -47,17 +54,29 @@ impl Settings {
 
     /// The value of that keyword, in small letters as sshd writes it.
     pub(super) fn value(&self, keyword: &str) -> Option<&str> {
-        self.0.iter().find_map(|line| line.strip_prefix(keyword)?.strip_prefix(' '))
+        self.values(keyword).next()
     }
 
-    /// Whether a code will be asked; else what stands in the way.
-    pub(super) fn asks(&self, user: &str) -> Result<(), String> {
-        let expected = [("usepam", "yes"), ("kbdinteractiveauthentication", "yes"), ("authenticationmethods", METHODS)];
+    /// The values of a keyword of which there may be more, a line each.
+    pub(super) fn values(&self, keyword: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(move |line| line.strip_prefix(keyword)?.strip_prefix(' '))
+    }
+
+    /// Whether a code will be asked of that user from there; else what stands in the way.
+    pub(super) fn asks(&self, user: &str, origin: &Origin) -> Result<(), String> {
+        let pam = self.value("usepam").unwrap_or("(nothing)");
+        if pam != "yes" {
+            return Err(format!(
+                "sshd does not go by PAM (UsePAM {pam}), and so could ask for no code: write `UsePAM yes` into /etc/ssh/sshd_config, and see \
+                 that everybody still gets in by it, before you run this again"
+            ));
+        }
+        let expected = [("kbdinteractiveauthentication", "yes"), ("authenticationmethods", METHODS)];
         for (keyword, expected) in expected {
             let value = self.value(keyword).unwrap_or("(nothing)");
             if value != expected {
                 return Err(format!(
-                    "sshd would have {keyword} {value} for {user}, where {expected:?} is needed: a line of its configuration in front of \
+                    "sshd would have {keyword} {value} for {user}{origin}, where {expected:?} is needed: a line of its configuration in front of \
                      authflow's says so (sshd takes the first one)"
                 ));
             }
@@ -70,22 +89,60 @@ impl Settings {
     }
 }
 
+/// What a running sshd was started with that goes before its configuration, from the title that it gives itself: another file, or an option
+/// that decides what is asked. Of that `sshd -T` says nothing.
+pub(super) fn started_with(title: &str) -> Option<String> {
+    const DECIDING: [&str; 4] =
+        ["usepam", "kbdinteractiveauthentication", "challengeresponseauthentication", "authenticationmethods"];
+    let words: Vec<&str> = title.split('[').next().unwrap_or_default().split_whitespace().collect();
+    let mut behind = words.iter().enumerate().filter_map(|(place, word)| {
+        let (option, value) = (word.get(..2)?, word.get(2..)?);
+        // `-fFILE` and `-f FILE`.
+        let value = if value.is_empty() { words.get(place + 1).copied().unwrap_or_default() } else { value };
+        Some((option, value))
+    });
+    let decides = |value: &str| {
+        let keyword = value.split('=').next().unwrap_or_default().to_ascii_lowercase();
+        DECIDING.contains(&keyword.as_str())
+    };
+    let found = behind.find(|(option, value)| match *option {
+        "-f" => *value != "/etc/ssh/sshd_config",
+        "-o" => decides(value),
+        _ => false,
+    });
+    found.map(|(option, value)| format!("{option} {value}"))
+}
+
 /// The configuration with drop-ins from another folder, so that it can be tried. `None` if it includes none from ours.
 pub(super) fn with_drop_ins_of(main: &str, folder: &std::path::Path) -> Option<String> {
-    let ours = format!("/{FOLDER}/");
-    let includes = |line: &str| {
-        let mut words = line.split_whitespace();
-        words.next().is_some_and(|word| word.eq_ignore_ascii_case("include"))
-            && words.any(|word| word.starts_with(&ours))
-    };
-    let is_early =
-        main.lines().take_while(|line| !line.trim_start().to_ascii_lowercase().starts_with("match")).any(includes);
+    let is_match = |line: &&str| line.trim_start().to_ascii_lowercase().starts_with("match");
+    let included = |line: &str| included_elsewhere(line, folder);
+    let is_early = main.lines().take_while(|line| !is_match(line)).any(|line| included(line).is_some());
     is_early.then(|| {
-        let row = |line: &str| {
-            if includes(line) { line.replace(&ours, &format!("{}/", folder.display())) } else { line.to_owned() }
-        };
+        let row = |line: &str| included(line).unwrap_or_else(|| line.to_owned());
         main.lines().map(row).collect::<Vec<_>>().join("\n") + "\n"
     })
+}
+
+/// A line that includes drop-ins of our folder, by its whole name or by the one that it has beside sshd_config, told of the other folder.
+fn included_elsewhere(line: &str, folder: &std::path::Path) -> Option<String> {
+    let code = line.split('#').next().unwrap_or_default();
+    let mut words = code.split([' ', '\t', '=']).filter(|word| !word.is_empty());
+    words.next().filter(|word| word.eq_ignore_ascii_case("include"))?;
+    let (whole, beside) = (format!("/{FOLDER}/"), format!("{}/", FOLDER.rsplit('/').next().unwrap_or(FOLDER)));
+    let mut is_ours = false;
+    let words = words.map(|word| {
+        let word = word.trim_matches('"');
+        match word.strip_prefix(&whole).or_else(|| word.strip_prefix(&beside)) {
+            Some(name) => {
+                is_ours = true;
+                folder.join(name).display().to_string()
+            }
+            None => word.to_owned(),
+        }
+    });
+    let words: Vec<String> = words.collect();
+    is_ours.then(|| format!("Include {}", words.join(" ")))
 }
 
 #[cfg(test)]
@@ -109,11 +166,27 @@ mod tests {
             "usepam yes\nkbdinteractiveauthentication yes\nauthenticationmethods {METHODS}\npermitrootlogin without-password\n"
         );
         let settings = |text: &str| Settings::parse(text);
-        assert_eq!(settings(&right).asks("alice"), Ok(()));
-        assert!(settings(&right).asks("root").unwrap_err().contains("PermitRootLogin without-password"));
+        assert_eq!(settings(&right).asks("alice", &Origin::here()), Ok(()));
+        assert!(
+            settings(&right).asks("root", &Origin::here()).unwrap_err().contains("PermitRootLogin without-password")
+        );
         let wrong = right.replace("usepam yes", "usepam no");
-        assert!(settings(&wrong).asks("alice").unwrap_err().contains("usepam no"));
-        assert!(settings("").asks("alice").is_err());
+        assert!(settings(&wrong).asks("alice", &Origin::here()).unwrap_err().contains("(UsePAM no)"));
+        assert!(settings("").asks("alice", &Origin::here()).is_err());
+    }
+
+    #[test]
+    fn what_goes_before_the_configuration_is_seen_in_sshds_title() {
+        let of = |arguments: &str| {
+            started_with(&format!("sshd: /usr/sbin/sshd {arguments} [listener] 0 of 10-100 startups"))
+        };
+        for fine in ["-D", "-D -o ListenAddress=127.0.0.1 -p 2222", "-f /etc/ssh/sshd_config", "-D -e"] {
+            assert_eq!(of(fine), None, "{fine}");
+        }
+        assert_eq!(of("-D -f /etc/ssh/other").as_deref(), Some("-f /etc/ssh/other"));
+        assert_eq!(of("-f/etc/ssh/other -D").as_deref(), Some("-f /etc/ssh/other"));
+        assert_eq!(of("-D -o UsePAM=no").as_deref(), Some("-o UsePAM=no"));
+        assert_eq!(of("-oauthenticationmethods publickey").as_deref(), Some("-o authenticationmethods"));
     }
 
     #[test]
@@ -122,6 +195,16 @@ mod tests {
         let tried = with_drop_ins_of("# x\nInclude /etc/ssh/sshd_config.d/*.conf\nUsePAM yes\n", folder).unwrap();
         assert_eq!(tried, "# x\nInclude /tmp/try/*.conf\nUsePAM yes\n");
         assert_eq!(with_drop_ins_of("UsePAM yes\n#Include /etc/ssh/sshd_config.d/*.conf\n", folder), None);
+        for other in [
+            "include sshd_config.d/*.conf # mine",
+            "Include \"/etc/ssh/sshd_config.d/*.conf\"",
+            "Include=sshd_config.d/*.conf",
+        ] {
+            assert_eq!(with_drop_ins_of(other, folder).as_deref(), Some("Include /tmp/try/*.conf\n"), "{other}");
+        }
+        let two = "Include other.conf /etc/ssh/sshd_config.d/*.conf\n";
+        assert_eq!(with_drop_ins_of(two, folder).unwrap(), "Include other.conf /tmp/try/*.conf\n");
+        assert_eq!(with_drop_ins_of("Include other.conf\n", folder), None);
         let late = "Match User x\nInclude /etc/ssh/sshd_config.d/*.conf\n";
         assert_eq!(with_drop_ins_of(late, folder), None, "only for some");
     }

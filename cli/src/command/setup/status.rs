@@ -37,7 +37,7 @@ struct Entry {
 impl Status {
     pub(super) fn run(self, context: &Context, ledger: &Ledger) -> Result<(), Error> {
         let local = context.local();
-        let pending = ledger.pending()?;
+        let pending = super::pending(ledger)?;
         let waiting = pending.as_ref().map(|pending| -> Result<Waiting, Error> {
             Ok(Waiting {
                 setup: pending.name.clone(),

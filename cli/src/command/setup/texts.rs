@@ -22,7 +22,9 @@ pub(super) fn read(paths: impl Iterator<Item = PathBuf>, trust: Trust) -> Result
     let text = |path: PathBuf| match read_trusted(&path, trust) {
         Ok(text) => Ok((path, Some(text))),
         Err(error) if error.is_missing() => Ok((path, None)),
-        Err(error) => Err(Error::failed("setup changes only what is root's own plain file", &error)),
+        Err(error) => Err(Error::Failed(format!(
+            "setup changes only what is root's own plain file: {error}. Make it one first, or put the lines in by hand"
+        ))),
     };
     paths.map(text).collect()
 }

@@ -28,6 +28,19 @@ impl Who {
             Self::EverybodyButRoot => user != "root",
         }
     }
+
+    /// Who was protected before and is not any more, in words.
+    pub(super) fn left_out_by(&self, after: &Self) -> Option<String> {
+        match (self, after) {
+            (Self::Users(before), after) => {
+                let left: Vec<&str> = before.iter().map(String::as_str).filter(|user| !after.includes(user)).collect();
+                (!left.is_empty()).then(|| left.join(", "))
+            }
+            (_, Self::Users(_)) => Some("everybody else".to_owned()),
+            (Self::Everybody, Self::EverybodyButRoot) => Some("root".to_owned()),
+            (Self::Everybody | Self::EverybodyButRoot, _) => None,
+        }
+    }
 }
 
 /// The words of the command line.
@@ -89,6 +102,18 @@ mod tests {
         }
         for other in ["", "# mine\n", "# authflow setup sshd --user\n", "# authflow setup sshd --user a*\n"] {
             assert_eq!(of_header(Service::Sshd, other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn who_is_left_out_by_another_setup_is_known() {
+        let both = users(&["alice", "bob"]);
+        assert_eq!(both.left_out_by(&users(&["bob", "carol"])).as_deref(), Some("alice"));
+        assert_eq!(Who::Everybody.left_out_by(&both).as_deref(), Some("everybody else"));
+        assert_eq!(users(&["root"]).left_out_by(&Who::EverybodyButRoot).as_deref(), Some("root"));
+        assert_eq!(Who::Everybody.left_out_by(&Who::EverybodyButRoot).as_deref(), Some("root"));
+        for (before, after) in [(&both, &both), (&both, &Who::Everybody), (&Who::EverybodyButRoot, &Who::Everybody)] {
+            assert_eq!(before.left_out_by(after), None, "{before} {after}");
         }
     }
 

@@ -22,7 +22,7 @@ use authflow_host::{
 
 use super::{
     Case,
-    report::{MethodEntry, Outcome, Report, RuleEntry, Session},
+    report::{Foreseen, MethodEntry, Outcome, Report, RuleEntry, Session},
 };
 use crate::{context::Context, error::Error};
 
@@ -39,10 +39,10 @@ pub(super) fn explain(context: &Context, config: &Config, case: &Case) -> Result
 }
 
 /// What the login would come to, and why it would be denied if it would.
-pub(super) fn foresee(context: &Context, config: &Config, case: &Case) -> Result<(Outcome, Option<String>), Error> {
+pub(super) fn foresee(context: &Context, config: &Config, case: &Case) -> Result<Foreseen, Error> {
     let account = accounts::by_name(&case.user).map_err(|error| Error::failed("the user data base", &error))?;
-    let report = report(context, config, case, account.as_ref())?;
-    Ok((report.outcome, report.reason))
+    let Report { outcome, reason, lacks, .. } = report(context, config, case, account.as_ref())?;
+    Ok(Foreseen { outcome, reason, lacks })
 }
 
 fn report(context: &Context, config: &Config, case: &Case, account: Option<&Account>) -> Result<Report, Error> {
@@ -96,6 +96,7 @@ fn with_records(
         method: chosen.map(|method| method.factors().iter().map(Factor::as_str).collect()),
         enroll: enroll.map(Enroll::as_str),
         aal: chosen.map(|method| method.factors().union(&case.proved).aal()),
+        lacks: if chosen.is_none() { lacks(&rule.methods, &has.union(&case.proved)) } else { Vec::new() },
         ..report
     };
     let reason = match (standing(config, case, (account, &records), state)?, chosen) {
@@ -110,6 +111,16 @@ fn with_records(
         Some(reason) => report.denied(&reason),
         None => report,
     })
+}
+
+/// What the user could be given, of the method that lacks the least.
+fn lacks(methods: &[Method], within_reach: &Factors) -> Vec<Factor> {
+    let of = |method: &Method| -> Vec<Factor> {
+        method.factors().iter().filter(|factor| !within_reach.contains(*factor)).collect()
+    };
+    // Nobody can be given what others prove.
+    let is_to_give = |lacks: &Vec<Factor>| lacks.iter().all(|lack| matches!(lack, Factor::Password | Factor::Totp));
+    methods.iter().map(of).filter(is_to_give).min_by_key(Vec::len).unwrap_or_default()
 }
 
 /// Whether the login would enrol into a record that configuration management owns.

@@ -5,7 +5,7 @@ mod explain;
 mod report;
 mod run;
 
-pub(crate) use report::Outcome;
+pub(crate) use report::{Foreseen, Outcome};
 
 use authflow_core::{
     config::Config,
@@ -39,7 +39,7 @@ pub(crate) fn foresee(
     config: &Config,
     (user, service): (&str, &str),
     proved: Factors,
-) -> Result<(Outcome, Option<String>), Error> {
+) -> Result<Foreseen, Error> {
     let from = config.is_sshd(service).then_some("127.0.0.1");
     let case = Case { user: user.to_owned(), service: service.to_owned(), remote: Remote::from_rhost(from), proved };
     explain::foresee(context, config, &case)

@@ -30,6 +30,17 @@ pub(crate) enum Outcome {
     Denied,
 }
 
+/// What a login would come to, for a command that goes by it.
+#[derive(Debug)]
+pub(crate) struct Foreseen {
+    /// What it would come to.
+    pub outcome: Outcome,
+    /// Why it would be denied, if it would.
+    pub reason: Option<String>,
+    /// What the user would have to be given for it, where that would be enough.
+    pub lacks: Vec<Factor>,
+}
+
 /// All that is told.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
@@ -50,6 +61,8 @@ pub(super) struct Report {
     pub session: Option<Session>,
     pub outcome: Outcome,
     pub reason: Option<String>,
+    #[serde(skip)]
+    pub lacks: Vec<Factor>,
 }
 
 /// A rule, and why it is not the one.
@@ -126,6 +139,7 @@ impl Report {
             session: None,
             outcome: Outcome::NotGoverned,
             reason: None,
+            lacks: Vec::new(),
         }
     }
 

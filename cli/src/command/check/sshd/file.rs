@@ -14,7 +14,7 @@ const DEEPEST: usize = 16;
 
 /// The whole file, with those that it includes.
 #[derive(Debug, Default)]
-pub(super) struct File {
+pub(in crate::command) struct File {
     /// What holds for everybody, by keyword in lower case.
     pub global: BTreeMap<String, Setting>,
     /// What `Match` adds for some, in order.
@@ -23,7 +23,7 @@ pub(super) struct File {
 
 /// What is written, and where.
 #[derive(Clone, Debug)]
-pub(super) struct Setting {
+pub(in crate::command) struct Setting {
     /// The value.
     pub value: String,
     /// Where it stands.
@@ -32,7 +32,7 @@ pub(super) struct Setting {
 
 /// One `Match`.
 #[derive(Debug)]
-pub(super) struct Match {
+pub(in crate::command) struct Match {
     /// Whom it is for, as it is written.
     pub criteria: String,
     /// What it says.
@@ -40,7 +40,7 @@ pub(super) struct Match {
 }
 
 /// Reads the file at its place under `root`. `None` where it cannot be read.
-pub(super) fn read(root: &Path) -> Option<File> {
+pub(in crate::command) fn read(root: &Path) -> Option<File> {
     let mut file = File::default();
     let main = root.join("etc/ssh/sshd_config");
     let text = fs::read_to_string(&main).ok()?;

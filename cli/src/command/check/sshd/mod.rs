@@ -7,10 +7,10 @@
 //! - `view`: the settings as they are for somebody
 //! - `judge`: what they make of the rules
 
-mod file;
+pub(in crate::command) mod file;
 mod judge;
 mod view;
-mod whom;
+pub(in crate::command) mod whom;
 
 use std::{
     path::Path,

@@ -77,7 +77,7 @@ fn is_listed(patterns: &str, is_in: impl Fn(&str) -> bool) -> bool {
 }
 
 /// `*` is any text and `?` any character.
-fn fits(pattern: &str, name: &str) -> bool {
+pub(in crate::command) fn fits(pattern: &str, name: &str) -> bool {
     let mut rest = pattern.chars();
     match rest.next() {
         None => name.is_empty(),
