@@ -31,7 +31,7 @@ impl Default for ThrottlePolicy {
 /// Consecutive failures after which a user's authenticators stop for strangers (NIST SP 800-63B-4 §3.2.2).
 pub const CEILING: u32 = 100;
 
-/// The pace at which this machine's own console goes on beyond the ceiling, and the longest that root waits there.
+/// The pace at which this machine goes on beyond the ceiling, and the longest that root waits at its console.
 const CONSOLE_WAIT: Duration = Duration::from_secs(30);
 
 /// The longest that a lock grows to, unless the first is longer already (NIST SP 800-63B-4 §3.2.2: up to an hour).
@@ -58,6 +58,8 @@ pub struct Tally {
     pub not_before: WallTime,
     /// The last success from here.
     pub succeeded: Option<WallTime>,
+    /// Failures since the last success, of who calls on this machine. Those from elsewhere are counted together.
+    pub in_a_row: u32,
 }
 
 /// A user's counters.
@@ -95,22 +97,33 @@ pub enum Gate {
     Open,
     /// Not before that time.
     Wait(WallTime),
-    /// Not from here at all, until an administrator unlocks or the user succeeds from a source known before.
+    /// Not from here at all, until an administrator unlocks or, for who comes from elsewhere, the user succeeds from a source known before.
     Stopped,
 }
 
 impl Throttle {
     /// Whether an attempt by `caller` at `now` is judged. Moves a wait that a clock set back has made longer than any lock.
     pub fn gate(&mut self, policy: &ThrottlePolicy, caller: &Caller, now: WallTime) -> Gate {
-        let tally = self.sources.get_mut(&caller.source);
-        let known = tally.as_ref().is_some_and(|tally| tally.succeeded.is_some());
-        if !caller.source.is_local() && self.consecutive >= CEILING && !known {
+        if self.is_stopped(&caller.source) {
             return Gate::Stopped;
         }
-        let Some(tally) = tally else { return Gate::Open };
+        let Some(tally) = self.sources.get_mut(&caller.source) else { return Gate::Open };
         let longest = now.saturating_add(policy.wait(caller, u32::MAX));
         tally.not_before = tally.not_before.min(longest);
         if tally.not_before > now { Gate::Wait(tally.not_before) } else { Gate::Open }
+    }
+
+    /// Whether nothing is judged from there any more: too many failures, and never a success. Never the console.
+    #[must_use]
+    pub fn is_stopped(&self, source: &Source) -> bool {
+        let tally = self.sources.get(source).copied().unwrap_or_default();
+        let in_a_row = match source {
+            Source::Local(0) => 0,
+            // By caller, or whoever has an account here could stop the user's logins from anywhere new.
+            Source::Local(_) => tally.in_a_row,
+            Source::Network(_) | Source::Unknown => self.consecutive,
+        };
+        in_a_row >= CEILING && tally.succeeded.is_none()
     }
 
     /// Counts a failure.
@@ -128,6 +141,7 @@ impl Throttle {
             tally.locks = 0;
         }
         tally.failures += 1;
+        tally.in_a_row = tally.in_a_row.saturating_add(u32::from(caller.source.is_local()));
         tally.touched = now;
         if tally.failures >= policy.attempts {
             tally.not_before = now.saturating_add(policy.wait(caller, tally.locks));
@@ -164,7 +178,8 @@ impl Throttle {
         self.consecutive = 0;
         self.sources.retain(|_, tally| tally.succeeded.is_some());
         for tally in self.sources.values_mut() {
-            *tally = Tally { failures: 0, locks: 0, not_before: WallTime::default(), ..*tally };
+            *tally =
+                Tally { since: tally.since, touched: tally.touched, succeeded: tally.succeeded, ..Tally::default() };
         }
     }
 
@@ -200,7 +215,7 @@ impl Throttle {
 impl ThrottlePolicy {
     /// How long the lock after so many others lasts.
     fn wait(&self, caller: &Caller, locks_before: u32) -> Duration {
-        if caller.is_root && caller.source.is_local() {
+        if caller.is_root && caller.source == Source::CONSOLE {
             return self.lock.min(CONSOLE_WAIT);
         }
         let growth = 1_u32.checked_shl(locks_before).unwrap_or(u32::MAX);

@@ -119,6 +119,40 @@ fn who_calls_su_in_vain_locks_himself_and_neither_the_user_nor_the_console() {
 }
 
 #[test]
+fn roots_short_wait_is_the_consoles_alone() {
+    let (mut throttle, bob) = (Throttle::default(), Caller { is_root: true, ..called_by(1001) });
+    for _ in 0..5 {
+        throttle.failed(&POLICY, &bob, at(0));
+    }
+    assert_eq!(throttle.gate(&POLICY, &bob, at(1)), Gate::Wait(at(900)), "bob's su to root");
+    assert_eq!(throttle.gate(&POLICY, &console(true), at(1)), Gate::Open);
+}
+
+#[test]
+fn at_the_ceiling_who_calls_here_stops_himself_and_nobody_else() {
+    let (mut throttle, bob, alice) = (Throttle::default(), called_by(1001), called_by(1000));
+    throttle.succeeded(&alice, at(0));
+    // Four in each window: no lock ever comes of them.
+    for n in 0..CEILING {
+        let now = at(u64::from(n / 4) * 900);
+        assert_eq!(throttle.gate(&POLICY, &bob, now), Gate::Open);
+        throttle.failed(&POLICY, &bob, now);
+    }
+    let later = at(1_000_000);
+    assert_eq!(throttle.gate(&POLICY, &bob, later), Gate::Stopped);
+    for other in [called_by(1002), from("10.9.9.9"), console(false), console(true)] {
+        assert_eq!(throttle.gate(&POLICY, &other, later), Gate::Open, "{other:?}");
+    }
+    // Who has succeeded before is slowed by locks alone.
+    for n in 0..CEILING {
+        throttle.failed(&POLICY, &alice, at(u64::from(n / 4) * 900));
+    }
+    assert_eq!(throttle.gate(&POLICY, &alice, later), Gate::Open);
+    throttle.unlock();
+    assert_eq!(throttle.gate(&POLICY, &bob, later), Gate::Open);
+}
+
+#[test]
 fn the_word_of_an_older_state_is_the_console() {
     assert_eq!("local".parse(), Ok(Source::CONSOLE));
     for word in ["local:", "local:-1", "local:alice", "local:4294967296"] {
