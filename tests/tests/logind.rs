@@ -20,6 +20,11 @@ methods = [["password", "totp"]]
 session = { lifetime = "none" }
 
 [[rule]]
+name = "renewing"
+service = ["authflow"]
+methods = [["password", "totp"]]
+
+[[rule]]
 name = "others"
 service = ["*"]
 methods = [["stack"]]
@@ -101,6 +106,18 @@ fn a_login_without_a_daemon_is_adopted_with_its_logind_session() {
     let is_there = || machine.run(["loginctl", "show-session", logind_id]).status.success();
     wait::until_true("the end of logind's", || !is_there());
     wait::until_true("the end of the timer", || timers(&machine).is_empty());
+}
+
+#[test]
+fn a_renewed_login_has_a_timer_for_its_new_end_alone() {
+    let Some(machine) = machine() else { return };
+    let mut alice = log_in(&machine, "alice");
+    let first = timer_of(&machine, "alice");
+    alice.type_line("authflow renew");
+    machine.give_answers(&mut alice, &machine.enroll("alice").code());
+    alice.expect("renewed; it ends");
+    let is_new = |timer: &String| timer.contains(word(&session_of(&machine, "alice"), "id")) && *timer != first;
+    wait::until_true("the new timer alone", || matches!(&timers(&machine)[..], [timer] if is_new(timer)));
 }
 
 fn machine() -> Option<Machine> {

@@ -11,8 +11,9 @@ const SSHD: &str = "KbdInteractiveAuthentication yes\nPasswordAuthentication no"
 const NEIGHBOURS: &str = "for user in alice bob; do for i in $(seq 100); do \
     setpriv --reuid=$user --regid=$user --clear-groups sleep 5811 & done; done";
 
-/// On the terminal, off it, and adopted by init.
-const STARTED: &str = "sleep 4711 & setsid sleep 4712 & (setsid sh -c 'setsid sleep 4713 & exit' &)";
+/// On the terminal, off it, adopted by init, and what looks as if it were over.
+const STARTED: &str =
+    "sleep 4711 & setsid sleep 4712 & (setsid sh -c 'setsid sleep 4713 & exit' &); (setsid headless &)";
 
 #[test]
 fn nothing_that_a_session_started_escapes_and_nobody_else_is_touched() {
@@ -20,10 +21,15 @@ fn nothing_that_a_session_started_escapes_and_nobody_else_is_touched() {
     let _neighbours = machine.start(["sh", "-c", &format!("{NEIGHBOURS}; wait")]);
     let mut alice = machine.log_in("alice", &mut machine.enroll("alice"));
     let mut bob = machine.log_in("bob", &mut machine.enroll("bob"));
+    machine.compile("headless");
+    let headless =
+        || machine.shell("grep -l '^Name:.headless$' /proc/[0-9]*/status | xargs -r grep -l '^Threads:.2'").stdout;
     alice.type_line(STARTED);
+    wait::until_true("a program without its first thread", || !headless().is_empty());
     wait::until_true("everybody", || machine.count("sleep 471") == 3 && machine.count("sleep 5811") == 200);
     revoke(&machine, &mut alice);
     wait::until_true("the end of all that alice started", || machine.count("sleep 471") == 0);
+    wait::until_true("the end of what went on without its first thread", || headless().is_empty());
     all_others_are_there(&machine, &mut bob);
 }
 
