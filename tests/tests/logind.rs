@@ -109,6 +109,26 @@ fn a_login_without_a_daemon_is_adopted_with_its_logind_session() {
 }
 
 #[test]
+fn what_only_looks_like_systemds_word_ends_nobody_and_drowns_nothing() {
+    let Some(machine) = machine() else { return };
+    let mut alice = log_in(&machine, "alice");
+    let mut bob = log_in(&machine, "bob");
+    let scope = format!("session-{}.scope", word(&session_of(&machine, "bob"), "logind_id"));
+    let forged = format!(
+        "dbus-send --system --type=signal --dest=org.authflow.sessiond1 /org/freedesktop/systemd1 \
+         org.freedesktop.systemd1.Manager.JobNew uint32:1 objpath:/org/freedesktop/systemd1/job/1 string:{scope}"
+    );
+    // More than the daemon keeps for later.
+    assert_eq!(alice.shell(&format!("for i in $(seq 300); do {forged} || break; done; echo sent $i")), "sent 300");
+    assert_eq!(machine.sessions().len(), 2, "{}", machine.log());
+    assert_eq!(bob.shell("echo still here"), "still here");
+    let logind_id = word(&session_of(&machine, "bob"), "logind_id").to_owned();
+    let _ = machine.run(["loginctl", "terminate-session", &logind_id]).success();
+    let _ = bob.end();
+    assert_eq!(machine.end_reason("bob"), "logout", "{}", machine.log());
+}
+
+#[test]
 fn a_renewed_login_has_a_timer_for_its_new_end_alone() {
     let Some(machine) = machine() else { return };
     let mut alice = log_in(&machine, "alice");
