@@ -66,6 +66,31 @@ fn an_audit_session_id_that_nobody_set_or_everybody_has_ends_nobody_else() {
     }
 }
 
+#[test]
+fn what_cannot_be_killed_is_waited_for_once_and_ends_with_what_holds_it() {
+    let Some(machine) = machine(include_str!("../../conf/pam.d/sshd.example")) else { return };
+    machine.write("/etc/authflow/authflow.toml", &format!("{RULE}session = {{ grace = \"100ms\" }}\n"));
+    machine.compile("stuck");
+    let _ = machine.shell("mknod /dev/fuse c 10 229 && mkdir /run/stuck").success();
+    let holds = machine.start(["stuck", "/run/stuck"]);
+    wait::until_true("the file system", || machine.run(["ls", "-d", "/run/stuck/file"]).status.success());
+    let mut alice = machine.log_in("alice", &mut machine.enroll("alice"));
+    alice.type_line("(exec -a held bash -c 'exec 3</run/stuck/file; exec 3<&-') &");
+    let waits_for = || machine.shell("cat /proc/$(pgrep -f '^held')/wchan").stdout;
+    wait::until_true("a process that closes a file", || waits_for().contains("request_wait_answer"));
+    let _ = machine.run(["authflow", "revoke", "--user", "alice", "--yes"]).success();
+    let _ = alice.end();
+    let strikes = || machine.log().matches("event=struck").count();
+    wait::until_true("many strikes", || strikes() > 20);
+    let descriptors = format!("ls -l /proc/{}/fd | grep -c pidfd", machine.daemon_pid());
+    let pidfds: usize = machine.shell(&descriptors).success().trim().parse().expect("a number");
+    assert!(pidfds < 10 && machine.count("held") == 1, "{pidfds}");
+    assert_eq!(machine.sessions()[0]["state"], "closing");
+    holds.kill();
+    assert_eq!(machine.end_reason("alice"), "revoked");
+    assert_eq!(machine.count("held"), 0);
+}
+
 fn machine(stack: &str) -> Option<Machine> {
     Some(Machine::overlay()?.user("alice").user("bob").config(RULE).sshd(SSHD).pam("sshd", stack).start())
 }
