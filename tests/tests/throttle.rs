@@ -118,6 +118,26 @@ fn who_fails_at_su_is_locked_himself_and_neither_the_user_nor_the_console() {
     assert!(!answer(&mut su("bob"), machine.password(), &tablet.code()).contains("alice\r"), "bob stays locked");
 }
 
+#[test]
+fn who_fails_at_su_to_root_waits_as_for_anybody_and_root_at_the_console_does_not() {
+    let Some(plan) = Machine::overlay() else { return };
+    let rules = RULE.replace("[\"sshd\"]", "[\"su\", \"login\"]");
+    let machine = plan.user("bob").shipped_pam("su").shipped_pam("login").config(&rules).without_daemon().start();
+    let mut phone = machine.enroll("root");
+    for _ in 0..2 {
+        let mut su = machine.person(["setpriv", "--reuid=bob", "--regid=bob", "--clear-groups", "su"]);
+        let _ = answer(&mut su, "a guess", &phone.wrong_code());
+    }
+    let bobs = machine.run(["authflow", "factor", "list", "--user", "root", "--json"]).json()["throttle"]["sources"][0]
+        .clone();
+    let until = bobs["locked_until"].as_str().expect("a lock");
+    assert!(bobs["source"].as_str().is_some_and(|source| source.starts_with("local:")), "{bobs}");
+    let _ = machine.shell(&format!("test $(($(date -d {until} +%s) - $(date +%s))) -gt 300")).success();
+    let mut console = machine.person(["login", "root"]);
+    machine.give_answers(&mut console, &phone.code());
+    console.expect("# ");
+}
+
 fn login(machine: &Machine, from: &str, password: &str, code: &str) -> bool {
     let mut client = machine.ssh("alice", &["-b", from, "true"]);
     client.answer_all(&[("Password: ", password), ("Verification code: ", code)]).success()
