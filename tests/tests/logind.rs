@@ -61,9 +61,7 @@ fn systemd_ends_the_session_of_a_dead_daemon() {
     assert_eq!(timers(&machine).len(), 2, "no lifetime, no timer: {:?}", timers(&machine));
 
     // Two minutes after the lifetime; the name tells it by the clock that the session goes by.
-    let ends: u64 = bobs.trim_end_matches(".timer").rsplit('-').next().expect("an end").parse().expect("seconds");
-    let up: f64 = machine.read("/proc/uptime").split(' ').next().expect("two numbers").parse().expect("seconds");
-    let left = Duration::from_secs(ends).saturating_sub(Duration::from_secs_f64(up));
+    let left = end_of(&bobs).saturating_sub(up(&machine));
     assert!(left > Duration::from_secs(3600) && left <= Duration::from_secs(3720), "{left:?}");
 
     // The next daemon finds the timers that this one leaves; a logout takes one away.
@@ -133,6 +131,8 @@ fn a_renewed_login_has_a_timer_for_its_new_end_alone() {
     let Some(machine) = machine() else { return };
     let mut alice = log_in(&machine, "alice");
     let first = timer_of(&machine, "alice");
+    // Ends within one second share a timer.
+    wait::until_true("the next second", || end_of(&first).saturating_sub(up(&machine)) <= Duration::from_secs(3718));
     alice.type_line("authflow renew");
     machine.give_answers(&mut alice, &machine.enroll("alice").code());
     alice.expect("renewed; it ends");
@@ -159,6 +159,18 @@ fn timers(machine: &Machine) -> Vec<String> {
     let list = ["systemctl", "list-units", "--plain", "--no-legend", "authflow-session-*.timer"];
     let list = machine.run(list).success();
     list.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
+
+/// When a timer ends its session, on the clock that the session goes by.
+#[track_caller]
+fn end_of(timer: &str) -> Duration {
+    let seconds = timer.trim_end_matches(".timer").rsplit('-').next().expect("an end").parse();
+    Duration::from_secs(seconds.expect("seconds"))
+}
+
+fn up(machine: &Machine) -> Duration {
+    let seconds = machine.read("/proc/uptime").split(' ').next().expect("two numbers").parse();
+    Duration::from_secs_f64(seconds.expect("seconds"))
 }
 
 fn timer_of(machine: &Machine, user: &str) -> String {
