@@ -348,5 +348,9 @@ mod tests {
         assert!(matches!(State::parse(""), Err(BadState::Syntax(_))));
         assert!(matches!(State::parse("version = 1\nconsecutive_failures = 0\nextra = 1\n"), Err(BadState::Syntax(_))));
         assert_eq!(State::parse("version = 2\nconsecutive_failures = 0\n"), Err(BadState::Version(2)));
+        // A newer version's, for one. To pass over it could pass over its lock.
+        let tally = "failures = 5\nsince = 1\ntouched = 1\nnot_before = 9\n";
+        let source = format!("version = 1\nconsecutive_failures = 0\n[source.\"seat:7\"]\n{tally}");
+        assert_eq!(State::parse(&source), Err(BadState::Source("seat:7".to_owned())));
     }
 }
