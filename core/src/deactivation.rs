@@ -45,6 +45,14 @@ pub enum Cause {
     LeftGroup(String),
 }
 
+impl Cause {
+    /// Several, for people.
+    #[must_use]
+    pub fn told(causes: &[Self]) -> String {
+        causes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    }
+}
+
 impl std::fmt::Display for Cause {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -98,8 +106,8 @@ pub enum Seen {
 pub struct Verdict {
     /// Whose sessions end, and why.
     pub end: Vec<(User, Cause)>,
-    /// Whose sessions would end, were they not so many: an administrator must decide.
-    pub wait: Vec<(User, Cause)>,
+    /// Whose sessions would end, and for all that, were they not so many: an administrator must decide.
+    pub wait: Vec<(User, Vec<Cause>)>,
     /// When to look again at those who seem to be gone.
     pub again: Option<BootTime>,
 }
@@ -207,8 +215,8 @@ impl Watch {
         for (user, causes) in doubtful {
             let known = self.known.entry(user.clone()).or_default();
             if are_many || known.start.waits {
-                verdict.wait.extend(causes.iter().cloned().map(|cause| (user.clone(), cause)));
-                known.waits_for = causes;
+                known.waits_for.clone_from(&causes);
+                verdict.wait.push((user, causes));
                 known.start.waits = true;
             } else {
                 verdict.end.extend(causes.into_iter().map(|cause| (user.clone(), cause)));

@@ -133,6 +133,13 @@ struct Entry {
     touched: u64,
     not_before: u64,
     succeeded: Option<u64>,
+    #[serde(default, skip_serializing_if = "is_none")]
+    in_a_row: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+const fn is_none(count: &u32) -> bool {
+    *count == 0
 }
 
 impl State {
@@ -243,6 +250,7 @@ impl From<Entry> for Tally {
             touched: WallTime::from_micros(entry.touched),
             not_before: WallTime::from_micros(entry.not_before),
             succeeded: entry.succeeded.map(WallTime::from_micros),
+            in_a_row: entry.in_a_row,
         }
     }
 }
@@ -256,6 +264,7 @@ impl From<Tally> for Entry {
             touched: tally.touched.as_micros(),
             not_before: tally.not_before.as_micros(),
             succeeded: tally.succeeded.map(WallTime::as_micros),
+            in_a_row: tally.in_a_row,
         }
     }
 }
@@ -277,16 +286,16 @@ mod tests {
     // TOML's integers are signed, so times and steps stay below 2^63.
     fn state() -> impl Strategy<Value = State> {
         let time = (0..u64::MAX / 2).prop_map(WallTime::from_micros);
-        let tally = (any::<(u32, u32)>(), time.clone(), time.clone(), time.clone(), prop::option::of(time)).prop_map(
-            |((failures, locks), since, touched, not_before, succeeded)| Tally {
+        let tally = (any::<(u32, u32, u32)>(), time.clone(), time.clone(), time.clone(), prop::option::of(time))
+            .prop_map(|((failures, locks, in_a_row), since, touched, not_before, succeeded)| Tally {
                 failures,
                 locks,
                 since,
                 touched,
                 not_before,
                 succeeded,
-            },
-        );
+                in_a_row,
+            });
         let source = prop_oneof![
             any::<u32>().prop_map(Source::Local),
             any::<u32>().prop_map(|bits| Source::Network(std::net::IpAddr::V4(bits.into())))
@@ -339,5 +348,9 @@ mod tests {
         assert!(matches!(State::parse(""), Err(BadState::Syntax(_))));
         assert!(matches!(State::parse("version = 1\nconsecutive_failures = 0\nextra = 1\n"), Err(BadState::Syntax(_))));
         assert_eq!(State::parse("version = 2\nconsecutive_failures = 0\n"), Err(BadState::Version(2)));
+        // A newer version's, for one. To pass over it could pass over its lock.
+        let tally = "failures = 5\nsince = 1\ntouched = 1\nnot_before = 9\n";
+        let source = format!("version = 1\nconsecutive_failures = 0\n[source.\"seat:7\"]\n{tally}");
+        assert_eq!(State::parse(&source), Err(BadState::Source("seat:7".to_owned())));
     }
 }

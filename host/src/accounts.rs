@@ -87,6 +87,13 @@ pub struct AccountError {
     why: Errno,
 }
 
+#[cfg(test)]
+impl AccountError {
+    pub(crate) const fn new(what: &'static str, why: Errno) -> Self {
+        Self { what, why }
+    }
+}
+
 /// The user of that name, if there is one.
 ///
 /// # Errors

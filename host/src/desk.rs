@@ -14,12 +14,12 @@ use authflow_core::{
     qr::Background,
     rule::{Remote, Request, Rule},
     secret::Secret,
-    throttle::NOBODY,
     time::Clock,
 };
 
 use crate::{
     accounts::{self, Account, AccountError},
+    caller,
     enrolment::{self, Setting},
     passwords::{Compared, Matched, PasswordError, Passwords},
     random,
@@ -311,21 +311,13 @@ struct Case<'a> {
     is_sshd: bool,
 }
 
-/// The calling uid as the throttle counts it. What is no account's, or cannot be
-/// looked up, is counted together: subordinate uids would else give one user thousands of sources.
-fn counted(calling_uid: u32, account: Option<&Account>) -> u32 {
-    let is_known = calling_uid == 0 || account.is_some_and(|account| account.uid == calling_uid);
-    let has_account = || matches!(accounts::by_uid(calling_uid), Ok(Some(_)));
-    if is_known || has_account() { calling_uid } else { NOBODY }
-}
-
 fn begin(attempt: &Attempt<'_>, case: &Case<'_>) -> io::Result<Step> {
     let subject = Subject {
         user: attempt.user.to_owned(),
         uid: attempt.account.map(|account| account.uid),
         service: attempt.service.to_owned(),
         remote: attempt.remote,
-        calling_uid: counted(attempt.calling_uid, attempt.account),
+        calling_uid: caller::counted(attempt.calling_uid, attempt.account, accounts::by_uid),
         is_sshd: case.is_sshd,
     };
     let id = FlowId::new(random::bytes()?);

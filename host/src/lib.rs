@@ -18,12 +18,13 @@
 //!   `known`: whose there are
 //! - [`sealed`]: a secret on its way to another process
 //! - `undisturbed`: nobody stops the process that holds a lock
-//! - [`desk`]: the one driver of a flow; `enrolment`: its part that enrols an authenticator
+//! - [`desk`]: the one driver of a flow; `enrolment`: its part that enrols an authenticator; `caller`: who calls, as it is counted
 //! - [`deferred`]: what the machine would start for a user by itself
 //! - [`pending`]: logins that the daemon has yet to adopt
 #![deny(unsafe_code)]
 
 pub mod accounts;
+mod caller;
 pub mod clock;
 pub mod codes;
 pub mod config;

@@ -2,7 +2,8 @@
 //! so that a dead daemon lengthens no session. A new deadline gets a new timer, and only then the old one goes. The timers of an earlier
 //! daemon are found by their names, which say whose they are and for when.
 //!
-//! systemd's clock stands still while the machine sleeps and ours does not: after a sleep the timer is late by as much.
+//! systemd's clock stands still while the machine sleeps and ours does not: after a sleep the timer is late by as much. The clock that does
+//! not (`WakeSystem=`) would wake the machine to end a session.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -81,28 +81,32 @@ fn signals_carry_the_id_and_nothing_else() {
     assert_eq!(heard, [signal("SessionOpened"), signal("SessionEnding"), signal("SessionClosed")]);
 }
 
-/// Calls that nobody reads the answers of, and match rules by the hundred.
+/// Calls that nobody reads the answers of, match rules by the hundred, and signals to the daemon alone that look like logind's.
 #[test]
 fn a_client_that_never_reads_holds_nobody_up() {
     let Some(machine) = machine() else { return };
     machine.write("/run/deaf.py", DEAF);
-    let _deaf: Vec<Program> = (0..3)
-        .map(|_| {
-            machine.start(["setpriv", "--reuid=alice", "--regid=alice", "--clear-groups", "python3", "/run/deaf.py"])
+    let mut deaf: Vec<Program> = ["calls", "calls", "signals", "signals"]
+        .into_iter()
+        .map(|what| {
+            let alice = ["setpriv", "--reuid=alice", "--regid=alice", "--clear-groups"];
+            machine.start(alice.into_iter().chain(["python3", "/run/deaf.py", what]))
         })
         .collect();
-    wait::until_true("the nuisance", || machine.path("/tmp/deaf").exists());
+    let has_begun = |what: &str| machine.path("/tmp").join(what).exists();
+    wait::until_true("the nuisances", || has_begun("calls") && has_begun("signals"));
     let (_bob, bobs) = in_a_session(&machine, "bob");
     assert!(call(&machine, "bob", PATH, &format!("{MANAGER}.ListSessions"), &[]).success().contains(&bobs));
     let _ = call(&machine, "root", PATH, &format!("{MANAGER}.Revoke"), &[&bobs, ""]).success();
     wait::until_true("the end", || machine.run(["authflow", "sessions", "--json"]).json() == serde_json::json!([]));
+    assert!(deaf.iter_mut().all(Program::is_running), "until now");
 }
 
-/// Says hello, asks for every signal a few hundred times over, then calls for ever and reads nothing.
+/// Says hello, asks for every signal a few hundred times over, then calls or signals for ever and reads nothing.
 const DEAF: &str = r#"
-import os, socket, struct
+import os, socket, struct, sys
 
-def message(serial, path, interface, member, destination, body=None):
+def message(serial, path, interface, member, destination, body=None, sort=1):
     def text(s): return struct.pack("<I", len(s)) + s.encode() + b"\0"
     def field(code, kind, value):
         return struct.pack("<B", code) + b"\x01" + kind.encode() + b"\0" + value
@@ -113,7 +117,7 @@ def message(serial, path, interface, member, destination, body=None):
     if body is not None:
         fields += b"\0" * (-len(fields) % 8) + field(8, "g", b"\x01s\0")
         payload = text(body)
-    head = struct.pack("<cBBBIII", b"l", 1, 0, 1, len(payload), serial, len(fields)) + fields
+    head = struct.pack("<cBBBIII", b"l", sort, 0, 1, len(payload), serial, len(fields)) + fields
     return head + b"\0" * (-len(head) % 8) + payload
 
 bus = socket.socket(socket.AF_UNIX)
@@ -125,10 +129,12 @@ DBUS = ("/org/freedesktop/DBus", "org.freedesktop.DBus")
 bus.sendall(message(1, *DBUS, "Hello", "org.freedesktop.DBus"))
 for n in range(400):
     bus.sendall(message(2 + n, *DBUS, "AddMatch", "org.freedesktop.DBus", f"type='signal',arg0='{n}'"))
-open("/tmp/deaf", "w").close()
+calls = ("/org/authflow/sessiond1", "org.authflow.sessiond1.Manager", "ListSessions", "org.authflow.sessiond1")
+logind = ("/org/freedesktop/login1/session/_31", "org.freedesktop.DBus.Properties", "PropertiesChanged", "org.authflow.sessiond1")
+open("/tmp/" + sys.argv[1], "w").close()
 n = 1000
 while True:
-    bus.sendall(message(n, "/org/authflow/sessiond1", "org.authflow.sessiond1.Manager", "ListSessions", "org.authflow.sessiond1"))
+    bus.sendall(message(n, *calls) if sys.argv[1] == "calls" else message(n, *logind, "x", 4))
     n += 1
 "#;
 

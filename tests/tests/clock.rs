@@ -1,4 +1,5 @@
-//! The wall clock is set by a day while sessions live: limits go by another clock, so nothing ends early and nothing late.
+//! Limits go by a clock that nobody sets and that goes on while the machine sleeps: when the wall clock is set by a day, nothing ends early
+//! and nothing late, and what fell due in a sleep ends when it is over.
 
 use authflow_tests::{Machine, Program, wait};
 
@@ -30,6 +31,53 @@ fn a_clock_that_is_set_by_a_day_ends_no_session_early_or_late() {
         reasons.sort();
         assert_eq!(reasons, ["idle", "lifetime"], "{by}");
         drop(inside);
+    }
+}
+
+/// What the boot clock gains while a machine sleeps a daemon gains here that is started anew in a time namespace. There the starts of processes
+/// are later as well, which after a sleep they are not; so the test moves those that the daemon has noted.
+#[test]
+fn what_fell_due_while_the_machine_slept_is_ended_and_the_rest_goes_on() {
+    const ASLEEP: u64 = 7200;
+    let Some(plan) = Machine::overlay() else { return };
+    let rules = [("door", "1h", "none"), ("gate", "none", "1h"), ("yard", "10h", "10h")];
+    let mut config = "[session]\nwithout_tty = \"idle\"\n".to_owned();
+    for (name, idle, lifetime) in rules {
+        let limits = format!("session = {{ idle = \"{idle}\", lifetime = \"{lifetime}\" }}");
+        config += &format!("[[rule]]\nname = \"{name}\"\nservice = [\"{name}\"]\nmethods = [[\"stack\"]]\n{limits}\n");
+    }
+    let plan = rules.iter().fold(plan.user("alice").config(&config), |plan, (name, ..)| plan.pam(name, LINE));
+    let machine = plan.start();
+    machine.compile("crowd");
+    let mut inside = rules.map(|(service, ..)| machine.start(["crowd", service, "alice", "1"]));
+    wait::until_true("the sessions", || machine.sessions().len() == 3);
+    let deadline = |of: &serde_json::Value| of["lifetime_deadline"].as_str().expect("a time").to_owned();
+    let before = machine.sessions().into_iter().find(|session| session["service"] == "yard").expect("one");
+    machine.kill_daemon();
+    move_starts(&machine, ASLEEP * 100);
+    let asleep = ASLEEP.to_string();
+    let _daemon = machine.start(["unshare", "--time", "--boottime", &asleep, "/usr/libexec/authflow-sessiond"]);
+    wait::until_true("the ends", || machine.history("alice").len() == 2);
+    let history = machine.history("alice");
+    let mut ends: Vec<_> = history.iter().map(|row| [&row["service"], &row["end_reason"]]).collect();
+    ends.sort_by_key(|[service, _]| service.to_string());
+    assert_eq!(ends, [["door", "idle"], ["gate", "lifetime"]]);
+    let _ = inside.iter_mut().take(2).map(|crowd| crowd.end()).count();
+    let left = machine.sessions();
+    let [yard] = &left[..] else { panic!("{left:#?}") };
+    assert_eq!((&yard["id"], inside[2].is_running()), (&before["id"], true));
+    assert_ne!(deadline(yard), deadline(&before), "by the wall clock, which did not move, it ends two hours sooner");
+}
+
+/// Moves the starts of the leaders by so many clock ticks in the copies that the next daemon believes first.
+fn move_starts(machine: &Machine, ticks: u64) {
+    for copy in std::fs::read_dir(machine.path("/run/authflow/live")).expect("a folder") {
+        let path = copy.expect("a file").path();
+        let text = std::fs::read(&path).expect("a copy");
+        let mut session: serde_json::Value = serde_json::from_slice(&text).expect("a session");
+        let start = &mut session["leader"]["start_time"];
+        *start = (start.as_u64().expect("ticks") + ticks).into();
+        std::fs::write(&path, session.to_string()).expect("it can be written");
     }
 }
 

@@ -69,6 +69,25 @@ fn a_lifetime_that_locks_is_lifted_by_who_proves_himself_and_by_nothing_less() {
 }
 
 #[test]
+fn a_desktop_that_logind_does_not_lock_is_ended_at_its_limit() {
+    let Some(machine) = machine(r#"idle = "6s", warn = "2s""#) else { return };
+    machine.write("/etc/dbus-1/system.d/no-lock.conf", NO_LOCK);
+    let _ = machine.run(["systemctl", "reload", "dbus"]).success();
+    let heard = listen(&machine);
+    let mut alice = sit_down(&machine, &mut machine.enroll("alice"));
+    wait::until_true("the hint", || desk(&machine)["activity_basis"] == "hint");
+    alice.type_line(&format!("{OWN} SetIdleHint b true"));
+    // The fourth is the last, half a minute after the third.
+    wait::until_true("three attempts", || machine.log().matches("event=not-locked").count() == 3);
+    let _ = alice.end();
+    assert_eq!((machine.end_reason("alice").as_str(), heard(&machine)), ("idle", 0));
+}
+
+/// What is in the way of a lock: a bus that does not pass it on, as a logind that does not do it.
+const NO_LOCK: &str = "<busconfig><policy context=\"mandatory\">\
+    <deny send_interface=\"org.freedesktop.login1.Manager\" send_member=\"LockSession\"/></policy></busconfig>";
+
+#[test]
 fn a_screen_is_locked_on_request_and_a_terminal_has_none() {
     let Some(machine) = machine(r#"idle = "15m""#) else { return };
     let heard = listen(&machine);

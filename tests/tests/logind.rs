@@ -20,6 +20,11 @@ methods = [["password", "totp"]]
 session = { lifetime = "none" }
 
 [[rule]]
+name = "renewing"
+service = ["authflow"]
+methods = [["password", "totp"]]
+
+[[rule]]
 name = "others"
 service = ["*"]
 methods = [["stack"]]
@@ -56,9 +61,7 @@ fn systemd_ends_the_session_of_a_dead_daemon() {
     assert_eq!(timers(&machine).len(), 2, "no lifetime, no timer: {:?}", timers(&machine));
 
     // Two minutes after the lifetime; the name tells it by the clock that the session goes by.
-    let ends: u64 = bobs.trim_end_matches(".timer").rsplit('-').next().expect("an end").parse().expect("seconds");
-    let up: f64 = machine.read("/proc/uptime").split(' ').next().expect("two numbers").parse().expect("seconds");
-    let left = Duration::from_secs(ends).saturating_sub(Duration::from_secs_f64(up));
+    let left = end_of(&bobs).saturating_sub(up(&machine));
     assert!(left > Duration::from_secs(3600) && left <= Duration::from_secs(3720), "{left:?}");
 
     // The next daemon finds the timers that this one leaves; a logout takes one away.
@@ -103,6 +106,40 @@ fn a_login_without_a_daemon_is_adopted_with_its_logind_session() {
     wait::until_true("the end of the timer", || timers(&machine).is_empty());
 }
 
+#[test]
+fn what_only_looks_like_systemds_word_ends_nobody_and_drowns_nothing() {
+    let Some(machine) = machine() else { return };
+    let mut alice = log_in(&machine, "alice");
+    let mut bob = log_in(&machine, "bob");
+    let scope = format!("session-{}.scope", word(&session_of(&machine, "bob"), "logind_id"));
+    let forged = format!(
+        "dbus-send --system --type=signal --dest=org.authflow.sessiond1 /org/freedesktop/systemd1 \
+         org.freedesktop.systemd1.Manager.JobNew uint32:1 objpath:/org/freedesktop/systemd1/job/1 string:{scope}"
+    );
+    // More than the daemon keeps for later.
+    assert_eq!(alice.shell(&format!("for i in $(seq 300); do {forged} || break; done; echo sent $i")), "sent 300");
+    assert_eq!(machine.sessions().len(), 2, "{}", machine.log());
+    assert_eq!(bob.shell("echo still here"), "still here");
+    let logind_id = word(&session_of(&machine, "bob"), "logind_id").to_owned();
+    let _ = machine.run(["loginctl", "terminate-session", &logind_id]).success();
+    let _ = bob.end();
+    assert_eq!(machine.end_reason("bob"), "logout", "{}", machine.log());
+}
+
+#[test]
+fn a_renewed_login_has_a_timer_for_its_new_end_alone() {
+    let Some(machine) = machine() else { return };
+    let mut alice = log_in(&machine, "alice");
+    let first = timer_of(&machine, "alice");
+    // Ends within one second share a timer.
+    wait::until_true("the next second", || end_of(&first).saturating_sub(up(&machine)) <= Duration::from_secs(3718));
+    alice.type_line("authflow renew");
+    machine.give_answers(&mut alice, &machine.enroll("alice").code());
+    alice.expect("renewed; it ends");
+    let is_new = |timer: &String| timer.contains(word(&session_of(&machine, "alice"), "id")) && *timer != first;
+    wait::until_true("the new timer alone", || matches!(&timers(&machine)[..], [timer] if is_new(timer)));
+}
+
 fn machine() -> Option<Machine> {
     let plan = ["alice", "bob", "carol"].into_iter().fold(Machine::booted()?, |plan, user| plan.user(user));
     let machine = plan.sshd(SSHD).common_stacks().config(CONFIG).start();
@@ -122,6 +159,18 @@ fn timers(machine: &Machine) -> Vec<String> {
     let list = ["systemctl", "list-units", "--plain", "--no-legend", "authflow-session-*.timer"];
     let list = machine.run(list).success();
     list.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
+
+/// When a timer ends its session, on the clock that the session goes by.
+#[track_caller]
+fn end_of(timer: &str) -> Duration {
+    let seconds = timer.trim_end_matches(".timer").rsplit('-').next().expect("an end").parse();
+    Duration::from_secs(seconds.expect("seconds"))
+}
+
+fn up(machine: &Machine) -> Duration {
+    let seconds = machine.read("/proc/uptime").split(' ').next().expect("two numbers").parse();
+    Duration::from_secs_f64(seconds.expect("seconds"))
 }
 
 fn timer_of(machine: &Machine, user: &str) -> String {

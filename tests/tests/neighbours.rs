@@ -11,8 +11,9 @@ const SSHD: &str = "KbdInteractiveAuthentication yes\nPasswordAuthentication no"
 const NEIGHBOURS: &str = "for user in alice bob; do for i in $(seq 100); do \
     setpriv --reuid=$user --regid=$user --clear-groups sleep 5811 & done; done";
 
-/// On the terminal, off it, and adopted by init.
-const STARTED: &str = "sleep 4711 & setsid sleep 4712 & (setsid sh -c 'setsid sleep 4713 & exit' &)";
+/// On the terminal, off it, adopted by init, and what looks as if it were over.
+const STARTED: &str =
+    "sleep 4711 & setsid sleep 4712 & (setsid sh -c 'setsid sleep 4713 & exit' &); (setsid headless &)";
 
 #[test]
 fn nothing_that_a_session_started_escapes_and_nobody_else_is_touched() {
@@ -20,10 +21,15 @@ fn nothing_that_a_session_started_escapes_and_nobody_else_is_touched() {
     let _neighbours = machine.start(["sh", "-c", &format!("{NEIGHBOURS}; wait")]);
     let mut alice = machine.log_in("alice", &mut machine.enroll("alice"));
     let mut bob = machine.log_in("bob", &mut machine.enroll("bob"));
+    machine.compile("headless");
+    let headless =
+        || machine.shell("grep -l '^Name:.headless$' /proc/[0-9]*/status | xargs -r grep -l '^Threads:.2'").stdout;
     alice.type_line(STARTED);
+    wait::until_true("a program without its first thread", || !headless().is_empty());
     wait::until_true("everybody", || machine.count("sleep 471") == 3 && machine.count("sleep 5811") == 200);
     revoke(&machine, &mut alice);
     wait::until_true("the end of all that alice started", || machine.count("sleep 471") == 0);
+    wait::until_true("the end of what went on without its first thread", || headless().is_empty());
     all_others_are_there(&machine, &mut bob);
 }
 
@@ -58,6 +64,31 @@ fn an_audit_session_id_that_nobody_set_or_everybody_has_ends_nobody_else() {
         let _ = machine.shell("pkill -f '^sleep 5811'");
         wait::until_true("the neighbours to go", || machine.count("sleep 5811") == 0);
     }
+}
+
+#[test]
+fn what_cannot_be_killed_is_waited_for_once_and_ends_with_what_holds_it() {
+    let Some(machine) = machine(include_str!("../../conf/pam.d/sshd.example")) else { return };
+    machine.write("/etc/authflow/authflow.toml", &format!("{RULE}session = {{ grace = \"100ms\" }}\n"));
+    machine.compile("stuck");
+    let _ = machine.shell("mknod /dev/fuse c 10 229 && mkdir /run/stuck").success();
+    let holds = machine.start(["stuck", "/run/stuck"]);
+    wait::until_true("the file system", || machine.run(["ls", "-d", "/run/stuck/file"]).status.success());
+    let mut alice = machine.log_in("alice", &mut machine.enroll("alice"));
+    alice.type_line("(exec -a held bash -c 'exec 3</run/stuck/file; exec 3<&-') &");
+    let waits_for = || machine.shell("cat /proc/$(pgrep -f '^held')/wchan").stdout;
+    wait::until_true("a process that closes a file", || waits_for().contains("request_wait_answer"));
+    let _ = machine.run(["authflow", "revoke", "--user", "alice", "--yes"]).success();
+    let _ = alice.end();
+    let strikes = || machine.log().matches("event=struck").count();
+    wait::until_true("many strikes", || strikes() > 20);
+    let descriptors = format!("ls -l /proc/{}/fd | grep -c pidfd", machine.daemon_pid());
+    let pidfds: usize = machine.shell(&descriptors).success().trim().parse().expect("a number");
+    assert!(pidfds < 10 && machine.count("held") == 1, "{pidfds}");
+    assert_eq!(machine.sessions()[0]["state"], "closing");
+    holds.kill();
+    assert_eq!(machine.end_reason("alice"), "revoked");
+    assert_eq!(machine.count("held"), 0);
 }
 
 fn machine(stack: &str) -> Option<Machine> {

@@ -49,7 +49,9 @@ fn a_filter_says_which_and_a_dry_run_ends_none() {
     for none in [["--service", "login"], ["--from", "10.0.0.0/8"], ["--older-than", "1h"], ["--idle-for", "1h"]] {
         assert_eq!(would(&none).len(), 0, "{none:?}");
     }
-    let argv = ["revoke", "--from", "127.0.0.1", "--user", "bob", "--yes", "--message", "moving house"];
+    let uid = machine.run(["id", "-u", "bob"]).success();
+    assert_eq!(would(&["--user", uid.trim()]), ["bob"], "by number");
+    let argv = ["revoke", "--from", "127.0.0.1", "--user", uid.trim(), "--yes", "--message", "moving house"];
     let said = machine.run(["authflow"].into_iter().chain(argv)).success();
     assert_eq!(said, "1 session revoked\n");
     bob.expect("it was revoked (moving house)");

@@ -1,6 +1,6 @@
 //! Guessing is stopped at the source it comes from; the user gets in from elsewhere, and an administrator lifts the lock.
 
-use authflow_tests::{Machine, Person};
+use authflow_tests::{Authenticator, Machine, Person};
 
 const RULE: &str = r#"
 [throttle]
@@ -92,6 +92,10 @@ fn who_fails_at_su_is_locked_himself_and_neither_the_user_nor_the_console() {
         .config(&rules)
         .start();
     let mut phone = machine.enroll("alice");
+    // Of one authenticator a third code would have to be waited for.
+    let mut tablet = Authenticator::new("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
+    let add = ["factor", "add", "totp", "--user", "alice", "--name", "tablet", "--secret-stdin", "--no-confirm"];
+    let _ = machine.feed(["authflow"].into_iter().chain(add), tablet.secret.as_bytes()).success();
     // Uids of no account, as a range of subordinate uids lends them, are one source.
     let su = |uid: &str| machine.person(["setpriv", "--reuid", uid, "--clear-groups", "su", "alice", "-c", "id -un"]);
     for uid in ["bob", "bob", "200001", "200002"] {
@@ -109,9 +113,29 @@ fn who_fails_at_su_is_locked_himself_and_neither_the_user_nor_the_console() {
     console.expect("Password: ");
     console.type_line(machine.password());
     console.expect("Verification code: ");
-    console.type_line(&phone.code());
+    console.type_line(&tablet.code());
     console.expect("$ ");
-    assert!(!answer(&mut su("bob"), machine.password(), &phone.code()).contains("alice\r"), "bob stays locked");
+    assert!(!answer(&mut su("bob"), machine.password(), &tablet.code()).contains("alice\r"), "bob stays locked");
+}
+
+#[test]
+fn who_fails_at_su_to_root_waits_as_for_anybody_and_root_at_the_console_does_not() {
+    let Some(plan) = Machine::overlay() else { return };
+    let rules = RULE.replace("[\"sshd\"]", "[\"su\", \"login\"]");
+    let machine = plan.user("bob").shipped_pam("su").shipped_pam("login").config(&rules).without_daemon().start();
+    let mut phone = machine.enroll("root");
+    for _ in 0..2 {
+        let mut su = machine.person(["setpriv", "--reuid=bob", "--regid=bob", "--clear-groups", "su"]);
+        let _ = answer(&mut su, "a guess", &phone.wrong_code());
+    }
+    let bobs = machine.run(["authflow", "factor", "list", "--user", "root", "--json"]).json()["throttle"]["sources"][0]
+        .clone();
+    let until = bobs["locked_until"].as_str().expect("a lock");
+    assert!(bobs["source"].as_str().is_some_and(|source| source.starts_with("local:")), "{bobs}");
+    let _ = machine.shell(&format!("test $(($(date -d {until} +%s) - $(date +%s))) -gt 300")).success();
+    let mut console = machine.person(["login", "root"]);
+    machine.give_answers(&mut console, &phone.code());
+    console.expect("# ");
 }
 
 fn login(machine: &Machine, from: &str, password: &str, code: &str) -> bool {

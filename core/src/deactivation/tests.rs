@@ -200,6 +200,24 @@ fn who_waits_is_told_with_the_newest_cause_until_it_is_put_right_or_over() {
 }
 
 #[test]
+fn who_waits_for_several_causes_is_told_once_with_all_of_them() {
+    let mut watch = Watch::default();
+    let two = |is_outside| {
+        let of = |rule: &str| (rule.to_owned(), Membership { is_outside, missing: BTreeSet::new() });
+        let groups = Some(BTreeMap::from([of("ssh"), of("sudo")]));
+        Seen::There(Facts { is_locked: Some(false), groups, ..Facts::default() })
+    };
+    let mut look = |is_outside, secs| watch.judge((1000..1011).map(|uid| (user(uid), two(is_outside))), at(secs)).wait;
+    assert_eq!((look(false, 1), look(true, 10)), (vec![], vec![]));
+    let wait = look(true, 15);
+    assert_eq!(wait.len(), 11);
+    assert_eq!(
+        Cause::told(&wait[0].1),
+        "the user is in no group of the rule ssh any more; the user is in no group of the rule sudo any more"
+    );
+}
+
+#[test]
 fn who_waits_goes_on_waiting_through_looks_that_cannot_tell() {
     let mut watch = Watch::default();
     let all = |seen: &Seen| (1000..1011).map(|uid| (user(uid), seen.clone())).collect::<Vec<_>>();

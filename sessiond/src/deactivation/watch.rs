@@ -187,9 +187,10 @@ impl Watcher {
         for (user, cause) in verdict.end {
             self.end(&user, &cause);
         }
-        for (user, cause) in verdict.wait {
+        for (user, causes) in verdict.wait {
+            let causes = Cause::told(&causes);
             let why = format!(
-                "{cause}; too many at once, so nothing is ended: authflow user waiting lists them, authflow user disable or revoke --user ends them"
+                "{causes}; too many at once, so nothing is ended: authflow user waiting lists them, authflow user disable or revoke --user ends them"
             );
             self.tell_once(user, Event::DeactivationWaits, why);
         }
@@ -220,8 +221,7 @@ impl Watcher {
     }
 
     fn note_who_waits(&self) {
-        let words = |causes: &[Cause]| causes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        let waiting = self.watch.waiting().map(|(user, causes)| (user.clone(), words(causes)));
+        let waiting = self.watch.waiting().map(|(user, causes)| (user.clone(), Cause::told(causes)));
         self.daemon.note_waiting(waiting.collect());
     }
 

@@ -67,6 +67,7 @@ struct SourceEntry {
     source: String,
     failures: u32,
     locked_until: Option<String>,
+    stopped: bool,
     last_success_at: Option<String>,
     #[serde(skip)]
     tally: Tally,
@@ -114,6 +115,7 @@ fn throttle(state: &State, local: &Local) -> Throttle {
         source: source.to_string(),
         failures: tally.failures,
         locked_until: Some(tally.not_before).filter(|end| *end > local.now).map(|end| local.rfc3339(end)),
+        stopped: state.throttle.is_stopped(source),
         last_success_at: tally.succeeded.map(|at| local.rfc3339(at)),
         tally: *tally,
     });
@@ -149,7 +151,11 @@ fn text(report: &Report, local: &Local, output: Output) -> String {
             table.row([
                 entry.source.clone(),
                 entry.failures.to_string(),
-                locked.map_or("-".to_owned(), |end| local.ahead(end)),
+                if entry.stopped {
+                    "for good".to_owned()
+                } else {
+                    locked.map_or("-".to_owned(), |end| local.ahead(end))
+                },
                 time(entry.tally.succeeded),
             ]);
         }

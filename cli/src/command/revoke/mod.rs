@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use authflow_host::deferred::{self, Deferred};
 use serde::Serialize;
 
-use self::plan::{chain, chosen};
+use self::plan::{chain, chosen, named};
 use super::sessions::table;
 use crate::{
     context::Context, daemon::Daemon, error::Error, filter::Filter, output::text::clean, session::Session,
@@ -23,7 +23,7 @@ pub(crate) struct Revoke {
     /// Sessions, each by as much of its id as is unique
     #[arg(value_name = "ID", conflicts_with_all = ["service", "from", "older_than", "idle_for"])]
     ids: Vec<String>,
-    /// All sessions of this user
+    /// All sessions of this user, or of this uid
     #[arg(long, value_name = "USER")]
     user: Option<String>,
     /// All your sessions but the one that this command is run in
@@ -84,11 +84,13 @@ impl Revoke {
             ask(context, &plan.sessions, self.leftovers)?;
         }
         let revoked = self.end(&daemon, &plan)?;
-        let user = self.user.as_deref().filter(|_| self.leftovers);
-        let deferred = user.map(|user| {
-            // An account that is gone owns no jobs of at.
-            let uid = context.account(user).map_or(u32::MAX, |account| account.uid);
-            deferred::of(&context.paths, user, uid)
+        let deferred = self.leftovers.then(|| {
+            let of = |name: &String| {
+                // An account that is gone owns no jobs of at.
+                let uid = context.account(name).map_or(u32::MAX, |account| account.uid);
+                deferred::of(&context.paths, name, uid)
+            };
+            plan.users.values().collect::<BTreeSet<_>>().into_iter().flat_map(of).collect()
         });
         let changed = revoked > 0 || self.leftovers;
         let result = Revoked { changed, revoked, sessions: &documents, deferred };
@@ -138,13 +140,13 @@ impl Revoke {
             // A filter alone is about all that the caller is shown.
             return Ok(sessions.iter().map(|session| (session.uid, session.user.clone())).collect());
         };
-        // The account may be gone while its sessions live on.
-        let known = sessions.iter().find(|session| &session.user == name).map(|session| session.uid);
-        let uid = match known {
-            Some(uid) => uid,
-            None => context.account(name)?.uid,
-        };
-        Ok(BTreeMap::from([(uid, name.clone())]))
+        let account = context.account(name);
+        let users = named(name, sessions, account.as_ref().ok().map(|account| account.uid));
+        match account {
+            // The data base may be away while the sessions are here.
+            Err(error) if users.is_empty() => Err(error),
+            Ok(_) | Err(_) => Ok(users),
+        }
     }
 
     fn end(&self, daemon: &Daemon, plan: &Plan) -> Result<u32, Error> {

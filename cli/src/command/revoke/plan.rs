@@ -1,8 +1,22 @@
 //! Whom a revocation ends and whom it spares. Pure: the sessions are looked up elsewhere.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::session::Session;
+
+/// Whose sessions a word means: all of that name, live ones and the account's, or else those of the uid that it is. An account may be gone
+/// while its sessions live on, or its name another's by now.
+pub(super) fn named(word: &str, sessions: &[Session], account: Option<u32>) -> BTreeMap<u32, String> {
+    let live = sessions.iter().filter(|session| session.user == word).map(|session| session.uid);
+    let users: BTreeMap<u32, String> = live.chain(account).map(|uid| (uid, word.to_owned())).collect();
+    match word.parse::<u32>() {
+        Ok(uid) if users.is_empty() => {
+            let name = sessions.iter().find(|session| session.uid == uid).map(|session| session.user.clone());
+            BTreeMap::from([(uid, name.unwrap_or_else(|| word.to_owned()))])
+        }
+        Ok(_) | Err(_) => users,
+    }
+}
 
 /// The session of that id and those that it is nested in: ending one of these would end it as well.
 pub(super) fn chain(own: &Session, sessions: &[Session]) -> BTreeSet<String> {
@@ -34,6 +48,23 @@ mod tests {
 
     fn session(id: &str, parent: Option<&str>) -> Session {
         Session { id: id.into(), parent: parent.map(Into::into), ..Session::default() }
+    }
+
+    fn of(user: &str, uid: u32) -> Session {
+        Session { user: user.into(), uid, ..Session::default() }
+    }
+
+    #[test]
+    fn a_name_means_all_who_have_or_had_it_and_a_number_the_uid_of_nobodys_name() {
+        let sessions = [of("alice", 1000), of("gone", 1001), of("1002", 1003)];
+        let uids = |word: &str, account| named(word, &sessions, account).into_keys().collect::<Vec<_>>();
+        assert_eq!(uids("alice", Some(1000)), [1000]);
+        assert_eq!(uids("gone", None), [1001]);
+        assert_eq!(uids("gone", Some(1009)), [1001, 1009], "the name was given anew");
+        assert_eq!(named("1001", &sessions, None), BTreeMap::from([(1001, "gone".to_owned())]));
+        assert_eq!(uids("1004", None), [1004], "what runs on of somebody without sessions");
+        assert_eq!(uids("1002", None), [1003], "a name is a name first");
+        assert_eq!(uids("nobody", None), [0; 0]);
     }
 
     fn ids(sessions: Vec<Session>) -> Vec<String> {
