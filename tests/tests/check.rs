@@ -66,6 +66,20 @@ fn an_error_is_one() {
         let knock = machine.feed(["pamtester", "door", "alice", "authenticate", "acct_mgmt"], b"wrong\nwrong\n");
         assert_eq!(knock.status.success(), is_in, "{auth}{knock:?}");
     }
+    // What libpam does not understand or find keeps out whom everything else lets in.
+    for (line, is_in) in [
+        ("auth required pam_permit.so", true),
+        ("auth optional pam_gone.so", true),
+        ("auth requried pam_permit.so", false),
+        ("auth [sucess=ok default=ignore] pam_permit.so", false),
+        ("auth [success=okay default=ignore] pam_permit.so", false),
+        ("auth required pam_gone.so", false),
+        ("auth required pam_authflw.so", false),
+    ] {
+        machine.write("/etc/pam.d/gate", &format!("{line}\nauth required pam_permit.so\n"));
+        let knock = machine.feed(["pamtester", "gate", "alice", "authenticate"], b"");
+        assert_eq!(knock.status.success(), is_in, "{line}: {knock:?}");
+    }
 }
 
 /// The rules that docs/setup.md has its reader write.
@@ -155,8 +169,12 @@ const STACKS: &[Case] = &[
         told: &["session-before-systemd /etc/pam.d/login: pam_authflow"],
     },
     Case {
-        breakage: "sed -i '/pam_loginuid/d' /etc/pam.d/login",
+        breakage: "sed -i 's/^session.*pam_loginuid.*/session optional pam_systemd.so/' /etc/pam.d/login",
         told: &["session-without-loginuid /etc/pam.d/login: pam_authflow"],
+    },
+    Case {
+        breakage: "sed -i '/pam_loginuid/d' /etc/pam.d/login; sed -i '/pam_systemd/d' /etc/pam.d/common-session",
+        told: &["session-escapes /etc/pam.d/login: pam_authflow"],
     },
     Case {
         breakage: "sed -i '1i session optional pam_env.so user_readenv=1' /etc/pam.d/sshd",
@@ -166,6 +184,26 @@ const STACKS: &[Case] = &[
     Case {
         breakage: "echo 'sesion required pam_permit.so' >> /etc/pam.d/sshd",
         told: &["pam-line-broken /etc/pam.d/sshd: sesion"],
+    },
+    Case {
+        breakage: "sed -i 's/^auth.*pam_authflow.so/auth requried pam_authflow.so/' /etc/pam.d/sshd",
+        told: &["pam-control-unknown /etc/pam.d/sshd: requried"],
+    },
+    Case {
+        breakage: "echo 'account [sucess=ok default=ignore] pam_permit.so' >> /etc/pam.d/sudo",
+        told: &["pam-control-unknown /etc/pam.d/sudo: sucess=ok"],
+    },
+    Case {
+        breakage: "echo 'account required pam_gone.so' >> /etc/pam.d/sshd; echo 'session optional pam_gone.so' >> /etc/pam.d/sshd",
+        told: &["other-module-missing /etc/pam.d/sshd: account required pam_gone"],
+    },
+    Case {
+        breakage: "sed -i '/^auth/s/pam_authflow.so/pam_authflw.so/' /etc/pam.d/sudo",
+        told: &["module-misspelt /etc/pam.d/sudo: pam_authflw"],
+    },
+    Case {
+        breakage: "sed -i 's/pam_authflow.so/pam_authflow/' /etc/pam.d/vlock",
+        told: &["module-misspelt /etc/pam.d/vlock: auth", "module-misspelt /etc/pam.d/vlock: account"],
     },
     Case { breakage: "chmod 0775 /etc/pam.d", told: &["pam-file-writable /etc/pam.d"] },
     Case { breakage: "chmod 0666 /etc/pam.d/sshd", told: &["pam-file-writable /etc/pam.d/sshd"] },

@@ -217,6 +217,7 @@ mod tests {
             phase: phase.into(),
             control: "required".into(),
             module: "pam_unix.so".into(),
+            path: "pam_unix.so".into(),
             arguments: Vec::new(),
             substacks: Vec::new(),
         };
