@@ -68,16 +68,13 @@ fn a_booted_debian_is_clean_before_and_after_setup_was_there() {
         let (found, _) = good::check(&machine);
         found.iter().map(|found| found["id"].as_str().expect("an id").to_owned()).collect::<Vec<_>>()
     };
-    // Only systemd knows, and the machine below keeps the clock.
-    let is_right = machine.shell("timedatectl show --property=NTPSynchronized --value").success().trim() == "yes";
-    let clock: &[&str] = if is_right { &[] } else { &["clock-not-synchronised"] };
-    // How long sudo's ticket lasts is left to whoever writes sudoers.
-    assert_eq!(told(), [clock, &["sudo-ticket-hides"]].concat());
+    // How long sudo's ticket lasts is left to whoever writes sudoers. Of the clock, which the machine below keeps, nothing is said.
+    assert_eq!(told(), ["sudo-ticket-hides"]);
     machine.write("/etc/sudoers.d/authflow", "Defaults timestamp_timeout=0\n");
-    assert_eq!(told(), clock);
+    assert_eq!(told(), Vec::<String>::new());
     let unit = machine.shell("systemctl show --property=FragmentPath --value authflow-sessiond").success();
     let _ = machine.shell(&format!("mv {} /root", unit.trim())).success();
-    assert_eq!(told(), [clock, &["unit-missing"]].concat());
+    assert_eq!(told(), ["unit-missing"]);
 }
 
 #[track_caller]
