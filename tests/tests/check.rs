@@ -17,6 +17,28 @@ fn a_debian_without_rules_is_clean() {
     let known = machine.run(["authflow", "check", "--list", "--json"]).json();
     assert_eq!(known.as_array().expect("a list").len(), list.lines().count());
     let _ = machine.run(["authflow", "check", "--nonsense"]).failure(2);
+    let said = machine.run(["authflow", "check", "--root", "/nonexistent"]).failure(2);
+    assert!(said.contains("/nonexistent is no folder"), "{said}");
+}
+
+#[test]
+fn what_is_said_to_do_about_a_broken_drop_in_puts_it_in_force() {
+    let Some(plan) = good::plan() else { return };
+    let machine = plan.start();
+    let _ = machine.enroll("alice");
+    let drop_in = "/etc/authflow/authflow.toml.d/late.toml";
+    machine.write(drop_in, "[[rule\n");
+    let (found, _) = good::check(&machine);
+    assert!(found.len() == 1 && found[0]["file"] == drop_in, "{found:#?}");
+    let fix = found[0]["fix"].as_str().expect("a text");
+    let command = fix.strip_prefix("correct it, and then: ").expect("a command");
+    let _ = machine.shell(command).failure(1);
+    let rule = "[[rule]]\nname = \"kdm\"\nservice = [\"kdm\"]\nmethods = [[\"password\"]]\n";
+    machine.write(drop_in, rule);
+    let before = machine.read("/etc/authflow/authflow.toml");
+    let _ = machine.shell(command).success();
+    assert_eq!(machine.read("/etc/authflow/authflow.toml"), before);
+    assert!(machine.read("/etc/authflow/authflow.toml.last-good").contains(rule));
 }
 
 #[test]

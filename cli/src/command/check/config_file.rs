@@ -59,7 +59,8 @@ fn broken(context: &Context, unusable: &Unusable, has_last_good: bool) -> Findin
         Unusable::File(error) => (Place::file(context.paths.config()), error.to_string()),
     };
     let in_force = if has_last_good { "the last good one is in force" } else { "there is no last good one" };
-    let fix = "correct it, and put it in force with authflow config apply FILE";
+    // With the drop-ins beside it: it is the main file that is applied, whichever is broken.
+    let fix = format!("correct it, and then: authflow config apply {}", context.paths.config().display());
     Finding::new(Defect::ConfigBroken, place, format!("{what} ({in_force})"), fix)
 }
 
@@ -71,7 +72,7 @@ fn not_applied(context: &Context, files: &Files) -> Option<Finding> {
             Defect::ConfigNotApplied,
             Place::file(&last_good),
             format!("it says something else than {}", context.paths.config().display()),
-            "where the live one is right: authflow config apply FILE with a copy of it",
+            format!("where the live one is right: authflow config apply {}", context.paths.config().display()),
         )
     })
 }
