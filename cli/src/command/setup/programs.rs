@@ -129,6 +129,7 @@ pub(super) fn reload_sshd() -> Result<(), Error> {
 /// What sshd would do for a login of `user`, as `sshd -T` tells it, under the configuration `file`.
 pub(super) fn sshd_settings(file: &Path, user: &str) -> Result<sshd::Settings, Error> {
     let file = file.display().to_string();
-    let whom = format!("user={user},host=localhost,addr=127.0.0.1");
+    // Where a `Match` is about ports, sshd says nothing without one.
+    let whom = format!("user={user},host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22");
     Ok(sshd::Settings::parse(&run(&["/usr/sbin/sshd", "-T", "-f", &file, "-C", &whom])?))
 }
