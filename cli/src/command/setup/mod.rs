@@ -34,7 +34,10 @@ mod status;
 mod texts;
 mod who;
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use authflow_host::config;
 use clap::Subcommand;
@@ -189,6 +192,11 @@ impl Setup {
         }
         Ok(())
     }
+}
+
+/// Where setup puts sshd's drop-in, on the machine with that root.
+pub(crate) fn sshd_drop_in(root: &Path) -> PathBuf {
+    root.join(sshd::FOLDER).join(sshd::FILE)
 }
 
 /// Where the files of this machine are.

@@ -101,7 +101,7 @@ impl Places {
 
     /// sshd's drop-in.
     pub(super) fn sshd(&self) -> PathBuf {
-        self.root.join(sshd::FOLDER).join(sshd::FILE)
+        super::sshd_drop_in(&self.root)
     }
 
     /// The rules of that service.

@@ -49,7 +49,7 @@ pub(super) fn for_some(view: &View, rules: &[&Rule], place: &Place) -> Vec<Findi
 }
 
 /// What is wrong whichever rule it is.
-fn anybodys(view: &View, rules: &[&Rule]) -> Vec<Finding> {
+pub(super) fn anybodys(view: &View, rules: &[&Rule]) -> Vec<Finding> {
     let on = |defect, keyword: &str, name: &str| {
         let what = format!("{name} {}{}", view.value(keyword), view.for_whom());
         Finding::new(defect, view.place(keyword), what, format!("write {name} no"))
@@ -141,7 +141,7 @@ fn key_alone(view: &View, rule: &Rule) -> Option<Finding> {
     Some(Finding::new(
         Defect::SshdKeyUnforeseen,
         view.place("authenticationmethods"),
-        format!("sshd takes a key alone, and rule {:?} does not", rule.name),
+        format!("sshd takes a key alone{}, and rule {:?} does not", view.for_whom(), rule.name),
         fix,
     ))
 }

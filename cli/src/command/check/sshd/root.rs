@@ -1,0 +1,164 @@
+//! Whether root, who has a key for ssh, gets in by it: `PermitRootLogin` may count nothing but keys where `AuthenticationMethods` or the
+//! rule asks for more.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use authflow_core::{
+    factor::{Factor, Factors},
+    flow::choose,
+    rule::Rule,
+};
+use authflow_host::{accounts, records::Records, shadow};
+
+use super::view::{View, provable};
+use crate::command::check::{Ground, catalogue::Defect, finding::Finding};
+
+const ROOT: &str = "root";
+
+/// What keeps root out. `view` are the settings for root, `rules` those about sshd.
+pub(super) fn findings(ground: &Ground<'_>, view: &View, rules: &[&Rule]) -> Option<Finding> {
+    let permit = view.value("permitrootlogin").to_ascii_lowercase();
+    let key = (permit != "no").then(|| key_file(ground, view)).flatten()?;
+    let key = key.display();
+    let ways: Vec<Vec<String>> = view.ways().into_iter().filter(|way| counts(way, &permit)).collect();
+    if ways.is_empty() {
+        return Some(Finding::new(
+            Defect::SshdRootLockedOut,
+            view.place("authenticationmethods"),
+            format!(
+                "root has a key ({key}), of root nothing but keys counts (PermitRootLogin {permit}), and AuthenticationMethods {} asks for more",
+                view.value("authenticationmethods")
+            ),
+            "write \"Match User root\" and below it \"AuthenticationMethods publickey\" at the end of sshd_config, and a rule for root before \
+             the others, user = [\"root\"] and methods = [[\"publickey\"]]; or PermitRootLogin no, if root is to stay out",
+        ));
+    }
+    let groups = accounts::by_name(ROOT)
+        .ok()
+        .flatten()
+        .and_then(|account| account.groups_among(rules.iter().flat_map(|rule| &rule.groups).map(String::as_str)).ok());
+    let groups = groups.unwrap_or_default();
+    let own = own_factors(ground)?;
+    let mut last = None;
+    for rule in rules.iter().filter(|rule| rule.is_of(ROOT, &groups)) {
+        if ways.iter().any(|way| lets_in(way, rule, &own)) {
+            return None;
+        }
+        last = Some(*rule);
+        // Whoever is meant from everywhere comes to no later rule.
+        if rule.from.is_empty() {
+            break;
+        }
+    }
+    let (place, why) = match last {
+        Some(rule) => (ground.place_of(rule), format!("rule {:?} asks for more than root has", rule.name)),
+        None => (ground.place_of_config(), "no rule is for root".to_owned()),
+    };
+    Some(Finding::new(
+        Defect::SshdRootLockedOut,
+        place,
+        format!("root has a key ({key}), and {why}"),
+        "put a rule before the others, user = [\"root\"] and methods = [[\"publickey\"]] (with a code: authflow factor add totp --user root, \
+         and PermitRootLogin yes); or write PermitRootLogin no, if root is to stay out",
+    ))
+}
+
+/// Whether each step of that way counts for root.
+fn counts(way: &[String], permit: &str) -> bool {
+    let keys: &[&str] = match permit {
+        "yes" => return true,
+        "forced-commands-only" => &["publickey"],
+        _ => &["publickey", "hostbased", "gssapi-with-mic"],
+    };
+    way.iter().all(|method| keys.contains(&method.as_str()))
+}
+
+/// What root can be asked for; nothing is known of it where it cannot be read. An image's accounts may have passwords set at its first boot.
+fn own_factors(ground: &Ground<'_>) -> Option<Factors> {
+    let records = Records::trusting(ground.context.paths.clone(), ground.trust);
+    let mut own = records.authenticators(ROOT).ok()?.map(|record| record.factors()).unwrap_or_default();
+    let has_password =
+        ground.context.is_image() || shadow::by_name(ROOT).ok()?.is_some_and(|entry| entry.has_password());
+    if has_password {
+        own.insert(Factor::Password);
+    }
+    Some(own)
+}
+
+fn lets_in(way: &[String], rule: &Rule, own: &Factors) -> bool {
+    let (askable, proved) = provable(way);
+    let may_enrol = rule.enroll.is_some() && own.contains(Factor::Password);
+    let has = |factor: Factor| own.contains(factor) || (may_enrol && factor == Factor::Totp);
+    let has: Factors = askable.iter().filter(|factor| has(*factor)).collect();
+    choose(&rule.methods, &has, &proved).is_some()
+}
+
+/// The first file of root's with a key that opens something.
+fn key_file(ground: &Ground<'_>, view: &View) -> Option<PathBuf> {
+    let files = view.value("authorizedkeysfile").split_whitespace().map(|name| name.trim_matches('"'));
+    let files = files.map(|name| {
+        let name = name.replace("%h", "/root").replace("%u", ROOT).replace("%U", "0").replace("%%", "%");
+        Path::new("/root").join(name)
+    });
+    let mut files = files.map(|path| (ground.root.join(path.strip_prefix("/").unwrap_or(&path)), path));
+    files.find(|(there, _)| fs::read_to_string(there).is_ok_and(|text| text.lines().any(opens))).map(|(_, path)| path)
+}
+
+/// Whether that line is a key, and not one that only tells whoever uses it to be somebody else, as cloud images have it.
+fn opens(line: &str) -> bool {
+    let line = line.trim();
+    !line.is_empty() && !line.starts_with('#') && !line.contains("command=\"echo ")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::command::check::{
+        fixture::{TWO_FACTORS, found},
+        sshd,
+    };
+
+    const MAIN: &str = "etc/ssh/sshd_config";
+    const RULES: &str = "etc/authflow/authflow.toml";
+    const BOTH: &str = "UsePAM yes\nPasswordAuthentication no\n\
+                        AuthenticationMethods publickey,keyboard-interactive:pam keyboard-interactive:pam\n";
+    const KEY: (&str, &str) = ("root/.ssh/authorized_keys", "# mine\nssh-ed25519 AAAA root@desk\n");
+
+    fn told(rules: &str, config: &str, key: (&str, &str)) -> Vec<String> {
+        let told = found(rules, &[(MAIN, config), key], sshd::findings);
+        told.into_iter().filter_map(|told| Some(told.strip_prefix("sshd-root-locked-out ")?.to_owned())).collect()
+    }
+
+    #[test]
+    fn root_with_a_key_alone_is_told_where_nothing_lets_root_in() {
+        let none = Vec::<String>::new();
+        assert_eq!(told(TWO_FACTORS, BOTH, KEY), [format!("{MAIN}:3")]);
+        assert_eq!(told(TWO_FACTORS, BOTH, ("root/.ssh/authorized_keys", "# none\n")), none, "no key");
+        let hint = "no-pty,command=\"echo 'Please login as the user debian'\" ssh-ed25519 AAAA x\n";
+        assert_eq!(told(TWO_FACTORS, BOTH, ("root/.ssh/authorized_keys", hint)), none, "opens nothing");
+        assert_eq!(told(TWO_FACTORS, &format!("{BOTH}PermitRootLogin no\n"), KEY), none, "meant so");
+        let for_root = format!("{BOTH}Match User root\nAuthenticationMethods publickey\n");
+        assert_eq!(told(TWO_FACTORS, &for_root, KEY), [RULES], "the rule asks for more");
+        let rule = "[[rule]]\nname='root'\nservice=['sshd']\nuser=['root']\nmethods=[['publickey']]\n";
+        assert_eq!(told(&format!("{rule}{TWO_FACTORS}"), &for_root, KEY), none);
+        assert_eq!(told(&format!("{TWO_FACTORS}user=['alice']\n"), &for_root, KEY), [RULES], "no rule is for root");
+        let all_but_root = format!("UsePAM yes\nMatch User *,!root\n{}", BOTH.replace("UsePAM yes\n", ""));
+        assert_eq!(told(&rule.replace("publickey", "stack"), &all_but_root, KEY), none, "as setup leaves it");
+        let elsewhere = ("etc/keys/root", KEY.1);
+        assert_eq!(
+            told(TWO_FACTORS, &format!("{BOTH}AuthorizedKeysFile /etc/keys/%u\n"), elsewhere),
+            [format!("{MAIN}:3")]
+        );
+    }
+
+    #[test]
+    fn root_with_a_code_is_asked_where_sshd_lets_root_be() {
+        let yes = format!("{BOTH}PermitRootLogin yes\n");
+        assert_eq!(told(TWO_FACTORS, &yes, KEY), [RULES], "no authenticator");
+        let enrolling = format!("{TWO_FACTORS}enroll={{mode='required'}}\n");
+        assert_eq!(told(&enrolling, &yes, KEY), Vec::<String>::new());
+        assert_eq!(told(&enrolling, BOTH, KEY), [format!("{MAIN}:3")], "nothing but keys counts");
+    }
+}
