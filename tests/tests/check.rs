@@ -53,7 +53,8 @@ fn what_is_wrong_with_rules_and_stacks_is_told_with_its_line() {
     each_is_told(&machine, &kept, RULES);
     let module = machine.shell("ls /usr/lib/*/security/pam_authflow.so").success();
     each_is_told(&machine, &[module.trim()], MODULE);
-    machine.write("/etc/authflow/authflow.toml", &rules_by_hand());
+    machine.write("/root/new.toml", &rules_by_hand());
+    let _ = machine.run(["authflow", "config", "apply", "/root/new.toml"]).success();
     assert_eq!(good::check(&machine), (Vec::new(), Some(0)), "the rules of docs/setup.md");
 }
 
@@ -62,7 +63,7 @@ fn what_is_wrong_with_rules_and_stacks_is_told_with_its_line() {
 fn an_error_is_one() {
     let Some(plan) = good::plan() else { return };
     let rule = "[[rule]]\nname = \"door\"\nservice = [\"door\"]\nmethods = [[\"password\", \"totp\"]]\n";
-    let machine = plan.config(rule).start();
+    let machine = good::applied(plan, rule).start();
     let _ = machine.enroll("alice");
     let rest = "account required pam_authflow.so\naccount required pam_permit.so\nsession required pam_authflow.so\npassword required pam_authflow.so\n";
     let permit = "auth required pam_permit.so\n";
@@ -119,7 +120,7 @@ fn the_profile_in_every_stack_is_right_under_a_rule_for_everything() {
         ("authflow", include_str!("../../conf/pam-configs/authflow")),
         ("authflow-session", include_str!("../../conf/pam-configs/authflow-session")),
     ];
-    let plan = profiles.iter().fold(plan.user("alice").config(rule), |plan, (name, text)| {
+    let plan = profiles.iter().fold(good::applied(plan, rule).user("alice"), |plan, (name, text)| {
         plan.file(&format!("/usr/share/pam-configs/{name}"), text)
     });
     // As `apt install openssh-server` leaves its stack.
@@ -289,7 +290,23 @@ const RULES: &[Case] = &[
         told: &["config-broken /etc/authflow/authflow.toml: [[rule"],
     },
     Case { breakage: "chmod 0666 /etc/authflow/authflow.toml", told: &["config-broken /etc/authflow/authflow.toml"] },
-    Case { breakage: "rm /etc/authflow/authflow.toml", told: &["config-missing /etc/authflow/authflow.toml"] },
+    Case {
+        breakage: "rm /etc/authflow/authflow.toml /etc/authflow/authflow.toml.last-good",
+        told: &["config-missing /etc/authflow/authflow.toml"],
+    },
+    Case { breakage: "rm /etc/authflow/authflow.toml", told: &["config-broken /etc/authflow/authflow.toml"] },
+    Case {
+        breakage: "rm /etc/authflow/authflow.toml.last-good",
+        told: &["config-no-last-good /etc/authflow/authflow.toml"],
+    },
+    Case {
+        breakage: "echo '[[rule' > /etc/authflow/authflow.toml.last-good",
+        told: &["config-no-last-good /etc/authflow/authflow.toml"],
+    },
+    Case {
+        breakage: "rm /etc/authflow/authflow.toml.last-good; authflow config apply /etc/authflow/authflow.toml",
+        told: &[],
+    },
     Case {
         breakage: "cp /etc/authflow/authflow.toml /root/new; echo >> /root/new; authflow config apply /root/new; sed -i '1i # by hand' /etc/authflow/authflow.toml",
         told: &["config-not-applied /etc/authflow/authflow.toml.last-good"],

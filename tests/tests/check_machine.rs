@@ -40,7 +40,8 @@ fn what_is_wrong_beside_the_stacks_is_told_with_its_line() {
     machine.kill_daemon();
     is_told(&machine, "daemon-away");
     let config = machine.read("/etc/authflow/authflow.toml");
-    machine.write("/etc/authflow/authflow.toml", &format!("session = {{ when_unavailable = \"deny\" }}\n{config}"));
+    machine.write("/root/new.toml", &format!("session = {{ when_unavailable = \"deny\" }}\n{config}"));
+    let _ = machine.run(["authflow", "config", "apply", "/root/new.toml"]).success();
     is_told(&machine, "daemon-away-denies");
 }
 
@@ -69,7 +70,8 @@ fn root_gets_in_by_what_is_said_to_do() {
     assert_eq!(ids().first(), locked_out().first());
     assert_eq!(knock(), (false, false));
     let rule = "[[rule]]\nname = \"root\"\nservice = [\"sshd\"]\nuser = [\"root\"]\nmethods = [[\"publickey\"]]\n";
-    machine.write("/etc/authflow/authflow.toml", &format!("{rule}{}", good::CONFIG));
+    machine.write("/root/new.toml", &format!("{rule}{}", good::CONFIG));
+    let _ = machine.run(["authflow", "config", "apply", "/root/new.toml"]).success();
     assert_eq!((ids(), knock()), (Vec::new(), (true, true)));
 }
 

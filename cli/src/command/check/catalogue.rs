@@ -65,6 +65,8 @@ defects! {
         "every login through these stacks is denied"
     ConfigBroken Error "config-broken" "the configuration does not parse, or cannot be trusted"
         "it is not used: the last good one is in force, and without one every governed login is denied"
+    ConfigNoLastGood Error "config-no-last-good" "PAM stacks call authflow, and there is no last good configuration"
+        "the first slip in the live one denies every login through these stacks"
     ConfigNotApplied Note "config-not-applied" "the last good configuration says something else than the live one"
         "should the live one break, the older rules are in force again"
 

@@ -199,6 +199,12 @@ pub(crate) fn sshd_drop_in(root: &Path) -> PathBuf {
     root.join(sshd::FOLDER).join(sshd::FILE)
 }
 
+/// Whether a setup waits for its confirmation. Where that cannot be seen, it may.
+pub(crate) fn waits(context: &Context) -> bool {
+    let pending = Ledger::new(context.paths.setup(), context.trust()).pending();
+    pending.map_or(true, |pending| pending.is_some())
+}
+
 /// Where the files of this machine are.
 fn places(context: &Context) -> Places {
     Places { root: context.paths.root().to_owned(), drop_ins: context.paths.config_drop_ins() }
