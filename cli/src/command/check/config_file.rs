@@ -59,7 +59,7 @@ fn broken(context: &Context, unusable: &Unusable, has_last_good: bool) -> Findin
     };
     let in_force = if has_last_good { "the last good one is in force" } else { "there is no last good one" };
     // With the drop-ins beside it: it is the main file that is applied, whichever is broken.
-    let fix = format!("correct it, and then: authflow config apply {}", context.paths.config().display());
+    let fix = format!("correct it, and then: {}", applying(context));
     Finding::new(Defect::ConfigBroken, place, format!("{what} ({in_force})"), fix)
 }
 
@@ -77,8 +77,15 @@ fn no_last_good(context: &Context, config: &Config) -> Option<Finding> {
         format!(
             "there is no last good configuration beside it that could be used, and the stack of {calling} calls authflow"
         ),
-        format!("authflow config apply {}", file.display()),
+        applying(context),
     ))
+}
+
+/// The command that makes the live configuration the one that stays.
+fn applying(context: &Context) -> String {
+    let root = context.paths.root().display();
+    let of_image = if context.is_image() { format!("--root {root} ") } else { String::new() };
+    format!("authflow {of_image}config apply {}", context.paths.config().display())
 }
 
 /// A service whose stack calls us.
@@ -95,7 +102,7 @@ fn not_applied(context: &Context, files: &Files) -> Option<Finding> {
             Defect::ConfigNotApplied,
             Place::file(&last_good),
             format!("it says something else than {}", context.paths.config().display()),
-            format!("where the live one is right: authflow config apply {}", context.paths.config().display()),
+            format!("where the live one is right: {}", applying(context)),
         )
     })
 }

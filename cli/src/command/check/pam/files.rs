@@ -16,13 +16,17 @@ use crate::{
 
 /// What is wrong with the files of a stack.
 pub(super) fn findings(ground: &Ground<'_>, stack: &Stack) -> Vec<Finding> {
-    let broken = stack.broken.iter().map(unreadable);
     let open = stack.files.iter().filter_map(|file| {
         let why = owner::why_writable(file, ground.trust)?;
         Some(Finding::new(Defect::PamFileWritable, Place::file(file), why, fix(file)))
     });
     let unclear = stack.lines.iter().filter_map(unclear);
-    broken.chain(open).chain(unclear).chain(absent(ground, stack)).collect()
+    broken(stack).chain(open).chain(unclear).chain(absent(ground, stack)).collect()
+}
+
+/// What libpam cannot read in a stack.
+pub(super) fn broken(stack: &Stack) -> impl Iterator<Item = Finding> {
+    stack.broken.iter().map(unreadable)
 }
 
 fn unclear(line: &Line) -> Option<Finding> {
@@ -34,7 +38,7 @@ fn unclear(line: &Line) -> Option<Finding> {
 
 /// Modules that are not there: by a name that is almost ours, or of somebody else's on a line that cannot do without.
 fn absent(ground: &Ground<'_>, stack: &Stack) -> Vec<Finding> {
-    let folders: Vec<PathBuf> = folders(ground.root).into_iter().filter(|folder| folder.is_dir()).collect();
+    let folders = folders(ground.root);
     let is_there = |line: &Line| match line.path.strip_prefix('/') {
         // Which folder libpam puts there is not known here.
         _ if line.path.contains("$ISA") => true,
@@ -106,15 +110,19 @@ pub(super) fn module(ground: &Ground<'_>) -> Vec<Finding> {
     there.iter().filter_map(open).collect()
 }
 
-/// Where modules are, on any distribution, each folder once.
+/// Where modules are, on any distribution, each folder once: /lib is /usr/lib on most.
 fn folders(root: &Path) -> BTreeSet<PathBuf> {
     let mut folders = BTreeSet::new();
-    for library in ["usr/lib", "usr/lib64"].map(|folder| root.join(folder)) {
+    for library in ["usr/lib", "usr/lib64", "lib", "lib64"].map(|folder| root.join(folder)) {
         folders.insert(library.join("security"));
         let inner = std::fs::read_dir(&library).into_iter().flatten().flatten();
-        folders.extend(inner.map(|entry| entry.path()).filter(|path| path.is_dir()).map(|path| path.join("security")));
+        folders.extend(inner.map(|entry| entry.path()).map(|path| path.join("security")));
     }
-    folders
+    // A link of an image that is meant for its own root leads out of it here.
+    let real_root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
+    let real = folders.into_iter().filter_map(|folder| folder.canonicalize().ok());
+    let inside = real.filter_map(|folder| folder.strip_prefix(&real_root).ok().map(|inside| root.join(inside)));
+    inside.filter(|folder| folder.is_dir()).collect()
 }
 
 #[cfg(test)]
@@ -166,6 +174,10 @@ mod tests {
         for misspelt in ["required pam_authflw.so", "optional pam_authflow", "required /lib/security/pam_authflow.so"] {
             assert_eq!(told(&format!("auth {misspelt}\n")), ["module-misspelt etc/pam.d/sshd:1"], "{misspelt}");
         }
+        let apart =
+            [("etc/pam.d/sshd", "auth required pam_unix.so\n"), ("lib/x86_64-linux-gnu/security/pam_unix.so", "")];
+        let ours = (&*format!("{FOLDER}/pam_authflow.so"), "");
+        assert_eq!(found("", &[&apart[..], &[ours]].concat(), of_stack), Vec::<String>::new(), "/lib is no link");
         let nothing_known = [("etc/pam.d/sshd", "auth required pam_unix.so\n")];
         assert_eq!(found("", &nothing_known, of_stack), Vec::<String>::new());
     }

@@ -79,6 +79,9 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
         if means_us(stack) {
             found.extend(of_service(&service));
             found.extend(files::findings(ground, stack));
+        } else if service.is_governed() {
+            // What libpam cannot read may be where we are called.
+            found.extend(files::broken(stack));
         }
     }
     let mut found = told_once(found, &stacks);
@@ -256,6 +259,9 @@ mod tests {
         assert_eq!(of_rule("", &files), Vec::<String>::new());
         assert_eq!(of_rule(&TWO_FACTORS.replace("sshd", "*"), &files), Vec::<String>::new());
         assert_eq!(told(Vec::new(), ""), Vec::<String>::new());
+        let all = TWO_FACTORS.replace("sshd", "*");
+        let gone = [("etc/pam.d/sshd", "@include comon-auth\n")];
+        assert_eq!(of_rule(&all, &gone), ["include-missing etc/pam.d/sshd:1"], "we may have been there");
         let slip = [("etc/pam.d/sshd", "auth required pam_authflo.so\naccount required pam_unix.so\n")];
         let expected = ["module-misspelt etc/pam.d/sshd:1"];
         assert_eq!(of_rule(TWO_FACTORS, &[slip[0], ("usr/lib/security/pam_unix.so", "")]), expected);

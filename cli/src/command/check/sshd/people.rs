@@ -12,8 +12,8 @@ use crate::command::check::Ground;
 /// A name that nobody has stands for everybody who has no name anywhere.
 const ANYBODY: &str = "somebody";
 
-/// No more accounts of this machine are looked at.
-const MOST: usize = 500;
+/// No more accounts of this machine are looked at: their groups may be a directory's, which may be slow.
+const MOST: usize = 100;
 
 /// The people of a machine, as far as rules and `Match` tell one from another.
 pub(super) struct People<'a> {
@@ -33,7 +33,7 @@ impl<'a> People<'a> {
         let mut people = Self { service, rules, is_image, groups, accounts: Vec::new() };
         let names =
             if is_image { Vec::new() } else { local_accounts::names(&ground.context.paths).unwrap_or_default() };
-        people.accounts = names.iter().take(MOST).filter_map(|name| people.account(name)).collect();
+        people.accounts = names.iter().filter_map(|name| people.account(name)).take(MOST).collect();
         people
     }
 

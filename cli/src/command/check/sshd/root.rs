@@ -90,8 +90,7 @@ fn own_factors(ground: &Ground<'_>) -> Option<Factors> {
 
 fn lets_in(way: &[String], rule: &Rule, own: &Factors) -> bool {
     let (askable, proved) = provable(way);
-    let may_enrol = rule.enroll.is_some() && own.contains(Factor::Password);
-    let has = |factor: Factor| own.contains(factor) || (may_enrol && factor == Factor::Totp);
+    let has = |factor: Factor| own.contains(factor) || (rule.enroll.is_some() && factor == Factor::Totp);
     let has: Factors = askable.iter().filter(|factor| has(*factor)).collect();
     choose(&rule.methods, &has, &proved).is_some()
 }
