@@ -105,6 +105,47 @@ fn an_error_is_one() {
     }
 }
 
+/// Lines and controls that are told to be written, written just so.
+#[test]
+fn what_is_said_to_be_written_is_right() {
+    let Some(plan) = good::plan() else { return };
+    let machine = plan.start();
+    let _ = machine.enroll("alice");
+    for (service, phase) in [("sshd", "auth"), ("sshd", "account"), ("sshd", "session"), ("login", "password")] {
+        let path = format!("/etc/pam.d/{service}");
+        let good = machine.read(&path);
+        let is_ours = |line: &&str| line.starts_with(phase) && line.contains("pam_authflow.so");
+        let without: String = good.lines().filter(|line| !is_ours(line)).map(|line| format!("{line}\n")).collect();
+        machine.write(&path, &without);
+        let line = said(&machine);
+        // In front of everything, or behind what opens sessions.
+        let mended = match phase {
+            "session" => without.replace("@include common-session\n", &format!("@include common-session\n{line}\n")),
+            _ => format!("{line}\n{without}"),
+        };
+        machine.write(&path, &mended);
+        assert_eq!(good::check(&machine), (Vec::new(), Some(0)), "{mended}");
+
+        let ours = good.lines().find(is_ours).expect("a line of ours");
+        if phase != "password" {
+            machine.write(&path, &good.replace(ours, &format!("{phase} optional pam_authflow.so")));
+            let control = said(&machine);
+            let mended = good.replace(ours, &format!("{phase} {control} pam_authflow.so"));
+            machine.write(&path, &mended);
+            assert_eq!(good::check(&machine), (Vec::new(), Some(0)), "{mended}");
+        }
+        machine.write(&path, &good);
+    }
+}
+
+/// What stands in quotes in the one thing that is told to be done.
+fn said(machine: &Machine) -> String {
+    let (found, _) = good::check(machine);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    let fix = found[0]["fix"].as_str().expect("a text");
+    fix.split('"').nth(1).unwrap_or_else(|| panic!("{fix}")).to_owned()
+}
+
 /// The rules that docs/setup.md has its reader write.
 fn rules_by_hand() -> String {
     let document = include_str!("../../docs/setup.md");
