@@ -185,7 +185,7 @@ defects! {
         "nobody can be asked for a code"
     SshdMethodsUnmet Error "sshd-methods-unmet" "AuthenticationMethods that leave a rule no method"
         "whoever the rule is for cannot log in"
-    SshdRootLockedOut Error "sshd-root-locked-out" "root has a key for ssh, and sshd and the rules ask for more than root has"
+    SshdRootLockedOut Error "sshd-root-locked-out" "root is to log in by ssh, and sshd or a rule asks for what root does not have"
         "root cannot log in by ssh"
     SshdDropInLeft Error "sshd-drop-in-left" "setup's drop-in for sshd is there without our lines, or without a rule"
         "a key alone is not enough, and what sshd asks besides is asked by no rule"

@@ -213,6 +213,24 @@ mod tests {
     }
 
     #[test]
+    fn the_shapes_of_the_document_are_right() {
+        for (methods, rule) in [
+            ("keyboard-interactive:pam", "[['password','totp']]"),
+            ("publickey,keyboard-interactive:pam", "[['publickey','totp']]"),
+            (
+                "publickey,keyboard-interactive:pam keyboard-interactive:pam",
+                "[['publickey','totp'],['password','totp']]",
+            ),
+            ("publickey", "[['publickey']]"),
+            ("any", "[['publickey']]"),
+            ("publickey,keyboard-interactive:pam", "[['publickey','password']]"),
+        ] {
+            let said = format!("usepam yes\nauthenticationmethods {methods}\n");
+            assert_eq!(told_of(&format!("{rule}\n"), &said), Vec::<String>::new(), "{methods}");
+        }
+    }
+
+    #[test]
     fn settings_that_keep_people_out_are_told() {
         for (said, expected) in [
             ("usepam no\n", "sshd-without-pam"),

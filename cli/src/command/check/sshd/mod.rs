@@ -68,7 +68,8 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
         let sshd = Sshd { ground, file: &file, view: &view, can_be_asked: text.is_some() };
         found.extend(judge::for_everybody(&view, &rules));
         found.extend(sshd.of_people(&rules, &people));
-        found.extend(root::findings(ground, &sshd.view_of(&people.root()), &rules));
+        let of_root: Vec<View> = people.roots(&file.matches).iter().map(|root| sshd.view_of(root)).collect();
+        found.extend(root::findings(ground, &of_root, &rules));
     }
     found
 }

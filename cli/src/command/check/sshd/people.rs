@@ -50,9 +50,17 @@ impl<'a> People<'a> {
         self.account(name).unwrap_or_else(|| Somebody { user: name.to_owned(), ..Somebody::default() })
     }
 
-    /// The superuser.
-    pub(super) fn root(&self) -> Somebody {
-        self.named("root")
+    /// The superuser, from anywhere and from wherever a `Match` is about.
+    pub(super) fn roots(&self, matches: &[Match]) -> Vec<Somebody> {
+        let root = self.named("root");
+        let of_match = |found: &Match| Some(placed(&found.criteria, &root)).filter(|one| is_for(&found.criteria, one));
+        let mut roots = vec![root.clone()];
+        for one in matches.iter().filter_map(of_match) {
+            if !roots.contains(&one) {
+                roots.push(one);
+            }
+        }
+        roots
     }
 
     /// Those whom a rule names, or one of those whom it is for. None whom an earlier rule takes, wherever they come from.
@@ -93,13 +101,7 @@ impl<'a> People<'a> {
             (None, None) => of_rules.to_vec(),
             (users, groups) => self.who_may_be(users, groups),
         };
-        let placed = candidates.into_iter().map(|one| Somebody {
-            address: patterns("address").and_then(whom::an_address).or(one.address),
-            host: patterns("host").and_then(whom::a_name),
-            local_address: patterns("localaddress").and_then(whom::an_address),
-            local_port: patterns("localport").and_then(whom::a_name).and_then(|port| port.parse().ok()),
-            ..one
-        });
+        let placed = candidates.iter().map(|one| placed(&found.criteria, one));
         let mut people: Vec<(Somebody, &Rule)> = Vec::new();
         for one in placed.filter(|one| is_for(&found.criteria, one)) {
             // Nobody is supposed where there is somebody.
@@ -130,5 +132,18 @@ impl<'a> People<'a> {
         let remote = somebody.address.map_or(Remote::Unknown, |address| Remote::Address(address.to_canonical()));
         let request = Request { service: self.service, user: &somebody.user, groups: &somebody.groups, remote };
         self.rules.iter().find(|rule| rule.matches(&request)).copied()
+    }
+}
+
+/// The same one, coming from where criteria are about.
+fn placed(criteria: &str, somebody: &Somebody) -> Somebody {
+    let words = whom::words(criteria);
+    let patterns = |keyword: &str| words.iter().find(|(word, _)| word == keyword).map(|(_, patterns)| *patterns);
+    Somebody {
+        address: patterns("address").and_then(whom::an_address).or(somebody.address),
+        host: patterns("host").and_then(whom::a_name),
+        local_address: patterns("localaddress").and_then(whom::an_address),
+        local_port: patterns("localport").and_then(whom::a_name).and_then(|port| port.parse().ok()),
+        ..somebody.clone()
     }
 }

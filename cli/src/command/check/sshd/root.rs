@@ -18,34 +18,65 @@ use crate::command::check::{Ground, catalogue::Defect, finding::Finding};
 
 const ROOT: &str = "root";
 
-/// What keeps root out. `view` are the settings for root, `rules` those about sshd.
-pub(super) fn findings(ground: &Ground<'_>, view: &View, rules: &[&Rule]) -> Option<Finding> {
+/// What keeps root out. `views` are the settings for root, from anywhere and from where a `Match` is about; `rules` those about sshd.
+pub(super) fn findings(ground: &Ground<'_>, views: &[View], rules: &[&Rule]) -> Option<Finding> {
+    let mut first = None;
+    for view in views {
+        match of_view(ground, view, rules) {
+            Standing::NotMeant => {}
+            // Whoever gets in from somewhere is not locked out.
+            Standing::GetsIn => return None,
+            Standing::LockedOut(finding) => first = first.or(Some(finding)),
+        }
+    }
+    first
+}
+
+/// How it stands with root, by some settings.
+enum Standing {
+    NotMeant,
+    GetsIn,
+    LockedOut(Finding),
+}
+
+fn of_view(ground: &Ground<'_>, view: &View, rules: &[&Rule]) -> Standing {
     let permit = view.value("permitrootlogin").to_ascii_lowercase();
-    let key = (permit != "no").then(|| key_file(ground, view)).flatten()?;
-    let key = key.display();
+    if permit == "no" || !view.is_on("pubkeyauthentication") {
+        return Standing::NotMeant;
+    }
+    let is_left_alone = |rule: &Rule| rule.methods.iter().all(|method| method.is_stack());
+    let is_for_root = |rule: &&&Rule| rule.users.iter().any(|user| user == ROOT) && !is_left_alone(rule);
+    let key = key_file(ground, view).map(|path| format!("root has a key ({})", path.display()));
+    let named = rules.iter().find(is_for_root).map(|rule| format!("rule {:?} is for root", rule.name));
     let ways: Vec<Vec<String>> = view.ways().into_iter().filter(|way| counts(way, &permit)).collect();
     if ways.is_empty() {
-        return Some(Finding::new(
+        let Some(meant) = key.or(named) else { return Standing::NotMeant };
+        return Standing::LockedOut(Finding::new(
             Defect::SshdRootLockedOut,
             view.place("authenticationmethods"),
             format!(
-                "root has a key ({key}), of root nothing but keys counts (PermitRootLogin {permit}), and AuthenticationMethods {} asks for more",
+                "{meant}, nothing but keys counts of root (PermitRootLogin {permit}), and AuthenticationMethods {} asks for more",
                 view.value("authenticationmethods")
             ),
             "write \"Match User root\" and below it \"AuthenticationMethods publickey\" at the end of sshd_config, and a rule for root before \
              the others, user = [\"root\"] and methods = [[\"publickey\"]]; or PermitRootLogin no, if root is to stay out",
         ));
     }
-    let groups = accounts::by_name(ROOT)
-        .ok()
-        .flatten()
-        .and_then(|account| account.groups_among(rules.iter().flat_map(|rule| &rule.groups).map(String::as_str)).ok());
-    let groups = groups.unwrap_or_default();
-    let own = own_factors(ground)?;
+    match key.zip(own_factors(ground)) {
+        Some((key, own)) => by_rules(ground, rules, (&ways, &own), &key),
+        None => Standing::NotMeant,
+    }
+}
+
+/// Whether a rule lets root in by one of these ways.
+fn by_rules(ground: &Ground<'_>, rules: &[&Rule], (ways, own): (&[Vec<String>], &Factors), key: &str) -> Standing {
+    let named = rules.iter().flat_map(|rule| &rule.groups).map(String::as_str);
+    let account = accounts::by_name(ROOT).ok().flatten();
+    let groups = account.and_then(|account| account.groups_among(named).ok()).unwrap_or_default();
     let mut last = None;
     for rule in rules.iter().filter(|rule| rule.is_of(ROOT, &groups)) {
-        if ways.iter().any(|way| lets_in(way, rule, &own)) {
-            return None;
+        if ways.iter().any(|way| lets_in(way, rule, own)) {
+            return Standing::GetsIn;
         }
         last = Some(*rule);
         // Whoever is meant from everywhere comes to no later rule.
@@ -57,10 +88,10 @@ pub(super) fn findings(ground: &Ground<'_>, view: &View, rules: &[&Rule]) -> Opt
         Some(rule) => (ground.place_of(rule), format!("rule {:?} asks for more than root has", rule.name)),
         None => (ground.place_of_config(), "no rule is for root".to_owned()),
     };
-    Some(Finding::new(
+    Standing::LockedOut(Finding::new(
         Defect::SshdRootLockedOut,
         place,
-        format!("root has a key ({key}), and {why}"),
+        format!("{key}, and {why}"),
         "put a rule before the others, user = [\"root\"] and methods = [[\"publickey\"]] (with a code: authflow factor add totp --user root, \
          and PermitRootLogin yes); or write PermitRootLogin no, if root is to stay out",
     ))
@@ -145,6 +176,13 @@ mod tests {
         assert_eq!(told(&format!("{TWO_FACTORS}user=['alice']\n"), &for_root, KEY), [RULES], "no rule is for root");
         let all_but_root = format!("UsePAM yes\nMatch User *,!root\n{}", BOTH.replace("UsePAM yes\n", ""));
         assert_eq!(told(&rule.replace("publickey", "stack"), &all_but_root, KEY), none, "as setup leaves it");
+        let managed = format!("{BOTH}Match Address 10.0.0.0/8\nAuthenticationMethods publickey\n");
+        assert_eq!(told(&format!("{rule}{TWO_FACTORS}"), &managed, KEY), none, "from somewhere");
+        let asked = format!("{}{TWO_FACTORS}", rule.replace("'publickey'", "'password','totp'"));
+        let no_key = ("root/.ssh/authorized_keys", "");
+        assert_eq!(told(&asked, BOTH, no_key), [format!("{MAIN}:3")], "a rule asks root, and sshd does not let it");
+        assert_eq!(told(&rule.replace("publickey", "stack"), BOTH, no_key), none, "as before, when it got in no more");
+        assert_eq!(told(TWO_FACTORS, &format!("{BOTH}PubkeyAuthentication no\n"), KEY), none, "no keys at all");
         let elsewhere = ("etc/keys/root", KEY.1);
         assert_eq!(
             told(TWO_FACTORS, &format!("{BOTH}AuthorizedKeysFile /etc/keys/%u\n"), elsewhere),
