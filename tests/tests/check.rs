@@ -246,6 +246,10 @@ const STACKS: &[Case] = &[
     },
     Case { breakage: "echo '@include gone' >> /etc/pam.d/sshd", told: &["include-missing /etc/pam.d/sshd: gone"] },
     Case {
+        breakage: "sed -i 's/^account.*pam_authflow.*/@include gone/' /etc/pam.d/sshd",
+        told: &["include-missing /etc/pam.d/sshd: gone"],
+    },
+    Case {
         breakage: "echo 'sesion required pam_permit.so' >> /etc/pam.d/sshd",
         told: &["pam-line-broken /etc/pam.d/sshd: sesion"],
     },

@@ -145,6 +145,10 @@ const SSHD: &[Case] = &[
         told: &["sshd-without-questions /etc/ssh/sshd_config:   KbdInteractiveAuthentication no"],
     },
     Case {
+        breakage: "sed -i -e 's/^Kbd.*/KbdInteractiveAuthentication no/' -e 's/^Pass.*/PasswordAuthentication yes/' -e '/^AuthenticationMethods/d' /etc/ssh/sshd_config; sed -i '0,/methods = .*/s//methods = [[\"publickey\"], [\"password\", \"totp\"]]/' /etc/authflow/authflow.toml",
+        told: &["sshd-without-questions /etc/ssh/sshd_config: KbdInteractiveAuthentication no"],
+    },
+    Case {
         breakage: "sed -i 's/^AuthenticationMethods.*/AuthenticationMethods publickey/' /etc/ssh/sshd_config",
         told: &[
             "sshd-methods-unmet /etc/ssh/sshd_config: AuthenticationMethods publickey",

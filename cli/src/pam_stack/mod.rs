@@ -110,6 +110,11 @@ impl Stack {
         self.phase(phase).filter(|line| line.module == OURS)
     }
 
+    /// Whether a file that it includes cannot be read, so that not all of its lines are known.
+    pub(crate) fn lacks_a_file(&self) -> bool {
+        self.broken.iter().any(|broken| matches!(broken.why, Why::Include(..)))
+    }
+
     /// Whether we are called at all.
     pub(crate) fn calls_us(&self) -> bool {
         self.lines.iter().any(|line| line.module == OURS)

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -69,7 +70,9 @@ fn unreadable(broken: &Broken) -> Finding {
     let place = Place::line(&broken.file, broken.number);
     match &broken.why {
         Why::Include(name, why) => {
-            let what = format!("includes {name:?}, which cannot be read: {why}");
+            let why =
+                if *why == ErrorKind::NotFound { "is not there".into() } else { format!("cannot be read: {why}") };
+            let what = format!("includes {name:?}, which {why}");
             Finding::new(Defect::IncludeMissing, place, what, "correct the name, or take the line out")
         }
         Why::Phase(word) => {

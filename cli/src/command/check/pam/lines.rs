@@ -38,7 +38,8 @@ pub(super) fn findings(service: &Service<'_>) -> Vec<Finding> {
 fn missing(service: &Service<'_>) -> Vec<Finding> {
     // What `"*"` reaches by a shared file, and no rule names, may do with less; the password stack alone is no login.
     let is_login = ["auth", "account", "session"].iter().any(|phase| service.stack.ours(phase).next().is_some());
-    if !is_login {
+    // The line may stand in a file that cannot be read, which is told.
+    if !is_login || service.stack.lacks_a_file() {
         return Vec::new();
     }
     let is_background = is_background(service.name);
