@@ -97,6 +97,7 @@ fn an_error_is_one() {
         ("auth [sucess=ok default=ignore] pam_permit.so", false),
         ("auth [success=okay default=ignore] pam_permit.so", false),
         ("auth required pam_gone.so", false),
+        ("-auth required pam_gone.so", false),
         ("auth required pam_authflw.so", false),
     ] {
         machine.write("/etc/pam.d/gate", &format!("{line}\nauth required pam_permit.so\n"));

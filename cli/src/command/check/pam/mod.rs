@@ -132,20 +132,28 @@ fn missing(ground: &Ground<'_>, stacks: &BTreeMap<String, Stack>) -> Vec<Finding
         // One configuration may be for many machines, of which each has some of the services.
         let defect = if there.is_empty() { Defect::RuleWithoutStack } else { Defect::RuleServiceAbsent };
         let absent = absent.into_iter().filter(|name| told.insert((defect, *name))).collect::<Vec<_>>();
-        found.extend(absent.into_iter().map(|name| {
-            let what = format!("rule {:?} names the service {name:?}, and there is no /etc/pam.d/{name}", rule.name);
-            Finding::new(
-                defect,
-                ground.place_of(rule),
-                what,
-                "correct the name, or leave it if the service is not installed",
-            )
+        found.extend(absent_services(&absent).map(|names| {
+            let what = format!("rule {:?} names {names}", rule.name);
+            let fix = "correct the name, or leave it if the service is not installed";
+            Finding::new(defect, ground.place_of(rule), what, fix)
         }));
         let there: Vec<&String> =
             there.into_iter().filter(|name| told.insert((Defect::RuleNotCalled, *name))).collect();
         found.extend(there.into_iter().filter_map(|name| not_called(rule, name, stacks.get(name)?)));
     }
     found
+}
+
+/// These services in words, if there are any: they stand in one line.
+fn absent_services(names: &[&String]) -> Option<String> {
+    match names {
+        [] => None,
+        [name] => Some(format!("the service {name:?}, and there is no /etc/pam.d/{name}")),
+        names => {
+            let names: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
+            Some(format!("the services {}, and /etc/pam.d has none of them", names.join(", ")))
+        }
+    }
 }
 
 /// The services that need a stack for that rule; `authflow renew` asks by one without.
@@ -267,6 +275,16 @@ mod tests {
         let slip = [("etc/pam.d/sshd", "auth required pam_authflo.so\naccount required pam_unix.so\n")];
         let expected = ["module-misspelt etc/pam.d/sshd:1"];
         assert_eq!(of_rule(TWO_FACTORS, &[slip[0], ("usr/lib/security/pam_unix.so", "")]), expected);
+    }
+
+    #[test]
+    fn services_that_are_absent_are_named_together() {
+        let rules = TWO_FACTORS.replace("'sshd'", "'sshd','kdm','gdm'");
+        let context = crate::context::Context::new(false, Some("/nonexistent".into()));
+        let config = crate::command::check::fixture::config(&rules);
+        let told = findings(&Ground::new(&context, &config, None));
+        assert_eq!(told.len(), 1);
+        assert!(told[0].what.ends_with("the services \"sshd\", \"kdm\", \"gdm\", and /etc/pam.d has none of them"));
     }
 
     #[test]
