@@ -20,7 +20,7 @@ mod root;
 mod view;
 mod whom;
 
-use std::collections::BTreeSet;
+use std::{cell::Cell, collections::BTreeSet};
 
 use authflow_core::rule::Rule;
 
@@ -33,6 +33,9 @@ use self::{
     whom::Somebody,
 };
 use super::{Ground, Place, catalogue::Defect, finding::Finding};
+
+/// How often sshd is asked at most: each time it is run anew, and a rule may name a thousand users.
+const MOST_QUESTIONS: usize = 200;
 
 /// What is wrong with sshd, where a rule is about it, or a setup was.
 pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
@@ -65,7 +68,8 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
     found.extend(judge::without_pam(&view));
     if view.is_on("usepam") {
         let people = People::new(ground, (service, &rules), &file);
-        let sshd = Sshd { ground, file: &file, view: &view, can_be_asked: text.is_some() };
+        let questions = Cell::new(if text.is_some() { MOST_QUESTIONS } else { 0 });
+        let sshd = Sshd { ground, file: &file, view: &view, questions };
         found.extend(judge::for_everybody(&view, &rules));
         found.extend(sshd.of_people(&rules, &people));
         let of_root: Vec<View> = people.roots(&file.matches).iter().map(|root| sshd.view_of(root)).collect();
@@ -80,7 +84,8 @@ struct Sshd<'a> {
     file: &'a File,
     /// What holds for everybody.
     view: &'a View,
-    can_be_asked: bool,
+    /// How often sshd may yet be asked.
+    questions: Cell<usize>,
 }
 
 impl Sshd<'_> {
@@ -88,10 +93,12 @@ impl Sshd<'_> {
     fn view_of(&self, somebody: &Somebody) -> View {
         let all = self.file.matches.iter().filter(|found| whom::is_for(&found.criteria, somebody));
         let view = self.view.for_whom_all(all);
-        let can_be_asked = self.can_be_asked && ask::can_be_asked_for(somebody);
-        match can_be_asked.then(|| ask::ask(Some(somebody))) {
-            Some(Ok(said)) => view.in_words_of_sshd(&said, self.file.matches.iter()),
-            Some(Err(_)) | None => view,
+        let left = self.questions.get().checked_sub(1).filter(|_| ask::can_be_asked_for(somebody));
+        let Some(left) = left else { return view };
+        self.questions.set(left);
+        match ask::ask(Some(somebody)) {
+            Ok(said) => view.in_words_of_sshd(&said, self.file.matches.iter()),
+            Err(_) => view,
         }
     }
 
