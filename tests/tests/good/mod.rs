@@ -95,6 +95,13 @@ pub fn each_is_told(machine: &Machine, kept: &[&str], cases: &[Case]) {
                 wrong.push(format!("{breakage}\n{command:?} is no help"));
             }
         }
+        for (setting, finding) in found.iter().filter_map(|finding| Some((as_setting(finding)?, finding))) {
+            write_setting(machine, &setting, finding);
+            let is_it = |other: &Value| other["id"] == finding["id"] && other["file"] == finding["file"];
+            if check(machine).0.iter().any(is_it) {
+                wrong.push(format!("{breakage}\n{setting:?} is no help"));
+            }
+        }
         let _ = machine.shell(&repair).success();
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
@@ -106,6 +113,26 @@ fn as_command(finding: &Value) -> Option<&str> {
     let fix = finding["fix"].as_str()?;
     let begins = ["chown ", "authflow "].iter().any(|program| fix.starts_with(program));
     (begins && !fix.contains([',', ';'])).then_some(fix)
+}
+
+/// What is to be written into sshd's configuration, where that is a keyword and its value.
+fn as_setting(finding: &Value) -> Option<String> {
+    let mut words = finding["fix"].as_str()?.strip_prefix("write ")?.split([' ', ',']);
+    let (keyword, value) = (words.next()?, words.next()?);
+    let is_sshds = finding["file"].as_str()?.starts_with("/etc/ssh/");
+    let is_value = ["yes", "no"].contains(&value) || value.parse::<u32>().is_ok();
+    (is_sshds && is_value).then(|| format!("{keyword} {value}"))
+}
+
+/// Writes it where something else stands, or in front of everything.
+fn write_setting(machine: &Machine, setting: &str, finding: &Value) {
+    let file = finding["file"].as_str().expect("a file");
+    let mut lines: Vec<String> = machine.read(file).lines().map(str::to_owned).collect();
+    match finding["line"].as_u64().and_then(|line| lines.get_mut(usize::try_from(line).ok()? - 1)) {
+        Some(line) => setting.clone_into(line),
+        None => lines.insert(0, setting.to_owned()),
+    }
+    machine.write(file, &(lines.join("\n") + "\n"));
 }
 
 /// Whether that is what is told, with a consequence and a way out.
