@@ -15,14 +15,16 @@ use crate::{
     },
 };
 
-/// What is wrong with the files of a stack.
-pub(super) fn findings(ground: &Ground<'_>, stack: &Stack) -> Vec<Finding> {
+/// What is wrong with the files of a stack. Others' lines matter where a rule governs: a package that was removed leaves its file behind.
+pub(super) fn findings(ground: &Ground<'_>, stack: &Stack, is_governed: bool) -> Vec<Finding> {
     let open = stack.files.iter().filter_map(|file| {
         let why = owner::why_writable(file, ground.trust)?;
         Some(Finding::new(Defect::PamFileWritable, Place::file(file), why, fix(file)))
     });
-    let unclear = stack.lines.iter().filter_map(unclear);
-    broken(stack).chain(open).chain(unclear).chain(absent(ground, stack)).collect()
+    let ours = |line: &&Line| is_governed || line.module == OURS || line.is_almost_ours();
+    let lines: Vec<&Line> = stack.lines.iter().filter(ours).collect();
+    let unclear = lines.iter().filter_map(|line| unclear(line));
+    broken(stack).chain(open).chain(unclear).chain(absent(ground, &lines)).collect()
 }
 
 /// What libpam cannot read in a stack.
@@ -38,7 +40,7 @@ fn unclear(line: &Line) -> Option<Finding> {
 }
 
 /// Modules that are not there: by a name that is almost ours, or of somebody else's on a line that cannot do without.
-fn absent(ground: &Ground<'_>, stack: &Stack) -> Vec<Finding> {
+fn absent(ground: &Ground<'_>, lines: &[&Line]) -> Vec<Finding> {
     let folders = folders(ground.root);
     let is_there = |line: &Line| match line.path.strip_prefix('/') {
         // Which folder libpam puts there is not known here.
@@ -59,7 +61,7 @@ fn absent(ground: &Ground<'_>, stack: &Stack) -> Vec<Finding> {
         let refuses = fault(&line.control).is_none() && action(&line.control, "module_unknown").refuses();
         refuses.then(|| Finding::new(Defect::OtherModuleMissing, place(line), what, fix))
     };
-    stack.lines.iter().filter(|line| !is_there(line)).filter_map(finding).collect()
+    lines.iter().filter(|line| !is_there(line)).filter_map(|line| finding(line)).collect()
 }
 
 fn fix(file: &Path) -> String {
@@ -135,7 +137,7 @@ mod tests {
 
     #[test]
     fn what_libpam_cannot_read_and_a_module_that_is_not_there_are_told() {
-        let of_stack = |ground: &Ground<'_>| findings(ground, &ground.stacks.of("sshd").unwrap());
+        let of_stack = |ground: &Ground<'_>| findings(ground, &ground.stacks.of("sshd").unwrap(), true);
         let broken = [("etc/pam.d/sshd", "@include gone\nauht required pam_unix.so\nauth required\n")];
         assert_eq!(
             found("", &broken, of_stack),
@@ -154,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_module_that_is_not_there_is_told_where_somebody_is_kept_out_or_ours_is_meant() {
-        let of_stack = |ground: &Ground<'_>| findings(ground, &ground.stacks.of("sshd").unwrap());
+        let of_stack = |ground: &Ground<'_>| findings(ground, &ground.stacks.of("sshd").unwrap(), true);
         const FOLDER: &str = "usr/lib/x86_64-linux-gnu/security";
         let told = |stack: &str| {
             let there = format!("{FOLDER}/pam_unix.so");
@@ -181,13 +183,17 @@ mod tests {
             [("etc/pam.d/sshd", "auth required pam_unix.so\n"), ("lib/x86_64-linux-gnu/security/pam_unix.so", "")];
         let ours = (&*format!("{FOLDER}/pam_authflow.so"), "");
         assert_eq!(found("", &[&apart[..], &[ours]].concat(), of_stack), Vec::<String>::new(), "/lib is no link");
+        let of_others = |ground: &Ground<'_>| findings(ground, &ground.stacks.of("sshd").unwrap(), false);
+        let stack = "auth required pam_gone.so\nauth requried pam_x.so\nauth required pam_authflo.so\n";
+        let there = [("etc/pam.d/sshd", stack), ("usr/lib/security/pam_x.so", "")];
+        assert_eq!(found("", &there, of_others), ["module-misspelt etc/pam.d/sshd:3"], "no rule governs it");
         let nothing_known = [("etc/pam.d/sshd", "auth required pam_unix.so\n")];
         assert_eq!(found("", &nothing_known, of_stack), Vec::<String>::new());
     }
 
     #[test]
     fn a_control_that_libpam_does_not_know_is_told() {
-        let of_stack = |ground: &Ground<'_>| findings(ground, &ground.stacks.of("sshd").unwrap());
+        let of_stack = |ground: &Ground<'_>| findings(ground, &ground.stacks.of("sshd").unwrap(), true);
         let stack =
             "auth requried pam_unix.so\nauth [sucess=1 default=ignore] pam_unix.so\nauth REQUIRED pam_unix.so\n";
         assert_eq!(

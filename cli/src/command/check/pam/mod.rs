@@ -78,7 +78,7 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
         let service = Service { name, stack, config };
         if means_us(stack) {
             found.extend(of_service(&service));
-            found.extend(files::findings(ground, stack));
+            found.extend(files::findings(ground, stack, service.is_governed()));
         } else if service.is_governed() {
             // What libpam cannot read may be where we are called.
             found.extend(files::broken(stack));
