@@ -17,6 +17,28 @@ fn a_debian_without_rules_is_clean() {
     let known = machine.run(["authflow", "check", "--list", "--json"]).json();
     assert_eq!(known.as_array().expect("a list").len(), list.lines().count());
     let _ = machine.run(["authflow", "check", "--nonsense"]).failure(2);
+    let said = machine.run(["authflow", "check", "--root", "/nonexistent"]).failure(2);
+    assert!(said.contains("/nonexistent is no folder"), "{said}");
+}
+
+#[test]
+fn what_is_said_to_do_about_a_broken_drop_in_puts_it_in_force() {
+    let Some(plan) = good::plan() else { return };
+    let machine = plan.start();
+    let _ = machine.enroll("alice");
+    let drop_in = "/etc/authflow/authflow.toml.d/late.toml";
+    machine.write(drop_in, "[[rule\n");
+    let (found, _) = good::check(&machine);
+    assert!(found.len() == 1 && found[0]["file"] == drop_in, "{found:#?}");
+    let fix = found[0]["fix"].as_str().expect("a text");
+    let command = fix.strip_prefix("correct it, and then: ").expect("a command");
+    let _ = machine.shell(command).failure(1);
+    let rule = "[[rule]]\nname = \"kdm\"\nservice = [\"kdm\"]\nmethods = [[\"password\"]]\n";
+    machine.write(drop_in, rule);
+    let before = machine.read("/etc/authflow/authflow.toml");
+    let _ = machine.shell(command).success();
+    assert_eq!(machine.read("/etc/authflow/authflow.toml"), before);
+    assert!(machine.read("/etc/authflow/authflow.toml.last-good").contains(rule));
 }
 
 #[test]
@@ -31,7 +53,8 @@ fn what_is_wrong_with_rules_and_stacks_is_told_with_its_line() {
     each_is_told(&machine, &kept, RULES);
     let module = machine.shell("ls /usr/lib/*/security/pam_authflow.so").success();
     each_is_told(&machine, &[module.trim()], MODULE);
-    machine.write("/etc/authflow/authflow.toml", &rules_by_hand());
+    machine.write("/root/new.toml", &rules_by_hand());
+    let _ = machine.run(["authflow", "config", "apply", "/root/new.toml"]).success();
     assert_eq!(good::check(&machine), (Vec::new(), Some(0)), "the rules of docs/setup.md");
 }
 
@@ -40,7 +63,7 @@ fn what_is_wrong_with_rules_and_stacks_is_told_with_its_line() {
 fn an_error_is_one() {
     let Some(plan) = good::plan() else { return };
     let rule = "[[rule]]\nname = \"door\"\nservice = [\"door\"]\nmethods = [[\"password\", \"totp\"]]\n";
-    let machine = plan.config(rule).start();
+    let machine = good::applied(plan, rule).start();
     let _ = machine.enroll("alice");
     let rest = "account required pam_authflow.so\naccount required pam_permit.so\nsession required pam_authflow.so\npassword required pam_authflow.so\n";
     let permit = "auth required pam_permit.so\n";
@@ -66,6 +89,62 @@ fn an_error_is_one() {
         let knock = machine.feed(["pamtester", "door", "alice", "authenticate", "acct_mgmt"], b"wrong\nwrong\n");
         assert_eq!(knock.status.success(), is_in, "{auth}{knock:?}");
     }
+    // What libpam does not understand or find keeps out whom everything else lets in.
+    for (line, is_in) in [
+        ("auth required pam_permit.so", true),
+        ("auth optional pam_gone.so", true),
+        ("auth requried pam_permit.so", false),
+        ("auth [sucess=ok default=ignore] pam_permit.so", false),
+        ("auth [success=okay default=ignore] pam_permit.so", false),
+        ("auth required pam_gone.so", false),
+        ("-auth required pam_gone.so", false),
+        ("auth required pam_authflw.so", false),
+    ] {
+        machine.write("/etc/pam.d/gate", &format!("{line}\nauth required pam_permit.so\n"));
+        let knock = machine.feed(["pamtester", "gate", "alice", "authenticate"], b"");
+        assert_eq!(knock.status.success(), is_in, "{line}: {knock:?}");
+    }
+}
+
+/// Lines and controls that are told to be written, written just so.
+#[test]
+fn what_is_said_to_be_written_is_right() {
+    let Some(plan) = good::plan() else { return };
+    let machine = plan.start();
+    let _ = machine.enroll("alice");
+    for (service, phase) in [("sshd", "auth"), ("sshd", "account"), ("sshd", "session"), ("login", "password")] {
+        let path = format!("/etc/pam.d/{service}");
+        let good = machine.read(&path);
+        let is_ours = |line: &&str| line.starts_with(phase) && line.contains("pam_authflow.so");
+        let without: String = good.lines().filter(|line| !is_ours(line)).map(|line| format!("{line}\n")).collect();
+        machine.write(&path, &without);
+        let line = said(&machine);
+        // In front of everything, or behind what opens sessions.
+        let mended = match phase {
+            "session" => without.replace("@include common-session\n", &format!("@include common-session\n{line}\n")),
+            _ => format!("{line}\n{without}"),
+        };
+        machine.write(&path, &mended);
+        assert_eq!(good::check(&machine), (Vec::new(), Some(0)), "{mended}");
+
+        let ours = good.lines().find(is_ours).expect("a line of ours");
+        if phase != "password" {
+            machine.write(&path, &good.replace(ours, &format!("{phase} optional pam_authflow.so")));
+            let control = said(&machine);
+            let mended = good.replace(ours, &format!("{phase} {control} pam_authflow.so"));
+            machine.write(&path, &mended);
+            assert_eq!(good::check(&machine), (Vec::new(), Some(0)), "{mended}");
+        }
+        machine.write(&path, &good);
+    }
+}
+
+/// What stands in quotes in the one thing that is told to be done.
+fn said(machine: &Machine) -> String {
+    let (found, _) = good::check(machine);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    let fix = found[0]["fix"].as_str().expect("a text");
+    fix.split('"').nth(1).unwrap_or_else(|| panic!("{fix}")).to_owned()
 }
 
 /// The rules that docs/setup.md has its reader write.
@@ -83,7 +162,7 @@ fn the_profile_in_every_stack_is_right_under_a_rule_for_everything() {
         ("authflow", include_str!("../../conf/pam-configs/authflow")),
         ("authflow-session", include_str!("../../conf/pam-configs/authflow-session")),
     ];
-    let plan = profiles.iter().fold(plan.user("alice").config(rule), |plan, (name, text)| {
+    let plan = profiles.iter().fold(good::applied(plan, rule).user("alice"), |plan, (name, text)| {
         plan.file(&format!("/usr/share/pam-configs/{name}"), text)
     });
     // As `apt install openssh-server` leaves its stack.
@@ -155,8 +234,12 @@ const STACKS: &[Case] = &[
         told: &["session-before-systemd /etc/pam.d/login: pam_authflow"],
     },
     Case {
-        breakage: "sed -i '/pam_loginuid/d' /etc/pam.d/login",
+        breakage: "sed -i 's/^session.*pam_loginuid.*/session optional pam_systemd.so/' /etc/pam.d/login",
         told: &["session-without-loginuid /etc/pam.d/login: pam_authflow"],
+    },
+    Case {
+        breakage: "sed -i '/pam_loginuid/d' /etc/pam.d/login; sed -i '/pam_systemd/d' /etc/pam.d/common-session",
+        told: &["session-escapes /etc/pam.d/login: pam_authflow"],
     },
     Case {
         breakage: "sed -i '1i session optional pam_env.so user_readenv=1' /etc/pam.d/sshd",
@@ -164,8 +247,32 @@ const STACKS: &[Case] = &[
     },
     Case { breakage: "echo '@include gone' >> /etc/pam.d/sshd", told: &["include-missing /etc/pam.d/sshd: gone"] },
     Case {
+        breakage: "sed -i 's/^account.*pam_authflow.*/@include gone/' /etc/pam.d/sshd",
+        told: &["include-missing /etc/pam.d/sshd: gone"],
+    },
+    Case {
         breakage: "echo 'sesion required pam_permit.so' >> /etc/pam.d/sshd",
         told: &["pam-line-broken /etc/pam.d/sshd: sesion"],
+    },
+    Case {
+        breakage: "sed -i 's/^auth.*pam_authflow.so/auth requried pam_authflow.so/' /etc/pam.d/sshd",
+        told: &["pam-control-unknown /etc/pam.d/sshd: requried"],
+    },
+    Case {
+        breakage: "echo 'account [sucess=ok default=ignore] pam_permit.so' >> /etc/pam.d/sudo",
+        told: &["pam-control-unknown /etc/pam.d/sudo: sucess=ok"],
+    },
+    Case {
+        breakage: "echo 'account required pam_gone.so' >> /etc/pam.d/sshd; echo 'session optional pam_gone.so' >> /etc/pam.d/sshd",
+        told: &["other-module-missing /etc/pam.d/sshd: account required pam_gone"],
+    },
+    Case {
+        breakage: "sed -i '/^auth/s/pam_authflow.so/pam_authflw.so/' /etc/pam.d/sudo",
+        told: &["module-misspelt /etc/pam.d/sudo: pam_authflw"],
+    },
+    Case {
+        breakage: "sed -i 's/pam_authflow.so/pam_authflow/' /etc/pam.d/vlock",
+        told: &["module-misspelt /etc/pam.d/vlock: auth", "module-misspelt /etc/pam.d/vlock: account"],
     },
     Case { breakage: "chmod 0775 /etc/pam.d", told: &["pam-file-writable /etc/pam.d"] },
     Case { breakage: "chmod 0666 /etc/pam.d/sshd", told: &["pam-file-writable /etc/pam.d/sshd"] },
@@ -229,7 +336,23 @@ const RULES: &[Case] = &[
         told: &["config-broken /etc/authflow/authflow.toml: [[rule"],
     },
     Case { breakage: "chmod 0666 /etc/authflow/authflow.toml", told: &["config-broken /etc/authflow/authflow.toml"] },
-    Case { breakage: "rm /etc/authflow/authflow.toml", told: &["config-missing /etc/authflow/authflow.toml"] },
+    Case {
+        breakage: "rm /etc/authflow/authflow.toml /etc/authflow/authflow.toml.last-good",
+        told: &["config-missing /etc/authflow/authflow.toml"],
+    },
+    Case { breakage: "rm /etc/authflow/authflow.toml", told: &["config-broken /etc/authflow/authflow.toml"] },
+    Case {
+        breakage: "rm /etc/authflow/authflow.toml.last-good",
+        told: &["config-no-last-good /etc/authflow/authflow.toml"],
+    },
+    Case {
+        breakage: "echo '[[rule' > /etc/authflow/authflow.toml.last-good",
+        told: &["config-no-last-good /etc/authflow/authflow.toml"],
+    },
+    Case {
+        breakage: "rm /etc/authflow/authflow.toml.last-good; authflow config apply /etc/authflow/authflow.toml",
+        told: &[],
+    },
     Case {
         breakage: "cp /etc/authflow/authflow.toml /root/new; echo >> /root/new; authflow config apply /root/new; sed -i '1i # by hand' /etc/authflow/authflow.toml",
         told: &["config-not-applied /etc/authflow/authflow.toml.last-good"],

@@ -44,6 +44,9 @@ fn a_clock_that_is_set_ends_no_session_and_a_reboot_closes_all() {
     let leader = machine.shell(&format!("loginctl show-session {logind} --property=Leader --value")).success();
     assert_eq!(leader.trim(), session["leader"].to_string());
 
+    // Nothing keeps its clock, and it is its own.
+    let _ = machine.shell("authflow check | grep -F '[clock-not-synchronised]'").success();
+
     // Its lifetime is half a day, of a clock that nobody sets.
     let _ = machine.shell("date --set='+1 day'").success();
     let mut tomorrow = log_in(&machine, &phone.code_at(DAY));

@@ -83,6 +83,13 @@ fn a_line_by_hand_keeps_the_module(machine: &Machine) {
     assert_eq!(stacks(machine), edited, "weaker than before, although nothing was removed");
     machine.write("/etc/pam.d/su", &su);
 
+    let drop_in = "/etc/ssh/sshd_config.d/10-authflow.conf";
+    machine.write(drop_in, "AuthenticationMethods publickey,keyboard-interactive:pam\n");
+    let told = machine.dpkg(&["--remove", "libpam-authflow"]).failure(1);
+    assert!(told.contains(drop_in), "{told}");
+    assert_eq!(stacks(machine), enabled);
+    let _ = machine.run(["rm", drop_in]).success();
+
     // pam-auth-update leaves alone what somebody has edited within its block.
     let auth = machine.read("/etc/pam.d/common-auth");
     let block = "(the \"Primary\" block)\n";

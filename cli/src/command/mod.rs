@@ -96,6 +96,10 @@ enum Command {
 impl Arguments {
     /// Does what was asked.
     pub(crate) fn run(self) -> Result<(), Error> {
+        // An image that is not there would be one in which nothing is wrong.
+        if let Some(root) = self.root.as_ref().filter(|root| !root.is_dir()) {
+            return Err(Error::Usage(format!("--root: {} is no folder", root.display())));
+        }
         let context = Context::new(self.json, self.root);
         match self.command {
             Command::Status(command) => command.run(&context),

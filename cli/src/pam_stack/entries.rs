@@ -58,6 +58,7 @@ fn says(file: &Path, number: usize, line: &str) -> Says {
             phase,
             control,
             module: base_name(&module),
+            path: module,
             arguments,
             substacks: Vec::new(),
         }),

@@ -31,6 +31,8 @@ pub(crate) struct Line {
     pub control: String,
     /// The module's file name, without its folder.
     pub module: String,
+    /// The same as it is written.
+    pub path: String,
     /// What the module is told.
     pub arguments: Vec<String>,
     /// The substacks that it stands in, the outermost first, each by a number of its own. What is included otherwise is in none.
@@ -42,6 +44,27 @@ impl Line {
     pub(crate) fn says(&self, argument: &str) -> bool {
         self.arguments.iter().any(|word| word == argument)
     }
+
+    /// Whether our module is meant by a name that is none: written with a slip or two, or without its ending.
+    pub(crate) fn is_almost_ours(&self) -> bool {
+        let name = self.module.strip_suffix(".so").unwrap_or(&self.module);
+        let ours = OURS.strip_suffix(".so").unwrap_or(OURS);
+        self.module != OURS && slips(name, ours) <= 2
+    }
+}
+
+/// How many letters are wrong, missing or too many.
+fn slips(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (above, left) in one.bytes().zip(1..) {
+        let mut next = vec![left];
+        for ((across, corner), up) in other.bytes().zip(&row).zip(row.iter().skip(1)) {
+            let before = next.last().copied().unwrap_or(left);
+            next.push((corner + usize::from(above != across)).min(up + 1).min(before + 1));
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(one.len())
 }
 
 /// The module's own name.
@@ -85,6 +108,11 @@ impl Stack {
     /// Our own lines in one phase.
     pub(crate) fn ours<'a>(&'a self, phase: &'a str) -> impl Iterator<Item = &'a Line> + Clone {
         self.phase(phase).filter(|line| line.module == OURS)
+    }
+
+    /// Whether a file that it includes cannot be read, so that not all of its lines are known.
+    pub(crate) fn lacks_a_file(&self) -> bool {
+        self.broken.iter().any(|broken| matches!(broken.why, Why::Include(..)))
     }
 
     /// Whether we are called at all.
@@ -150,6 +178,7 @@ impl Stacks {
                     phase,
                     control,
                     module: base_name(&module),
+                    path: module,
                     arguments,
                     substacks: place.substacks.to_vec(),
                 }),
@@ -326,6 +355,24 @@ mod tests {
         let broken: Vec<_> = stack.broken.into_iter().map(|broken| (broken.number, broken.why)).collect();
         let expected = [(1, Why::NoModule), (2, missing.clone()), (3, Why::Phase("auht".into())), (4, missing)];
         assert_eq!(broken, expected);
+    }
+
+    #[test]
+    fn a_name_with_a_slip_is_almost_ours() {
+        let (_root, stacks) = machine(&[(
+            "etc/pam.d/sshd",
+            "auth required pam_authflw.so\nauth required pam_authlfow.so\nauth required pam_authflow\nauth required pam_unix.so\n\
+             auth required pam_auth_flow.so\nauth required /lib/x/pam_authflow.so\nauth required pam_tally.so\n",
+        )]);
+        let almost: Vec<_> = stacks
+            .of("sshd")
+            .unwrap()
+            .lines
+            .iter()
+            .filter(|line| line.is_almost_ours())
+            .map(|line| line.number)
+            .collect();
+        assert_eq!(almost, [1, 2, 3, 5]);
     }
 
     #[test]

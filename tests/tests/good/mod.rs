@@ -32,6 +32,9 @@ service = ["vlock", "authflow"]
 methods = [["password", "totp"]]
 "#;
 
+/// Where the configuration is.
+pub const LIVE: &str = "/etc/authflow/authflow.toml";
+
 pub const SSHD: &str = "KbdInteractiveAuthentication yes\nPasswordAuthentication no\n\
                         AuthenticationMethods publickey,keyboard-interactive:pam keyboard-interactive:pam";
 
@@ -44,11 +47,16 @@ pub struct Case {
 
 /// The shipped stacks with rules for all of them, set up as the README says.
 pub fn plan() -> Option<Plan> {
-    let plan = Machine::overlay()?.user("alice").user("bob").config(CONFIG).sshd(SSHD);
+    let plan = applied(Machine::overlay()?, CONFIG).user("alice").user("bob").sshd(SSHD);
     let plan = ["login", "su", "sudo", "vlock", "passwd"].into_iter().fold(plan, |plan, name| plan.shipped_pam(name));
     let sudo = include_str!("../../../conf/pam.d/sudo.example");
     let plan = plan.pam("sudo-i", sudo).pam("su-l", "@include su\n");
     Some(plan.file("/etc/sudoers.d/authflow", "Defaults timestamp_timeout=0\n"))
+}
+
+/// A configuration as `authflow config apply` leaves it.
+pub fn applied(plan: Plan, config: &str) -> Plan {
+    plan.config(config).file(&format!("{LIVE}.last-good"), config)
 }
 
 /// What is told now, each as `ID PLACE`, with the exit code.
@@ -70,6 +78,10 @@ pub fn each_is_told(machine: &Machine, kept: &[&str], cases: &[Case]) {
     let mut wrong = Vec::new();
     for Case { breakage, told } in cases {
         let _ = machine.shell(&format!("set -e\n{breakage}")).success();
+        // Unless that is the case, what was changed was applied.
+        if breakage.contains("authflow.toml") && !told.iter().any(|told| told.starts_with("config-")) {
+            let _ = machine.run(["authflow", "config", "apply", LIVE]).success();
+        }
         let (found, code) = check(machine);
         let is_as_told =
             found.len() == told.len() && found.iter().zip(*told).all(|(found, told)| is(machine, found, told));
@@ -77,10 +89,50 @@ pub fn each_is_told(machine: &Machine, kept: &[&str], cases: &[Case]) {
         if !is_as_told || code != Some(i32::from(has_defect)) {
             wrong.push(format!("{breakage}\nexpected {told:?} and told, with code {code:?}, {found:#?}"));
         }
+        for (command, finding) in found.iter().filter_map(|finding| Some((as_command(finding)?, finding))) {
+            let _ = machine.shell(command).success();
+            if check(machine).0.contains(finding) {
+                wrong.push(format!("{breakage}\n{command:?} is no help"));
+            }
+        }
+        for (setting, finding) in found.iter().filter_map(|finding| Some((as_setting(finding)?, finding))) {
+            write_setting(machine, &setting, finding);
+            let is_it = |other: &Value| other["id"] == finding["id"] && other["file"] == finding["file"];
+            if check(machine).0.iter().any(is_it) {
+                wrong.push(format!("{breakage}\n{setting:?} is no help"));
+            }
+        }
         let _ = machine.shell(&repair).success();
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
     assert_eq!(check(machine), (Vec::new(), Some(0)), "repaired");
+}
+
+/// What is to be done about it, where that is nothing but a command.
+fn as_command(finding: &Value) -> Option<&str> {
+    let fix = finding["fix"].as_str()?;
+    let begins = ["chown ", "authflow "].iter().any(|program| fix.starts_with(program));
+    (begins && !fix.contains([',', ';'])).then_some(fix)
+}
+
+/// What is to be written into sshd's configuration, where that is a keyword and its value.
+fn as_setting(finding: &Value) -> Option<String> {
+    let mut words = finding["fix"].as_str()?.strip_prefix("write ")?.split([' ', ',']);
+    let (keyword, value) = (words.next()?, words.next()?);
+    let is_sshds = finding["file"].as_str()?.starts_with("/etc/ssh/");
+    let is_value = ["yes", "no"].contains(&value) || value.parse::<u32>().is_ok();
+    (is_sshds && is_value).then(|| format!("{keyword} {value}"))
+}
+
+/// Writes it where something else stands, or in front of everything.
+fn write_setting(machine: &Machine, setting: &str, finding: &Value) {
+    let file = finding["file"].as_str().expect("a file");
+    let mut lines: Vec<String> = machine.read(file).lines().map(str::to_owned).collect();
+    match finding["line"].as_u64().and_then(|line| lines.get_mut(usize::try_from(line).ok()? - 1)) {
+        Some(line) => setting.clone_into(line),
+        None => lines.insert(0, setting.to_owned()),
+    }
+    machine.write(file, &(lines.join("\n") + "\n"));
 }
 
 /// Whether that is what is told, with a consequence and a way out.

@@ -1,6 +1,6 @@
 //! Whether something keeps the clock right: codes are of a time. What systemd-timedated says of it; elsewhere nobody is asked.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, fs, path::Path, time::Duration};
 
 use authflow_core::{config::Config, factor::Factor};
 use zbus::{OwnedVariant, fdo::PropertiesProxy};
@@ -23,7 +23,8 @@ struct Clock {
 
 /// What is wrong with the clock, where a rule takes codes.
 pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
-    if ground.context.is_image() || !takes_codes(ground.config) {
+    // In a container the clock is the host's, and nothing in it could keep it right.
+    if ground.context.is_image() || !takes_codes(ground.config) || is_in_container() {
         return Vec::new();
     }
     ask(&ground.config.bus_address).and_then(judge).into_iter().collect()
@@ -31,6 +32,19 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
 
 fn takes_codes(config: &Config) -> bool {
     config.rules.iter().flat_map(|rule| &rule.methods).any(|method| method.factors().contains(Factor::Totp))
+}
+
+/// Whether a container's manager has told systemd so, or nobody here may set the clock.
+fn is_in_container() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    Path::new("/run/systemd/container").exists() || !may_set_the_clock(&status)
+}
+
+/// Whether CAP_SYS_TIME is among what root may have here.
+fn may_set_the_clock(status: &str) -> bool {
+    const SYS_TIME: u32 = 25;
+    let bounding = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("CapBnd:")?.trim(), 16).ok());
+    bounding.is_none_or(|capabilities| capabilities >> SYS_TIME & 1 == 1)
 }
 
 fn judge(clock: Clock) -> Option<Finding> {
@@ -77,6 +91,13 @@ mod tests {
         assert!(fix(false, false, false).unwrap().contains("apt install"));
         assert_eq!(fix(false, true, false).unwrap(), "timedatectl set-ntp true");
         assert!(fix(false, true, true).unwrap().contains("timesync-status"));
+    }
+
+    #[test]
+    fn a_clock_that_nobody_here_may_set_is_told_by_what_root_may_have() {
+        assert!(may_set_the_clock("Name:\tx\nCapBnd:\t000001ffffffffff\n") && may_set_the_clock(""));
+        assert!(!may_set_the_clock("CapBnd:\t00000000fdecbfff\n"), "as systemd-nspawn leaves it");
+        assert!(!may_set_the_clock("CapBnd:\t00000000a80425fb\n"), "as docker leaves it");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::{
     catalogue::Defect,
     finding::{Finding, Place},
 };
-use crate::{context::Context, pam_stack::Stacks};
+use crate::{command::setup, context::Context, pam_stack::Stacks};
 
 /// What is in force, and what is wrong with it.
 #[derive(Default)]
@@ -26,7 +26,7 @@ pub(super) fn read(context: &Context) -> InForce {
     let live = config::read_live(paths, trust).and_then(|files| Ok((files.parse()?, files)));
     let unusable = match live {
         Ok((config, files)) => {
-            let found = not_applied(context, &files).into_iter().collect();
+            let found = no_last_good(context, &config).or_else(|| not_applied(context, &files)).into_iter().collect();
             return InForce { config: Some(config), files: Some(files), found };
         }
         Err(unusable) => unusable,
@@ -43,8 +43,7 @@ pub(super) fn read(context: &Context) -> InForce {
 
 /// No configuration at all matters where somebody asks for it.
 fn missing(context: &Context) -> Option<Finding> {
-    let stacks = Stacks::under(context.paths.root());
-    let calling = stacks.names().into_iter().find(|name| stacks.of(name).is_some_and(|stack| stack.calls_us()))?;
+    let calling = calling(context)?;
     Some(Finding::new(
         Defect::ConfigMissing,
         Place::file(context.paths.config()),
@@ -59,8 +58,40 @@ fn broken(context: &Context, unusable: &Unusable, has_last_good: bool) -> Findin
         Unusable::File(error) => (Place::file(context.paths.config()), error.to_string()),
     };
     let in_force = if has_last_good { "the last good one is in force" } else { "there is no last good one" };
-    let fix = "correct it, and put it in force with authflow config apply FILE";
+    // With the drop-ins beside it: it is the main file that is applied, whichever is broken.
+    let fix = format!("correct it, and then: {}", applying(context));
     Finding::new(Defect::ConfigBroken, place, format!("{what} ({in_force})"), fix)
+}
+
+/// Rules that nothing stands behind. Until a setup is confirmed its rules are to go away, and then it writes one.
+fn no_last_good(context: &Context, config: &Config) -> Option<Finding> {
+    let is_there = config::read_last_good(&context.paths, context.trust()).is_ok();
+    if is_there || config.rules.is_empty() || setup::waits(context) {
+        return None;
+    }
+    let calling = calling(context)?;
+    let file = context.paths.config();
+    Some(Finding::new(
+        Defect::ConfigNoLastGood,
+        Place::file(file),
+        format!(
+            "there is no last good configuration beside it that could be used, and the stack of {calling} calls authflow"
+        ),
+        applying(context),
+    ))
+}
+
+/// The command that makes the live configuration the one that stays.
+fn applying(context: &Context) -> String {
+    let root = context.paths.root().display();
+    let of_image = if context.is_image() { format!("--root {root} ") } else { String::new() };
+    format!("authflow {of_image}config apply {}", context.paths.config().display())
+}
+
+/// A service whose stack calls us.
+fn calling(context: &Context) -> Option<String> {
+    let stacks = Stacks::under(context.paths.root());
+    stacks.names().into_iter().find(|name| stacks.of(name).is_some_and(|stack| stack.calls_us()))
 }
 
 fn not_applied(context: &Context, files: &Files) -> Option<Finding> {
@@ -71,7 +102,40 @@ fn not_applied(context: &Context, files: &Files) -> Option<Finding> {
             Defect::ConfigNotApplied,
             Place::file(&last_good),
             format!("it says something else than {}", context.paths.config().display()),
-            "where the live one is right: authflow config apply FILE with a copy of it",
+            format!("where the live one is right: {}", applying(context)),
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::command::check::fixture::{TWO_FACTORS, told};
+
+    #[test]
+    fn rules_without_a_last_good_one_are_told_where_a_stack_comes_to_them() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = root.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        let context = Context::new(false, Some(root.path().to_owned()));
+        let found = || told(read(&context).found, &format!("{}/", root.path().display()));
+        const MAIN: &str = "etc/authflow/authflow.toml";
+        write(MAIN, TWO_FACTORS);
+        assert_eq!(found(), Vec::<String>::new(), "no stack calls us");
+        write("etc/pam.d/sshd", "auth required pam_authflow.so\n");
+        assert_eq!(found(), [format!("config-no-last-good {MAIN}")]);
+        write(MAIN, "");
+        assert_eq!(found(), Vec::<String>::new(), "nothing is governed, as a package installs it");
+        write(MAIN, TWO_FACTORS);
+        write(&format!("{MAIN}.last-good"), TWO_FACTORS);
+        assert_eq!(found(), Vec::<String>::new());
+        write("var/lib/authflow/setup/pending", "{\"name\":\"x\",\"until\":1,\"live_since\":null}");
+        fs::remove_file(root.path().join(format!("{MAIN}.last-good"))).unwrap();
+        assert_eq!(found(), Vec::<String>::new(), "a setup waits");
+    }
 }

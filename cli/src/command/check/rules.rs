@@ -80,21 +80,19 @@ fn without_catch_all(ground: &Ground<'_>) -> Vec<Finding> {
 
 /// Users and groups that are not there.
 fn unknown_names(ground: &Ground<'_>, rule: &Rule) -> Vec<Finding> {
-    let missing = |defect, kind: &str, name: &String| {
-        Finding::new(
-            defect,
-            ground.place_of(rule),
-            format!("there is no {kind} {name:?} on this machine, and rule {:?} names it", rule.name),
-            format!("make the {kind}, or correct the name"),
-        )
+    let missing = |defect, kind: &str, names: &[&String]| {
+        let names: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
+        let names = Some(names.join(", ")).filter(|names| !names.is_empty())?;
+        let what = format!("there is no {kind} {names} on this machine, and rule {:?} names it", rule.name);
+        Some(Finding::new(defect, ground.place_of(rule), what, format!("make the {kind}, or correct the name")))
     };
     // A data base that cannot be asked has not said that there is none.
-    let groups = rule.groups.iter().filter(|group| matches!(accounts::gid_of(group), Ok(None)));
+    let groups: Vec<&String> = rule.groups.iter().filter(|group| matches!(accounts::gid_of(group), Ok(None))).collect();
     // A directory that is away does not know its users.
     let own = if local_accounts::has_directory(&ground.context.paths) { &[] } else { rule.users.as_slice() };
-    let users = own.iter().filter(|user| matches!(accounts::by_name(user), Ok(None)));
-    let groups = groups.map(|group| missing(Defect::RuleGroupMissing, "group", group));
-    groups.chain(users.map(|user| missing(Defect::RuleUserMissing, "user", user))).collect()
+    let users: Vec<&String> = own.iter().filter(|user| matches!(accounts::by_name(user), Ok(None))).collect();
+    let groups = missing(Defect::RuleGroupMissing, "group", &groups);
+    groups.into_iter().chain(missing(Defect::RuleUserMissing, "user", &users)).collect()
 }
 
 #[cfg(test)]

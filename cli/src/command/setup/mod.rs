@@ -40,7 +40,10 @@ mod ways_in;
 mod whence;
 mod who;
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use authflow_host::config;
 use clap::Subcommand;
@@ -200,6 +203,17 @@ impl Setup {
         }
         Ok(())
     }
+}
+
+/// Where setup puts sshd's drop-in, on the machine with that root.
+pub(crate) fn sshd_drop_in(root: &Path) -> PathBuf {
+    root.join(sshd::FOLDER).join(sshd::FILE)
+}
+
+/// Whether a setup waits for its confirmation. Where that cannot be seen, it may.
+pub(crate) fn waits(context: &Context) -> bool {
+    let pending = Ledger::new(context.paths.setup(), context.trust()).pending();
+    pending.map_or(true, |pending| pending.is_some())
 }
 
 /// Where the files of this machine are.

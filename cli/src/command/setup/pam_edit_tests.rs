@@ -223,6 +223,7 @@ fn what_includes_hold_is_read_from_where_they_are() {
             phase: "auth".into(),
             control: "required".into(),
             module: OURS.into(),
+            path: OURS.into(),
             arguments: Vec::new(),
             substacks: Vec::new(),
         }],

@@ -106,7 +106,7 @@ impl Places {
 
     /// sshd's drop-in.
     pub(super) fn sshd(&self) -> PathBuf {
-        self.root.join(sshd::FOLDER).join(sshd::FILE)
+        super::sshd_drop_in(&self.root)
     }
 
     /// The rules of that service.
@@ -232,6 +232,7 @@ mod tests {
             phase: phase.into(),
             control: "required".into(),
             module: "pam_unix.so".into(),
+            path: "pam_unix.so".into(),
             arguments: Vec::new(),
             substacks: Vec::new(),
         };

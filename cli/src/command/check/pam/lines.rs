@@ -12,7 +12,7 @@ use crate::{
     },
     pam_stack::{
         Line, OURS,
-        control::{Action, action},
+        control::{Action, action, fault},
     },
 };
 
@@ -38,7 +38,8 @@ pub(super) fn findings(service: &Service<'_>) -> Vec<Finding> {
 fn missing(service: &Service<'_>) -> Vec<Finding> {
     // What `"*"` reaches by a shared file, and no rule names, may do with less; the password stack alone is no login.
     let is_login = ["auth", "account", "session"].iter().any(|phase| service.stack.ours(phase).next().is_some());
-    if !is_login {
+    // The line may stand in a file that cannot be read, which is told.
+    if !is_login || service.stack.lacks_a_file() {
         return Vec::new();
     }
     let is_background = is_background(service.name);
@@ -55,6 +56,8 @@ fn missing(service: &Service<'_>) -> Vec<Finding> {
     ];
     let lacking =
         phases.into_iter().filter(|(_, phase, _, is_due)| *is_due && service.stack.ours(phase).next().is_none());
+    // A line with a slip in its name is told as that.
+    let lacking = lacking.filter(|(_, phase, _, _)| !service.stack.phase(phase).any(Line::is_almost_ours));
     let finding = |(defect, phase, control, _): (Defect, &str, &str, bool)| {
         let what = format!("{} has no {phase} line of {OURS}", service.name);
         let before = if phase == "session" { "behind pam_loginuid and pam_systemd" } else { "before pam_unix's" };
@@ -118,6 +121,8 @@ fn refusing_others(service: &Service<'_>, line: &Line) -> Option<Finding> {
         _ => ("ignore", "required"),
     };
     match action(&line.control, answer) {
+        // What libpam does not understand is told as that.
+        Action::Bad if fault(&line.control).is_some() => None,
         Action::Bad | Action::Die => Some(Finding::new(
             Defect::OthersRefused,
             place(line),

@@ -16,7 +16,10 @@ mod options;
 mod order;
 mod password;
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use authflow_core::{config::Config, factor::Factor, rule::Rule};
 
@@ -73,17 +76,38 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
     let mut found = missing(ground, &stacks);
     for (name, stack) in &stacks {
         let service = Service { name, stack, config };
-        if stack.calls_us() {
+        if means_us(stack) {
             found.extend(of_service(&service));
-            found.extend(files::findings(stack, ground.trust));
+            found.extend(files::findings(ground, stack, service.is_governed()));
+        } else if service.is_governed() {
+            // What libpam cannot read may be where we are called.
+            found.extend(files::broken(stack));
         }
     }
+    let mut found = told_once(found, &stacks);
     if stacks.values().any(Stack::calls_us) {
         found.extend(files::folder(ground));
         found.extend(files::module(ground));
     }
     found.extend(password::passwd(ground));
     found
+}
+
+/// Whether we are called, or were meant to be.
+fn means_us(stack: &Stack) -> bool {
+    stack.calls_us() || stack.lines.iter().any(Line::is_almost_ours)
+}
+
+/// Without what is said of a stack as a whole and just so of one that it includes, as su-l includes su: the mend there is one for both.
+fn told_once(found: Vec<Finding>, stacks: &BTreeMap<String, Stack>) -> Vec<Finding> {
+    let is_of = |finding: &Finding, file: &Path| finding.place == Place::file(file);
+    let is_told_within = |finding: &Finding| {
+        let includes = stacks.values().find(|stack| is_of(finding, &stack.file)).map(|stack| &stack.files);
+        let inner = includes.into_iter().flatten().filter(|file| !is_of(finding, file));
+        inner.into_iter().any(|file| found.iter().any(|other| other.defect == finding.defect && is_of(other, file)))
+    };
+    let repeated: Vec<bool> = found.iter().map(is_told_within).collect();
+    found.into_iter().zip(repeated).filter(|(_, is_repeated)| !is_repeated).map(|(finding, _)| finding).collect()
 }
 
 fn of_service(service: &Service<'_>) -> Vec<Finding> {
@@ -100,23 +124,36 @@ fn of_service(service: &Service<'_>) -> Vec<Finding> {
 
 /// Services that rules name, and that do not come to us.
 fn missing(ground: &Ground<'_>, stacks: &BTreeMap<String, Stack>) -> Vec<Finding> {
-    let mut found = Vec::new();
+    let mut found: Vec<Finding> = Vec::new();
+    // Two rules about one service are no two defects of it.
+    let mut told: BTreeSet<(Defect, &String)> = BTreeSet::new();
     for rule in &ground.config.rules {
         let (there, absent): (Vec<&String>, Vec<&String>) = named(rule).partition(|name| stacks.contains_key(*name));
         // One configuration may be for many machines, of which each has some of the services.
         let defect = if there.is_empty() { Defect::RuleWithoutStack } else { Defect::RuleServiceAbsent };
-        found.extend(absent.into_iter().map(|name| {
-            let what = format!("rule {:?} names the service {name:?}, and there is no /etc/pam.d/{name}", rule.name);
-            Finding::new(
-                defect,
-                ground.place_of(rule),
-                what,
-                "correct the name, or leave it if the service is not installed",
-            )
+        let absent = absent.into_iter().filter(|name| told.insert((defect, *name))).collect::<Vec<_>>();
+        found.extend(absent_services(&absent).map(|names| {
+            let what = format!("rule {:?} names {names}", rule.name);
+            let fix = "correct the name, or leave it if the service is not installed";
+            Finding::new(defect, ground.place_of(rule), what, fix)
         }));
+        let there: Vec<&String> =
+            there.into_iter().filter(|name| told.insert((Defect::RuleNotCalled, *name))).collect();
         found.extend(there.into_iter().filter_map(|name| not_called(rule, name, stacks.get(name)?)));
     }
     found
+}
+
+/// These services in words, if there are any: they stand in one line.
+fn absent_services(names: &[&String]) -> Option<String> {
+    match names {
+        [] => None,
+        [name] => Some(format!("the service {name:?}, and there is no /etc/pam.d/{name}")),
+        names => {
+            let names: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
+            Some(format!("the services {}, and /etc/pam.d has none of them", names.join(", ")))
+        }
+    }
 }
 
 /// The services that need a stack for that rule; `authflow renew` asks by one without.
@@ -125,7 +162,7 @@ fn named(rule: &Rule) -> impl Iterator<Item = &String> {
 }
 
 fn not_called(rule: &Rule, name: &str, stack: &Stack) -> Option<Finding> {
-    (!stack.calls_us()).then(|| {
+    (!means_us(stack) && !stack.lacks_a_file()).then(|| {
         Finding::new(
             Defect::RuleNotCalled,
             Place::file(&stack.file),
@@ -230,5 +267,37 @@ mod tests {
         assert_eq!(of_rule("", &files), Vec::<String>::new());
         assert_eq!(of_rule(&TWO_FACTORS.replace("sshd", "*"), &files), Vec::<String>::new());
         assert_eq!(told(Vec::new(), ""), Vec::<String>::new());
+        let all = TWO_FACTORS.replace("sshd", "*");
+        let gone = [("etc/pam.d/sshd", "@include comon-auth\n")];
+        for rules in [TWO_FACTORS, &all] {
+            assert_eq!(of_rule(rules, &gone), ["include-missing etc/pam.d/sshd:1"], "we may have been there");
+        }
+        let slip = [("etc/pam.d/sshd", "auth required pam_authflo.so\naccount required pam_unix.so\n")];
+        let expected = ["module-misspelt etc/pam.d/sshd:1"];
+        assert_eq!(of_rule(TWO_FACTORS, &[slip[0], ("usr/lib/security/pam_unix.so", "")]), expected);
+    }
+
+    #[test]
+    fn services_that_are_absent_are_named_together() {
+        let rules = TWO_FACTORS.replace("'sshd'", "'sshd','kdm','gdm'");
+        let context = crate::context::Context::new(false, Some("/nonexistent".into()));
+        let config = crate::command::check::fixture::config(&rules);
+        let told = findings(&Ground::new(&context, &config, None));
+        assert_eq!(told.len(), 1);
+        assert!(told[0].what.ends_with("the services \"sshd\", \"kdm\", \"gdm\", and /etc/pam.d has none of them"));
+    }
+
+    #[test]
+    fn what_two_rules_or_two_stacks_share_is_told_once() {
+        let unix = "auth required pam_unix.so\n";
+        let rule = TWO_FACTORS.replace("'sshd'", "'su','su-l','gone'");
+        let twice = format!("{rule}user=['alice']\n{}", rule.replace("'two'", "'rest'"));
+        let files = [("etc/pam.d/su", unix), ("etc/pam.d/su-l", "@include su\n")];
+        let expected = ["rule-not-called etc/pam.d/su", "rule-service-absent etc/authflow/authflow.toml"];
+        assert_eq!(found(&twice, &files, findings), expected);
+        let lines = "auth required pam_authflow.so\nsession required pam_authflow.so\naccount required pam_unix.so\n";
+        let files = [("etc/pam.d/su", lines), ("etc/pam.d/su-l", "@include su\n")];
+        let told = found(&TWO_FACTORS.replace("'sshd'", "'su','su-l'"), &files, findings);
+        assert_eq!(told, ["module-missing this machine", "account-line-missing etc/pam.d/su"]);
     }
 }

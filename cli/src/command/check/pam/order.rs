@@ -25,7 +25,7 @@ pub(super) fn findings(service: &Service<'_>) -> Vec<Finding> {
     found.extend(too_early(&session, "pam_loginuid.so", Defect::SessionBeforeLoginuid));
     found.extend(too_early(&session, "pam_systemd.so", Defect::SessionBeforeSystemd));
     found.extend(too_early(&session, "pam_elogind.so", Defect::SessionBeforeSystemd));
-    found.extend(without_loginuid(service, &session));
+    found.extend(escaping(service, &session).or_else(|| without_loginuid(service, &session)));
     if service.config.is_sshd(service.name) {
         found.extend(forgeable(&session));
     }
@@ -94,12 +94,31 @@ fn too_early(session: &[&Line], module: &str, defect: Defect) -> Option<Finding>
     Some(Finding::new(defect, place(line), what, format!("put it behind {module}")))
 }
 
+/// A login by whose audit session id and scope nothing is found.
+fn escaping(service: &Service<'_>, session: &[&Line]) -> Option<Finding> {
+    let line = session.iter().find(|line| line.module == OURS).filter(|_| is_login(service))?;
+    const MARKS: [&str; 3] = ["pam_loginuid.so", "pam_systemd.so", "pam_elogind.so"];
+    let is_marked = session.iter().any(|line| MARKS.contains(&line.module.as_str()));
+    (!is_marked).then(|| {
+        Finding::new(
+            Defect::SessionEscapes,
+            place(line),
+            format!("{} has neither pam_loginuid.so nor pam_systemd.so", service.name),
+            "put \"session required pam_loginuid.so\" and \"session optional pam_systemd.so\" before our line",
+        )
+    })
+}
+
+/// Whether the service opens logins, and not only sessions within one.
+fn is_login(service: &Service<'_>) -> bool {
+    opens_logins(service.name) || service.config.is_sshd(service.name)
+}
+
 fn without_loginuid(service: &Service<'_>, session: &[&Line]) -> Option<Finding> {
     let vouching = service.config.rules.iter().find(|rule| rule.from_session.is_some())?;
     let line = session.iter().find(|line| line.module == OURS)?;
     let has_it = session.iter().any(|line| line.module == "pam_loginuid.so");
-    let is_login = opens_logins(service.name) || service.config.is_sshd(service.name);
-    (is_login && !has_it).then(|| {
+    (is_login(service) && !has_it).then(|| {
         let what = format!(
             "rule {:?} goes by sessions that vouch, and {} has no pam_loginuid.so",
             vouching.name, service.name
@@ -130,10 +149,14 @@ fn forgeable(session: &[&Line]) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::check::{fixture::TWO_FACTORS, pam::tests::judged};
+    use crate::command::check::{
+        fixture::TWO_FACTORS,
+        pam::tests::{judged, judged_of},
+    };
 
     const AUTH: &str = "auth required pam_authflow.so\n";
     const SESSION: &str = "session required pam_authflow.so\n";
+    const LOGINUID: &str = "session required pam_loginuid.so\n";
 
     fn told(stack: &str) -> Vec<String> {
         judged(TWO_FACTORS, stack, &[], findings)
@@ -191,7 +214,6 @@ mod tests {
 
     #[test]
     fn our_session_line_stands_behind_loginuid_and_systemd() {
-        const LOGINUID: &str = "session required pam_loginuid.so\n";
         const SYSTEMD: &str = "session optional pam_systemd.so\n";
         assert_eq!(told(&[LOGINUID, SYSTEMD, SESSION].concat()), Vec::<String>::new());
         assert_eq!(told(&[SYSTEMD, SESSION, LOGINUID].concat()), ["session-before-loginuid etc/pam.d/sshd:2"]);
@@ -199,19 +221,34 @@ mod tests {
         let vouching = "[[rule]]\nname='sudo'\nservice=['sudo']\nmethods=[['session'],['password']]\n\
                         from_session={proved=['password'],within='5m'}\n";
         let rules = format!("{TWO_FACTORS}{vouching}");
-        assert_eq!(judged(&rules, SESSION, &[], findings), ["session-without-loginuid etc/pam.d/sshd:1"]);
+        assert_eq!(
+            judged(&rules, &[SYSTEMD, SESSION].concat(), &[], findings),
+            ["session-without-loginuid etc/pam.d/sshd:2"]
+        );
         assert_eq!(judged(&rules, &[LOGINUID, SESSION].concat(), &[], findings), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_login_that_leaves_no_mark_on_its_processes_is_told() {
+        assert_eq!(told(SESSION), ["session-escapes etc/pam.d/sshd:1"]);
+        for mark in ["pam_loginuid.so", "pam_systemd.so", "pam_elogind.so"] {
+            assert_eq!(told(&format!("session optional {mark}\n{SESSION}")), Vec::<String>::new(), "{mark}");
+        }
+        let su = judged_of("su", &TWO_FACTORS.replace("sshd", "su"), &[("etc/pam.d/su", SESSION)], findings);
+        assert_eq!(su, Vec::<String>::new(), "it is found by the login around it");
     }
 
     #[test]
     fn a_pam_env_that_reads_the_users_file_before_our_session_line_is_told() {
         const FORGED: &str = "session required pam_env.so user_readenv=1 envfile=/etc/default/locale\n";
-        assert_eq!(told(&format!("{FORGED}{SESSION}")), ["session-after-user-env etc/pam.d/sshd:1"]);
+        assert_eq!(told(&format!("{FORGED}{LOGINUID}{SESSION}")), ["session-after-user-env etc/pam.d/sshd:1"]);
         let none = Vec::<String>::new();
-        assert_eq!(told(&format!("{SESSION}{FORGED}")), none, "Debian's order with our line in its place");
-        assert_eq!(told(&format!("auth required pam_env.so user_readenv=1\n{SESSION}")), none);
+        assert_eq!(told(&format!("{LOGINUID}{SESSION}{FORGED}")), none, "Debian's order with our line in its place");
+        assert_eq!(told(&format!("auth required pam_env.so user_readenv=1\n{LOGINUID}{SESSION}")), none);
         assert_eq!(
-            told(&format!("session required pam_env.so user_readenv=0\nsession required pam_env.so\n{SESSION}")),
+            told(&format!(
+                "session required pam_env.so user_readenv=0\nsession required pam_env.so\n{LOGINUID}{SESSION}"
+            )),
             none
         );
         assert_eq!(told(FORGED), none, "without us there is nothing to forge");

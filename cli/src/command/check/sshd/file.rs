@@ -35,6 +35,8 @@ pub(in crate::command) struct Setting {
 pub(in crate::command) struct Match {
     /// Whom it is for, as it is written.
     pub criteria: String,
+    /// Where it begins.
+    pub place: Place,
     /// What it says.
     pub settings: BTreeMap<String, Setting>,
 }
@@ -56,7 +58,8 @@ fn read_text(root: &Path, (path, text): (&Path, &str), (within, depth): (Option<
         match keyword.as_str() {
             "match" => {
                 within = Some(file.matches.len());
-                file.matches.push(Match { criteria: value, settings: BTreeMap::new() });
+                let place = Place::line(path, number);
+                file.matches.push(Match { criteria: value, place, settings: BTreeMap::new() });
             }
             "include" if depth > 0 => {
                 for included in value.split_whitespace().flat_map(|name| files(root, name)) {

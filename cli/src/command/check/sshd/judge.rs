@@ -5,6 +5,9 @@ use authflow_core::{factor::Factor, rule::Rule};
 use super::view::{View, meets};
 use crate::command::check::{Place, catalogue::Defect, finding::Finding};
 
+/// The method that has as many prompts as are asked.
+const QUESTIONS: &str = "kbdinteractiveauthentication";
+
 /// A rule, where it stands, and the settings of somebody whom it is for.
 pub(super) struct Meeting<'a> {
     /// The rule.
@@ -49,7 +52,7 @@ pub(super) fn for_some(view: &View, rules: &[&Rule], place: &Place) -> Vec<Findi
 }
 
 /// What is wrong whichever rule it is.
-fn anybodys(view: &View, rules: &[&Rule]) -> Vec<Finding> {
+pub(super) fn anybodys(view: &View, rules: &[&Rule]) -> Vec<Finding> {
     let on = |defect, keyword: &str, name: &str| {
         let what = format!("{name} {}{}", view.value(keyword), view.for_whom());
         Finding::new(defect, view.place(keyword), what, format!("write {name} no"))
@@ -103,14 +106,8 @@ fn unmet(view: &View, rules: &[&Rule], place: &Place) -> Option<Finding> {
         return None;
     }
     let name = rules.first().map_or("", |rule| rule.name.as_str());
-    let keyword = "kbdinteractiveauthentication";
-    if !view.is_on(keyword) {
-        return Some(Finding::new(
-            Defect::SshdWithoutQuestions,
-            view.place(keyword),
-            format!("KbdInteractiveAuthentication {}{}, and rule {name:?} asks", view.value(keyword), view.for_whom()),
-            "write KbdInteractiveAuthentication yes",
-        ));
+    if !view.is_on(QUESTIONS) {
+        return rules.first().map(|rule| without_questions(view, rule, "write KbdInteractiveAuthentication yes"));
     }
     let written = view.value("authenticationmethods");
     let is_any = written.is_empty() || written.eq_ignore_ascii_case("any");
@@ -124,6 +121,12 @@ fn unmet(view: &View, rules: &[&Rule], place: &Place) -> Option<Finding> {
         format!("{what} and no method of rule {name:?} can be met"),
         ASK_BOTH,
     ))
+}
+
+fn without_questions(view: &View, rule: &Rule, fix: &str) -> Finding {
+    let set = format!("KbdInteractiveAuthentication {}{}", view.value(QUESTIONS), view.for_whom());
+    let what = format!("{set}, and rule {:?} asks", rule.name);
+    Finding::new(Defect::SshdWithoutQuestions, view.place(QUESTIONS), what, fix)
 }
 
 /// Whoever's key sshd takes alone, and whose rule wants more.
@@ -141,7 +144,7 @@ fn key_alone(view: &View, rule: &Rule) -> Option<Finding> {
     Some(Finding::new(
         Defect::SshdKeyUnforeseen,
         view.place("authenticationmethods"),
-        format!("sshd takes a key alone, and rule {:?} does not", rule.name),
+        format!("sshd takes a key alone{}, and rule {:?} does not", view.for_whom(), rule.name),
         fix,
     ))
 }
@@ -150,6 +153,14 @@ fn one_prompt(view: &View, rule: &Rule) -> Option<Finding> {
     let (password, both) = (["password".to_owned()], ["keyboard-interactive".to_owned()]);
     let is_taken = view.ways().iter().any(|way| *way == password);
     (is_taken && meets(&both, rule) && !meets(&password, rule)).then(|| {
+        // Then it is all that whoever has no key is offered.
+        if !view.is_on(QUESTIONS) {
+            return without_questions(
+                view,
+                rule,
+                "write KbdInteractiveAuthentication yes, or PasswordAuthentication no if keys are the only way",
+            );
+        }
         Finding::new(
             Defect::SshdPasswordMethod,
             view.place("passwordauthentication"),
@@ -213,6 +224,24 @@ mod tests {
     }
 
     #[test]
+    fn the_shapes_of_the_document_are_right() {
+        for (methods, rule) in [
+            ("keyboard-interactive:pam", "[['password','totp']]"),
+            ("publickey,keyboard-interactive:pam", "[['publickey','totp']]"),
+            (
+                "publickey,keyboard-interactive:pam keyboard-interactive:pam",
+                "[['publickey','totp'],['password','totp']]",
+            ),
+            ("publickey", "[['publickey']]"),
+            ("any", "[['publickey']]"),
+            ("publickey,keyboard-interactive:pam", "[['publickey','password']]"),
+        ] {
+            let said = format!("usepam yes\nauthenticationmethods {methods}\n");
+            assert_eq!(told_of(&format!("{rule}\n"), &said), Vec::<String>::new(), "{methods}");
+        }
+    }
+
+    #[test]
     fn settings_that_keep_people_out_are_told() {
         for (said, expected) in [
             ("usepam no\n", "sshd-without-pam"),
@@ -223,9 +252,22 @@ mod tests {
             ("usepam yes\nauthenticationmethods publickey\n", "sshd-methods-unmet sshd-key-unforeseen"),
             ("usepam yes\npasswordauthentication no\n", "sshd-key-unforeseen"),
             ("usepam yes\npubkeyauthentication no\n", "sshd-password-method"),
+            (
+                "usepam yes\nkbdinteractiveauthentication no\n",
+                "sshd-without-questions sshd-key-unforeseen sshd-without-questions",
+            ),
         ] {
             assert_eq!(told_of(BOTH, said).join(" "), expected, "{said}");
         }
+        // As Debian's sshd is: whoever has no key is asked for the password alone.
+        let stock = "usepam yes\nkbdinteractiveauthentication no\n";
+        let or_a_key = "[['publickey'],['password','totp']]\n";
+        assert_eq!(told_of(or_a_key, stock), ["sshd-without-questions"]);
+        assert_eq!(
+            told_of(or_a_key, &format!("{stock}passwordauthentication no\n")),
+            Vec::<String>::new(),
+            "keys alone"
+        );
         let key_and_code = told_of("[['publickey','totp']]\n", "usepam yes\npasswordauthentication no\n");
         assert_eq!(key_and_code, ["sshd-methods-unmet", "sshd-key-unforeseen"], "one method at a time is not enough");
     }

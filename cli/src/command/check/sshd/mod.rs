@@ -1,51 +1,65 @@
-//! sshd: its own word on its settings (`sshd -T`), its files for the places and for what `Match` changes.
+//! sshd: its own word on its settings (`sshd -T`), its files for the places and for whom a `Match` is.
 //!
 //! # Layout
 //!
 //! - `file`: sshd_config
+//! - `ask`: sshd's own word
 //! - `whom`: whom a `Match` is for
+//! - `people`: who is looked at
 //! - `view`: the settings as they are for somebody
 //! - `judge`: what they make of the rules
+//! - `root`: root's way in
+//! - `left`: what setup put there and nothing goes with any more
 
+mod ask;
 pub(in crate::command) mod file;
 mod judge;
+mod left;
+mod people;
+mod root;
 mod view;
 pub(in crate::command) mod whom;
 
-use std::{
-    path::Path,
-    process::{Command, Stdio},
+use std::{cell::Cell, collections::BTreeSet};
+
+use authflow_core::rule::Rule;
+
+use self::{
+    ask::Silence,
+    file::{File, Match},
+    judge::Meeting,
+    people::People,
+    view::View,
+    whom::Somebody,
 };
-
-use authflow_core::rule::{Network, Rule};
-use authflow_host::accounts;
-
-use self::{file::File, judge::Meeting, view::View, whom::Somebody};
 use super::{Ground, Place, catalogue::Defect, finding::Finding};
 
-const SSHD: &str = "/usr/sbin/sshd";
+/// How often sshd is asked at most: each time it is run anew, and a rule may name a thousand users.
+const MOST_QUESTIONS: usize = 200;
 
-/// What is wrong with sshd, where a rule is about it.
+/// What is wrong with sshd, where a rule is about it, or a setup was.
 pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
     let mut found = missing_services(ground);
     if !ground.config.sshd_services.iter().chain([&"sshd".to_owned()]).any(|service| ground.config.governs(service)) {
+        found.extend(left::findings(ground, "sshd"));
         return found;
     }
     let Some(file) = file::read(ground.root) else { return found };
     let main = Place::file(&ground.root.join("etc/ssh/sshd_config"));
-    let said = if ground.context.is_image() { Err(Silence::NotHere) } else { ask() };
+    let said = if ground.context.is_image() { Err(Silence::NotHere) } else { ask::ask(None) };
     let text = match &said {
         Ok(text) => Some(text.as_str()),
         Err(Silence::Refused(why)) => {
             let written = file.global.get("authenticationmethods");
             let methods = written.map_or_else(|| main.clone(), |setting| setting.place.clone());
-            found.push(refused(why, methods));
+            found.push(ask::refused(why, methods));
             None
         }
         Err(Silence::NotHere) => None,
     };
     let view = View::global(text, &file.global, main.clone());
     let service = view.value("pamservicename");
+    found.extend(left::findings(ground, service));
     found.extend(unknown_service(ground, service, view.place("pamservicename")));
     let rules: Vec<&Rule> = ground.config.rules.iter().filter(|rule| rule.governs(service)).collect();
     if rules.is_empty() {
@@ -53,107 +67,94 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
     }
     found.extend(judge::without_pam(&view));
     if view.is_on("usepam") {
+        let people = People::new(ground, (service, &rules), &file);
+        let questions = Cell::new(if text.is_some() { MOST_QUESTIONS } else { 0 });
+        let sshd = Sshd { ground, file: &file, view: &view, questions };
         found.extend(judge::for_everybody(&view, &rules));
-        found.extend(meetings(ground, &rules, &view, &file).iter().flat_map(judge::meeting));
-        found.extend(of_some(ground, &rules, &view, &file));
+        found.extend(sshd.of_people(&rules, &people));
+        let of_root: Vec<View> = people.roots(&file.matches).iter().map(|root| sshd.view_of(root)).collect();
+        found.extend(root::findings(ground, &of_root, &rules));
     }
     found
 }
 
-/// Each rule with the settings of those whom it is for.
-fn meetings<'a>(ground: &Ground<'_>, rules: &[&'a Rule], view: &View, file: &File) -> Vec<Meeting<'a>> {
-    let stack = ground.stacks.of(view.value("pamservicename"));
-    let one_prompt = stack.is_some_and(|stack| stack.ours("auth").any(|line| line.says("one_prompt")));
-    let mut meetings = Vec::new();
-    for (number, rule) in rules.iter().enumerate() {
-        // Whoever an earlier rule takes, wherever they come from, does not come to this one.
-        let is_taken = |somebody: &Somebody| {
-            rules.iter().take(number).any(|rule| rule.from.is_empty() && rule.is_of(&somebody.user, &somebody.groups))
+/// sshd's settings, for whoever comes.
+struct Sshd<'a> {
+    ground: &'a Ground<'a>,
+    file: &'a File,
+    /// What holds for everybody.
+    view: &'a View,
+    /// How often sshd may yet be asked.
+    questions: Cell<usize>,
+}
+
+impl Sshd<'_> {
+    /// The settings for somebody: as sshd itself says, or where it cannot be asked as they are read here.
+    fn view_of(&self, somebody: &Somebody) -> View {
+        let all = self.file.matches.iter().filter(|found| whom::is_for(&found.criteria, somebody));
+        let view = self.view.for_whom_all(all);
+        let left = self.questions.get().checked_sub(1).filter(|_| ask::can_be_asked_for(somebody));
+        let Some(left) = left else { return view };
+        self.questions.set(left);
+        match ask::ask(Some(somebody)) {
+            Ok(said) => view.in_words_of_sshd(&said, self.file.matches.iter()),
+            Err(_) => view,
+        }
+    }
+
+    /// Each rule with the settings of those whom it is for, and each `Match` with those of whom it is for. The same thing once.
+    fn of_people(&self, rules: &[&Rule], people: &People<'_>) -> Vec<Finding> {
+        let stack = self.ground.stacks.of(self.view.value("pamservicename"));
+        let one_prompt = stack.is_some_and(|stack| stack.ours("auth").any(|line| line.says("one_prompt")));
+        let judged = |rule: &Rule, view: View| {
+            judge::meeting(&Meeting { rule, place: self.ground.place_of(rule), view, one_prompt })
         };
-        for somebody in whom(ground, rule, file).into_iter().filter(|somebody| !is_taken(somebody)) {
-            let all = file.matches.iter().filter(|found| whom::is_for(&found.criteria, &somebody));
-            let view = view.for_whom_all(all);
-            meetings.push(Meeting { rule, place: ground.place_of(rule), view, one_prompt });
+        let numbered = rules.iter().enumerate();
+        let whom: Vec<(&Rule, Somebody)> = numbered
+            .flat_map(|(number, rule)| people.of_rule(number, rule).into_iter().map(|somebody| (*rule, somebody)))
+            .collect();
+        let mut found: Vec<Finding> =
+            whom.iter().flat_map(|(rule, somebody)| judged(rule, self.view_of(somebody))).collect();
+        let whom: Vec<Somebody> = whom.into_iter().map(|(_, somebody)| somebody).collect();
+        let place = rules.first().map_or_else(Place::none, |rule| self.ground.place_of(rule));
+        for within in &self.file.matches {
+            let some = people.of_match(within, &whom);
+            let view = self.view.within(within);
+            // Whose rule it is cannot be told where nobody could be made up.
+            let general =
+                if some.is_empty() { judge::for_some(&view, rules, &place) } else { judge::anybodys(&view, rules) };
+            found.extend(general.into_iter().filter(|finding| touches(within, finding)));
+            for (somebody, rule) in some {
+                let told = judged(rule, self.view_of(&somebody).told_of(within));
+                let is_new = |one: &Finding| !found.iter().any(|other| is_same(one, other));
+                let told: Vec<Finding> = told.into_iter().filter(is_new).map(|one| placed(within, one)).collect();
+                found.extend(told);
+            }
         }
-    }
-    meetings
-}
-
-/// Some whom a rule is for: those whom it names, or somebody who has no name anywhere.
-fn whom(ground: &Ground<'_>, rule: &Rule, file: &File) -> Vec<Somebody> {
-    let address = rule.from.iter().find_map(|from| match from {
-        Network::Net(network) => Some(network.network()),
-        Network::Unknown | Network::Local => None,
-    });
-    if rule.users.is_empty() {
-        return vec![Somebody { user: "somebody".to_owned(), groups: rule.groups.clone(), address }];
-    }
-    let named: Vec<&str> = file.matches.iter().flat_map(|found| whom::groups(&found.criteria)).collect();
-    let of_account = |user: &String| {
-        let account = accounts::by_name(user).ok().flatten().filter(|_| !ground.context.is_image());
-        account.and_then(|account| account.groups_among(named.iter().copied()).ok()).unwrap_or_default()
-    };
-    let groups = |user: &String| rule.groups.iter().cloned().chain(of_account(user)).collect();
-    rule.users.iter().map(|user| Somebody { user: user.clone(), groups: groups(user), address }).collect()
-}
-
-/// What each `Match` changes that no rule can do with. What it does not touch is told elsewhere.
-fn of_some(ground: &Ground<'_>, rules: &[&Rule], view: &View, file: &File) -> Vec<Finding> {
-    let place = rules.first().map_or_else(Place::none, |rule| ground.place_of(rule));
-    let mut found = Vec::new();
-    for within in &file.matches {
-        let touches = |found: &Finding| within.settings.values().any(|setting| setting.place == found.place);
-        found.extend(judge::for_some(&view.within(within), rules, &place).into_iter().filter(touches));
-    }
-    found
-}
-
-/// Why sshd has not told its settings.
-enum Silence {
-    /// It is not installed, or not of this machine.
-    NotHere,
-    /// It said something else.
-    Refused(String),
-}
-
-fn ask() -> Result<String, Silence> {
-    if !Path::new(SSHD).exists() {
-        return Err(Silence::NotHere);
-    }
-    let output = Command::new(SSHD).arg("-T").env_clear().stdin(Stdio::null()).output();
-    let output = output.map_err(|error| Silence::Refused(error.to_string()))?;
-    if output.status.success() {
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    } else {
-        Err(Silence::Refused(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+        once(found)
     }
 }
 
-/// What sshd said instead: an error with a line of its file, or that it cannot tell here and now. `methods` is where
-/// AuthenticationMethods is written: of that alone it says no line.
-fn refused(why: &str, methods: Place) -> Finding {
-    let of_methods = |line: &&str| line.contains("AuthenticationMethods cannot be satisfied");
-    let placed = why.lines().find_map(|line| error_at(line).map(|place| (place, line)));
-    match placed.or_else(|| why.lines().find(of_methods).map(|line| (methods, line))) {
-        Some((place, line)) => {
-            Finding::new(Defect::SshdConfigBroken, place, line, "correct it; sshd -t says whether it is right")
-        }
-        None => Finding::new(
-            Defect::SshdNotAsked,
-            Place::none(),
-            format!("sshd -T says: {}", why.lines().next().unwrap_or("nothing")),
-            "run it as root, and while sshd runs",
-        ),
+/// What a `Match` does without saying it itself is told with the line that it begins in.
+fn placed(within: &Match, mut finding: Finding) -> Finding {
+    if !touches(within, &finding) {
+        finding.place = within.place.clone();
     }
+    finding
 }
 
-/// `FILE: line N: ..` or `FILE line N: ..`
-fn error_at(line: &str) -> Option<Place> {
-    let (file, rest) = line.split_once(" line ")?;
-    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    let file = file.trim_end_matches(':');
-    file.starts_with('/').then_some(())?;
-    Some(Place::line(Path::new(file), digits.parse().ok()?))
+fn touches(within: &Match, finding: &Finding) -> bool {
+    within.settings.values().any(|setting| setting.place == finding.place)
+}
+
+fn is_same(one: &Finding, other: &Finding) -> bool {
+    one.defect == other.defect && one.place == other.place
+}
+
+/// Two rules that meet the same setting are told once.
+fn once(found: Vec<Finding>) -> Vec<Finding> {
+    let mut told: BTreeSet<(Defect, Place)> = BTreeSet::new();
+    found.into_iter().filter(|finding| told.insert((finding.defect, finding.place.clone()))).collect()
 }
 
 /// sshd's own service, of which the configuration does not know that it is sshd's.
@@ -208,7 +209,8 @@ mod tests {
         let with = |lines: &str| told(TWO_FACTORS, &format!("{GOOD}Match User bob\n{lines}"));
         assert_eq!(with("X11Forwarding no\n"), Vec::<String>::new());
         assert_eq!(with("KbdInteractiveAuthentication no\n"), ["sshd-without-questions etc/ssh/sshd_config:5"]);
-        assert_eq!(with("AuthenticationMethods publickey\n"), ["sshd-methods-unmet etc/ssh/sshd_config:5"]);
+        let key_alone = ["sshd-methods-unmet etc/ssh/sshd_config:5", "sshd-key-unforeseen etc/ssh/sshd_config:5"];
+        assert_eq!(with("AuthenticationMethods publickey\n"), key_alone);
         let robots = format!(
             "[[rule]]\nname='robots'\nservice=['sshd']\ngroup=['robots']\nmethods=[['publickey']]\n{TWO_FACTORS}"
         );
@@ -230,21 +232,67 @@ mod tests {
     }
 
     #[test]
+    fn a_match_is_judged_by_the_rule_of_those_whom_it_is_for() {
+        let robots = "[[rule]]\nname='robots'\nservice=['sshd']\ngroup=['robots']\nfrom=['10.20.0.0/16']\nmethods=[['publickey']]\n";
+        let rules = format!("{robots}{TWO_FACTORS}");
+        let with = |criteria: &str| {
+            let robots = "Match Group robots Address 10.20.0.0/16\nAuthenticationMethods publickey\n";
+            told(
+                &rules,
+                &format!("{GOOD}{robots}Match {criteria}\nX11Forwarding no\nAuthenticationMethods publickey\n"),
+            )
+        };
+        let here = ["sshd-methods-unmet etc/ssh/sshd_config:8", "sshd-key-unforeseen etc/ssh/sshd_config:8"];
+        for criteria in [
+            "User carol",
+            "User c*",
+            "Address 10.30.0.0/16",
+            "Address *,!10.20.*",
+            "Host *.example.org",
+            "LocalPort 2222",
+            "User carol Address 10.20.0.0/16",
+            "Group ops",
+        ] {
+            assert_eq!(with(criteria), here, "{criteria}");
+        }
+        for criteria in ["Group robots Address 10.20.1.0/24", "RDomain vrf1"] {
+            assert_eq!(with(criteria), Vec::<String>::new(), "{criteria}");
+        }
+        // What it leaves alone is told once, and what it lets through by leaving it out is told with its own line.
+        let passwords =
+            format!("{GOOD}Match Address 10.30.0.0/16\nPasswordAuthentication yes\nAuthenticationMethods any\n");
+        assert_eq!(
+            told(TWO_FACTORS, &passwords),
+            ["sshd-key-unforeseen etc/ssh/sshd_config:6", "sshd-password-method etc/ssh/sshd_config:5"]
+        );
+        let keys = "UsePAM yes\nPasswordAuthentication no\nPubkeyAuthentication no\nMatch User carol\nPubkeyAuthentication yes\n";
+        assert_eq!(told(TWO_FACTORS, keys), ["sshd-key-unforeseen etc/ssh/sshd_config:4"]);
+    }
+
+    #[test]
+    fn setups_drop_in_is_told_where_nothing_goes_with_it() {
+        const DROP_IN: (&str, &str) = ("etc/ssh/sshd_config.d/10-authflow.conf", "AuthenticationMethods publickey\n");
+        let left = [format!("sshd-drop-in-left {}", DROP_IN.0)];
+        let asking = ("etc/pam.d/sshd", "auth required pam_authflow.so\n");
+        let not_asking = ("etc/pam.d/sshd", "auth required pam_unix.so\n");
+        let main = (MAIN, GOOD);
+        for (rules, files, expected) in [
+            (TWO_FACTORS, vec![main, DROP_IN, asking], &[][..]),
+            (TWO_FACTORS, vec![main, DROP_IN, not_asking], &left),
+            ("", vec![main, DROP_IN, asking], &left),
+            ("", vec![main, DROP_IN, not_asking], &left),
+            ("", vec![main, not_asking], &[]),
+        ] {
+            assert_eq!(found(rules, &files, findings), expected, "{rules} {files:?}");
+        }
+    }
+
+    #[test]
     fn services_that_are_not_what_sshd_goes_by_are_told() {
         let rules = format!("sshd_services=['ssh2']\n{TWO_FACTORS}");
         assert_eq!(
             told(&rules, GOOD),
             ["sshd-service-unknown etc/ssh/sshd_config", "sshd-service-missing etc/authflow/authflow.toml"]
         );
-    }
-
-    #[test]
-    fn an_error_of_sshds_is_read_with_its_place() {
-        for text in ["/etc/ssh/sshd_config: line 12: Bad configuration option: Foo", "/etc/ssh/sshd_config line 12: x"]
-        {
-            assert_eq!(error_at(text).unwrap().to_string(), "/etc/ssh/sshd_config:12");
-            assert_eq!(refused(text, Place::none()).defect, Defect::SshdConfigBroken);
-        }
-        assert_eq!(refused("sshd: no hostkeys available -- exiting.", Place::none()).defect, Defect::SshdNotAsked);
     }
 }

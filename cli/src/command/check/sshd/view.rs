@@ -12,7 +12,7 @@ use super::file::{Match, Setting};
 use crate::command::check::Place;
 
 /// What holds where nothing is said, of what is looked at here (sshd_config(5)).
-const DEFAULTS: [(&str, &str); 13] = [
+const DEFAULTS: [(&str, &str); 15] = [
     ("usepam", "no"),
     ("kbdinteractiveauthentication", "yes"),
     ("passwordauthentication", "yes"),
@@ -26,6 +26,8 @@ const DEFAULTS: [(&str, &str); 13] = [
     ("clientaliveinterval", "0"),
     ("clientalivecountmax", "3"),
     ("pamservicename", "sshd"),
+    ("permitrootlogin", "prohibit-password"),
+    ("authorizedkeysfile", ".ssh/authorized_keys .ssh/authorized_keys2"),
 ];
 
 /// The settings for somebody.
@@ -35,7 +37,7 @@ pub(super) struct View {
     places: BTreeMap<String, Place>,
     main: Place,
     /// Whom it is for; everybody, if nothing.
-    pub criteria: Option<String>,
+    criteria: Option<String>,
 }
 
 impl View {
@@ -44,10 +46,7 @@ impl View {
         let mut values: BTreeMap<String, String> =
             DEFAULTS.iter().map(|(keyword, value)| ((*keyword).to_owned(), (*value).to_owned())).collect();
         match said {
-            Some(text) => values.extend(text.lines().filter_map(|line| {
-                let (keyword, value) = line.split_once(' ')?;
-                Some((keyword.to_ascii_lowercase(), value.trim().to_owned()))
-            })),
+            Some(text) => values.extend(lines(text)),
             None => values.extend(file.iter().map(|(keyword, setting)| (keyword.clone(), setting.value.clone()))),
         }
         let places = file.iter().map(|(keyword, setting)| (keyword.clone(), setting.place.clone())).collect();
@@ -56,9 +55,12 @@ impl View {
 
     /// The same for whom that `Match` is.
     pub(super) fn within(&self, found: &Match) -> Self {
-        let mut view = self.for_whom_all(std::iter::once(found));
-        view.criteria = Some(found.criteria.clone());
-        view
+        self.for_whom_all(std::iter::once(found)).told_of(found)
+    }
+
+    /// The same, told of as those for whom that `Match` is.
+    pub(super) fn told_of(self, found: &Match) -> Self {
+        Self { criteria: Some(found.criteria.clone()), ..self }
     }
 
     /// The same for somebody for whom all of these are: of two that say the same the first counts.
@@ -69,6 +71,21 @@ impl View {
                 view.values.insert(keyword.clone(), value.clone());
                 view.places.insert(keyword.clone(), place.clone());
             }
+        }
+        view
+    }
+
+    /// The same in sshd's own words for somebody. What these do not take from where it was read here, they take from one of `all`.
+    pub(super) fn in_words_of_sshd<'a>(&self, said: &str, all: impl Iterator<Item = &'a Match> + Clone) -> Self {
+        let mut view = self.clone();
+        for (keyword, value) in lines(said) {
+            let is_it = |setting: &&Setting| setting.value.eq_ignore_ascii_case(&value);
+            let differs = !view.value(&keyword).eq_ignore_ascii_case(&value);
+            let source = all.clone().filter(|_| differs).find_map(|found| found.settings.get(&keyword).filter(is_it));
+            if let Some(setting) = source {
+                view.places.insert(keyword.clone(), setting.place.clone());
+            }
+            view.values.insert(keyword, value);
         }
         view
     }
@@ -121,8 +138,17 @@ impl View {
     }
 }
 
+/// Keywords in lower case and what is set, from the words of `sshd -T`.
+fn lines(said: &str) -> impl Iterator<Item = (String, String)> {
+    let line = |line: &str| {
+        let (keyword, value) = line.split_once(' ')?;
+        Some((keyword.to_ascii_lowercase(), value.trim().to_owned()))
+    };
+    said.lines().filter_map(line)
+}
+
 /// What a user who has every authenticator can prove on that way in.
-fn provable(way: &[String]) -> (Factors, Factors) {
+pub(super) fn provable(way: &[String]) -> (Factors, Factors) {
     let (mut has, mut proved) = (Factors::none(), Factors::none());
     for method in way {
         match method.as_str() {

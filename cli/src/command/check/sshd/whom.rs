@@ -9,41 +9,80 @@ pub(super) struct Somebody {
     pub user: String,
     /// The groups that are known.
     pub groups: Vec<String>,
+    /// Whether the groups are only supposed, so that sshd would not find the user in them.
+    pub is_supposed: bool,
     /// Where from, where a rule is for somewhere.
     pub address: Option<IpAddr>,
+    /// The name of that place.
+    pub host: Option<String>,
+    /// The address that is called.
+    pub local_address: Option<IpAddr>,
+    /// The port that is called.
+    pub local_port: Option<u16>,
 }
 
 /// Whether all of these criteria hold for somebody. Those that cannot be told do not.
 pub(super) fn is_for(criteria: &str, somebody: &Somebody) -> bool {
+    let holds = |(keyword, patterns): &(String, &str)| match keyword.as_str() {
+        "all" => true,
+        "user" => is_named(patterns, &somebody.user),
+        "group" => matches(patterns, &somebody.groups.iter().collect::<Vec<_>>()),
+        "address" => somebody.address.is_some_and(|address| is_from(patterns, address)),
+        "host" => somebody.host.as_ref().is_some_and(|host| is_named(patterns, host)),
+        "localaddress" => somebody.local_address.is_some_and(|address| is_from(patterns, address)),
+        "localport" => somebody.local_port.is_some_and(|port| is_named(patterns, &port.to_string())),
+        _ => false,
+    };
+    let all = words(criteria);
+    !all.is_empty() && all.iter().all(holds)
+}
+
+/// Each criterion by its keyword in lower case, with its patterns.
+pub(super) fn words(criteria: &str) -> Vec<(String, &str)> {
     let mut words = criteria.split([' ', '\t', '=']).filter(|word| !word.is_empty());
-    let mut is_any = false;
+    let mut found = Vec::new();
     while let Some(keyword) = words.next() {
-        is_any = true;
         let keyword = keyword.to_ascii_lowercase();
-        if keyword == "all" {
-            continue;
-        }
-        let patterns = words.next().unwrap_or_default().trim_matches('"');
-        let holds = match keyword.as_str() {
-            "user" => matches(patterns, &[&somebody.user]),
-            "group" => matches(patterns, &somebody.groups.iter().collect::<Vec<_>>()),
-            "address" => somebody.address.is_some_and(|address| is_from(patterns, address)),
-            _ => false,
-        };
-        if !holds {
-            return false;
-        }
+        let patterns = if keyword == "all" { "" } else { words.next().unwrap_or_default().trim_matches('"') };
+        found.push((keyword, patterns));
     }
-    is_any
+    found
 }
 
 /// The groups that criteria name, as they stand there.
-pub(super) fn groups(criteria: &str) -> impl Iterator<Item = &str> {
-    let words: Vec<&str> = criteria.split([' ', '\t', '=']).filter(|word| !word.is_empty()).collect();
-    let behind = |pair: &[&str]| pair.first().is_some_and(|word| word.eq_ignore_ascii_case("group"));
-    let lists: Vec<&str> =
-        words.windows(2).filter(|pair| behind(pair)).filter_map(|pair| pair.last().copied()).collect();
-    lists.into_iter().flat_map(|list| list.trim_matches('"').split(',')).map(|name| name.trim_start_matches('!'))
+pub(super) fn groups(criteria: &str) -> Vec<&str> {
+    let lists = words(criteria).into_iter().filter(|(keyword, _)| keyword == "group").map(|(_, list)| list);
+    lists.flat_map(|list| list.split(',')).map(|name| name.trim_start_matches('!')).collect()
+}
+
+/// What patterns name as it is: no others, and no text with a wildcard.
+pub(super) fn literals(patterns: &str) -> impl Iterator<Item = &str> {
+    patterns.split(',').filter(|pattern| !pattern.starts_with('!') && !pattern.contains(['*', '?']))
+}
+
+/// An address that the patterns hold, if one is easily made.
+pub(super) fn an_address(patterns: &str) -> Option<IpAddr> {
+    let of_one = |pattern: &str| match pattern.split_once('/') {
+        Some((network, _)) => network.parse().ok(),
+        None => {
+            let plain = pattern.replace(['*', '?'], "1");
+            let missing = 3_usize.saturating_sub(plain.matches('.').count());
+            plain.parse().or_else(|_| format!("{plain}{}", ".1".repeat(missing)).parse()).ok()
+        }
+    };
+    let all = patterns.split(',').filter(|pattern| !pattern.starts_with('!')).filter_map(of_one);
+    all.into_iter().find(|address: &IpAddr| is_from(patterns, *address))
+}
+
+/// A name that the patterns hold, if one is easily made.
+pub(super) fn a_name(patterns: &str) -> Option<String> {
+    let plain = patterns.split(',').filter(|pattern| !pattern.starts_with('!')).map(|one| one.replace(['*', '?'], "x"));
+    plain.into_iter().find(|name| is_named(patterns, name))
+}
+
+/// Whether that name is in the list.
+fn is_named(patterns: &str, name: &str) -> bool {
+    is_listed(patterns, |pattern| fits(pattern, name))
 }
 
 /// Whether one of the names is in the list.
@@ -100,7 +139,7 @@ mod tests {
     #[test]
     fn criteria_hold_for_whom_they_name() {
         let address = Some(IpAddr::from([10, 20, 0, 0]));
-        let alice = Somebody { user: "alice".into(), groups: vec!["staff".into()], address };
+        let alice = Somebody { user: "alice".into(), groups: vec!["staff".into()], address, ..Somebody::default() };
         for (criteria, expected) in [
             ("all", true),
             ("User alice", true),
@@ -121,7 +160,27 @@ mod tests {
             assert_eq!(is_for(criteria, &alice), expected, "{criteria}");
         }
         assert!(!is_for("Address 10.0.0.0/8", &Somebody { address: None, ..alice }), "from anywhere");
-        assert_eq!(groups("User bob Group \"staff,!ops\"").collect::<Vec<_>>(), ["staff", "ops"]);
+        assert_eq!(groups("User bob Group \"staff,!ops\""), ["staff", "ops"]);
         assert!(is_for("User *,!root", &Somebody { user: "somebody".into(), ..Somebody::default() }));
+    }
+
+    #[test]
+    fn somebody_is_made_for_patterns() {
+        for (patterns, expected) in [
+            ("10.20.0.0/16", Some("10.20.0.0")),
+            ("!10.20.0.0/16,10.20.*,192.0.2.7", Some("192.0.2.7")),
+            ("10.20.*", Some("10.20.1.1")),
+            ("*,!10.0.0.0/8", Some("1.1.1.1")),
+            ("fe80::/10", Some("fe80::")),
+            ("!10.0.0.0/8", None),
+            ("nonsense", None),
+        ] {
+            assert_eq!(an_address(patterns), expected.map(|text| text.parse().unwrap()), "{patterns}");
+        }
+        assert_eq!(a_name("*.example.org,!x.example.org").as_deref(), None);
+        assert_eq!(a_name("2222").as_deref(), Some("2222"));
+        assert_eq!(literals("alice,!bob,c*,dora").collect::<Vec<_>>(), ["alice", "dora"]);
+        let calling = Somebody { local_port: Some(2222), host: Some("a.example.org".into()), ..Somebody::default() };
+        assert!(is_for("LocalPort 2222 Host *.example.org", &calling) && !is_for("LocalPort 22", &calling));
     }
 }

@@ -46,12 +46,11 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
 fn tickets(settings: &Settings, rule: &str) -> Vec<Finding> {
     let finding = |place: Place, length: &str| {
         let what = format!("sudo's own ticket ({length}) hides rule {rule:?}");
-        Finding::new(
-            Defect::SudoTicketHides,
-            place,
-            what,
-            "write \"Defaults timestamp_timeout=0\" into /etc/sudoers.d/authflow",
-        )
+        let fix = match place.line {
+            Some(_) => "write timestamp_timeout=0 there",
+            None => "write \"Defaults timestamp_timeout=0\" into /etc/sudoers.d/authflow",
+        };
+        Finding::new(Defect::SudoTicketHides, place, what, fix)
     };
     let global = settings.timeouts.iter().rfind(|timeout| timeout.is_global);
     let unset = global.is_none().then(|| finding(Place::file(sudoers::main_file()), UNSET));
