@@ -23,7 +23,7 @@ use crate::{
     enrolment::{self, Setting},
     passwords::{Compared, Matched, PasswordError, Passwords},
     random,
-    records::{RecordError, Records, Slot},
+    records::{Looked, RecordError, Records, Slot},
 };
 
 /// How a product asks.
@@ -181,8 +181,7 @@ impl<'a> Desk<'a> {
     /// # Errors
     /// The record or the shadow data base cannot be read.
     pub fn has(&self, account: &Account) -> Result<Factors, DeskError> {
-        let keys = self.records.authenticators(&account.name)?.unwrap_or_default();
-        self.has_with(account, &keys)
+        self.has_with(account, &self.keys(account)?)
     }
 
     fn has_with(&self, account: &Account, keys: &Authenticators) -> Result<Factors, DeskError> {
@@ -219,28 +218,33 @@ impl<'a> Desk<'a> {
         conversation: &mut dyn Conversation,
     ) -> Result<Judged, DeskError> {
         let screen = conversation.screen();
-        let holder = self.holder((account, is_ruled), screen.is_some())?;
-        let password = answered.password(&holder.keys).unwrap_or_default();
+        let Looked { record, seen } =
+            account.map(|account| self.records.look(&account.name)).transpose()?.unwrap_or_default();
+        let keys = record.unwrap_or_default();
+        let password = answered.password(&keys).unwrap_or_default();
         let now = self.clock.now().wall;
-        let Compared { outcome, matched, upkeep } =
-            self.passwords().compare(&password, (account, &holder.keys), now)?;
+        let Compared { outcome, matched, upkeep } = self.passwords().compare(&password, (account, &keys), now)?;
         let given = answered.subject().user.clone();
         let slot = account.map_or(Slot::Decoy(&given), |account| Slot::User(&account.name));
         let terms = self.terms();
         let has_screen = screen.is_some();
         let judge = |state: &_| {
-            // Read again under the lock: hashing takes time, a caller may stop this process in it, and meanwhile the password and the codes
-            // may have become others.
-            let now_holder = self.holder((account, is_ruled), has_screen)?;
+            // Looked at again under the lock: hashing takes time, a caller may stop this process in it, and meanwhile the password and the
+            // codes may have become others.
+            let keys_now = match account {
+                Some(account) if !self.records.is_still(&account.name, &seen)? => self.keys(account)?,
+                Some(_) | None => keys,
+            };
+            let holder = self.holder((account, is_ruled), keys_now, has_screen)?;
             let outcome = match (&matched, account) {
                 (Some(matched), Some(account))
-                    if !self.passwords().still_decides(matched, (account, &now_holder.keys))? =>
+                    if !self.passwords().still_decides(matched, (account, &holder.keys))? =>
                 {
                     HashOutcome::Replaced
                 }
                 _ => outcome,
             };
-            Ok::<_, DeskError>(answered.judge(outcome, &now_holder, state, (&terms, self.clock.now().wall)))
+            Ok::<_, DeskError>(answered.judge(outcome, &holder, state, (&terms, self.clock.now().wall)))
         };
         let verdict = match (self.records.try_settle(slot, judge)?, account, screen) {
             (Finding::Verdict(verdict), _, _) => verdict,
@@ -265,7 +269,7 @@ impl<'a> Desk<'a> {
             Err(denial) => return Ok(Verdict::Denied(denial)),
         };
         self.records.try_settle(Slot::User(&account.name), |state| {
-            let holder = self.holder((Some(account), true), true)?;
+            let holder = self.holder((Some(account), true), self.keys(account)?, true)?;
             Ok(concluded.judge(&holder, state, (&self.terms(), self.clock.now().wall)))
         })
     }
@@ -274,10 +278,19 @@ impl<'a> Desk<'a> {
         Terms { throttle: self.config.throttle, skew: self.config.totp.skew }
     }
 
-    fn holder(&self, (account, is_ruled): (Option<&Account>, bool), has_screen: bool) -> Result<Holder, DeskError> {
+    fn keys(&self, account: &Account) -> Result<Authenticators, DeskError> {
+        Ok(self.records.authenticators(&account.name)?.unwrap_or_default())
+    }
+
+    fn holder(
+        &self,
+        (account, is_ruled): (Option<&Account>, bool),
+        keys: Authenticators,
+        has_screen: bool,
+    ) -> Result<Holder, DeskError> {
         let Some(account) = account else {
             let (standing, enrollable) = (Standing::Unknown, Enrollable::NoScreen);
-            return Ok(Holder { standing, keys: <_>::default(), has: Factors::none(), enrollable });
+            return Ok(Holder { standing, keys, has: Factors::none(), enrollable });
         };
         let standing = if self.records.is_disabled(&account.name)? {
             Standing::Disabled
@@ -286,7 +299,6 @@ impl<'a> Desk<'a> {
         } else {
             Standing::Unruled
         };
-        let keys = self.records.authenticators(&account.name)?.unwrap_or_default();
         let has = self.has_with(account, &keys)?;
         let enrollable = if !has_screen {
             Enrollable::NoScreen

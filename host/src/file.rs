@@ -97,27 +97,57 @@ impl FileError {
     }
 }
 
+/// Which content a file has: another one after every change, be it made in place or by another file in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    device: u64,
+    inode: u64,
+    /// Seconds and nanoseconds. It cannot be set back as the time of the last write can.
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(meta: &fs::Metadata) -> Self {
+        Self { device: meta.dev(), inode: meta.ino(), changed: (meta.ctime(), meta.ctime_nsec()) }
+    }
+
+    /// That of the file which is there now, if there is one.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub(crate) fn at(path: &Path) -> Result<Option<Self>, FileError> {
+        match fs::symlink_metadata(path).map_err(|error| FileError::io("look at", path, error)) {
+            Ok(meta) => Ok(Some(Self::of(&meta))),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
 /// Reads a text file: regular, no link, of the trusted owner, writable by nobody else, in a folder of which the same holds.
 ///
 /// # Errors
 /// Missing, not trusted, too large, not text, or what the kernel says.
 pub fn read_trusted(path: &Path, trust: Trust) -> Result<String, FileError> {
-    String::from_utf8(read_trusted_bytes(path, trust)?).map_err(|invalid| {
+    read_stamped(path, trust).map(|(text, _stamp)| text)
+}
+
+/// The same, and its stamp from before it was read.
+pub(crate) fn read_stamped(path: &Path, trust: Trust) -> Result<(String, Stamp), FileError> {
+    let (bytes, stamp, _file) = read_opened(path, trust, OpenOptions::new().read(true))?;
+    let text = String::from_utf8(bytes).map_err(|invalid| {
         invalid.into_bytes().zeroize();
         FileError::NotText(path.to_owned())
-    })
+    })?;
+    Ok((text, stamp))
 }
 
-/// The same, of any bytes.
-///
-/// # Errors
-/// As [`read_trusted`].
-pub fn read_trusted_bytes(path: &Path, trust: Trust) -> Result<Vec<u8>, FileError> {
-    read_opened(path, trust, OpenOptions::new().read(true)).map(|(bytes, _file)| bytes)
-}
-
-/// The same, and the file that they were read from, opened so, for who goes on to write it.
-pub(crate) fn read_opened(path: &Path, trust: Trust, options: &mut OpenOptions) -> Result<(Vec<u8>, File), FileError> {
+/// The same of any bytes, and the file that they were read from, opened so, for who goes on to write it.
+pub(crate) fn read_opened(
+    path: &Path,
+    trust: Trust,
+    options: &mut OpenOptions,
+) -> Result<(Vec<u8>, Stamp, File), FileError> {
     if let Some(folder) = path.parent() {
         let meta = fs::symlink_metadata(folder).map_err(|error| FileError::io("look at", folder, error))?;
         check(folder, &meta, trust, meta.is_dir(), "a folder")?;
@@ -130,7 +160,7 @@ pub(crate) fn read_opened(path: &Path, trust: Trust, options: &mut OpenOptions) 
         return Err(FileError::TooLarge(path.to_owned()));
     }
     let bytes = read_as_long_as(&mut file, meta.len()).map_err(|error| FileError::io("read", path, error))?;
-    Ok((bytes, file))
+    Ok((bytes, Stamp::of(&meta), file))
 }
 
 /// Reads into one buffer that never grows, since growing would leave pieces of a secret behind in the heap.

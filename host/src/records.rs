@@ -11,7 +11,7 @@ use authflow_core::{
 };
 
 use crate::{
-    file::{self, FileError, Trust},
+    file::{self, FileError, Stamp, Trust},
     lock::{self, Lock, LockError},
     paths::Paths,
     slots::{Slots, SlotsError},
@@ -78,6 +78,22 @@ pub struct Records {
     trust: Trust,
 }
 
+/// A user's record, and what it is known by.
+#[derive(Debug, Default)]
+pub struct Looked {
+    /// The record, if there is one.
+    pub record: Option<Authenticators>,
+    /// What it is known by.
+    pub seen: Seen,
+}
+
+/// What a record that was read is known by.
+#[derive(Debug, Default)]
+pub struct Seen {
+    managed: Option<Stamp>,
+    own: Option<Stamp>,
+}
+
 /// Whose state an attempt goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slot<'a> {
@@ -114,11 +130,34 @@ impl Records {
     /// # Errors
     /// Anything but "there is none".
     pub fn authenticators(&self, user: &str) -> Result<Option<Authenticators>, RecordError> {
-        let file_name = format!("{}.toml", name::file_name(user)?);
-        if let Some(record) = self.read(self.paths.managed_users().join(&file_name), Authenticators::parse)? {
-            return Ok(Some(record));
+        Ok(self.look(user)?.record)
+    }
+
+    /// The same, and what [`is_still`](Self::is_still) knows it by.
+    ///
+    /// # Errors
+    /// As [`authenticators`](Self::authenticators).
+    pub fn look(&self, user: &str) -> Result<Looked, RecordError> {
+        let [managed, own] = self.record_paths(user)?;
+        if let Some((record, stamp)) = self.read(managed, Authenticators::parse)? {
+            return Ok(Looked { record: Some(record), seen: Seen { managed: Some(stamp), own: None } });
         }
-        self.read(self.paths.users().join(&file_name), Authenticators::parse_own)
+        let (record, own) = self.read(own, Authenticators::parse_own)?.unzip();
+        Ok(Looked { record, seen: Seen { managed: None, own } })
+    }
+
+    /// Whether the user's record still is the one that was looked at: a third of what reading it again costs.
+    ///
+    /// # Errors
+    /// It cannot be told.
+    pub fn is_still(&self, user: &str, seen: &Seen) -> Result<bool, RecordError> {
+        let [managed, own] = self.record_paths(user)?;
+        Ok(Stamp::at(&managed)? == seen.managed && (seen.managed.is_some() || Stamp::at(&own)? == seen.own))
+    }
+
+    fn record_paths(&self, user: &str) -> Result<[PathBuf; 2], RecordError> {
+        let file_name = format!("{}.toml", name::file_name(user)?);
+        Ok([self.paths.managed_users(), self.paths.users()].map(|folder| folder.join(&file_name)))
     }
 
     /// Whether configuration management owns the user's record.
@@ -281,9 +320,12 @@ impl Records {
         &self,
         path: PathBuf,
         parse: impl FnOnce(&str) -> Result<Authenticators, BadRecord>,
-    ) -> Result<Option<Authenticators>, RecordError> {
-        match file::read_trusted(&path, self.trust).map(zeroize::Zeroizing::new) {
-            Ok(text) => parse(&text).map(Some).map_err(|why| RecordError::Record { path, why }),
+    ) -> Result<Option<(Authenticators, Stamp)>, RecordError> {
+        match file::read_stamped(&path, self.trust).map(|(text, stamp)| (zeroize::Zeroizing::new(text), stamp)) {
+            Ok((text, stamp)) => {
+                let record = parse(&text).map_err(|why| RecordError::Record { path, why })?;
+                Ok(Some((record, stamp)))
+            }
             Err(error) if error.is_missing() => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -291,71 +333,4 @@ impl Records {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt};
-
-    use authflow_core::{secret::Secret, time::WallTime, totp::TotpKey};
-
-    use super::*;
-
-    fn records() -> (tempfile::TempDir, Records) {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir_all(folder.path().join("var/lib")).unwrap();
-        let paths = Paths::new(folder.path());
-        let trust = Trust::of(nix::unistd::geteuid().as_raw());
-        (folder, Records::trusting(paths, trust))
-    }
-
-    fn enrol(records: &Records) -> Result<(), RecordError> {
-        let key = TotpKey::new("phone", Secret::new(vec![7; 20]), WallTime::default()).unwrap();
-        records.update("alice", |record| {
-            record.add_totp(key).unwrap();
-            Ok(())
-        })
-    }
-
-    #[test]
-    fn a_record_is_there_once_written_and_root_alone_reads_it() {
-        let (_folder, records) = records();
-        assert!(records.authenticators("alice").unwrap().is_none());
-        enrol(&records).unwrap();
-        assert_eq!(records.authenticators("alice").unwrap().unwrap().totp().len(), 1);
-        let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode(records.paths.users()), 0o700);
-        assert_eq!(mode(records.paths.users().join("alice.toml")), 0o600);
-    }
-
-    #[test]
-    fn a_managed_record_wins_and_is_never_written() {
-        let (_folder, records) = records();
-        enrol(&records).unwrap();
-        fs::create_dir_all(records.paths.managed_users()).unwrap();
-        fs::write(records.paths.managed_users().join("alice.toml"), "version = 1\n").unwrap();
-        assert!(records.authenticators("alice").unwrap().unwrap().totp().is_empty());
-        assert!(matches!(enrol(&records), Err(RecordError::Managed(_))));
-    }
-
-    #[test]
-    fn a_broken_record_or_state_is_an_error_and_not_an_empty_one() {
-        let (_folder, records) = records();
-        enrol(&records).unwrap();
-        let path = records.paths.users().join("alice.toml");
-        let text = fs::read_to_string(&path).unwrap();
-        fs::write(&path, &text[..text.len() / 2]).unwrap();
-        assert!(matches!(records.authenticators("alice"), Err(RecordError::Record { .. })));
-        fs::write(records.paths.state().join("alice"), "").unwrap();
-        assert!(matches!(records.state("alice"), Err(RecordError::BrokenState(_))));
-        let unlocked = records.update_state("alice", |state| state.throttle.unlock());
-        assert!(matches!(unlocked, Err(RecordError::BrokenState(_))), "nor is it repaired in silence");
-    }
-
-    #[test]
-    fn a_mark_disables_a_user() {
-        let (_folder, records) = records();
-        assert!(!records.is_disabled("alice").unwrap());
-        records.update_state("alice", |_| ()).unwrap();
-        fs::write(records.paths.state().join("alice.disabled"), "").unwrap();
-        assert!(records.is_disabled("alice").unwrap());
-        assert!(!records.is_disabled("alice.disabled").unwrap());
-    }
-}
+mod tests;

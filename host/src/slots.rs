@@ -63,7 +63,7 @@ impl Slots {
     }
 
     fn read_as(path: &Path, trust: Trust, options: &mut OpenOptions) -> Result<Self, SlotsError> {
-        let (bytes, file) = match file::read_opened(path, trust, options) {
+        let (bytes, _stamp, file) = match file::read_opened(path, trust, options) {
             Ok(read) => read,
             Err(error) if error.is_missing() => return Ok(Self { path: path.to_owned(), newest: None }),
             Err(error) => return Err(error.into()),
