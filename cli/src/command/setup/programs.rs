@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{DirBuilderExt, MetadataExt},
     path::Path,
     process::{Command, Output, Stdio},
 };
@@ -101,6 +101,12 @@ fn is_listening_sshd(pid: i32) -> bool {
     title.starts_with("sshd: ") && title.contains("[listener]")
 }
 
+/// Makes the folder without which sshd tells nothing, as its unit does at its start: where a socket starts sshd, it may not have run since
+/// the boot. It stays, since an sshd that has started meanwhile needs it. That it cannot be made is told by sshd itself.
+fn ensure_sshds_folder() {
+    let _sshd_tells = fs::DirBuilder::new().mode(0o755).create("/run/sshd");
+}
+
 /// Whether the sshd that runs, if one does, would take its configuration as it stands.
 pub(super) fn sshd_could_reload() -> Result<(), Error> {
     match sshd_reload() {
@@ -128,6 +134,7 @@ pub(super) fn reload_sshd() -> Result<(), Error> {
 
 /// What sshd would do for a login of `user`, as `sshd -T` tells it, under the configuration `file`.
 pub(super) fn sshd_settings(file: &Path, user: &str) -> Result<sshd::Settings, Error> {
+    ensure_sshds_folder();
     let file = file.display().to_string();
     let whom = format!("user={user},host=localhost,addr=127.0.0.1");
     Ok(sshd::Settings::parse(&run(&["/usr/sbin/sshd", "-T", "-f", &file, "-C", &whom])?))
