@@ -91,7 +91,7 @@ fn one_prompt(service: &Service<'_>) -> Option<Finding> {
         Defect::OnePromptMissing,
         place(line),
         format!("{} has a single field, and rule {:?} asks for password and code", service.name, rule.name),
-        format!("write one_prompt behind {OURS}: code and password are then typed into it one after the other"),
+        format!("write one_prompt behind {OURS}: the password, and the code right behind it, are then typed into it"),
     ))
 }
 
