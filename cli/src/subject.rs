@@ -89,11 +89,10 @@ impl Subject {
         self.change_state(|state| state.news.push(item))
     }
 
-    /// Adds an authenticator. The step that confirmed it is used up first: were that to fail, the code could log in.
+    /// Adds an authenticator. The step that confirmed it is used up first: were that to fail, the code could log in. It is step 0 where none
+    /// did: what is left in the state tells an import that there was an authenticator, also when this one is removed before its first use.
     pub(crate) fn enrol(&self, key: &TotpKey, confirmed: Option<u64>) -> Result<(), Error> {
-        if let Some(step) = confirmed {
-            self.change_state(|state| state.last_steps.use_up(key, step))?;
-        }
+        self.change_state(|state| state.last_steps.use_up(key, confirmed.unwrap_or_default()))?;
         self.update(|keys| add(keys, key.clone()))
     }
 }

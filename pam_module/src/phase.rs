@@ -83,10 +83,11 @@ pub fn run<'a, H: Handle>(
 }
 
 /// What is left to root at a real console when our own files are unusable: where the PAM line says `breakglass` the other modules
-/// decide, and a session opens in any case. Never after a wrong answer, never from elsewhere.
+/// decide, and a session opens in any case. Never after a wrong answer, never from elsewhere; and never by su and their like, which others than
+/// root call: whoever is logged in at a console could hand its terminal to a su of theirs that they run from elsewhere.
 fn way_out<H: Handle>(phase: Phase, pam: &mut H, options: &Options, error: &Error) -> Option<Answer> {
     let answer = match phase {
-        Phase::Authenticate | Phase::Account if options.breakglass => Answer::NotOurs,
+        Phase::Authenticate | Phase::Account if options.breakglass && pam.facts().is_called_by_root => Answer::NotOurs,
         Phase::OpenSession => Answer::Yes,
         Phase::Authenticate | Phase::Account | Phase::CloseSession | Phase::CheckPassword | Phase::ChangePassword => {
             return None;

@@ -315,6 +315,7 @@ fn break_glass_opens_for_root_at_a_console_when_our_files_are_unusable_and_only_
         pam.facts.user = Some(crate::handle::UserName::new(b"root"));
         pam.facts.tty = Some(tty.to_owned());
         pam.facts.remote_host = rhost.map(str::to_owned);
+        pam.facts.is_called_by_root = true;
         pam
     };
     machine.configure("broken");
@@ -329,4 +330,8 @@ fn break_glass_opens_for_root_at_a_console_when_our_files_are_unusable_and_only_
         assert_eq!(machine.run_with("breakglass", Authenticate, &mut pam), PAM_AUTHINFO_UNAVAIL, "{tty} {rhost:?}");
         assert_eq!(machine.run(OpenSession, &mut pam), PAM_SYSTEM_ERR);
     }
+    let mut su = root_at("/dev/tty1", None);
+    su.facts.is_called_by_root = false;
+    assert_eq!(machine.run_with("breakglass", Authenticate, &mut su), PAM_AUTHINFO_UNAVAIL, "somebody else's su");
+    assert_eq!(machine.run_with("breakglass", Account, &mut su), PAM_AUTHINFO_UNAVAIL);
 }

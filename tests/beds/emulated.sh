@@ -5,15 +5,18 @@
 #
 # ROOTFS and KERNEL are what rootfs.sh and kernel.sh make. To be run inside overlay.sh, whose end is its own: it needs the disk and the
 # ports. Its sshd is at 127.0.0.1:2222; at :2200 is one without PAM, for root with /root/control. What is in /root/packages comes along,
-# and the script /root/prepare runs in the machine before it has booted, as where images are built: emulated it would take ten times as long.
+# with auditd's beside it, and the script /root/prepare runs in the machine before it has booted, as where images are built: emulated it would take ten times as long.
 set -euo pipefail
 rootfs=$1 kernel=$2
 mkdir -p /emulated; cd /emulated
 cp -a "$rootfs" root
 cp -a /root/packages /root/prepare root/root/
+cp -a "$kernel"/machine/*.deb root/root/packages/
+# No service starts where the image is made.
+printf '#!/bin/sh\nexit 101\n' > root/usr/sbin/policy-rc.d; chmod 755 root/usr/sbin/policy-rc.d
 mount --bind /proc root/proc; mount --bind /dev root/dev
 chroot root sh /root/prepare >prepared.log 2>&1 || { cat prepared.log >&2; exit 1; }
-umount root/proc root/dev
+umount root/proc root/dev; rm root/usr/sbin/policy-rc.d
 
 ssh-keygen -q -t ed25519 -N '' -f /root/control
 install -d -m 700 root/root/.ssh; install -m 600 /root/control.pub root/root/.ssh/authorized_keys

@@ -1,13 +1,13 @@
 #!/bin/bash
-# kernel.sh: makes what emulated.sh boots with and prints where it is: Debian's kernel for clouds, an initramfs that finds the disk, and
-# qemu. All is unpacked and nothing installed, since qemu's package would push aside others. About 20 s when new; kept as rootfs.sh
+# kernel.sh: makes what emulated.sh boots with and prints where it is: Debian's kernel for clouds, an initramfs that finds the disk,
+# qemu, and auditd's packages for the machine itself. All else is unpacked and nothing installed, since qemu's package would push aside others. About 20 s when new; kept as rootfs.sh
 # keeps its own. As root.
 set -euo pipefail
 recipe=$(sha256sum "$0" | cut -c1-12)
 place=${AUTHFLOW_ROOTFS_CACHE:-/var/tmp}/authflow-kernel-$recipe
 exec 9>"$place.lock"; flock 9
 [ -e "$place" ] && { echo "$place"; exit 0; }
-new=$place.new; rm -rf "$new"; mkdir -p "$new"/{archives/partial,tools,kernel,initrd}
+new=$place.new; rm -rf "$new"; mkdir -p "$new"/{archives/partial,tools,kernel,initrd,machine}
 export DEBIAN_FRONTEND=noninteractive
 
 newest_kernel() { apt-cache depends linux-image-cloud-amd64 2>/dev/null | awk '/Depends: linux-image/ { print $2; exit }'; }
@@ -19,6 +19,7 @@ kernel=$(newest_kernel)
 apt-get install -qq -y --download-only --no-install-recommends -o Dir::Cache::archives="$new/archives" \
   qemu-system-x86 busybox-static kmod cpio >&2
 (cd "$new/archives" && apt-get -qq -o APT::Sandbox::User=root download "$kernel" >&2)
+(cd "$new/machine" && apt-get -qq -o APT::Sandbox::User=root download auditd libauparse0 >&2)
 for archive in "$new"/archives/*.deb; do
   case $archive in */linux-image-*) dpkg-deb -x "$archive" "$new/kernel" ;; *) dpkg-deb -x "$archive" "$new/tools" ;; esac
 done

@@ -112,7 +112,12 @@ pub(crate) fn script(name: &str) -> PathBuf {
 
 /// What a script of the beds has made, now or earlier: it says where.
 pub(crate) fn made_by(name: &str) -> String {
-    let made = Command::new(script(name)).stderr(Stdio::inherit()).output().expect("a script of the beds runs");
-    assert!(made.status.success(), "{name} failed (see its messages above)");
+    made(&mut Command::new(script(name)))
+}
+
+/// The same of a script that is told something besides.
+pub(crate) fn made(script: &mut Command) -> String {
+    let made = script.stderr(Stdio::inherit()).output().expect("a script of the beds runs");
+    assert!(made.status.success(), "{script:?} failed (see its messages above)");
     String::from_utf8(made.stdout).expect("a path").trim().to_owned()
 }

@@ -1,10 +1,10 @@
 //! A machine with a kernel of its own: its clock can be set, and it reboots. It runs inside another, whose people log in to it.
 
-use std::time::Duration;
+use std::{process::Command, time::Duration};
 
 use crate::{
     Machine, Output, Packages, Person, Program,
-    bed::{made_by, script},
+    bed::{made, made_by, script},
     wait,
 };
 
@@ -25,12 +25,10 @@ impl<'a> Emulated<'a> {
     pub fn start(host: &'a Machine, packages: &Packages, prepare: &str) -> Self {
         let _ = host.take(packages);
         host.write("/root/prepare", prepare);
-        let start = format!(
-            "exec {} {} {} > /root/told 2>&1",
-            script("emulated.sh").display(),
-            made_by("rootfs.sh"),
-            made_by("kernel.sh")
-        );
+        // Its kernel and auditd are of that Debian, whichever the booted ones are.
+        let rootfs = made(Command::new(script("rootfs.sh")).env("AUTHFLOW_SUITE", "bookworm"));
+        let start =
+            format!("exec {} {rootfs} {} > /root/told 2>&1", script("emulated.sh").display(), made_by("kernel.sh"));
         let mut emulated = Self { host, emulator: host.start(["sh", "-c", &start]) };
         wait_long("the emulated machine", || {
             let told = host.read("/root/told");

@@ -85,6 +85,20 @@ fn a_clock_that_is_set_ends_no_session_and_a_reboot_closes_all() {
     let [alice, failed] = ["op=authflow:authentication acct=\"alice\"", "res=failed"];
     assert_eq!(told(["USER_AUTH", alice, failed]), 1, "{audit}");
     assert_eq!(told(["TRUSTED_APP", "op=authflow:opened acct=\"alice\"", "factors=\"password+totp\""]), 3, "{audit}");
+    auditds_own_tools_read_it(&machine);
+}
+
+/// As they do libpam's: found by what they can be asked for, and counted.
+fn auditds_own_tools_read_it(machine: &Emulated<'_>) {
+    let found = |question: &str| {
+        let ausearch = format!("ausearch --input-logs -x /usr/libexec/authflow-sessiond {question}");
+        machine.shell(&ausearch).success().matches("op=authflow:").count()
+    };
+    assert_eq!(found("-m USER_AUTH -sv no"), 1);
+    assert_eq!(found("-m USER_END -hn 10.0.2.2"), 2);
+    assert_eq!(found("-m TRUSTED_APP"), 3);
+    let counted = machine.shell("aureport --input-logs -au --failed").success();
+    assert!(counted.contains("alice ? ? /usr/libexec/authflow-sessiond no"), "{counted}");
 }
 
 fn log_in(machine: &Emulated<'_>, code: &str) -> authflow_tests::Person {

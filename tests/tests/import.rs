@@ -92,7 +92,7 @@ fn a_secret_moves_with_its_scratch_codes_and_what_was_used_stays_used() {
 
 #[test]
 fn a_planted_secret_and_a_removed_one_stay_out_until_root_adds_them() {
-    let Some(machine) = machine(&["alice", "bob"]) else { return };
+    let Some(machine) = machine(&["alice", "bob", "dora"]) else { return };
     make_file(&machine, "alice", "-d -u -w 3");
     let enrol = "authflow factor add totp --user bob --no-confirm --json";
     let _ = machine.shell(enrol).success();
@@ -112,6 +112,12 @@ fn a_planted_secret_and_a_removed_one_stay_out_until_root_adds_them() {
     left(&report, "bob", "has an authenticator already");
     assert_eq!(machine.read("/var/lib/authflow/users/bob.toml"), bobs, "neither secret nor scratch codes came in");
 
+    // dora's was never used, and is gone.
+    let enrol = "authflow factor add totp --user dora --no-confirm && authflow factor remove totp --user dora --yes";
+    let _ = machine.shell(enrol).success();
+    make_file(&machine, "dora", "-d -u -w 3");
+    left(&machine.run(import).json(), "dora", "had an authenticator before");
+
     let remove = ["authflow", "factor", "remove", "google-authenticator", "--user", "alice", "--yes"];
     let _ = machine.run(remove).success();
     let again = machine.run(import).json();
@@ -128,6 +134,7 @@ fn a_planted_secret_and_a_removed_one_stay_out_until_root_adds_them() {
         let report = machine.run(add).json();
         let part = part(&report, user);
         assert_eq!((&part["outcome"], &part["recovery_codes"]), (&"imported".into(), &codes.into()), "{report}");
+        assert!(!part["notes"].to_string().contains("26 bits"), "no such code came in: {report}");
     }
 }
 

@@ -193,6 +193,13 @@ fn no_way_past_the_rule(machine: &Machine, alices: &mut Authenticator) {
     let mut carol = machine.ssh("carol", &[]);
     let ended = carol.answer_all(&[("assword: ", SYSTEM_PASSWORD), ("code: ", "000000")]);
     assert_eq!(ended.code(), Some(255), "{}", carol.screen());
+    // Nothing was ever applied, so all are denied, and root at the machine's own console is let past.
+    set_system_passwords(machine, &["root"]);
+    let root = |tty: &str| {
+        let login = ["pamtester", tty, "login", "root", "authenticate", "acct_mgmt", "open_session"];
+        machine.person(login).answer_all(&[("assword: ", SYSTEM_PASSWORD)]).success()
+    };
+    assert!(root("-Itty=/dev/tty1") && !root("-Itty=/dev/pts/0"), "{}", machine.log());
     machine.write("/etc/authflow/authflow.toml", &config);
 }
 

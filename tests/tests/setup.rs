@@ -104,6 +104,32 @@ fn a_stock_machine_is_protected_by_a_login_that_confirms() {
     let _as_before = log_in(&machine, "alice", None);
 }
 
+/// sshd has not run since the boot, so that even its folder in /run is not there.
+#[test]
+fn where_a_socket_starts_sshd_it_is_set_up_before_the_first_connection() {
+    let Some((machine, mut phone)) = machine() else { return };
+    let _ = machine.shell("systemctl disable --now ssh && systemctl enable --now ssh.socket").success();
+    assert!(!machine.path("/run/sshd").exists());
+    let found = machine.run(["authflow", "check"]);
+    assert!(!found.stdout.contains("sshd"), "without a rule about it: {}", found.stdout);
+    let _ = machine.run(SETUP).success();
+    let mut alice = log_in(&machine, "alice", Some(&mut phone));
+    alice.type_line("sudo authflow setup confirm");
+    alice.expect("password for alice: ");
+    alice.type_line(machine.password());
+    alice.expect("sshd for alice stays");
+    let _ = machine.run(["authflow", "revoke", "--user", "alice", "--yes"]).success();
+    let _ = alice.end();
+    // The listener that the socket started is none of hers.
+    assert_eq!(machine.run(["systemctl", "is-active", "ssh"]).stdout, "active\n");
+    let mut bob = log_in(&machine, "bob", None);
+    let _ = machine.run(["systemctl", "stop", "ssh"]).success();
+    assert_eq!(bob.shell("echo still here"), "still here");
+    assert_eq!(defects(&machine), [""; 0]);
+    let _ = machine.run(["authflow", "setup", "remove", "--yes"]).success();
+    let _as_before = log_in(&machine, "alice", None);
+}
+
 #[test]
 fn what_would_keep_somebody_out_does_not_go_live() {
     let Some((machine, _phone)) = machine() else { return };

@@ -89,11 +89,8 @@ impl GoogleAuthenticator {
         let offered = newcomer.codes.len();
         let manner = Manner { adds: self.add, is_dry_run: self.dry_run };
         let entry = newcomer.enter(context, &subject, manner)?;
-        if let Entry::Added { codes, .. } = &entry
-            && *codes < offered
-        {
-            notes
-                .push(format!("{codes} of {offered} scratch codes came in: codes that are there already stay alone, and so do spent ones"));
+        if let Entry::Added { codes, .. } = &entry {
+            notes.extend(on_scratch_codes(*codes, offered));
         }
         Ok(Some(Part::entered(&account.name, entry, notes)))
     }
@@ -105,6 +102,23 @@ fn newcomer(context: &Context, file: &GoogleFile) -> Result<Newcomer, Refusal> {
     let key = TotpKey::with_parameters(NAME, file.secret.clone(), now, parameters)?;
     let last_used = file.last_used(now.as_secs() / key.period_seconds());
     Ok(Newcomer { key, last_used, codes: file.scratch_codes.iter().filter_map(CodeDigest::of).collect() })
+}
+
+/// What is to be said of the scratch codes when so many of those that are offered come in.
+fn on_scratch_codes(coming: usize, offered: usize) -> Vec<String> {
+    let mut notes = Vec::new();
+    if coming > 0 {
+        notes.push(
+            "scratch codes have 26 bits where 64 are asked for (NIST SP 800-63B-4 4.2.1.1): `authflow factor recovery-codes` makes better ones"
+                .to_owned(),
+        );
+    }
+    if coming < offered {
+        notes.push(format!(
+            "{coming} of {offered} scratch codes came in: codes that are there already stay alone, and so do spent ones"
+        ));
+    }
+    notes
 }
 
 /// What the user will find different.
@@ -131,12 +145,6 @@ fn notes(context: &Context, file: &GoogleFile, newcomer: &Newcomer) -> Result<Ve
             throttle.attempts,
             throttle.window.as_secs()
         ));
-    }
-    if !newcomer.codes.is_empty() {
-        notes.push(
-            "scratch codes have 26 bits where 64 are asked for (NIST SP 800-63B-4 4.2.1.1): `authflow factor recovery-codes` makes better ones"
-                .to_owned(),
-        );
     }
     if file.used.is_none() {
         let step = newcomer.last_used.unwrap_or_default();

@@ -48,14 +48,16 @@ fn other_config(line: &Line) -> Option<Finding> {
     Some(Finding::new(Defect::OtherConfig, place(line), what, format!("look at it with authflow config check {path}")))
 }
 
+/// On a line of the service's own: one that many include, as the profile's, is for the console among them.
 fn breakglass(service: &Service<'_>, line: &Line) -> Option<Finding> {
+    let is_own = line.file.file_name().is_some_and(|name| name == service.name);
     let is_console = ["login", "gdm-password", "lightdm", "sddm"].contains(&service.name);
-    (line.says("breakglass") && !is_console).then(|| {
+    (line.says("breakglass") && is_own && !is_console).then(|| {
         Finding::new(
             Defect::BreakglassRemote,
             place(line),
             format!("breakglass on a line of {}", service.name),
-            "take it out here; it belongs into /etc/pam.d/login alone",
+            "take it out here; it belongs into /etc/pam.d/login",
         )
     })
 }
@@ -89,7 +91,7 @@ fn one_prompt(service: &Service<'_>) -> Option<Finding> {
         Defect::OnePromptMissing,
         place(line),
         format!("{} has a single field, and rule {:?} asks for password and code", service.name, rule.name),
-        format!("write one_prompt behind {OURS}: code and password are then typed into it one after the other"),
+        format!("write one_prompt behind {OURS}: the password, and the code right behind it, are then typed into it"),
     ))
 }
 
@@ -118,6 +120,8 @@ mod tests {
             told(&KNOWN.join(" ")),
             ["ask-without-proved etc/pam.d/sshd:1", "breakglass-remote etc/pam.d/sshd:1"]
         );
+        let profile = [("etc/pam.d/common-auth", "auth required pam_authflow.so breakglass\n")];
+        assert_eq!(judged(TWO_FACTORS, "@include common-auth\n", &profile, findings), Vec::<String>::new());
         assert_eq!(told("nullok"), ["option-unknown etc/pam.d/sshd:1"]);
         assert_eq!(told("config=x.toml"), ["option-unknown etc/pam.d/sshd:1", "other-config etc/pam.d/sshd:1"]);
         assert_eq!(told("config=/srv/x.toml"), ["other-config etc/pam.d/sshd:1"]);

@@ -69,7 +69,7 @@ pub(super) fn refused(why: &str, methods: Place) -> Finding {
             Defect::SshdNotAsked,
             Place::none(),
             format!("sshd -T says: {}", why.lines().next().unwrap_or("nothing")),
-            "run it as root, and while sshd runs",
+            "run it as root, and while sshd runs (\"systemctl start ssh\" where its socket has not started it yet)",
         ),
     }
 }
