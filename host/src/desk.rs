@@ -236,13 +236,11 @@ impl<'a> Desk<'a> {
                 Some(_) | None => keys,
             };
             let holder = self.holder((account, is_ruled), keys_now, has_screen)?;
-            let outcome = match (&matched, account) {
-                (Some(matched), Some(account))
-                    if !self.passwords().still_decides(matched, (account, &holder.keys))? =>
-                {
-                    HashOutcome::Replaced
-                }
-                _ => outcome,
+            let deciding =
+                account.map(|account| self.passwords().deciding(account, &holder.keys)).transpose()?.flatten();
+            let outcome = match &matched {
+                Some(matched) if !matched.is_still(deciding.as_ref()) => HashOutcome::Replaced,
+                Some(_) | None => outcome,
             };
             Ok::<_, DeskError>(answered.judge(outcome, &holder, state, (&terms, self.clock.now().wall)))
         };

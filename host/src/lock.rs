@@ -46,7 +46,11 @@ pub fn take(path: &Path, trust: Trust) -> Result<Lock, LockError> {
     let mut file = file::open(OpenOptions::new().read(true).write(true).create(true).mode(0o600), 0, path)?;
     let meta = file.metadata().map_err(|source| FileError::Io { action: "look at", path: path.to_owned(), source })?;
     file::check(path, &meta, trust, meta.is_file(), "a regular file")?;
-    let undisturbed = Undisturbed::begin();
+    let undisturbed = Undisturbed::begin().map_err(|source| FileError::Io {
+        action: "make room (ulimit -f) for",
+        path: path.to_owned(),
+        source,
+    })?;
     let deadline = monotonic().saturating_add(PATIENCE);
     loop {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {

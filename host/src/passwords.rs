@@ -64,6 +64,16 @@ pub enum Matched {
 }
 
 impl Matched {
+    /// Whether that is the hash which was matched. Hashing takes time, and meanwhile the password may have become another.
+    #[must_use]
+    pub fn is_still(&self, now: Option<&Self>) -> bool {
+        match (self, now) {
+            (Self::Own(proved), Some(Self::Own(own))) => own.hash == proved.hash,
+            (Self::System(proved), Some(Self::System(hash))) => hash.matches(proved),
+            (Self::Own(_) | Self::System(_), _) => false,
+        }
+    }
+
     /// The record's password, if it is that one.
     #[must_use]
     pub fn into_own(self) -> Option<Password> {
@@ -149,23 +159,22 @@ impl Passwords<'_> {
         Ok(Compared { outcome: decided.map_or(HashOutcome::Mismatched, |(_, outcome)| outcome), matched, upkeep })
     }
 
-    /// Whether the hash that was matched still is the one that decides. Hashing takes time, and meanwhile the password may have become
-    /// another.
+    /// The hash that decides about the user's password now. The same look-ups are made whatever was answered before: who may watch
+    /// `/etc/shadow` being opened must not learn from it whether a password was right.
     ///
     /// # Errors
     /// The shadow data base cannot be asked.
-    pub fn still_decides(
-        &self,
-        matched: &Matched,
-        (account, keys): (&Account, &Authenticators),
-    ) -> Result<bool, PasswordError> {
-        Ok(match (matched, self.source(account, keys)?) {
-            (Matched::Own(proved), Some(Source::Authflow)) => {
-                keys.password.as_ref().is_some_and(|own| own.hash == proved.hash)
+    pub fn deciding(&self, account: &Account, keys: &Authenticators) -> Result<Option<Matched>, PasswordError> {
+        for source in &self.config.password.sources {
+            let there = match source {
+                Source::Authflow => keys.password.clone().map(Matched::Own),
+                Source::Shadow => self.shadow_hash(account)?.map(Matched::System),
+            };
+            if there.is_some() {
+                return Ok(there);
             }
-            (Matched::System(hash), Some(Source::Shadow)) => self.is_systems(account, hash)?,
-            (Matched::Own(_) | Matched::System(_), _) => false,
-        })
+        }
+        Ok(None)
     }
 
     /// Does what is to be done with the hash of a password that was just proved; not if it has been changed meanwhile, and not where

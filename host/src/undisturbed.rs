@@ -1,22 +1,38 @@
-//! A stretch in which nobody can stop this process. su and sudo keep the caller's real uid, so the caller may send them SIGSTOP; stopped
+//! A stretch in which nobody can stop this process or keep it from writing. su and sudo keep the caller's real uid, so the caller may send them SIGSTOP; stopped
 //! with another user's lock in hand, they would keep that user out for as long as the caller likes.
 
+use std::io;
+
 use nix::{
-    sys::signal::{SigSet, SigmaskHow, Signal},
+    sys::{
+        resource::{Resource, getrlimit, rlim_t, setrlimit},
+        signal::{SigSet, SigmaskHow, Signal},
+    },
     unistd::{ResUid, getresuid, setresuid},
 };
 
-/// Lasts until dropped; then signals and real uid are as before.
+use crate::file;
+
+/// Lasts until dropped; then signals, real uid and limits are as before.
 #[derive(Debug)]
 pub(crate) struct Undisturbed {
     mask: Option<SigSet>,
     uids: Option<ResUid>,
+    file_size: Option<(rlim_t, rlim_t)>,
 }
+
+/// What must fit: a state in its two slots, and the record.
+const ENOUGH: rlim_t = 4 * file::LARGEST;
 
 impl Undisturbed {
     /// Puts off a stop from the terminal, and takes the real uid out of the caller's reach. Where neither can be done the login goes on:
     /// being stopped is a nuisance, being refused would be one for everybody.
-    pub(crate) fn begin() -> Self {
+    ///
+    /// # Errors
+    /// The caller lets files become so short (`ulimit -f`) that a failure could not be counted, and that cannot be changed. A success may be
+    /// shorter by a few bytes, so whoever chose the limit would guess as often as he likes.
+    pub(crate) fn begin() -> io::Result<Self> {
+        let file_size = make_room()?;
         let stops: SigSet = [Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU].into_iter().collect();
         let mask = stops.thread_swap_mask(SigmaskHow::SIG_BLOCK).ok();
         // Only a set-uid program has two; every other host process, threads and all, is left alone.
@@ -25,8 +41,18 @@ impl Undisturbed {
             let ResUid { effective, saved, .. } = *uids;
             setresuid(effective, effective, saved).is_ok()
         });
-        Self { mask, uids }
+        Ok(Self { mask, uids, file_size })
     }
+}
+
+/// Raises the limit of files where it is too low; what it was.
+fn make_room() -> io::Result<Option<(rlim_t, rlim_t)>> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_FSIZE)?;
+    if soft >= ENOUGH {
+        return Ok(None);
+    }
+    setrlimit(Resource::RLIMIT_FSIZE, ENOUGH, hard.max(ENOUGH))?;
+    Ok(Some((soft, hard)))
 }
 
 impl Drop for Undisturbed {
@@ -34,6 +60,9 @@ impl Drop for Undisturbed {
         // The uid first: a stop that waits must find the process as its owner knows it. Root may always take a uid back.
         if let Some(ResUid { real, effective, saved }) = self.uids {
             let _taken_back = setresuid(real, effective, saved);
+        }
+        if let Some((soft, hard)) = self.file_size {
+            let _lowered = setrlimit(Resource::RLIMIT_FSIZE, soft, hard);
         }
         if let Some(mask) = &self.mask {
             let _restored = mask.thread_set_mask();

@@ -123,7 +123,7 @@ const fn kind(error: &Error) -> Kind {
         | Error::Process(_)
         | Error::Shadow(_)
         | Error::Folder(_)
-        | Error::Daemon(DaemonError::TimedOut(_) | DaemonError::Failed(_))
+        | Error::Daemon(DaemonError::TimedOut(_) | DaemonError::NoDescriptors | DaemonError::Failed(_))
         | Error::Flow(FlowError::Daemon(_)) => Kind::Broken,
     }
 }
@@ -256,6 +256,7 @@ mod tests {
         every!(DaemonError:
             DaemonError::TooManySessions(_) => DaemonError::TooManySessions(String::new()),
             DaemonError::TimedOut(_) => DaemonError::TimedOut(Duration::from_secs(3)),
+            DaemonError::NoDescriptors => DaemonError::NoDescriptors,
             DaemonError::Failed(_) => DaemonError::Failed(String::new()),
         )
     }

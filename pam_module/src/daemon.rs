@@ -1,7 +1,7 @@
 //! The exchange with the daemon: one connection, one call, one reply, all of it under one time-out. Nothing outlives it, neither a
 //! thread nor a descriptor.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, fs::File, io, time::Duration};
 
 use authflow_bus as bus;
 use authflow_core::{session::Opening, vouch::OwnSession};
@@ -25,9 +25,22 @@ pub enum DaemonError {
     /// It, or the bus, did not answer in time.
     #[error("the daemon did not answer within {} ms", .0.as_millis())]
     TimedOut(Duration),
+    /// This process may open too few files to ask it.
+    #[error("this process may open too few files (ulimit -n) to ask the daemon")]
+    NoDescriptors,
     /// It could not be asked, or failed.
     #[error("the daemon: {0}")]
     Failed(String),
+}
+
+/// As many descriptors as an exchange takes, and some to spare.
+const DESCRIPTORS: usize = 16;
+
+/// Whether this process could not even ask. The caller of su chooses its limits, and a session that the daemon never hears of would be
+/// one without any.
+fn lacks_descriptors() -> bool {
+    let opened: io::Result<Vec<File>> = (0..DESCRIPTORS).map(|_| File::open("/dev/null")).collect();
+    opened.is_err_and(|error| error.raw_os_error() == Some(nix::libc::EMFILE))
 }
 
 impl Daemon {
@@ -47,7 +60,11 @@ impl Daemon {
     /// # Errors
     /// The daemon refuses, or cannot be asked.
     pub fn open(&self, opening: &Opening) -> Result<String, DaemonError> {
-        let reply = self.exchange(&Call::OpenSession(bus::opening::to_dict(opening)), self.limit)?;
+        let reply = self.exchange(&Call::OpenSession(bus::opening::to_dict(opening)), self.limit).map_err(|why| {
+            let error = DaemonError::from(why);
+            let is_our_lack = matches!(error, DaemonError::Failed(_)) && lacks_descriptors();
+            if is_our_lack { DaemonError::NoDescriptors } else { error }
+        })?;
         let (id, _path): (String, OwnedObjectPath) = reply.body().deserialize().map_err(failed)?;
         Ok(id)
     }

@@ -47,14 +47,16 @@ pub fn begin<H: Handle>(
         return Err(error.into());
     }
     let is_allowed = match (&error, when_unavailable) {
-        (DaemonError::TooManySessions(_), _) | (_, WhenUnavailable::Deny) => console::is_root_there(login.pam),
+        (DaemonError::TooManySessions(_) | DaemonError::NoDescriptors, _) | (_, WhenUnavailable::Deny) => {
+            console::is_root_there(login.pam)
+        }
         (DaemonError::TimedOut(_) | DaemonError::Failed(_), WhenUnavailable::Open) => true,
     };
     if !is_allowed {
         return Err(error.into());
     }
     let event = match error {
-        DaemonError::TooManySessions(_) => Event::RootAtConsoleNotRefused,
+        DaemonError::TooManySessions(_) | DaemonError::NoDescriptors => Event::RootAtConsoleNotRefused,
         DaemonError::TimedOut(_) | DaemonError::Failed(_) => Event::DaemonAway,
     };
     login.pam.log(Priority::Warning, &Line::new(event).with("user", &opening.user).with("why", error));

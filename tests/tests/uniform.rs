@@ -78,6 +78,25 @@ fn every_refusal_looks_alike_and_costs_the_same_work() {
     }
 }
 
+/// Anybody may watch `/etc/shadow` being opened.
+#[test]
+fn a_right_password_of_the_systems_is_looked_up_as_often_as_a_wrong_one() {
+    let rules = RULES.replace("source = [\"authflow\"]", "source = [\"authflow\", \"shadow\"]");
+    let Some(plan) = door::plan(&rules) else { return };
+    let machine = plan.without_daemon().start();
+    let phone = machine.enroll("alice");
+    let _ = machine.run(["authflow", "factor", "remove", "password", "--user", "alice", "--yes"]).success();
+    let _ = machine.feed(["chpasswd"], format!("alice:{}\n", machine.password()).as_bytes()).success();
+    let wrong_code = phone.wrong_code();
+    let looked_up = |password: &str| attempt(&machine, "alice", password, &wrong_code).work;
+    let _lays_the_state_out = looked_up("wrong");
+    let (wrong, right) = (looked_up("wrong"), looked_up(machine.password()));
+    assert_eq!(wrong, right);
+    assert!(right.get("shadow").is_some_and(|count| *count > 1), "{right:?}");
+    // After three failures it is locked, and no less silent.
+    assert_eq!((looked_up("wrong"), looked_up(machine.password())), (wrong, right));
+}
+
 fn attempt(machine: &Machine, user: &str, password: &str, code: &str) -> Attempt {
     let traced = "mmap,flock,fdatasync,fsync,pwrite64,openat,?select,pselect6";
     let mut client =
@@ -90,6 +109,8 @@ fn attempt(machine: &Machine, user: &str, password: &str, code: &str) -> Attempt
         // Argon2 at the default cost works in 19 MiB, mapped as ten huge pages.
         let what = if line.contains("mmap(NULL, 20971520,") {
             "argon2"
+        } else if line.contains("\"/etc/shadow\"") {
+            "shadow"
         } else if let Some(call) =
             ["flock", "fdatasync", "fsync", "pwrite64"].into_iter().find(|call| line.contains(&format!(" {call}(")))
         {

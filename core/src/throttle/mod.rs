@@ -40,8 +40,13 @@ const LONGEST_LOCK: Duration = Duration::from_secs(3600);
 /// After so long without a failure a source starts anew.
 const LOCKS_FORGOTTEN: Duration = Duration::from_secs(24 * 3600);
 
-/// How many sources are remembered a user. What is forgotten still counts towards the ceiling.
+/// How many sources elsewhere are remembered a user, and as many callers on this machine. A stranger elsewhere who is forgotten still counts
+/// towards the ceiling.
 const REMEMBERED: usize = 64;
+
+/// How many of them may be sources that the user has succeeded from. Strangers need room, or two of them would push each other's failures
+/// out, and none would ever be locked.
+const KNOWN: usize = 48;
 
 /// What is known of one source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -195,14 +200,21 @@ impl Throttle {
         self.sources.iter().filter_map(|(source, tally)| Some((tally.succeeded?, source))).max_by_key(|(at, _)| *at)
     }
 
-    /// Keeps the map small: strangers go first, the longest untouched first.
+    /// Keeps the map small, those on this machine and those elsewhere apart: a crowd there must not wipe out who failed here.
     fn forget_surplus(&mut self, keep: &Source) {
-        while self.sources.len() > REMEMBERED {
-            let oldest = self
-                .sources
-                .iter()
+        let is_alike = |source: &Source| source.is_local() == keep.is_local();
+        loop {
+            let alike = || self.sources.iter().filter(|(source, _)| is_alike(source));
+            let has_too_many_known = alike().filter(|(_, tally)| tally.succeeded.is_some()).count() > KNOWN;
+            if !has_too_many_known && alike().count() <= REMEMBERED {
+                return;
+            }
+            let oldest = alike()
                 .filter(|(source, _)| *source != keep)
-                .min_by_key(|(_, tally)| (tally.succeeded.is_some(), tally.touched))
+                // Who failed most in a row goes last: that is counted nowhere else.
+                .min_by_key(|(_, tally)| {
+                    (tally.succeeded.is_some() != has_too_many_known, tally.in_a_row, tally.touched)
+                })
                 .map(|(source, _)| source.clone());
             match oldest {
                 Some(source) => self.sources.remove(&source),

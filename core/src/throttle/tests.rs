@@ -182,6 +182,43 @@ fn an_unlock_lifts_waits_and_remembers_who_succeeded() {
     assert_eq!(throttle.last_success(), Some((at(0), &from("192.0.2.7").source)));
 }
 
+#[test]
+fn strangers_do_not_push_each_others_failures_out() {
+    let mut throttle = Throttle::default();
+    for host in 0..200_u8 {
+        throttle.succeeded(&from(&format!("192.0.2.{host}")), at(u64::from(host)));
+    }
+    let known = throttle.sources.values().filter(|tally| tally.succeeded.is_some()).count();
+    assert_eq!(known, KNOWN);
+    assert!(throttle.knows(&from("192.0.2.199").source), "who came last is known");
+    let here = |uid| Caller { source: Source::Local(uid), is_root: false };
+    for pair in [[here(1001), here(NOBODY)], [from("10.0.0.1"), from("10.0.0.2")]] {
+        for _ in 0..POLICY.attempts {
+            for caller in &pair {
+                throttle.failed(&POLICY, caller, at(1000));
+            }
+        }
+        for caller in &pair {
+            assert!(matches!(throttle.gate(&POLICY, caller, at(1001)), Gate::Wait(_)), "{caller:?}");
+        }
+    }
+}
+
+#[test]
+fn who_failed_here_is_not_forgotten_for_a_crowd_elsewhere_or_for_who_failed_less() {
+    let mut throttle = Throttle::default();
+    let here = |uid| Caller { source: Source::Local(uid), is_root: false };
+    for _ in 0..3 {
+        throttle.failed(&POLICY, &here(1001), at(0));
+    }
+    for host in 0..200_u8 {
+        throttle.failed(&POLICY, &from(&format!("10.0.0.{host}")), at(1 + u64::from(host)));
+        throttle.failed(&POLICY, &here(2000 + u32::from(host)), at(1 + u64::from(host)));
+    }
+    assert_eq!(throttle.sources.get(&Source::Local(1001)).map(|tally| tally.in_a_row), Some(3));
+    assert_eq!(throttle.sources.len(), 2 * REMEMBERED);
+}
+
 proptest! {
     #[test]
     fn no_source_is_judged_more_often_than_the_policy_allows(gaps in prop::collection::vec(0_u64..400, 1..300)) {
