@@ -86,8 +86,13 @@ fn a_stock_machine_is_protected_by_a_login_that_confirms() {
 
     // An sshd that were told to read a slip would end, and with it every way in.
     let _ = machine.shell("cp -p /etc/ssh/sshd_config /root/ && echo Slipp yes >> /etc/ssh/sshd_config").success();
+    let set_up = files(&machine);
     for way_back in ["remove", "rollback"] {
         let refused = machine.run(["authflow", "setup", way_back, "--yes"]).failure(1);
+        assert!(
+            way_back != "remove" || files(&machine) == set_up,
+            "a removal that cannot come to its end does not begin"
+        );
         assert!(refused.contains("sshd goes on by its older configuration"), "{refused}");
         let _still_in = log_in(&machine, "bob", None);
     }

@@ -65,7 +65,9 @@ fn entry(context: &Context, service: Service) -> Result<Entry, Error> {
     let in_stack = lines.iter().any(|line| line.module == pam_stack::OURS);
     let there = read(places.rules(service))?;
     let who = rules::unchanged(service, &there).map(|who| who.to_string());
-    let rules = who.or_else(|| (!there.is_empty()).then(|| "(edited)".to_owned()));
+    let is_on_the_way = rules::is_on_the_way(service, &there);
+    let other = if is_on_the_way { "(on the way: `authflow setup remove` takes it out)" } else { "(edited)" };
+    let rules = who.or_else(|| (!there.is_empty()).then(|| other.to_owned()));
     Ok(Entry { service, in_stack, rules })
 }
 
