@@ -238,7 +238,7 @@ fn pending(ledger: &Ledger) -> Result<Option<ledger::Pending>, Error> {
 /// A setup that was killed on the way is taken back before the next one begins; one that waits for its confirmation is in the way.
 fn finish_what_was_stopped(context: &Context, ledger: &Ledger) -> Result<(), Error> {
     let Some(pending) = pending(ledger)? else { return Ok(()) };
-    if pending.live_since.is_some() {
+    if pending.is_live() {
         return Err(Error::Failed(format!(
             "the setup of {} waits: `authflow setup confirm` in a new login keeps it, `authflow setup rollback` takes it back",
             pending.name
