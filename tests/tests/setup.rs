@@ -200,6 +200,13 @@ fn what_would_keep_somebody_out_does_not_go_live() {
             "sshd --user alice",
             "authflow check says: /etc/pam.d/sshd:1",
         ),
+        // Ctrl-C while the stack is tried.
+        (
+            "cp -p /etc/pam.d/sshd /root/sshd; echo 'session optional pam_exec.so /usr/bin/pkill -INT -x authflow' >>/etc/pam.d/sshd",
+            "cp -p /root/sshd /etc/pam.d/sshd",
+            "sshd --user alice",
+            "stopped as you asked",
+        ),
         (
             "rm /usr/lib/systemd/system/authflow-setup-rollback.service; systemctl daemon-reload",
             "true",
@@ -212,7 +219,9 @@ fn what_would_keep_somebody_out_does_not_go_live() {
         let _ = machine.shell(mend).success();
         assert!(!said.status.success() && said.stderr.contains(why), "{args}: expected {why:?}: {said:#?}");
         assert_eq!(files(&machine), stock, "{why}");
-        assert!(!machine.path("/var/lib/authflow/setup/pending").exists(), "{why}");
+        for left in ["pending", "tried"] {
+            assert!(!machine.path("/var/lib/authflow/setup").join(left).exists(), "{why}: {left}");
+        }
     }
     let _as_before = log_in(&machine, "alice", None);
 }

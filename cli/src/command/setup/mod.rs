@@ -196,12 +196,13 @@ impl Setup {
         }
         // It has to be there for the confirmation: it knows who logged in.
         let _there = context.daemon()?.sessions()?;
+        folder.go_on()?;
         if self.dry_run {
             return Ok(());
         }
         rehearse::tidy_up(places)?;
         let user = ways_in::somebody(context, who);
-        if !rehearse::run(folder.path(), places, (&user, steps))? {
+        if !rehearse::run(&folder, places, (&user, steps))? {
             note("without systemd the new stacks are not tried before they go live");
         }
         Ok(())

@@ -46,7 +46,8 @@ pub(super) fn foresee(
     let before = plan::protected_at_sshd(places, there);
     let people: Vec<&Who> = before.iter().chain(who).collect();
     let folder = Folder::new(context)?;
-    Ok(taken(folder.path(), places, &people))
+    let takes = taken(folder.path(), places, &people);
+    folder.go_on().map(|()| takes)
 }
 
 /// What sshd takes from those people, tried with a copy of its configuration in `folder`. Where it does not say, a code is the safe answer:
