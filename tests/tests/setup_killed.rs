@@ -38,8 +38,20 @@ impl Site {
 
     /// Runs a command that gets this signal when it is about to give a file its name for the nth time. Whether it came that far.
     fn stopped_at(&self, number: usize, signal: &str, command: &str) -> bool {
-        let strace =
-            format!("strace -qq -o /dev/null -e trace=/^rename -e inject=/^rename:signal={signal}:when={number}");
+        self.stopped_when("rename", &format!("signal={signal}:when={number}"), command)
+    }
+
+    /// Runs a command that gets a signal when it is about to change the nth of the files that decide who gets in.
+    fn stopped_at_file(&self, number: usize, signal: &str, command: &str) -> bool {
+        // A new text is there under another name first.
+        let calls = "(rename|unlink) -P /etc/authflow/authflow.toml.d/50-setup-sshd.toml -P /etc/pam.d/.sshd.new \
+                     -P /etc/authflow/authflow.toml.d/.50-setup-sshd.toml.new -P /etc/ssh/sshd_config.d/10-authflow.conf";
+        self.stopped_when(calls, &format!("signal={signal}:when={number}"), command)
+    }
+
+    fn stopped_when(&self, calls: &str, when: &str, command: &str) -> bool {
+        let (names, paths) = calls.split_once(' ').unwrap_or((calls, ""));
+        let strace = format!("strace -qq -o /dev/null -e 'trace=/^{names}' -e 'inject=/^{names}:{when}' {paths}");
         let run = self.machine.shell(&format!("{strace} {command}"));
         let is_stopped =
             [Some(128 + 9), Some(128 + 2)].contains(&run.status.code()) || run.stderr.contains("as you asked");
@@ -63,6 +75,26 @@ impl Site {
     fn roll_back(&self, when: &str) {
         let _ = self.machine.run(["authflow", "setup", "rollback", "--yes"]).success();
         assert_eq!(files(&self.machine), self.stock, "{when}");
+    }
+
+    /// A setup that was confirmed, without a login that does it.
+    fn set_up_for_good(&self) {
+        let confirm =
+            "rm /var/lib/authflow/setup/pending && for f in /var/lib/authflow/setup/2*; do touch $f/confirmed; done";
+        let _ = self.machine.shell(&format!("{SETUP} && {confirm}")).success();
+    }
+
+    /// Whether alice gets in without a code.
+    fn a_password_is_enough(&self) -> bool {
+        let mut alice = self.machine.ssh("alice", &["echo in-$((6*7))"]);
+        let _ = alice.answer_all(&[("assword: ", self.machine.password()), ("Verification code: ", "000000")]);
+        alice.sees("in-42")
+    }
+
+    fn kay_gets_in_by_key(&self) -> bool {
+        let mut kay = self.machine.ssh("kay", &["-i", "/root/key", "echo in-$((6*7))"]);
+        let _ = kay.answer_all(&[("Verification code: ", &self.phone.code_at(0))]);
+        kay.sees("in-42")
     }
 }
 
@@ -121,4 +153,34 @@ fn ctrl_c_at_any_change_takes_back_what_was_made() {
     wait::until_true("the roll-back", || !site.machine.path("/var/lib/authflow/setup/pending").exists());
     assert_eq!(files(&site.machine), site.stock);
     site.everybody_gets_in("all is back");
+}
+
+#[test]
+fn a_removal_that_is_stopped_anywhere_lets_nobody_in_by_less_and_goes_on_from_there() {
+    let Some(site) = Site::new() else { return };
+    // A machine that takes keys alone.
+    site.machine.write("/etc/ssh/sshd_config.d/50-keys.conf", "PasswordAuthentication no\n");
+    let _ = site.machine.shell("kill -HUP $(cat /run/sshd.pid)").success();
+    let stock = files(&site.machine);
+    assert!(!site.a_password_is_enough() && site.kay_gets_in_by_key());
+    for signal in ["SIGINT", "SIGKILL"] {
+        let mut number = 1;
+        loop {
+            site.set_up_for_good();
+            let is_stopped = site.stopped_at_file(number, signal, "authflow setup remove --yes");
+            let when = format!("{signal} at {number}");
+            let _ = site.machine.shell("rm -f /var/lib/authflow/state/kay").success();
+            assert!(!site.a_password_is_enough(), "{when}");
+            assert!(site.kay_gets_in_by_key(), "{when}");
+            let _ = site.machine.run(["authflow", "setup", "remove", "--yes"]).success();
+            let _ = site.machine.run(["rm", "-f", "/etc/authflow/authflow.toml.last-good"]).success();
+            assert_eq!(files(&site.machine), stock, "{when}");
+            if !is_stopped {
+                break;
+            }
+            number += 1;
+            assert!(number < MOST, "it never came to its end");
+        }
+        assert!(number >= 4, "it was stopped too seldom: {number}");
+    }
 }

@@ -184,8 +184,53 @@ fn a_disk_that_takes_nothing_changes_nothing() {
     let read_only = "mount --bind /etc/pam.d /etc/pam.d; mount -o remount,bind,ro /etc/pam.d";
     let refused = site.machine.shell(&format!("{read_only}; authflow setup rollback")).failure(1);
     assert!(refused.contains("as they were are under /var/lib/authflow/setup/2"), "{refused}");
+    // Half of it is back: that is nothing to keep.
+    assert!(site.machine.run(["authflow", "setup", "status"]).success().contains("is being taken back"));
+    assert!(site.machine.run(["authflow", "setup", "confirm"]).failure(1).contains("is being taken back"));
     let _ = site.machine.shell("umount /etc/pam.d && authflow setup rollback").success();
     assert_eq!(files(&site.machine), site.stock);
+}
+
+#[test]
+fn a_roll_back_brings_nothing_back_that_was_taken_out_since() {
+    let Some(site) = Site::new() else { return };
+    let _ = site.machine.run(["useradd", "--create-home", "--shell", "/bin/bash", "bob"]).success();
+    let _ = site.machine.feed(["chpasswd"], format!("bob:{}\n", site.machine.password()).as_bytes()).success();
+    let add = ["authflow", "factor", "add", "totp", "--user", "bob", "--secret-stdin", "--no-confirm"];
+    let _ = site.machine.feed(add, b"KRSXG5CTMVRXEZLUKRSXG5CTMVRXEZLU").success();
+    // As a login confirms them.
+    let confirm =
+        "rm /var/lib/authflow/setup/pending && for f in /var/lib/authflow/setup/2*; do touch $f/confirmed; done";
+    let both = "authflow setup sshd --user alice --user bob --yes";
+    let _ = site.machine.shell(&format!("{SETUP} && {confirm}")).success();
+    let first = files(&site.machine);
+    let _ = site.machine.shell(&format!("{both} && {confirm}")).success();
+    let second = files(&site.machine);
+    let rollback = ["authflow", "setup", "rollback", "--yes"];
+
+    let rules = "/etc/authflow/authflow.toml.d/50-setup-sshd.toml";
+    let text = site.machine.read(rules);
+    site.machine.write(rules, &(text.clone() + "# mine\n"));
+    let refused = site.machine.run(rollback).failure(1);
+    assert!(refused.contains("50-setup-sshd.toml is not as the setup of 2"), "{refused}");
+    site.machine.write(rules, &text);
+    assert_eq!(files(&site.machine), second);
+
+    let _ = site.machine.run(["authflow", "setup", "remove", "--yes"]).success();
+    let last_good = ["rm", "-f", "/etc/authflow/authflow.toml.last-good"];
+    let _ = site.machine.run(last_good).success();
+    assert_eq!(files(&site.machine), site.stock);
+    let refused = site.machine.run(rollback).failure(1);
+    assert!(refused.contains("there is no setup to roll back"), "{refused}");
+    assert_eq!(files(&site.machine), site.stock);
+
+    // Step by step it goes back as ever.
+    let _ = site.machine.shell(&format!("{SETUP} && {confirm}; {both} && {confirm}")).success();
+    for expected in [&first, &site.stock] {
+        let _ = site.machine.run(rollback).success();
+        let _ = site.machine.run(last_good).success();
+        assert_eq!(files(&site.machine), *expected);
+    }
 }
 
 #[test]

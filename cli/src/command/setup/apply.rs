@@ -39,7 +39,7 @@ pub(super) fn go_live(
 ) -> Result<(WallTime, Vec<String>), Error> {
     let held = Held::new()?;
     let until = context.now().saturating_add(after);
-    let pending = Pending { name: setup.name.clone(), until, live_since: None };
+    let pending = Pending { name: setup.name.clone(), until, live_since: None, is_going_back: false };
     ledger.set_pending(&pending)?;
     let known = preflight::defects(context);
     let done = arm(after, &setup.name).map_err(Stopped::from);
@@ -105,7 +105,7 @@ fn change_all(ledger: &Ledger, setup: &Setup, held: &Held) -> Result<(), Stopped
 
 fn still_waits(ledger: &Ledger, setup: &Setup) -> Result<(), Error> {
     match ledger.pending()? {
-        Some(pending) if pending.name == setup.name => Ok(()),
+        Some(pending) if pending.name == setup.name && !pending.is_going_back => Ok(()),
         Some(_) | None => Err(Error::Failed("it was rolled back meanwhile".to_owned())),
     }
 }

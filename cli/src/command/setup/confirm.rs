@@ -29,6 +29,12 @@ impl Confirm {
             return Ok(context.output.either(&said, || "nothing waits for a confirmation\n".to_owned())?);
         };
         let setup = ledger.setup(&pending.name)?;
+        if pending.is_going_back {
+            return Err(Error::Failed(format!(
+                "the setup of {} is being taken back, and not all of it was: `authflow setup rollback` takes back the rest",
+                pending.name
+            )));
+        }
         let Some(live_since) = pending.live_since else {
             return Err(Error::Failed(format!(
                 "the setup of {} was stopped on the way: `authflow setup rollback` takes back what there is of it",

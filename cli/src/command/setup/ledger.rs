@@ -3,6 +3,7 @@
 //! setup at any moment finds all of it there.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File, OpenOptions},
     io,
     os::unix::fs::OpenOptionsExt,
@@ -57,6 +58,16 @@ pub(super) struct Pending {
     pub until: WallTime,
     /// Since when all of it is live; `None` while it is being put there.
     pub live_since: Option<WallTime>,
+    /// Whether it is being taken back, so that there may be but half of it.
+    #[serde(default)]
+    pub is_going_back: bool,
+}
+
+impl Pending {
+    /// Whether all of it is there, for somebody to confirm.
+    pub(super) fn is_live(&self) -> bool {
+        self.live_since.is_some() && !self.is_going_back
+    }
 }
 
 /// How a setup ended.
@@ -151,16 +162,34 @@ impl Ledger {
         })
     }
 
-    /// The setup that is to be taken back where [`Ledger::pending`] cannot be read: the newest of all, if it protects and nobody has said
-    /// how it ended. An older one that was never settled was killed before its first change, and is nothing to go by.
+    /// The setup that is to be taken back where [`Ledger::pending`] cannot be read: of those that protect, and of which nobody has said how
+    /// they ended, the newest of which something stands in the files. The names alone do not tell, since clocks are set back. Where of none
+    /// anything stands as it was put there, it is the newest of all, if that one is not settled.
     pub(super) fn newest_unsettled(&self) -> Result<Option<Setup>, Error> {
-        let is_setup = |name: &String| self.folder_of(name).join(MANIFEST).exists();
-        let Some(name) = self.names()?.into_iter().rfind(is_setup) else { return Ok(None) };
-        let folder = self.folder_of(&name);
-        if folder.join(CONFIRMED).exists() || folder.join(ROLLED_BACK).exists() {
-            return Ok(None);
+        let names: Vec<String> =
+            self.names()?.into_iter().filter(|name| self.folder_of(name).join(MANIFEST).exists()).collect();
+        let mut last = None;
+        for (age, name) in names.iter().rev().enumerate() {
+            if self.is_marked(name, CONFIRMED) || self.is_marked(name, ROLLED_BACK) {
+                continue;
+            }
+            let setup = match self.setup(name) {
+                Ok(setup) if setup.who.is_some() => setup,
+                Err(error) if age == 0 => return Err(error),
+                Ok(_) | Err(_) => continue,
+            };
+            if setup.steps.iter().any(is_taken) {
+                return Ok(Some(setup));
+            }
+            if age == 0 {
+                last = Some(setup);
+            }
         }
-        Ok(Some(self.setup(&name)?).filter(|setup| setup.who.is_some()))
+        Ok(last)
+    }
+
+    fn is_marked(&self, name: &str, mark: &str) -> bool {
+        self.folder_of(name).join(mark).exists()
     }
 
     /// The names of all setups, the oldest first; and of what else is in the folder.
@@ -202,22 +231,30 @@ impl Ledger {
         self.forget_pending()
     }
 
-    /// The newest setup that protects, was confirmed and was not rolled back. To take a removal back would be a setup that nothing was
-    /// tried for.
+    /// The newest setup that protects, was confirmed and was not rolled back. A removal ends what was set up before it at those services,
+    /// also one that was stopped on its way; to take the removal itself back would be a setup that nothing was tried for.
     pub(super) fn newest_standing(&self) -> Result<Option<Setup>, Error> {
-        let stands = |name: &String| {
-            let folder = self.folder_of(name);
-            folder.join(CONFIRMED).exists() && !folder.join(ROLLED_BACK).exists()
-        };
-        let names: Vec<String> = self.names()?.into_iter().filter(stands).collect();
-        for name in names.iter().rev() {
-            let setup = self.setup(name)?;
-            if setup.who.is_some() {
+        let mut ended = BTreeSet::new();
+        for name in self.names()?.iter().rev().filter(|name| !self.is_marked(name, ROLLED_BACK)) {
+            let setup = match (self.setup(name), self.is_marked(name, CONFIRMED)) {
+                (Ok(setup), true) => setup,
+                (Ok(setup), false) if setup.who.is_none() => setup,
+                (Ok(_) | Err(_), false) => continue,
+                (Err(error), true) => return Err(error),
+            };
+            if setup.who.is_some() && !setup.services.iter().any(|service| ended.contains(service)) {
                 return Ok(Some(setup));
             }
+            ended.extend(setup.services);
         }
         Ok(None)
     }
+}
+
+/// Whether the step's file stands as it leaves it, and did not before.
+fn is_taken(step: &Step) -> bool {
+    let there = texts::read_anything(&step.path).ok().flatten();
+    step.before != step.after && there.is_some() && texts::as_text(there.as_deref()) == step.after.as_deref()
 }
 
 fn write(folder: &Path, name: &str, value: &impl Serialize) -> Result<(), Error> {
@@ -278,7 +315,12 @@ mod tests {
         let ledger = ledger(&folder);
         let setup = ledger.begin(WallTime::from_micros(0), (&[Service::Su], None), Vec::new()).unwrap();
         assert_eq!(ledger.pending().unwrap(), None);
-        let pending = Pending { name: setup.name.clone(), until: WallTime::from_micros(9), live_since: None };
+        let pending = Pending {
+            name: setup.name.clone(),
+            until: WallTime::from_micros(9),
+            live_since: None,
+            is_going_back: false,
+        };
         ledger.set_pending(&pending).unwrap();
         assert_eq!(ledger.pending().unwrap(), Some(pending));
         ledger.settle(&setup.name, End::RolledBack).unwrap();
@@ -301,6 +343,48 @@ mod tests {
         assert_eq!(ledger.newest_unsettled().unwrap(), None, "not {}, which was killed before", old.name);
         let _removal = begin(9_000_000, None);
         assert_eq!(ledger.newest_unsettled().unwrap(), None, "a removal is not taken back");
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_hides_no_setup_that_stands_in_the_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let (ledger, file) = (ledger(&folder), folder.path().join("sshd"));
+        let step = || vec![Step { path: file.clone(), before: Some("old".into()), after: Some("new".into()) }];
+        let begin = |at, steps| {
+            let what = (&[Service::Sshd][..], Some(&Who::Everybody));
+            ledger.begin(WallTime::from_micros(at), what, steps).unwrap()
+        };
+        let waiting = begin(0, step());
+        let confirmed = begin(9_000_000, vec![Step { after: Some("other".into()), ..step().remove(0) }]);
+        ledger.settle(&confirmed.name, End::Confirmed).unwrap();
+        fs::write(&file, "old").unwrap();
+        assert_eq!(ledger.newest_unsettled().unwrap(), None, "nothing of it stands");
+        fs::write(&file, "new").unwrap();
+        assert_eq!(ledger.newest_unsettled().unwrap(), Some(waiting));
+    }
+
+    #[test]
+    fn a_removal_ends_what_was_set_up_before_it_at_its_services() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = ledger(&folder);
+        let begin = |at, services: &[Service], who: Option<&Who>| {
+            ledger.begin(WallTime::from_micros(at), (services, who), vec![step("/etc/pam.d/sshd")]).unwrap()
+        };
+        let who = Who::Everybody;
+        let confirmed = |at, services: &[Service], who: Option<&Who>| {
+            let setup = begin(at, services, who);
+            ledger.settle(&setup.name, End::Confirmed).unwrap();
+            setup
+        };
+        let su = confirmed(0, &[Service::Su], Some(&who));
+        let _older = confirmed(1_000_000, &[Service::Sshd], Some(&who));
+        let _newer = confirmed(2_000_000, &[Service::Sshd, Service::Sudo], Some(&who));
+        let _removal = confirmed(3_000_000, &[Service::Sudo], None);
+        assert_eq!(ledger.newest_standing().unwrap(), Some(su.clone()), "nor what was below the newer one");
+        let again = confirmed(4_000_000, &[Service::Sshd], Some(&who));
+        assert_eq!(ledger.newest_standing().unwrap(), Some(again));
+        let _stopped = begin(5_000_000, &[Service::Sshd], None);
+        assert_eq!(ledger.newest_standing().unwrap(), Some(su));
     }
 
     #[test]

@@ -9,7 +9,7 @@
 //! - `plan`: the changes and their order; pure
 //! - `texts`, `programs`: files read and replaced, programs run
 //! - `preflight`, `ways_in`, `access`: what must be true before
-//! - `sshd_trial`, `whence`, `rehearse`: what is tried before
+//! - `sshd_trial`, `passwords`, `whence`, `rehearse`: what is tried before
 //! - `ledger`: what was done, on disk before it is done
 //! - `apply`, `arm`, `held`, `rollback`: into force, and back; `by_hand`: what is told where it does not go back
 //! - `confirm`, `remove`, `status`, `show`: the rest of the command
@@ -23,6 +23,7 @@ mod held;
 mod ledger;
 mod pam_edit;
 mod pam_place;
+mod passwords;
 mod plan;
 mod preflight;
 mod programs;
@@ -49,6 +50,7 @@ use authflow_host::config;
 use clap::Subcommand;
 
 use ledger::Ledger;
+use passwords::Takes;
 use plan::{Places, Step};
 use service::Service;
 use who::Who;
@@ -133,7 +135,8 @@ impl Setup {
         }
         let who = self.who(context, &places)?;
         let there = texts::read(plan::paths(&places, &self.services), context.trust())?;
-        let steps = self.steps(&places, &there, &who)?;
+        let takes = passwords::foresee(context, &places, (&there, &self.services), Some(&who))?;
+        let steps = self.steps(&places, &there, (&who, takes))?;
         if steps.is_empty() {
             let said = show::Shown::nothing();
             return Ok(context.output.either(&said, || "all of it is so already: nothing to do\n".to_owned())?);
@@ -175,9 +178,9 @@ impl Setup {
         Ok(Who::Users(accounts.into_iter().map(|account| account.name).collect()))
     }
 
-    fn steps(&self, places: &Places, there: &plan::Texts, who: &Who) -> Result<Vec<Step>, Error> {
+    fn steps(&self, places: &Places, there: &plan::Texts, (who, takes): (&Who, Takes)) -> Result<Vec<Step>, Error> {
         let included = |name: &str| pam_stack::lines(&places.root, name);
-        let steps = plan::protect(places, there, (&self.services, who), &included);
+        let steps = plan::protect(places, there, (&self.services, who, takes), &included);
         steps.map_err(|refusal| Error::Failed(refusal.to_string()))
     }
 
@@ -193,12 +196,13 @@ impl Setup {
         }
         // It has to be there for the confirmation: it knows who logged in.
         let _there = context.daemon()?.sessions()?;
+        folder.go_on()?;
         if self.dry_run {
             return Ok(());
         }
         rehearse::tidy_up(places)?;
         let user = ways_in::somebody(context, who);
-        if !rehearse::run(folder.path(), places, (&user, steps))? {
+        if !rehearse::run(&folder, places, (&user, steps))? {
             note("without systemd the new stacks are not tried before they go live");
         }
         Ok(())
@@ -235,7 +239,7 @@ fn pending(ledger: &Ledger) -> Result<Option<ledger::Pending>, Error> {
 /// A setup that was killed on the way is taken back before the next one begins; one that waits for its confirmation is in the way.
 fn finish_what_was_stopped(context: &Context, ledger: &Ledger) -> Result<(), Error> {
     let Some(pending) = pending(ledger)? else { return Ok(()) };
-    if pending.live_since.is_some() {
+    if pending.is_live() {
         return Err(Error::Failed(format!(
             "the setup of {} waits: `authflow setup confirm` in a new login keeps it, `authflow setup rollback` takes it back",
             pending.name

@@ -14,10 +14,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     pam_edit::{self, Included},
+    passwords::Takes,
     rules,
     service::Service,
     sshd,
-    who::Who,
+    who::{Who, of_header},
 };
 
 /// What stands in the files that a setup may touch; `None` where there is no such file. Under the root that paths are relative to.
@@ -68,6 +69,14 @@ pub(super) enum Refusal {
     /// Somebody edited what setup wrote.
     #[error("{} was changed since setup wrote it: make the change there yourself, or take the file away first", .0.display())]
     Edited(PathBuf),
+    /// A removal was stopped before its end.
+    #[error("{} is what a removal left that was stopped on its way: `authflow setup remove {service}` takes the rest out first", path.display())]
+    OnTheWay {
+        /// The service.
+        service: Service,
+        /// Its rules.
+        path: PathBuf,
+    },
 }
 
 /// The files under `root` that a setup of those services may touch.
@@ -119,7 +128,7 @@ impl Places {
 pub(super) fn protect(
     places: &Places,
     there: &Texts,
-    (services, who): (&[Service], &Who),
+    (services, who, takes): (&[Service], &Who, Takes),
     included: Included<'_>,
 ) -> Result<Vec<Step>, Refusal> {
     let mut steps = Vec::new();
@@ -140,9 +149,12 @@ pub(super) fn protect(
     for service in services {
         let (path, after) = (places.rules(*service), rules::text(*service, who));
         let before = text(there, &path);
+        if before.is_some_and(|there| rules::is_on_the_way(*service, there)) {
+            return Err(Refusal::OnTheWay { service: *service, path });
+        }
         let protected = unchanged(before, &path, |there| rules::unchanged(*service, there))?;
         if *service == Service::Sshd {
-            steps.extend(sshd_steps(places, there, (protected.as_ref(), Some(who)))?);
+            steps.extend(sshd_steps(places, there, (protected.as_ref(), Some(who)), takes)?);
         } else {
             steps.push(Step { path, before: before.map(str::to_owned), after: Some(after) });
         }
@@ -162,14 +174,18 @@ pub(super) fn left_out(places: &Places, there: &Texts, (services, who): (&[Servi
 }
 
 /// The changes that take all of it out again. Whoever was protected is asked, at every moment on the way, what one of both ends asks.
-pub(super) fn take_out(places: &Places, there: &Texts, services: &[Service]) -> Result<Vec<Step>, Refusal> {
+pub(super) fn take_out(
+    places: &Places,
+    there: &Texts,
+    (services, takes): (&[Service], Takes),
+) -> Result<Vec<Step>, Refusal> {
     let mut steps = Vec::new();
     for service in services {
         let path = places.rules(*service);
         let before = text(there, &path);
-        let protected = unchanged(before, &path, |there| rules::unchanged(*service, there))?;
+        let protected = protected(*service, before, &path)?;
         if *service == Service::Sshd {
-            steps.extend(sshd_steps(places, there, (protected.as_ref(), None))?);
+            steps.extend(sshd_steps(places, there, (protected.as_ref(), None), takes)?);
         } else {
             steps.push(Step { path, before: before.map(str::to_owned), after: None });
         }
@@ -183,11 +199,26 @@ pub(super) fn take_out(places: &Places, there: &Texts, services: &[Service]) -> 
     Ok(steps)
 }
 
+/// Whom the rules protect that are to be taken out. Nobody any more, where a removal was stopped on its way.
+fn protected(service: Service, there: Option<&str>, path: &Path) -> Result<Option<Who>, Refusal> {
+    match there {
+        Some(there) if rules::is_on_the_way(service, there) => Ok(None),
+        there => unchanged(there, path, |there| rules::unchanged(service, there)),
+    }
+}
+
+/// Whom setup protects at sshd, as the files stand.
+pub(super) fn protected_at_sshd(places: &Places, there: &Texts) -> Option<Who> {
+    let rules = text(there, &places.rules(Service::Sshd)).and_then(|there| rules::unchanged(Service::Sshd, there));
+    rules.or_else(|| of_header(Service::Sshd, text(there, &places.sshd())?))
+}
+
 /// From whom sshd protects to whom it shall, by way of rules that ask for no more than both ends.
 fn sshd_steps(
     places: &Places,
     there: &Texts,
     (before, after): (Option<&Who>, Option<&Who>),
+    takes: Takes,
 ) -> Result<Vec<Step>, Refusal> {
     let (rules_path, sshd_path) = (places.rules(Service::Sshd), places.sshd());
     let owned = |path: &Path| text(there, path).map(str::to_owned);
@@ -198,7 +229,9 @@ fn sshd_steps(
     if sshd_before == sshd_after {
         return Ok(vec![Step { path: rules_path, before: rules_before, after: rules_after }]);
     }
-    let easing = Some(rules::easing(Service::Sshd, before, after));
+    // A removal goes on from where it was stopped.
+    let on_the_way = rules_before.as_ref().filter(|there| rules::is_on_the_way(Service::Sshd, there)).cloned();
+    let easing = Some(on_the_way.unwrap_or_else(|| rules::easing(Service::Sshd, (before, after), takes)));
     Ok(vec![
         Step { path: rules_path.clone(), before: rules_before, after: easing.clone() },
         Step { path: sshd_path, before: sshd_before, after: sshd_after },
@@ -219,6 +252,7 @@ mod tests {
     use super::*;
     use crate::pam_stack::Line;
 
+    const TAKES: Takes = Takes::Passwords;
     const STACK: &str = "@include common-auth\naccount required pam_unix.so\nsession required pam_loginuid.so\n";
 
     fn places() -> Places {
@@ -264,41 +298,60 @@ mod tests {
     fn lines_come_first_and_sshd_between_two_texts_of_rules() {
         let services = [Service::Sshd, Service::Sudo];
         let mut there = machine(&services);
-        let steps = protect(&places(), &there, (&services, &people(&["alice"])), &included).unwrap();
+        let steps = protect(&places(), &there, (&services, &people(&["alice"]), TAKES), &included).unwrap();
         let rules = "50-setup-sshd.toml";
         assert_eq!(names(&steps), ["sshd", "sudo", "sudo-i", rules, "10-authflow.conf", rules, "50-setup-sudo.toml"]);
         carry_out(&mut there, &steps);
-        let again = protect(&places(), &there, (&services, &people(&["alice"])), &included).unwrap();
+        let again = protect(&places(), &there, (&services, &people(&["alice"]), TAKES), &included).unwrap();
         assert_eq!(again, [], "a second time there is nothing to do");
-        let to_bob = protect(&places(), &there, (&[Service::Sshd], &people(&["bob"])), &included).unwrap();
+        let to_bob = protect(&places(), &there, (&[Service::Sshd], &people(&["bob"]), TAKES), &included).unwrap();
         assert_eq!(names(&to_bob), [rules, "10-authflow.conf", rules]);
         let left = left_out(&places(), &there, (&services, &people(&["bob"])));
         assert_eq!(left.len(), 2, "{left:?}");
         assert!(left[0].starts_with("sshd: this takes the protection of alice away"), "{left:?}");
         assert!(left_out(&places(), &there, (&services, &people(&["alice", "bob"]))).is_empty());
         carry_out(&mut there, &to_bob);
-        let out = take_out(&places(), &there, &services).unwrap();
+        let out = take_out(&places(), &there, (&services, TAKES)).unwrap();
         carry_out(&mut there, &out);
         assert_eq!(there, machine(&services), "and out again, to the byte");
     }
 
     #[test]
+    fn a_removal_goes_on_from_wherever_it_was_stopped() {
+        let services = [Service::Sshd];
+        let mut there = machine(&services);
+        let request = (&services[..], &people(&["alice"]), TAKES);
+        let made = protect(&places(), &there, request, &included).unwrap();
+        carry_out(&mut there, &made);
+        let steps = take_out(&places(), &there, (&services, TAKES)).unwrap();
+        for made in 1..steps.len() {
+            let mut stopped = there.clone();
+            carry_out(&mut stopped, &steps[..made]);
+            if made < 3 {
+                let refused = protect(&places(), &stopped, request, &included);
+                assert!(matches!(refused, Err(Refusal::OnTheWay { .. })), "{refused:?}");
+            }
+            assert_eq!(take_out(&places(), &stopped, (&services, TAKES)).unwrap(), steps[made..], "{made} made");
+        }
+    }
+
+    #[test]
     fn what_somebody_else_changed_is_not_replaced() {
         let mut there = machine(&[Service::Sshd]);
-        let request = (&[Service::Sshd][..], &people(&["alice"]));
+        let request = (&[Service::Sshd][..], &people(&["alice"]), TAKES);
         let steps = protect(&places(), &there, request, &included).unwrap();
         carry_out(&mut there, &steps);
         for path in [places().rules(Service::Sshd), places().sshd()] {
             let mut edited = there.clone();
             edited.insert(path.clone(), Some("# mine\n".to_owned()));
             assert_eq!(protect(&places(), &edited, request, &included), Err(Refusal::Edited(path.clone())));
-            assert_eq!(take_out(&places(), &edited, request.0), Err(Refusal::Edited(path)));
+            assert_eq!(take_out(&places(), &edited, (request.0, TAKES)), Err(Refusal::Edited(path)));
         }
     }
 
     #[test]
     fn a_service_that_is_not_installed_is_refused_but_sudo_i_may_be_absent() {
-        let request = (&[Service::Sudo][..], &people(&["alice"]));
+        let request = (&[Service::Sudo][..], &people(&["alice"]), TAKES);
         let mut there = machine(&[Service::Sudo]);
         there.insert(places().stack("sudo-i"), None);
         assert_eq!(names(&protect(&places(), &there, request, &included).unwrap()), ["sudo", "50-setup-sudo.toml"]);

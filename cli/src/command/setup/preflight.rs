@@ -10,7 +10,7 @@ use std::{
 use authflow_core::config::Config;
 use authflow_host::{accounts::Account, config};
 
-use super::{plan::Step, rules, service::Service, texts, who::is_plain};
+use super::{held::Held, plan::Step, rules, service::Service, texts, who::is_plain};
 use crate::{command::check, context::Context, error::Error};
 
 /// The configuration as it will be, if it may be so.
@@ -68,11 +68,15 @@ pub(super) fn defects(context: &Context) -> Defects {
     told.map(|finding| ((finding.defect, finding.place.file.clone()), finding.on_one_line())).collect()
 }
 
-/// A folder of root's alone to try things in. It is gone with its value.
-pub(super) struct Folder(PathBuf);
+/// A folder of root's alone to try things in. It is gone with its value; signals that would leave it behind wait as long.
+pub(super) struct Folder {
+    path: PathBuf,
+    held: Held,
+}
 
 impl Folder {
     pub(super) fn new(context: &Context) -> Result<Self, Error> {
+        let held = Held::new()?;
         let home = context.paths.setup();
         texts::private_folder(&home)?;
         let folder = home.join("tried");
@@ -83,16 +87,24 @@ impl Folder {
             Ok(()) | Err(_) => {}
         }
         texts::private_folder(&folder)?;
-        Ok(Self(folder))
+        Ok(Self { path: folder, held })
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.0
+        &self.path
+    }
+
+    /// That nobody wants it to stop, to be asked before it is gone.
+    pub(super) fn go_on(&self) -> Result<(), Error> {
+        if self.held.is_asked_to_stop() {
+            return Err(Error::Failed("stopped as you asked: nothing was changed".to_owned()));
+        }
+        Ok(())
     }
 }
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        let _left_behind = fs::remove_dir_all(&self.0);
+        let _left_behind = fs::remove_dir_all(&self.path);
     }
 }

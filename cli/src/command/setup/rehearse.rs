@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::{
     pam_edit::MARK,
     plan::{Places, Step},
+    preflight::Folder,
     programs, texts,
 };
 use crate::{error::Error, pam_stack::OURS};
@@ -15,11 +16,11 @@ use crate::{error::Error, pam_stack::OURS};
 const SERVICE: &str = "authflow-setup-trial";
 
 /// Runs every stack that `steps` change for that user. `false`: this machine has no program that could.
-pub(super) fn run(folder: &Path, places: &Places, (user, steps): (&str, &[Step])) -> Result<bool, Error> {
+pub(super) fn run(folder: &Folder, places: &Places, (user, steps): (&str, &[Step])) -> Result<bool, Error> {
     if !programs::has_systemd() {
         return Ok(false);
     }
-    let config = folder.join("authflow.toml");
+    let config = folder.path().join("authflow.toml");
     texts::replace(&config, Some(&rules()))?;
     for step in steps.iter().filter(|step| step.is_stack()) {
         let Some(after) = &step.after else { continue };
@@ -29,6 +30,7 @@ pub(super) fn run(folder: &Path, places: &Places, (user, steps): (&str, &[Step])
         let tried =
             programs::ending(&["systemd-run", "--quiet", "--wait", "--collect", &unit, &service, &whom, "/bin/true"]);
         drop(trial);
+        folder.go_on()?;
         let (code, said) = tried?;
         if let Some(why) = Ending::of(code).words(user, &said) {
             return Err(Error::Failed(format!("{} with authflow's lines {why}", step.path.display())));

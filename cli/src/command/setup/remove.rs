@@ -3,9 +3,9 @@
 use super::{
     apply,
     ledger::Ledger,
-    pam_edit,
+    pam_edit, passwords,
     plan::{self, Places},
-    rehearse,
+    programs, rehearse,
     service::Service,
     show, texts,
 };
@@ -38,7 +38,8 @@ impl Remove {
             rehearse::tidy_up(&places)?;
         }
         let there = texts::read(plan::paths(&places, &self.services), context.trust())?;
-        let steps = plan::take_out(&places, &there, &self.services);
+        let takes = passwords::foresee(context, &places, (&there, &self.services), None)?;
+        let steps = plan::take_out(&places, &there, (&self.services, takes));
         let steps = steps.map_err(|refusal| Error::Failed(refusal.to_string()))?;
         tell_of_others(&places);
         if steps.is_empty() {
@@ -47,6 +48,10 @@ impl Remove {
         }
         if self.dry_run {
             return Ok(context.output.either(&show::Shown::planned(&steps), || show::diff(&steps))?);
+        }
+        if steps.iter().any(plan::Step::is_sshd_config) {
+            // Before the first change: stopped on the way it would leave rules that ask for less.
+            programs::sshd_could_reload()?;
         }
         if !self.yes {
             show::before_asking(context, &steps)?;

@@ -5,12 +5,16 @@
 //! stack and the edit stays; of the files that setup alone writes what stood there before comes back. What was there is kept in the
 //! setup's folder, and said.
 
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::{
     arm::{disarm, wait},
     by_hand,
-    ledger::{End, Ledger, Setup},
+    ledger::{End, Ledger, Pending, Setup},
     pam_edit,
     plan::Step,
     programs, texts,
@@ -92,9 +96,7 @@ impl Rollback {
         let setup = match waiting {
             Some(setup) => setup,
             None if self.unattended => return Ok(()),
-            None => {
-                ledger.newest_standing()?.ok_or_else(|| Error::Failed("there is no setup to roll back".to_owned()))?
-            }
+            None => standing(ledger)?,
         };
         if !self.unattended && !self.yes && !was_pending {
             context.confirm(&format!("take back the setup of {} ({})?", setup.name, setup.words()))?;
@@ -128,8 +130,50 @@ pub(super) fn waiting(ledger: &Ledger) -> Result<Option<Setup>, Error> {
     Ok(newest)
 }
 
+/// The setup that was confirmed and can still be taken back.
+fn standing(ledger: &Ledger) -> Result<Setup, Error> {
+    const INSTEAD: &str = "`authflow setup remove` takes out what is set up";
+    let setup = ledger.newest_standing()?;
+    let setup = setup.ok_or_else(|| Error::Failed(format!("there is no setup to roll back: {INSTEAD}")))?;
+    let others = not_as_left(&setup)?;
+    if others.is_empty() {
+        return Ok(setup);
+    }
+    Err(Error::Failed(format!(
+        "{} not as the setup of {} left it any more, so that half of something older could come back: {INSTEAD}",
+        others.iter().map(|path| format!("{} is", path.display())).collect::<Vec<_>>().join(", "),
+        setup.name
+    )))
+}
+
+/// The files of a setup in which something stands that it never put or found there. Our lines can be taken out of a stack whatever else
+/// it says.
+fn not_as_left(setup: &Setup) -> Result<Vec<&Path>, Error> {
+    let mut others = Vec::new();
+    for step in &setup.steps {
+        let there = texts::read_anything(&step.path)?;
+        let text = texts::as_text(there.as_deref());
+        let is_known = match text {
+            Some(_) if step.is_stack() => true,
+            None if there.is_some() => false,
+            text => known(&setup.steps, step).contains(&text),
+        };
+        if !is_known && !others.contains(&step.path.as_path()) {
+            others.push(&step.path);
+        }
+    }
+    Ok(others)
+}
+
+/// What stood in the step's file before the setup, on its way and behind it.
+fn known<'a>(steps: &'a [Step], step: &Step) -> BTreeSet<Option<&'a str>> {
+    let of_file = steps.iter().filter(|other| other.path == step.path);
+    of_file.flat_map(|step| [step.before.as_deref(), step.after.as_deref()]).collect()
+}
+
 /// Takes a setup back for good, and says in the log that it did.
 pub(super) fn take_back(context: &Context, ledger: &Ledger, setup: &Setup) -> Result<Report, Error> {
+    say_that_it_goes_back(ledger, setup);
     let report = undo(ledger, setup);
     if !report.failures.is_empty() {
         tell(&report);
@@ -141,6 +185,16 @@ pub(super) fn take_back(context: &Context, ledger: &Ledger, setup: &Setup) -> Re
     journal::note(context, journal::Event::SetupRolledBack, &[("setup", &setup.name), ("what", &setup.words())]);
     super::reload_daemon(context);
     Ok(report)
+}
+
+/// What is half taken back can be confirmed no more.
+fn say_that_it_goes_back(ledger: &Ledger, setup: &Setup) {
+    let waiting = ledger.pending().ok().flatten().filter(|pending| pending.name == setup.name);
+    let Some(pending) = waiting else { return };
+    // The way back matters more than the word of it.
+    if let Err(error) = ledger.set_pending(&Pending { is_going_back: true, ..pending }) {
+        note(&clean(&error.to_string()));
+    }
 }
 
 /// Takes the changes back, the last one first. What fails does not keep the rest from being taken back.
@@ -190,12 +244,9 @@ enum Way {
 /// Decides about the step at `place`, from what stands in its file: nothing, a text, or (`None`) what is no text.
 fn decide(steps: &[Step], place: usize, there: Option<Option<&str>>) -> Way {
     let Some(step) = steps.get(place) else { return Way::Leave };
-    let of_file = steps.iter().filter(|other| other.path == step.path);
-    let known: BTreeSet<Option<&str>> =
-        of_file.flat_map(|step| [step.before.as_deref(), step.after.as_deref()]).collect();
     match there {
         Some(there) if there == step.after.as_deref() => Way::Restore,
-        Some(there) if known.contains(&there) => Way::Leave,
+        Some(there) if known(steps, step).contains(&there) => Way::Leave,
         Some(Some(text)) if step.is_stack() => Way::Edited(Some(pam_edit::remove(text))),
         Some(_) | None => Way::Edited(step.before.clone()),
     }

@@ -3,6 +3,7 @@
 //! sshd was told. So nobody is kept out at any moment in between, whatever stops setup there.
 
 use super::{
+    passwords::Takes,
     service::Service,
     who::{Who, header, of_header},
 };
@@ -35,9 +36,10 @@ pub(super) fn text(service: Service, who: &Who) -> String {
     head + &kept + "\n" + &main + &others(service, who)
 }
 
-/// The same, but that whoever is not in both `before` and `after` is asked what the machine asks anyhow: a key, or a password.
-pub(super) fn easing(service: Service, before: Option<&Who>, after: Option<&Who>) -> String {
-    let head = format!("# authflow setup {service}: on the way, for a moment\n\n");
+/// The same, but that whoever is not in both `before` and `after` is asked what the machine asks anyhow: a key, or a password. Where sshd
+/// takes no password but for our drop-in, one alone is not let in on the way either.
+pub(super) fn easing(service: Service, (before, after): (Option<&Who>, Option<&Who>), takes: Takes) -> String {
+    let head = on_the_way(service) + "\n";
     let both = match (before, after) {
         (Some(Who::Users(before)), Some(Who::Users(after))) => {
             Some(Who::Users(before.intersection(after).cloned().collect()))
@@ -55,9 +57,21 @@ pub(super) fn easing(service: Service, before: Option<&Who>, after: Option<&Who>
         (Some(Who::Users(users)), None) | (None, Some(Who::Users(users))) => Who::Users(users.clone()),
         _ => Who::Everybody,
     };
-    let methods = "methods = [[\"publickey\"], [\"password\"]]\n";
+    let methods = match takes {
+        Takes::Passwords => "methods = [[\"publickey\"], [\"password\"]]\n",
+        Takes::KeysAlone => "methods = [[\"publickey\"], [\"password\", \"totp\"]]\n",
+    };
     let eased_rule = rule(service, "-on-the-way", &users(&eased), methods);
     head + &kept.unwrap_or_default() + &eased_rule + &others(service, &eased)
+}
+
+/// Whether a drop-in is what a setup or a removal leaves that is stopped on its way.
+pub(super) fn is_on_the_way(service: Service, there: &str) -> bool {
+    there.starts_with(&on_the_way(service))
+}
+
+fn on_the_way(service: Service) -> String {
+    format!("# authflow setup {service}: on the way, for a moment\n")
 }
 
 /// Whom the drop-in protects, if it stands as setup wrote it.
@@ -161,8 +175,15 @@ mod tests {
             (Some(&Who::Everybody), Some(&alice), [BOTH, EASED, EASED]),
         ];
         for (before, after, expected) in cases {
-            let text = easing(Service::Sshd, before, after);
+            let text = easing(Service::Sshd, (before, after), Takes::Passwords);
+            assert!(is_on_the_way(Service::Sshd, &text) && unchanged(Service::Sshd, &text).is_none());
             let got = ["alice", "bob", "carol"].map(|user| methods(&text, "sshd", user));
+            assert_eq!(got, expected, "{before:?} {after:?}\n{text}");
+
+            // Nor is a password let in alone where there are keys alone.
+            let text = easing(Service::Sshd, (before, after), Takes::KeysAlone);
+            let got = ["alice", "bob", "carol"].map(|user| methods(&text, "sshd", user));
+            let expected = expected.map(|methods| if methods == EASED { "publickey password+totp" } else { methods });
             assert_eq!(got, expected, "{before:?} {after:?}\n{text}");
         }
     }

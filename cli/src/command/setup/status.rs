@@ -24,6 +24,7 @@ struct Waiting {
     setup: String,
     what: String,
     is_live: bool,
+    is_going_back: bool,
     until: String,
 }
 
@@ -42,7 +43,8 @@ impl Status {
             Ok(Waiting {
                 setup: pending.name.clone(),
                 what: ledger.setup(&pending.name)?.words(),
-                is_live: pending.live_since.is_some(),
+                is_live: pending.is_live(),
+                is_going_back: pending.is_going_back,
                 until: local.rfc3339(pending.until),
             })
         });
@@ -65,7 +67,9 @@ fn entry(context: &Context, service: Service) -> Result<Entry, Error> {
     let in_stack = lines.iter().any(|line| line.module == pam_stack::OURS);
     let there = read(places.rules(service))?;
     let who = rules::unchanged(service, &there).map(|who| who.to_string());
-    let rules = who.or_else(|| (!there.is_empty()).then(|| "(edited)".to_owned()));
+    let is_on_the_way = rules::is_on_the_way(service, &there);
+    let other = if is_on_the_way { "(on the way: `authflow setup remove` takes it out)" } else { "(edited)" };
+    let rules = who.or_else(|| (!there.is_empty()).then(|| other.to_owned()));
     Ok(Entry { service, in_stack, rules })
 }
 
@@ -79,6 +83,10 @@ fn text(context: &Context, report: &Report, until: &str) -> String {
         None => String::new(),
         Some(waiting) if waiting.is_live => format!(
             "\n{} waits: `authflow setup confirm` in a new login keeps it; rolled back at {until}\n",
+            clean(&waiting.what)
+        ),
+        Some(waiting) if waiting.is_going_back => format!(
+            "\n{} is being taken back, and not all of it was: `authflow setup rollback` takes back the rest\n",
             clean(&waiting.what)
         ),
         Some(waiting) => format!("\n{} was stopped on the way, and is rolled back at {until}\n", clean(&waiting.what)),
