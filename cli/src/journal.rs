@@ -7,7 +7,12 @@ use syslog::{Facility, Formatter3164, Logger, LoggerBackend};
 use crate::context::Context;
 pub(crate) use crate::event::Event;
 
-/// Writes one line, with who did it: the uid that logged in, whatever sudo or su has made of it since. A line that cannot be written is
+/// Who does it: the uid that logged in, whatever sudo or su has made of it since.
+pub(crate) fn doer(context: &Context) -> u32 {
+    process::login_uid(std::process::id()).unwrap_or_else(|| context.caller())
+}
+
+/// Writes one line, with who did it. A line that cannot be written is
 /// lost; the deed is done. An image has no log.
 pub(crate) fn note(context: &Context, event: Event, fields: &[(&str, &str)]) {
     write(context, event, fields, |log, line| log.notice(line));
@@ -27,7 +32,7 @@ fn write(
     if context.is_image() {
         return;
     }
-    let by = process::login_uid(std::process::id()).unwrap_or_else(|| context.caller());
+    let by = doer(context);
     let mut line = format!("event={}", event.as_str());
     fields.iter().for_each(|(key, value)| add_field(&mut line, key, value));
     add_field(&mut line, "by", &by.to_string());

@@ -1,6 +1,7 @@
 //! When an account may no more be used: from what was seen of the users of live sessions, and when, to what is done about it. A file that
 //! was written wrong and a directory that is away both look like everybody's end, hence the doubts.
 
+mod mark;
 #[cfg(test)]
 mod tests;
 
@@ -11,6 +12,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+pub use self::mark::Mark;
 use crate::time::BootTime;
 
 /// So far apart two looks must be that both find nobody.
@@ -39,8 +41,8 @@ pub enum Cause {
     NoShell,
     /// Its password was locked (`usermod -L`).
     PasswordLocked,
-    /// An administrator disabled the user.
-    Disabled,
+    /// An administrator disabled the user, and said this.
+    Disabled(Mark),
     /// The user was dropped from the groups that this rule is for. Only its sessions end.
     LeftGroup(String),
 }
@@ -60,7 +62,7 @@ impl std::fmt::Display for Cause {
             Self::Expired => f.write_str("the account has expired"),
             Self::NoShell => f.write_str("the account has no login shell any more"),
             Self::PasswordLocked => f.write_str("the account's password was locked"),
-            Self::Disabled => f.write_str("the account was disabled"),
+            Self::Disabled(_) => f.write_str("the account was disabled"),
             Self::LeftGroup(rule) => write!(f, "the user is in no group of the rule {rule} any more"),
         }
     }
@@ -69,8 +71,8 @@ impl std::fmt::Display for Cause {
 /// What a look shows of an account that is there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// The mark is set.
-    pub is_disabled: bool,
+    /// What the mark says, if it is set.
+    pub disabled: Option<Mark>,
     /// Its last day is over.
     pub is_expired: bool,
     /// The shell lets nobody in.
@@ -178,8 +180,8 @@ impl Watch {
             let known = self.known.entry(user.clone()).or_default();
             let again = match seen {
                 // That mark is the administrator's own word.
-                Seen::There(facts) if facts.is_disabled => {
-                    verdict.end.push((user, Cause::Disabled));
+                Seen::There(Facts { disabled: Some(mark), .. }) => {
+                    verdict.end.push((user, Cause::Disabled(mark)));
                     None
                 }
                 Seen::There(facts) => {

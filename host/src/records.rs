@@ -75,7 +75,7 @@ impl From<LockError> for RecordError {
 #[derive(Clone, Debug)]
 pub struct Records {
     pub(crate) paths: Paths,
-    trust: Trust,
+    pub(crate) trust: Trust,
 }
 
 /// A user's record, and what it is known by.
@@ -182,7 +182,7 @@ impl Records {
     /// # Errors
     /// It cannot be found out.
     pub fn is_disabled(&self, user: &str) -> Result<bool, RecordError> {
-        let path = self.mark(user)?;
+        let path = self.mark_path(user)?;
         match path.symlink_metadata() {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
@@ -191,7 +191,7 @@ impl Records {
     }
 
     /// Where the mark of a disabled user is.
-    pub(crate) fn mark(&self, user: &str) -> Result<PathBuf, RecordError> {
+    pub(crate) fn mark_path(&self, user: &str) -> Result<PathBuf, RecordError> {
         Ok(self.paths.state().join(format!("{}.disabled", name::file_name(user)?)))
     }
 

@@ -2,6 +2,7 @@
 //!
 //! The kernel stamps a tty in steps of eight seconds, in wall clock, and its owner can set the stamp to anything. So a stamp that
 //! has not changed is no activity, one that has is activity at the time that it claims, and core clamps that between the last look and now.
+//! What the daemon itself writes to a tty stamps it, too, and is nobody's activity.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,6 +26,10 @@ use crate::{
 /// The wall clock moves against the boot clock by steps that somebody sets; less than this is drift.
 const JUMP: Duration = Duration::from_secs(2);
 
+/// For so long after the daemon wrote to a session's ttys, output on them is taken for that: a terminal in a terminal (tmux, script)
+/// writes it once more a moment later.
+const ECHO: Duration = Duration::from_secs(3);
+
 /// What the last look at each session showed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Activity {
@@ -35,9 +40,28 @@ pub(crate) struct Activity {
 
 #[derive(Clone, Debug, Default)]
 struct Memory {
-    stamps: BTreeMap<Tty, WallTime>,
+    ttys: BTreeMap<Tty, Use>,
     moved: BTreeMap<ProcessId, u64>,
     at: Option<Now>,
+    /// When the daemon wrote to its ttys.
+    told: Option<WallTime>,
+}
+
+impl Memory {
+    /// When the tty was used since the look that this remembers, if it was.
+    fn used_at(&self, (tty, used): (&Tty, Use), kind: ActivityKind, looked: BootTime, now: Now) -> Option<BootTime> {
+        let before = self.ttys.get(tty);
+        let typed = changed((before.map(|before| before.input), used.input), self.at, looked, now);
+        let counts = kind == ActivityKind::InputOutput && !self.is_echo(used.output);
+        let written = || changed((before.map(|before| before.output), used.output), self.at, looked, now);
+        typed.max(counts.then(written).flatten())
+    }
+
+    /// Whether such a stamp of output is the daemon's own doing.
+    fn is_echo(&self, output: WallTime) -> bool {
+        let is_near = |told: WallTime| told.saturating_since(output) <= ECHO && output.saturating_since(told) <= ECHO;
+        self.told.is_some_and(is_near)
+    }
 }
 
 /// What a look showed.
@@ -67,6 +91,17 @@ impl Activity {
         self.compare(session, members, snapshot, now).0
     }
 
+    /// The daemon is about to write to these ttys: what is seen of that in any session is none of its activity. Where something was written
+    /// since the last look, the stamp must not be taken for the daemon's.
+    pub(crate) fn will_tell(&mut self, ttys: &BTreeSet<Tty>, now: WallTime) {
+        let is_unused = |(tty, seen): (&Tty, &Use)| tty.look() == Some(*seen);
+        for memory in self.memories.values_mut() {
+            if memory.ttys.keys().any(|tty| ttys.contains(tty)) && memory.ttys.iter().all(is_unused) {
+                memory.told = Some(now);
+            }
+        }
+    }
+
     /// Forgets a session that is over.
     pub(crate) fn forget(&mut self, id: SessionId) {
         self.memories.remove(&id);
@@ -82,14 +117,17 @@ impl Activity {
         let memory = self.memories.get(&session.id).cloned().unwrap_or_default();
         let ttys = ttys(session, members, snapshot);
         let limits = &session.opening.limits;
-        let mut next = Memory { at: Some(now), ..Memory::default() };
+        let mut next = Memory { at: Some(now), told: memory.told, ..Memory::default() };
         let mut look =
             Look { basis: Basis::Tty, active_at: None, ttys: ttys.keys().cloned().collect(), has_future_stamp: false };
         for (tty, used) in ttys {
-            let stamp = stamp(used, limits.activity);
+            let stamp = match limits.activity {
+                ActivityKind::Input => used.input,
+                ActivityKind::InputOutput => used.input.max(used.output),
+            };
             look.has_future_stamp |= stamp > now.wall;
-            look.active_at = look.active_at.max(changed(&memory, session, &tty, stamp, now));
-            next.stamps.insert(tty, stamp);
+            look.active_at = look.active_at.max(memory.used_at((&tty, used), limits.activity, session.looked, now));
+            next.ttys.insert(tty, used);
         }
         if let Some(hint) = self.hint(session) {
             look.basis = Basis::Hint;
@@ -138,23 +176,21 @@ fn ttys(session: &Session, members: &[ProcessId], snapshot: &Snapshot) -> BTreeM
         .collect()
 }
 
-fn stamp(used: Use, kind: ActivityKind) -> WallTime {
-    match kind {
-        ActivityKind::Input => used.input,
-        ActivityKind::InputOutput => used.input.max(used.output),
-    }
-}
-
 /// When the tty was used, if its stamp says that it was.
-fn changed(memory: &Memory, session: &Session, tty: &Tty, stamp: WallTime, now: Now) -> Option<BootTime> {
+fn changed(
+    (before, stamp): (Option<WallTime>, WallTime),
+    at: Option<Now>,
+    looked: BootTime,
+    now: Now,
+) -> Option<BootTime> {
     let claimed = now.boot.saturating_sub(now.wall.saturating_since(stamp));
-    match (memory.stamps.get(tty), memory.at) {
-        (Some(before), _) if *before == stamp => None,
+    match (before, at) {
+        (Some(before), _) if before == stamp => None,
         // A clock that was set makes the stamp's age meaningless: the kindest reading, so that no jump ends a session.
         (Some(_), Some(at)) if jumped(at, now) => Some(now.boot),
         (Some(_), _) => Some(claimed),
         // Not seen before: a new tty, or a daemon that was restarted. What lies before the last look is not new.
-        (None, _) => Some(claimed).filter(|claimed| *claimed > session.looked),
+        (None, _) => Some(claimed).filter(|claimed| *claimed > looked),
     }
 }
 
@@ -195,21 +231,49 @@ mod tests {
 
     #[test]
     fn a_stamp_that_is_new_is_activity_and_one_that_was_seen_or_is_older_than_the_look_is_none() {
-        let tty = Tty::of_device(136 << 8).unwrap();
-        let session = Session { looked: at(10).boot, ..session(1) };
-        let memory =
-            Memory { stamps: BTreeMap::from([(tty.clone(), at(5).wall)]), at: Some(at(10)), ..Memory::default() };
-        let at_stamp = |memory: &Memory, stamp, now| changed(memory, &session, &tty, stamp, now);
-        assert_eq!(at_stamp(&memory, at(5).wall, at(60)), None);
-        assert_eq!(at_stamp(&memory, at(40).wall, at(60)), Some(at(40).boot));
-        assert_eq!(at_stamp(&memory, at(999_999).wall, at(60)), Some(at(60).boot), "forged: not later than now");
+        let (seen, unseen) = ((Some(at(5).wall), Some(at(10))), (None, None));
+        let at_stamp = |(before, last), stamp, now| changed((before, stamp), last, at(10).boot, now);
+        assert_eq!(at_stamp(seen, at(5).wall, at(60)), None);
+        assert_eq!(at_stamp(seen, at(40).wall, at(60)), Some(at(40).boot));
+        assert_eq!(at_stamp(seen, at(999_999).wall, at(60)), Some(at(60).boot), "forged: not later than now");
         // The clock was set forward by a day: what was typed before seems to be a day old.
         let tomorrow = Now { wall: at(86_460).wall, ..at(60) };
-        assert_eq!(at_stamp(&memory, at(40).wall, tomorrow), Some(at(60).boot));
-        assert_eq!(at_stamp(&memory, at(5).wall, tomorrow), None, "and what was not typed is still none");
+        assert_eq!(at_stamp(seen, at(40).wall, tomorrow), Some(at(60).boot));
+        assert_eq!(at_stamp(seen, at(5).wall, tomorrow), None, "and what was not typed is still none");
         // Nothing is remembered, as after a restart.
-        assert_eq!(at_stamp(&Memory::default(), at(8).wall, at(60)), None);
-        assert_eq!(at_stamp(&Memory::default(), at(40).wall, at(60)), Some(at(40).boot));
+        assert_eq!(at_stamp(unseen, at(8).wall, at(60)), None);
+        assert_eq!(at_stamp(unseen, at(40).wall, at(60)), Some(at(40).boot));
+    }
+
+    #[test]
+    fn what_the_daemon_wrote_is_no_activity_and_what_others_wrote_is() {
+        let tty = Tty::of_device(136 << 8).unwrap();
+        let used = |input, output| Use { owner: 1000, input: at(input).wall, output: at(output).wall };
+        let memory = Memory {
+            ttys: BTreeMap::from([(tty.clone(), used(2, 5))]),
+            at: Some(at(30)),
+            told: Some(at(31).wall),
+            ..Memory::default()
+        };
+        let at_use = |used, kind| memory.used_at((&tty, used), kind, at(30).boot, at(60));
+        let either = ActivityKind::InputOutput;
+        assert_eq!(at_use(used(2, 31), either), None, "the warning");
+        assert_eq!(at_use(used(2, 33), either), None, "the warning, written once more by a terminal in the terminal");
+        assert_eq!(at_use(used(2, 40), either), Some(at(40).boot), "a program");
+        assert_eq!(at_use(used(2, 20), either), Some(at(20).boot), "a program, before the warning");
+        assert_eq!(at_use(used(32, 31), either), Some(at(32).boot), "a key, pressed at once");
+        assert_eq!(at_use(used(2, 40), ActivityKind::Input), None);
+    }
+
+    #[test]
+    fn a_program_that_wrote_since_the_last_look_is_not_hidden_by_what_the_daemon_writes() {
+        let tty = Tty::of_device(136 << 8).unwrap();
+        // No terminal of that number has such a stamp, so it was used since.
+        let seen = Use { owner: 1000, input: at(0).wall, output: at(0).wall };
+        let memory = Memory { ttys: BTreeMap::from([(tty.clone(), seen)]), ..Memory::default() };
+        let mut activity = Activity { memories: BTreeMap::from([(session(1).id, memory)]), ..Activity::default() };
+        activity.will_tell(&BTreeSet::from([tty]), at(31).wall);
+        assert_eq!(activity.memories.values().next().unwrap().told, None);
     }
 
     #[test]

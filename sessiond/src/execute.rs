@@ -1,6 +1,11 @@
 //! Carries the registry's actions out, in order: words to terminals, signals to processes, announcements to the bus.
 
-use std::{collections::BTreeMap, fs, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    sync::Arc,
+    time::Duration,
+};
 
 use authflow_bus::session_path;
 use authflow_core::{
@@ -117,7 +122,7 @@ fn warn(daemon: &Daemon, snapshot: &Snapshot, (id, limit, left): (SessionId, End
         .log
         .write(&Line::info(Event::Warned).with("session", id).with("limit", limit.as_str()).with("left", &in_words));
     let end = format!("{in_words} ({})", minute(SystemClock.now().wall.saturating_add(left)));
-    tell(&ttys, &warning(&session, limit, &end));
+    tell(daemon, &ttys, &warning(&session, limit, &end));
 }
 
 /// What will happen, and what its user can do about it. Only who authenticated can do so again.
@@ -146,16 +151,17 @@ fn farewell(daemon: &Daemon, snapshot: &Snapshot, id: SessionId, (reason, messag
     };
     let words = message.map(|message| format!(" ({})", visible(message))).unwrap_or_default();
     daemon.log.write(&Line::info(Event::Ending).with("session", id).with("reason", reason.as_str()));
-    tell(&ttys, &format!("authflow: this session ends now: {why}{words}."));
+    tell(daemon, &ttys, &format!("authflow: this session ends now: {why}{words}."));
 }
 
 /// Tells these sessions something on their terminals, all found by one look at the machine.
 pub(crate) fn tell_sessions(daemon: &Daemon, ids: &[SessionId], text: &str) {
-    tell(&daemon.ttys_of(ids), &visible(text));
+    tell(daemon, &daemon.ttys_of(ids), &visible(text));
 }
 
 /// A line of its own, as wall(1) writes it: a full-screen program is garbled no more than by that.
-fn tell<'a>(ttys: impl IntoIterator<Item = &'a Tty>, text: &str) {
+fn tell(daemon: &Daemon, ttys: &BTreeSet<Tty>, text: &str) {
+    daemon.will_tell(ttys);
     for tty in ttys {
         tty.tell(&format!("\r\n\x07{text}\r\n"));
     }

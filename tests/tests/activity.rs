@@ -75,6 +75,17 @@ fn output_keeps_a_session_only_where_the_rule_says_so() {
 }
 
 #[test]
+fn the_warning_is_no_output_that_keeps_a_session() {
+    let Some(machine) = machine(r#"idle = "18s", warn = "8s", activity = "input+output""#) else { return };
+    let mut alice = machine.log_in("alice", &mut machine.enroll("alice"));
+    alice.expect("authflow: nobody is using this session; it ends in 8 s (");
+    alice.expect("authflow: nobody is using this session; it ends in 2 s (");
+    alice.expect("authflow: this session ends now: nobody used it.");
+    let _ = alice.end();
+    assert_eq!(machine.end_reason("alice"), "idle");
+}
+
+#[test]
 fn without_a_terminal_what_is_moved_keeps_a_session() {
     let Some(machine) = machine(r#"idle = "4s", without_tty = "io:4KiB""#) else { return };
     let (mut alices, mut bobs) = (machine.enroll("alice"), machine.enroll("bob"));

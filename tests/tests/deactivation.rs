@@ -122,14 +122,18 @@ fn a_disabled_user_is_kept_out_of_everything_with_or_without_a_daemon() {
     let _ = machine.shell("systemctl stop authflow-sessiond && systemctl mask --runtime authflow-sessiond").success();
     is_kept_out(&machine, "alice");
     let mut bob = log_in(&machine, "bob");
-    let off = machine.run(["authflow", "user", "disable", "bob"]);
+    let off = machine.run(["authflow", "user", "disable", "bob", "--message", "call 4712"]);
     assert!(off.stderr.contains("the daemon cannot be reached"), "{off:?}");
     is_kept_out(&machine, "bob");
     assert_eq!(bob.shell("echo still here"), "still here");
     let _ =
         machine.shell("systemctl unmask --runtime authflow-sessiond && systemctl start authflow-sessiond").success();
+    bob.expect("(call 4712)");
     let _ = bob.end();
     assert_eq!(machine.end_reason("bob"), "deactivated");
+    let ended = machine.history("bob").pop().expect("one");
+    assert_eq!((&ended["ended_by"], &ended["message"]), (&"root".into(), &"call 4712".into()), "{ended}");
+    machine.logged(&["event=deactivated", "user=bob", "by=root", "call 4712"]);
 
     let enable = ["authflow", "user", "enable", "alice", "--json"];
     assert_eq!(machine.run(enable).json()["changed"], true);

@@ -61,9 +61,9 @@ fn an_error_or_a_find_in_between_begins_anew() {
 
 #[test]
 fn an_account_ends_by_its_day_and_by_the_mark_at_the_first_look() {
-    let disabled = Seen::There(Facts { is_disabled: true, is_expired: true, ..Facts::default() });
+    let disabled = Seen::There(Facts { disabled: Some(mark()), is_expired: true, ..Facts::default() });
     assert_eq!(end(&mut Watch::default(), expired(), 1), [Cause::Expired]);
-    assert_eq!(end(&mut Watch::default(), disabled, 1), [Cause::Disabled]);
+    assert_eq!(end(&mut Watch::default(), disabled, 1), [Cause::Disabled(mark())]);
 }
 
 #[test]
@@ -234,14 +234,14 @@ fn who_waits_goes_on_waiting_through_looks_that_cannot_tell() {
 
 #[test]
 fn the_administrators_word_is_no_event_of_that_kind() {
-    let disabled = Facts { is_disabled: true, ..Facts::default() };
+    let disabled = Facts { disabled: Some(mark()), ..Facts::default() };
     let all = (1000..1100).map(|uid| (user(uid), Seen::There(disabled.clone())));
     assert_eq!(Watch::default().judge(all, at(1)).end.len(), 100);
 }
 
 #[test]
 fn root_is_left_alone() {
-    let disabled = Seen::There(Facts { is_disabled: true, ..Facts::default() });
+    let disabled = Seen::There(Facts { disabled: Some(mark()), ..Facts::default() });
     let mut watch = Watch::default();
     for (secs, seen) in [(1, Seen::Absent), (7, Seen::Absent), (8, expired()), (9, disabled)] {
         assert_eq!(watch.judge([(user(0), seen)], at(secs)), Verdict::default());
@@ -257,9 +257,13 @@ fn who_has_no_session_any_more_is_forgotten() {
     assert!(!watch.knows(&user(1000), &none) && watch.knows(&user(1001), &none));
 }
 
+fn mark() -> Mark {
+    Mark { by: "root".to_owned(), message: "call 4711".to_owned() }
+}
+
 fn any_seen() -> impl Strategy<Value = Seen> {
     let facts = (any::<[bool; 4]>()).prop_map(|[is_disabled, is_expired, has_no_shell, is_locked]| Facts {
-        is_disabled,
+        disabled: is_disabled.then(mark),
         is_expired,
         has_no_shell,
         is_locked: Some(is_locked),
@@ -276,13 +280,13 @@ proptest! {
             let seen = look.clone().into_iter().map(|(uid, seen)| (user(uid), seen));
             let verdict = watch.judge(seen, at(number as u64 * 3));
             let doubtful: BTreeSet<u32> =
-                verdict.end.iter().filter(|(_, cause)| *cause != Cause::Disabled).map(|(user, _)| user.uid).collect();
+                verdict.end.iter().filter(|(_, cause)| !matches!(cause, Cause::Disabled(_))).map(|(user, _)| user.uid).collect();
             prop_assert!(doubtful.len() <= MOST_AT_ONCE);
             for (User { uid, .. }, cause) in &verdict.end {
                 prop_assert!(*uid != 0);
                 let is_founded = match &look[uid] {
-                    Seen::There(Facts { is_disabled, is_expired, has_no_shell, is_locked, .. }) => {
-                        (*is_disabled || *is_expired || *has_no_shell || *is_locked == Some(true)) && *cause != Cause::Removed
+                    Seen::There(Facts { disabled, is_expired, has_no_shell, is_locked, .. }) => {
+                        (disabled.is_some() || *is_expired || *has_no_shell || *is_locked == Some(true)) && *cause != Cause::Removed
                     },
                     Seen::Absent => *cause == Cause::Removed,
                     Seen::Unknown => false,

@@ -1,6 +1,6 @@
 //! What a session shows to whoever may see it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use authflow_bus::{NONE, SessionInfo};
 use authflow_core::{
@@ -27,6 +27,16 @@ impl Daemon {
     }
 }
 
+/// Clocks that differ by less than this have drifted; nobody set one.
+const DRIFT: Duration = Duration::from_secs(2);
+
+/// When that was, by the wall clock as it runs now: of one that was set since, what it said then would tell no age. Otherwise what it said.
+fn wall_today(then: Now, now: Now) -> WallTime {
+    let today = wall_of(then.boot, now);
+    let is_set = today.since_origin().abs_diff(then.wall.since_origin()) > DRIFT;
+    if is_set { today } else { then.wall }
+}
+
 /// The properties of a session that was looked at now.
 pub(super) fn info(session: &Session, look: &Look, now: Now) -> SessionInfo {
     let mut session = session.clone();
@@ -37,7 +47,7 @@ pub(super) fn info(session: &Session, look: &Look, now: Now) -> SessionInfo {
     }
     let Deadlines { idle, lifetime } = deadlines(&session);
     let wall = |at: Option<BootTime>| at.map_or(NONE, |at| wall_of(at, now).as_micros());
-    let limit = |limit: Option<std::time::Duration>| limit.map_or(NONE, |limit| WallTime::new(limit).as_micros());
+    let limit = |limit: Option<Duration>| limit.map_or(NONE, |limit| WallTime::new(limit).as_micros());
     let opening = &session.opening;
     SessionInfo {
         id: session.id.to_string(),
@@ -55,9 +65,9 @@ pub(super) fn info(session: &Session, look: &Look, now: Now) -> SessionInfo {
         rule: opening.rule.clone(),
         state: session.state_word().to_owned(),
         activity_basis: session.basis.as_str().to_owned(),
-        opened_at: session.opened.wall.as_micros(),
-        authenticated_at: session.authenticated.wall.as_micros(),
-        last_active_at: session.last_active.wall.as_micros(),
+        opened_at: wall_today(session.opened, now).as_micros(),
+        authenticated_at: wall_today(session.authenticated, now).as_micros(),
+        last_active_at: wall_today(session.last_active, now).as_micros(),
         idle_deadline: wall(idle),
         lifetime_deadline: wall(lifetime),
         idle_limit_usec: limit(opening.limits.idle),
@@ -65,5 +75,51 @@ pub(super) fn info(session: &Session, look: &Look, now: Now) -> SessionInfo {
         inhibited_by: session.inhibition.holders.iter().map(|holder| holder.why.clone()).collect(),
         logind_id: session.logind_id.clone().unwrap_or_default(),
         parent: session.parent.map(|id| id.to_string()).unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use authflow_core::session::Basis;
+
+    use super::*;
+    use crate::store::tests::session;
+
+    fn at(boot: u64, wall: u64) -> Now {
+        Now { boot: BootTime::new(Duration::from_secs(boot)), wall: WallTime::new(Duration::from_secs(wall)) }
+    }
+
+    fn shown(now: Now) -> SessionInfo {
+        let session = Session {
+            opened: at(100, 1_000_000),
+            authenticated: at(90, 999_990),
+            last_active: at(120, 1_000_020),
+            looked: at(120, 1_000_020).boot,
+            ..session(1)
+        };
+        let look = Look { basis: Basis::Tty, active_at: None, ttys: BTreeSet::new(), has_future_stamp: false };
+        info(&session, &look, now)
+    }
+
+    fn ages(now: Now) -> [u64; 3] {
+        let shown = shown(now);
+        [shown.opened_at, shown.authenticated_at, shown.last_active_at]
+            .map(|at| now.wall.saturating_since(WallTime::from_micros(at)).as_secs())
+    }
+
+    #[test]
+    fn a_clock_that_is_set_makes_no_session_older_or_younger() {
+        let tomorrow = 1_000_060 + 86_400;
+        assert_eq!(ages(at(160, 1_000_060)), [60, 70, 40]);
+        assert_eq!(ages(at(160, tomorrow)), [60, 70, 40]);
+        assert_eq!(ages(at(160, 500_000)), [60, 70, 40]);
+    }
+
+    #[test]
+    fn a_time_stays_as_it_was_told_where_nobody_set_the_clock() {
+        assert_eq!(shown(at(160, 1_000_060)).opened_at, 1_000_000_000_000);
+        assert_eq!(shown(at(160, 1_000_061)).opened_at, 1_000_000_000_000, "drift");
     }
 }

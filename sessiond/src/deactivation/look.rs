@@ -78,8 +78,9 @@ pub(super) fn look(paths: &Paths, subjects: &[Subject]) -> Vec<(User, Result<See
 fn look_at(paths: &Paths, config: Option<&Config>, subject: &Subject) -> Result<Seen, Unknown> {
     let User { uid, name } = &subject.user;
     // Before all else: that word is to be obeyed also where no directory answers.
-    if Records::new(paths.clone()).is_disabled(name)? {
-        return Ok(Seen::There(Facts { is_disabled: true, ..Facts::default() }));
+    let disabled = Records::new(paths.clone()).mark(name)?;
+    if disabled.is_some() {
+        return Ok(Seen::There(Facts { disabled, ..Facts::default() }));
     }
     let found = accounts::by_name(name)?.filter(|account| account.uid == *uid);
     let Some(account) = found else {
@@ -87,7 +88,7 @@ fn look_at(paths: &Paths, config: Option<&Config>, subject: &Subject) -> Result<
     };
     let entry = shadow::by_name(name)?;
     Ok(Seen::There(Facts {
-        is_disabled: false,
+        disabled,
         is_expired: entry.as_ref().is_some_and(|entry| entry.is_expired(SystemClock.now().wall)),
         has_no_shell: account.has_no_shell(),
         is_locked: config.map(|config| match config.accounts.locked_password {

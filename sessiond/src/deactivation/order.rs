@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use authflow_bus::Error;
-use authflow_core::deactivation::User;
+use authflow_core::deactivation::{Mark, User};
 use authflow_host::{
     accounts::{self, AccountError},
     records::{RecordError, Records},
@@ -60,8 +60,8 @@ pub(crate) async fn disable(
 ) -> Result<(bool, u32), Error> {
     let Order { user, by, message, .. } = order;
     let users = meant(daemon, order).await.map_err(|why| refusal(&why, "nothing is done"))?;
-    let note = format!("by {by}: {message}");
-    let marked = change_mark(daemon, user, move |records, user| records.disable(user, &note)).await;
+    let mark = Mark { by: by.to_owned(), message: message.to_owned() };
+    let marked = change_mark(daemon, user, move |records, user| records.disable(user, &mark)).await;
     let mut ended = 0;
     for user in users {
         ended += daemon.deactivate(&user, None, (Some(by), message));

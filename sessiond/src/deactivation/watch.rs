@@ -29,7 +29,12 @@ use super::{
     starts_again,
     sweep::{self, Reach},
 };
-use crate::{daemon::Daemon, event::Event, log::Line, readable::readable};
+use crate::{
+    daemon::Daemon,
+    event::Event,
+    log::{Line, visible},
+    readable::readable,
+};
 
 /// What happens within so long is one event: tools write one file after the other.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -198,18 +203,22 @@ impl Watcher {
     }
 
     fn end(&self, user: &User, cause: &Cause) {
-        let (daemon, message) = (&self.daemon, cause.to_string());
+        let (daemon, (by, message)) = (&self.daemon, words(cause));
         let ended = match cause {
             Cause::LeftGroup(rule) => daemon.deactivate(user, Some(rule), (None, &message)),
-            Cause::Removed | Cause::Expired | Cause::NoShell | Cause::PasswordLocked | Cause::Disabled => {
-                let ended = daemon.deactivate(user, None, (None, &message));
+            Cause::Removed | Cause::Expired | Cause::NoShell | Cause::PasswordLocked | Cause::Disabled(_) => {
+                let ended = daemon.deactivate(user, None, (by.as_deref(), &message));
                 sweep::begin(daemon, &self.connection, user.clone(), Reach::Everything);
                 starts_again::tell(daemon, user.clone());
                 ended
             }
         };
         let line = Line::warning(Event::Deactivated).with("user", &user.name).with("uid", user.uid);
-        daemon.log.write(&line.with("cause", cause).with("sessions", ended));
+        let line = line.with("cause", cause).with("sessions", ended);
+        daemon.log.write(&match by {
+            Some(by) => line.with("by", by).with("message", message),
+            None => line,
+        });
     }
 
     fn note_accounts(&self, looked_at: &[User]) {
@@ -251,6 +260,16 @@ impl Watcher {
     }
 }
 
+/// By whom sessions end, if anybody said so, and what their user is told: of a mark that was set while no daemon ran, its own words.
+fn words(cause: &Cause) -> (Option<String>, String) {
+    if let Cause::Disabled(mark) = cause
+        && !mark.by.is_empty()
+    {
+        return (Some(visible(&mark.by)), visible(&mark.message));
+    }
+    (None, cause.to_string())
+}
+
 fn watch(daemon: &Daemon) -> io::Result<AsyncFd<OwnedFd>> {
     let states = daemon.paths.state();
     file::ensure_folder(&states, 0o700).map_err(io::Error::other)?;
@@ -289,5 +308,19 @@ fn drain(changes: &AsyncFd<OwnedFd>) -> bool {
             Err(Errno::INTR) => {}
             Err(_nothing_more) => return is_about_accounts,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use authflow_core::deactivation::Mark;
+
+    use super::*;
+
+    #[test]
+    fn who_was_disabled_while_no_daemon_ran_is_told_what_the_mark_says() {
+        let disabled = |by: &str| Cause::Disabled(Mark { by: by.to_owned(), message: "call\x1b 4711".to_owned() });
+        assert_eq!(words(&disabled("root")), (Some("root".to_owned()), "call? 4711".to_owned()));
+        assert_eq!(words(&disabled("")), (None, "the account was disabled".to_owned()));
     }
 }

@@ -1,6 +1,7 @@
 //! `authflow user disable`: nobody gets in by that name any more, by key neither, and what is open ends. The mark that keeps the user out
 //! is written here, so that it holds without a daemon, too.
 
+use authflow_core::deactivation::Mark;
 use authflow_host::{
     deferred::{self, Deferred},
     records::Records,
@@ -59,8 +60,12 @@ impl Disable {
     }
 
     fn mark(&self, context: &Context) -> Result<bool, Error> {
-        let note = format!("at {}: {}", context.now(), clean(&self.message));
-        Ok(Self::records(context).disable(&self.user, &note)?)
+        let by = match journal::doer(context) {
+            0 => "root".to_owned(),
+            uid => format!("uid {uid}"),
+        };
+        let mark = Mark { by, message: clean(&self.message) };
+        Ok(Self::records(context).disable(&self.user, &mark)?)
     }
 
     fn has_session(&self, context: &Context) -> bool {
