@@ -85,6 +85,31 @@ fn what_sshd_would_not_do_for_some_is_refused_with_what_to_do() {
 }
 
 #[test]
+fn a_users_key_is_looked_for_out_of_roots_terminal_by_a_process_that_the_user_cannot_trace() {
+    let Some(site) = Site::new() else { return };
+    let key = "usermod -p '*' alice; install -d -o alice -m 700 /home/alice/.ssh; \
+               echo key | install -o alice -m 600 /dev/stdin /home/alice/.ssh/authorized_keys";
+    let _ = site.machine.shell(key).success();
+    let traced =
+        "strace -f -e trace=%process,%file,setsid,setresuid -o /tmp/trace authflow setup sshd --user alice --dry-run";
+    let _ = site.machine.shell(traced).success();
+    let trace = site.machine.read("/tmp/trace");
+    let lines: Vec<_> = trace.lines().collect();
+    let is_look = |line: &str| line.contains("/home/alice/.ssh/authorized_keys\"") && !line.contains("execve(");
+    let looks: Vec<_> = lines.iter().enumerate().filter(|(_, line)| is_look(line)).collect();
+    assert!(!looks.is_empty(), "{trace}");
+    for (place, look) in looks {
+        let pid = look.split(' ').next().expect("a pid");
+        let of_child = || lines[..place].iter().filter(|line| line.split(' ').next() == Some(pid));
+        // Whoever shares a terminal can type into it; what a program is started by the user is the user's to trace.
+        let became =
+            of_child().skip_while(|line| !line.contains("setsid()")).skip_while(|line| !line.contains("setresuid("));
+        let since: Vec<_> = became.collect();
+        assert!(!since.is_empty() && !since.iter().any(|line| line.contains("execve(")), "{look}: {since:#?}");
+    }
+}
+
+#[test]
 fn another_sshd_that_goes_by_another_file_is_told() {
     let Some(site) = Site::new() else { return };
     let other = "sed 's@^Include.*@Port 2222@' /etc/ssh/sshd_config >/etc/ssh/other";

@@ -7,8 +7,6 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use authflow_host::accounts::Account;
-
 use super::{sshd, whence::Origin};
 use crate::error::Error;
 
@@ -153,12 +151,6 @@ pub(super) fn sshd_settings(file: &Path, user: &str, from: &Origin) -> Result<ss
 pub(super) fn groups_of(user: &str) -> Result<Vec<String>, Error> {
     let said = run(&["id", "-Gnz", "--", user])?;
     Ok(said.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect())
-}
-
-/// Whether a user has a file of that name with something in it. It may be in the user's home, so a process that has become the user looks.
-pub(super) fn has_file(account: &Account, file: &str) -> bool {
-    let (uid, gid) = (format!("--reuid={}", account.uid), format!("--regid={}", account.gid));
-    agrees(&["setpriv", &uid, &gid, "--init-groups", "--", "test", "-s", file])
 }
 
 /// Runs sshd for its word. One that systemd starts for each connection has no folder of its own in between, and would say nothing but that.

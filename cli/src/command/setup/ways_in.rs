@@ -1,7 +1,10 @@
 //! That nobody is kept out by the new rules who is to get in by them, and that somebody of them can confirm: sshd lets them in, they have a
 //! shell, and they can become root. Reads; changes nothing.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use authflow_core::{
     config::Config,
@@ -18,6 +21,7 @@ use super::{
     who::Who,
 };
 use crate::{
+    as_owner,
     command::test::{Foreseen, Outcome, foresee},
     context::Context,
     error::Error,
@@ -136,7 +140,7 @@ pub(super) fn by_key_alone(ahead: &Ahead<'_>, services: &[Service], who: &Who) -
             continue;
         }
         let settings = programs::sshd_settings(&ahead.places.sshd_config(), name, &Origin::here())?;
-        if access::has_a_key(&settings, &account, |file| programs::has_file(&account, file)) {
+        if access::has_a_key(&settings, &account, |file| as_owner::has_something(&account, Path::new(file))) {
             names.push(name);
         }
     }
@@ -165,7 +169,7 @@ fn obstacle(ahead: &Ahead<'_>, services: &[Service], user: &str) -> Result<Optio
     let settings = programs::sshd_settings(&ahead.places.sshd_config(), user, &Origin::here())?;
     let groups = programs::groups_of(user)?;
     let login = Login { account: &account, groups: &groups, needs_a_key: needs_a_key(ahead, user)? };
-    Ok(access::kept_out(&settings, &login, |file| programs::has_file(&account, file)))
+    Ok(access::kept_out(&settings, &login, |file| as_owner::has_something(&account, Path::new(file))))
 }
 
 /// One of those who are protected, to try a stack with; root where nobody is named.
