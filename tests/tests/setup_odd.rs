@@ -71,6 +71,14 @@ fn what_sshd_would_not_do_for_some_is_refused_with_what_to_do() {
         ("usermod -p '*' alice".to_owned(), alice, "neither a password nor a key"),
         ("usermod -p '*' alice".to_owned(), "sudo --user alice", "passwd alice"),
         ("true".to_owned(), "sudo --user root", "sudo asks root nothing"),
+        ("useradd -o -u 0 -g 0 -M -s /bin/bash toor".to_owned(), all, "toor is root as well"),
+        (
+            "useradd -o -u 0 -g 0 -M -s /bin/bash toor; usermod -p '$6$x' toor; \
+             echo JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP | authflow factor add totp --user toor --secret-stdin --no-confirm"
+                .to_owned(),
+            "sshd --user toor --user alice",
+            "toor, who is root",
+        ),
     ] {
         let (is_fine, said) = site.planned(&spoil, args);
         assert!(!is_fine && said.contains(why), "{spoil}: expected {why:?}: {said}");
@@ -166,6 +174,14 @@ fn what_is_no_obstacle_is_none() {
         ),
         (key.to_owned(), "sshd --user alice", ""),
         (key.to_owned(), "sshd --everybody", "which no program can give: alice."),
+        (
+            format!(
+                "usermod -p '*' root; install -D -m 600 /etc/hostname /root/.ssh/authorized_keys; {}",
+                late("PermitRootLogin yes\\n")
+            ),
+            "sshd --everybody",
+            "which no program can give: root.",
+        ),
         // Root has no password, and runs it.
         ("usermod -p '*' root".to_owned(), "sudo su login --everybody", ""),
         // As systemd leaves it between two connections.

@@ -63,7 +63,7 @@ impl Settings {
     }
 
     /// Whether a code will be asked of that user from there; else what stands in the way.
-    pub(super) fn asks(&self, user: &str, origin: &Origin) -> Result<(), String> {
+    pub(super) fn asks(&self, (user, is_root): (&str, bool), origin: &Origin) -> Result<(), String> {
         let pam = self.value("usepam").unwrap_or("(nothing)");
         if pam != "yes" {
             return Err(format!(
@@ -83,8 +83,10 @@ impl Settings {
         }
         match self.value("permitrootlogin") {
             Some("yes") | None => Ok(()),
-            Some(_) if user != "root" => Ok(()),
-            Some(other) => Err(format!("sshd lets root in by no method with a code (PermitRootLogin {other})")),
+            Some(_) if !is_root => Ok(()),
+            Some(other) => {
+                Err(format!("sshd lets {user}, who is root, in by no method with a code (PermitRootLogin {other})"))
+            }
         }
     }
 }
@@ -166,13 +168,14 @@ mod tests {
             "usepam yes\nkbdinteractiveauthentication yes\nauthenticationmethods {METHODS}\npermitrootlogin without-password\n"
         );
         let settings = |text: &str| Settings::parse(text);
-        assert_eq!(settings(&right).asks("alice", &Origin::here()), Ok(()));
-        assert!(
-            settings(&right).asks("root", &Origin::here()).unwrap_err().contains("PermitRootLogin without-password")
-        );
+        assert_eq!(settings(&right).asks(("alice", false), &Origin::here()), Ok(()));
+        for root in ["root", "toor"] {
+            let why = settings(&right).asks((root, true), &Origin::here()).unwrap_err();
+            assert!(why.contains(root) && why.contains("PermitRootLogin without-password"), "{why}");
+        }
         let wrong = right.replace("usepam yes", "usepam no");
-        assert!(settings(&wrong).asks("alice", &Origin::here()).unwrap_err().contains("(UsePAM no)"));
-        assert!(settings("").asks("alice", &Origin::here()).is_err());
+        assert!(settings(&wrong).asks(("alice", false), &Origin::here()).unwrap_err().contains("(UsePAM no)"));
+        assert!(settings("").asks(("alice", false), &Origin::here()).is_err());
     }
 
     #[test]

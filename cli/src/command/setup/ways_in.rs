@@ -125,8 +125,8 @@ fn needs_a_key(ahead: &Ahead<'_>, user: &str) -> Result<bool, Error> {
     Ok(by_password.outcome != Outcome::Asked)
 }
 
-/// Accounts of this machine that come to sshd by a key and have no password: programs, as a rule, which can give no code. In words, where
-/// everybody is to be asked for one.
+/// Accounts of this machine that come to sshd by a key and have no password: programs, as a rule, which can give no code; so may be whoever
+/// comes as root. In words, where everybody is to be asked for one.
 pub(super) fn by_key_alone(ahead: &Ahead<'_>, services: &[Service], who: &Who) -> Result<Option<String>, Error> {
     if matches!(who, Who::Users(_)) || !services.contains(&Service::Sshd) {
         return Ok(None);
@@ -136,7 +136,7 @@ pub(super) fn by_key_alone(ahead: &Ahead<'_>, services: &[Service], who: &Who) -
     let mut names = Vec::new();
     for name in local.lines().filter_map(|line| line.split(':').next()).filter(|name| who.includes(name)) {
         let Ok(account) = ahead.context.account(name) else { continue };
-        if account.uid == 0 || access::without_shell(&account).is_some() || !needs_a_key(ahead, name)? {
+        if access::without_shell(&account).is_some() || !needs_a_key(ahead, name)? {
             continue;
         }
         let settings = programs::sshd_settings(&ahead.places.sshd_config(), name, &Origin::here())?;
