@@ -131,6 +131,34 @@ fn another_sshd_that_goes_by_another_file_is_told() {
 }
 
 #[test]
+fn every_sshd_that_goes_by_the_configuration_hears_of_a_change() {
+    let Some(site) = Site::new() else { return };
+    let machine = &site.machine;
+    let _other = machine.start(["/usr/sbin/sshd", "-D", "-o", "ListenAddress=127.0.0.1", "-p", "2222"]);
+    let wait_for = |port: &str| {
+        let answers = format!("exec 3<>/dev/tcp/127.0.0.1/{port} && head -c 4 <&3");
+        wait::until_true("an sshd", || machine.run(["timeout", "2", "bash", "-c", &answers]).stdout == "SSH-");
+    };
+    wait_for("2222");
+    let _ = machine.shell(SETUP).success();
+    for port in ["22", "2222"] {
+        wait_for(port);
+        let mut alice = machine.ssh("alice", &["-p", port]);
+        alice.expect("assword: ");
+        alice.type_line(machine.password());
+        alice.expect("Verification code: ");
+    }
+    let _ = machine.run("authflow setup rollback --yes".split(' ')).success();
+    for port in ["22", "2222"] {
+        wait_for(port);
+        let mut alice = machine.ssh("alice", &["-o", "PreferredAuthentications=password", "-p", port]);
+        alice.expect("assword: ");
+        alice.type_line(machine.password());
+        alice.expect("$ ");
+    }
+}
+
+#[test]
 fn what_is_no_obstacle_is_none() {
     let Some(site) = Site::new() else { return };
     let late = |lines: &str| format!("printf '{lines}' >>/etc/ssh/sshd_config");

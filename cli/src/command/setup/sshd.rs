@@ -96,23 +96,28 @@ impl Settings {
 pub(super) fn started_with(title: &str) -> Option<String> {
     const DECIDING: [&str; 4] =
         ["usepam", "kbdinteractiveauthentication", "challengeresponseauthentication", "authenticationmethods"];
-    let words: Vec<&str> = title.split('[').next().unwrap_or_default().split_whitespace().collect();
-    let mut behind = words.iter().enumerate().filter_map(|(place, word)| {
-        let (option, value) = (word.get(..2)?, word.get(2..)?);
-        // `-fFILE` and `-f FILE`.
-        let value = if value.is_empty() { words.get(place + 1).copied().unwrap_or_default() } else { value };
-        Some((option, value))
-    });
     let decides = |value: &str| {
         let keyword = value.split('=').next().unwrap_or_default().to_ascii_lowercase();
         DECIDING.contains(&keyword.as_str())
     };
-    let found = behind.find(|(option, value)| match *option {
-        "-f" => *value != "/etc/ssh/sshd_config",
-        "-o" => decides(value),
-        _ => false,
-    });
-    found.map(|(option, value)| format!("{option} {value}"))
+    let file = || other_file(title).map(|file| format!("-f {file}"));
+    let option = options(title).find(|(option, value)| *option == "-o" && decides(value));
+    option.map(|(option, value)| format!("{option} {value}")).or_else(file)
+}
+
+/// The file that a running sshd goes by, from its title, where that is another one than the machine's own.
+pub(super) fn other_file(title: &str) -> Option<&str> {
+    let file = options(title).find(|(option, _)| *option == "-f");
+    file.map(|(_, file)| file).filter(|file| *file != "/etc/ssh/sshd_config")
+}
+
+/// The words of a title that can be options, each with what follows: `-fFILE` and `-f FILE`.
+fn options(title: &str) -> impl Iterator<Item = (&str, &str)> {
+    let words = || title.split('[').next().unwrap_or_default().split_whitespace();
+    words().zip(words().skip(1).chain([""])).filter_map(|(word, next)| {
+        let (option, value) = (word.get(..2)?, word.get(2..)?);
+        Some((option, if value.is_empty() { next } else { value }))
+    })
 }
 
 /// The configuration with drop-ins from another folder, so that it can be tried. `None` if it includes none from ours.
@@ -188,6 +193,9 @@ mod tests {
         }
         assert_eq!(of("-D -f /etc/ssh/other").as_deref(), Some("-f /etc/ssh/other"));
         assert_eq!(of("-f/etc/ssh/other -D").as_deref(), Some("-f /etc/ssh/other"));
+        let title = "sshd: /usr/sbin/sshd -D -p 2222 -f /etc/ssh/sshd_config [listener] 0 of 10-100 startups";
+        assert_eq!(other_file(title), None);
+        assert_eq!(other_file(&title.replace("sshd_config", "other")), Some("/etc/ssh/other"));
         assert_eq!(of("-D -o UsePAM=no").as_deref(), Some("-o UsePAM=no"));
         assert_eq!(of("-oauthenticationmethods publickey").as_deref(), Some("-o authenticationmethods"));
     }
