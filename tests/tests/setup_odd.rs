@@ -63,6 +63,16 @@ fn what_sshd_would_not_do_for_some_is_refused_with_what_to_do() {
         (early("Match Address 192.0.2.0/24\\nAuthenticationMethods publickey\\n"), alice, "for alice from 192.0.2.0"),
         (early("Match LocalPort 2222\\nKbdInteractiveAuthentication no\\n"), alice, "to 127.0.0.1 port 2222"),
         (late("Match Group robots\\nAuthenticationMethods publickey\\n"), all, "`Match Group robots`"),
+        (
+            early("Match Address !192.0.2.0/25,192.0.2.0/24\\nAuthenticationMethods publickey\\n"),
+            alice,
+            "for alice from 192.0.2.128",
+        ),
+        (
+            early("Match Address !192.0.2.0/24,192.0.2.0/24\\nAuthenticationMethods publickey\\n"),
+            alice,
+            "00.conf:1: setup finds no place",
+        ),
         (early("UsePAM no\\n"), alice, "write `UsePAM yes`"),
         (late("AllowGroups ops wheel\\n"), alice, "usermod -aG ops alice"),
         (late("AllowUsers bob\\n"), alice, "write alice there too"),

@@ -42,7 +42,7 @@ pub(super) fn run(folder: &Path, places: &Places, (who, steps): (&Who, &[Step]))
         nobody_is_overridden(&file, places, who)?;
     }
     let before = places.sshd_config();
-    let trial = Trial { after: copy(folder, places, (&before, steps))?, before, origins: whence::places(&file) };
+    let trial = Trial { after: copy(folder, places, (&before, steps))?, before, origins: whence::places(&file)? };
     trial.goes_on_with_others(who)?;
     trial.asks_whom_it_is_about(who)
 }
@@ -181,7 +181,7 @@ pub(super) fn everybody(services: &[Service], places: &Places, roots: &[String])
     if !services.contains(&Service::Sshd) {
         return Ok(Who::Everybody);
     }
-    for origin in whence::places(&file::read(&places.root).unwrap_or_default()) {
+    for origin in whence::places(&file::read(&places.root).unwrap_or_default())? {
         let settings = programs::sshd_settings(&places.sshd_config(), "root", &origin)?;
         if !matches!(settings.value("permitrootlogin"), Some("yes" | "no")) {
             return but_root(roots);
