@@ -3,6 +3,7 @@
 //! # Layout
 //!
 //! - `command`: one file a command: its arguments, what it does, what it says
+//! - `as_owner`: looks into a user's home with that user's rights
 //! - `context`: what every command is run with: paths, clock, output
 //! - `daemon`: the only place that talks with authflow-sessiond
 //! - `history`: the daemon's store, for reading
@@ -17,6 +18,7 @@
 //! - `error`: every error, and its exit code
 #![forbid(unsafe_code)]
 
+mod as_owner;
 mod command;
 mod context;
 mod daemon;
@@ -41,8 +43,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    let done = match command::ReadAsOwner::from_arguments(std::env::args_os()) {
-        Some(reader) => reader.run(),
+    let done = match as_owner::AsOwner::from_arguments(std::env::args_os()) {
+        Some(owner) => owner.run(),
         None => command::Arguments::parse().run(),
     };
     match done {

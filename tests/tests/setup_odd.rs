@@ -63,6 +63,16 @@ fn what_sshd_would_not_do_for_some_is_refused_with_what_to_do() {
         (early("Match Address 192.0.2.0/24\\nAuthenticationMethods publickey\\n"), alice, "for alice from 192.0.2.0"),
         (early("Match LocalPort 2222\\nKbdInteractiveAuthentication no\\n"), alice, "to 127.0.0.1 port 2222"),
         (late("Match Group robots\\nAuthenticationMethods publickey\\n"), all, "`Match Group robots`"),
+        (
+            early("Match Address !192.0.2.0/25,192.0.2.0/24\\nAuthenticationMethods publickey\\n"),
+            alice,
+            "for alice from 192.0.2.128",
+        ),
+        (
+            early("Match Address !192.0.2.0/24,192.0.2.0/24\\nAuthenticationMethods publickey\\n"),
+            alice,
+            "00.conf:1: setup finds no place",
+        ),
         (early("UsePAM no\\n"), alice, "write `UsePAM yes`"),
         (late("AllowGroups ops wheel\\n"), alice, "usermod -aG ops alice"),
         (late("AllowUsers bob\\n"), alice, "write alice there too"),
@@ -71,6 +81,14 @@ fn what_sshd_would_not_do_for_some_is_refused_with_what_to_do() {
         ("usermod -p '*' alice".to_owned(), alice, "neither a password nor a key"),
         ("usermod -p '*' alice".to_owned(), "sudo --user alice", "passwd alice"),
         ("true".to_owned(), "sudo --user root", "sudo asks root nothing"),
+        ("useradd -o -u 0 -g 0 -M -s /bin/bash toor".to_owned(), all, "toor is root as well"),
+        (
+            "useradd -o -u 0 -g 0 -M -s /bin/bash toor; usermod -p '$6$x' toor; \
+             echo JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP | authflow factor add totp --user toor --secret-stdin --no-confirm"
+                .to_owned(),
+            "sshd --user toor --user alice",
+            "toor, who is root",
+        ),
     ] {
         let (is_fine, said) = site.planned(&spoil, args);
         assert!(!is_fine && said.contains(why), "{spoil}: expected {why:?}: {said}");
@@ -85,6 +103,31 @@ fn what_sshd_would_not_do_for_some_is_refused_with_what_to_do() {
 }
 
 #[test]
+fn a_users_key_is_looked_for_out_of_roots_terminal_by_a_process_that_the_user_cannot_trace() {
+    let Some(site) = Site::new() else { return };
+    let key = "usermod -p '*' alice; install -d -o alice -m 700 /home/alice/.ssh; \
+               echo key | install -o alice -m 600 /dev/stdin /home/alice/.ssh/authorized_keys";
+    let _ = site.machine.shell(key).success();
+    let traced =
+        "strace -f -e trace=%process,%file,setsid,setresuid -o /tmp/trace authflow setup sshd --user alice --dry-run";
+    let _ = site.machine.shell(traced).success();
+    let trace = site.machine.read("/tmp/trace");
+    let lines: Vec<_> = trace.lines().collect();
+    let is_look = |line: &str| line.contains("/home/alice/.ssh/authorized_keys\"") && !line.contains("execve(");
+    let looks: Vec<_> = lines.iter().enumerate().filter(|(_, line)| is_look(line)).collect();
+    assert!(!looks.is_empty(), "{trace}");
+    for (place, look) in looks {
+        let pid = look.split(' ').next().expect("a pid");
+        let of_child = || lines[..place].iter().filter(|line| line.split(' ').next() == Some(pid));
+        // Whoever shares a terminal can type into it; what a program is started by the user is the user's to trace.
+        let became =
+            of_child().skip_while(|line| !line.contains("setsid()")).skip_while(|line| !line.contains("setresuid("));
+        let since: Vec<_> = became.collect();
+        assert!(!since.is_empty() && !since.iter().any(|line| line.contains("execve(")), "{look}: {since:#?}");
+    }
+}
+
+#[test]
 fn another_sshd_that_goes_by_another_file_is_told() {
     let Some(site) = Site::new() else { return };
     let other = "sed 's@^Include.*@Port 2222@' /etc/ssh/sshd_config >/etc/ssh/other";
@@ -95,6 +138,34 @@ fn another_sshd_that_goes_by_another_file_is_told() {
     let said = site.machine.shell(SETUP).failure(1);
     assert!(said.contains("started with `-f /etc/ssh/other`"), "{said}");
     assert_eq!(files(&site.machine), site.stock);
+}
+
+#[test]
+fn every_sshd_that_goes_by_the_configuration_hears_of_a_change() {
+    let Some(site) = Site::new() else { return };
+    let machine = &site.machine;
+    let _other = machine.start(["/usr/sbin/sshd", "-D", "-o", "ListenAddress=127.0.0.1", "-p", "2222"]);
+    let wait_for = |port: &str| {
+        let answers = format!("exec 3<>/dev/tcp/127.0.0.1/{port} && head -c 4 <&3");
+        wait::until_true("an sshd", || machine.run(["timeout", "2", "bash", "-c", &answers]).stdout == "SSH-");
+    };
+    wait_for("2222");
+    let _ = machine.shell(SETUP).success();
+    for port in ["22", "2222"] {
+        wait_for(port);
+        let mut alice = machine.ssh("alice", &["-p", port]);
+        alice.expect("assword: ");
+        alice.type_line(machine.password());
+        alice.expect("Verification code: ");
+    }
+    let _ = machine.run("authflow setup rollback --yes".split(' ')).success();
+    for port in ["22", "2222"] {
+        wait_for(port);
+        let mut alice = machine.ssh("alice", &["-o", "PreferredAuthentications=password", "-p", port]);
+        alice.expect("assword: ");
+        alice.type_line(machine.password());
+        alice.expect("$ ");
+    }
 }
 
 #[test]
@@ -141,6 +212,14 @@ fn what_is_no_obstacle_is_none() {
         ),
         (key.to_owned(), "sshd --user alice", ""),
         (key.to_owned(), "sshd --everybody", "which no program can give: alice."),
+        (
+            format!(
+                "usermod -p '*' root; install -D -m 600 /etc/hostname /root/.ssh/authorized_keys; {}",
+                late("PermitRootLogin yes\\n")
+            ),
+            "sshd --everybody",
+            "which no program can give: root.",
+        ),
         // Root has no password, and runs it.
         ("usermod -p '*' root".to_owned(), "sudo su login --everybody", ""),
         // As systemd leaves it between two connections.

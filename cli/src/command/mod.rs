@@ -25,7 +25,6 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use self::import::as_owner::ReadAsOwner;
 use crate::{context::Context, error::Error};
 
 /// Sessions and authenticators of this machine.

@@ -10,12 +10,11 @@ use authflow_core::{
 use authflow_host::{accounts::Account, local_accounts};
 
 use super::{
-    as_owner,
     google_file::{GoogleFile, Refusal},
     newcomer::{Entry, Manner, Newcomer},
     report::{self, Part},
 };
-use crate::{context::Context, error::Error};
+use crate::{as_owner, context::Context, error::Error};
 
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false, id = "whose")]

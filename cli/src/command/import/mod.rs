@@ -1,7 +1,6 @@
 //! `authflow import`: takes over the secrets of other one-time code modules, so that nobody scans a new code. The sources stay as they
 //! are: both modules can run side by side until the last user has moved.
 
-pub(crate) mod as_owner;
 mod google_authenticator;
 mod google_file;
 mod newcomer;

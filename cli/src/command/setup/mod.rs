@@ -46,7 +46,7 @@ use std::{
     time::Duration,
 };
 
-use authflow_host::config;
+use authflow_host::{config, local_accounts};
 use clap::Subcommand;
 
 use ledger::Ledger;
@@ -172,7 +172,8 @@ impl Setup {
 
     fn who(&self, context: &Context, places: &Places) -> Result<Who, Error> {
         if self.everybody {
-            return sshd_trial::everybody(&self.services, places);
+            let roots = local_accounts::names_of(&context.paths, 0)?;
+            return sshd_trial::everybody(&self.services, places, &roots);
         }
         let accounts = preflight::accounts(context, &self.users)?;
         Ok(Who::Users(accounts.into_iter().map(|account| account.name).collect()))

@@ -175,6 +175,32 @@ fn what_keeps_people_out_still_does() {
 }
 
 #[test]
+fn what_keeps_people_out_in_a_shared_stack_is_told_with_its_line() {
+    let folder = Folder::new();
+    let common = |before: &str| {
+        let (_, rest) = COMMON[0];
+        std::fs::write(folder.stacks().join("common-auth"), format!("# shared\n{before}\n{rest}")).unwrap();
+        folder.add(stock("sshd"), "")
+    };
+    for (line, module) in [
+        ("auth required pam_listfile.so item=user sense=deny file=/etc/deny", "pam_listfile.so"),
+        ("auth required pam_faillock.so preauth", "pam_faillock.so"),
+        ("auth [default=die] pam_faillock.so authfail", "pam_faillock.so"),
+        ("auth requisite pam_nologin.so", "pam_nologin.so"),
+    ] {
+        let why = common(line).unwrap_err();
+        assert!(why.to_string().contains(&format!("etc/pam.d/common-auth:2: {module} keeps people out")), "{why}");
+    }
+    for fine in
+        ["", "auth required pam_env.so", "auth required pam_faildelay.so delay=2000000", "auth optional pam_cap.so"]
+    {
+        assert!(common(fine).is_ok(), "{fine}");
+    }
+    let moved = format!("auth required pam_listfile.so item=user\n{}", stock("sshd"));
+    assert!(folder.add(&moved, "").is_ok());
+}
+
+#[test]
 fn a_stack_in_which_ours_have_no_place_is_refused_with_the_reason() {
     let folder = Folder::new();
     let refused = |text: &str| folder.add(text, "").unwrap_err();

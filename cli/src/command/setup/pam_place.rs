@@ -1,5 +1,7 @@
 //! Where our line of each phase belongs in a stack, as the documentation's examples have it. Pure.
 
+use std::path::PathBuf;
+
 use super::pam_edit::Item;
 use crate::pam_stack::{Line, OURS};
 
@@ -29,6 +31,19 @@ pub(super) enum Refusal {
         "line {0} keeps people out, and authflow's success in front of it would leave it out: move it above what asks for passwords"
     )]
     LeftOut(usize),
+    /// The same in a file that is included.
+    #[error(
+        "{}:{number}: {module} keeps people out, and authflow's success in front of what includes it would leave it out: put it into the service's \
+         own file, above what asks for passwords", file.display()
+    )]
+    IncludedLeftOut {
+        /// The file that it stands in.
+        file: PathBuf,
+        /// Its line, counted from 1.
+        number: usize,
+        /// Its module.
+        module: String,
+    },
     /// The user's own file is read too early.
     #[error(
         "line {0} has pam_env read the user's own file before the place where authflow's session line belongs: a user could \
@@ -61,6 +76,20 @@ const PROVING: [&str; 16] = [
     OURS,
 ];
 
+/// Modules that keep nobody out, whatever their control: what they do besides is no reason to refuse a stack that others share.
+const HARMLESS: [&str; 10] = [
+    "pam_cap.so",
+    "pam_echo.so",
+    "pam_env.so",
+    "pam_faildelay.so",
+    "pam_gnome_keyring.so",
+    "pam_group.so",
+    "pam_issue.so",
+    "pam_keyinit.so",
+    "pam_mount.so",
+    "pam_warn.so",
+];
+
 /// In front of the first line that could let somebody in. What is optional behind it comes first as well: authflow's success ends the
 /// phase, and that would leave it out.
 pub(super) fn auth(items: &[Item], options: &str) -> Result<Inserted, Refusal> {
@@ -69,9 +98,16 @@ pub(super) fn auth(items: &[Item], options: &str) -> Result<Inserted, Refusal> {
     let keeps_out = |line: &Line| {
         line.control != "optional" && !may_end_or_jump(&line.control) && !PROVING.contains(&line.module.as_str())
     };
-    let left_out = items.iter().skip(place).find(|item| !item.is_include && item.of("auth").any(keeps_out));
-    if let Some(item) = left_out {
-        return Err(Refusal::LeftOut(item.rows.start + 1));
+    for item in items.iter().skip(place) {
+        let is_told = |line: &&Line| !item.is_include || !HARMLESS.contains(&line.module.as_str());
+        let left_out = item.of("auth").filter(is_told).find(|line| keeps_out(line));
+        return match left_out {
+            None => continue,
+            Some(_) if !item.is_include => Err(Refusal::LeftOut(item.rows.start + 1)),
+            Some(Line { file, number, module, .. }) => {
+                Err(Refusal::IncludedLeftOut { file: file.clone(), number: *number, module: module.clone() })
+            }
+        };
     }
     let behind = items.iter().skip(place).filter(|item| !item.is_include).flat_map(|item| item.of("auth"));
     let mut lines: Vec<String> = behind

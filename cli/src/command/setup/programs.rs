@@ -7,7 +7,11 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use authflow_host::accounts::Account;
+use nix::{
+    errno::Errno,
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 
 use super::{sshd, whence::Origin};
 use crate::error::Error;
@@ -21,15 +25,13 @@ pub(super) const ROLL_BACK_UNIT: &str = "authflow-setup-rollback.service";
 /// What starts that unit when the time is over.
 pub(super) const ROLL_BACK_TIMER: &str = "authflow-setup-rollback.timer";
 
-/// How a running sshd is told to read its configuration anew.
+/// An sshd that runs, by how it is told to read its configuration anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reload {
+enum Running {
     /// By systemd, as the unit of that name.
     Unit(&'static str),
     /// By a signal to this process.
-    Signal(i32),
-    /// None runs that would have to be told: the next one reads it.
-    Unneeded,
+    Process(i32),
 }
 
 /// A program that is stopped when it takes too long.
@@ -72,21 +74,16 @@ pub(super) fn has_systemd() -> bool {
     Path::new("/run/systemd/system").is_dir()
 }
 
-/// How the sshd that runs is told of a new configuration.
-pub(super) fn sshd_reload() -> Reload {
-    if has_systemd() {
-        let is_active = |unit: &&str| agrees(&["systemctl", "is-active", "--quiet", unit]);
-        if let Some(unit) = ["ssh.service", "sshd.service"].into_iter().find(is_active) {
-            return Reload::Unit(unit);
-        }
-    }
-    let noted = fs::read_to_string("/run/sshd.pid").ok().and_then(|pid| pid.trim().parse().ok());
-    noted.filter(|pid| listeners_title(*pid).is_some()).or_else(listening_sshd).map_or(Reload::Unneeded, Reload::Signal)
-}
-
-/// An sshd that somebody started in a way of his own, and that is not a container's.
-fn listening_sshd() -> Option<i32> {
-    listeners().map(|(pid, _)| pid).next()
+/// Every sshd that runs and goes by the machine's own configuration, each in the way in which it is told of a new one.
+fn sshds() -> Vec<Running> {
+    let is_active = |unit: &&str| agrees(&["systemctl", "is-active", "--quiet", unit]);
+    let unit = has_systemd().then(|| ["ssh.service", "sshd.service"].into_iter().find(is_active)).flatten();
+    let main = unit.and_then(|unit| {
+        let said = run(&["systemctl", "show", "--property=MainPID", "--value", unit]).ok()?;
+        said.trim().parse::<i32>().ok()
+    });
+    let others = listeners().filter(|(pid, title)| Some(*pid) != main && sshd::other_file(title).is_none());
+    unit.map(Running::Unit).into_iter().chain(others.map(|(pid, _)| Running::Process(pid))).collect()
 }
 
 /// What every sshd that waits for connections here was started with, in the words of its title.
@@ -95,11 +92,21 @@ pub(super) fn titles_of_sshds() -> Vec<String> {
 }
 
 fn listeners() -> impl Iterator<Item = (i32, String)> {
-    let here = fs::read_link("/proc/self/ns/mnt").ok();
-    let is_here = move |pid: i32| here.is_some() && fs::read_link(format!("/proc/{pid}/ns/mnt")).ok() == here;
     let entries = fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter(move |pid| is_here(*pid)).filter_map(|pid| Some((pid, listeners_title(pid)?)))
+    pids.filter(|pid| is_here(*pid)).filter_map(|pid| Some((pid, listeners_title(pid)?)))
+}
+
+/// Whether the process sees this machine's files, and is no container's. A unit may have mounts of its own, and sees them all the same.
+fn is_here(pid: i32) -> bool {
+    let mounts = |of: &str| fs::read_link(format!("/proc/{of}/ns/mnt")).ok();
+    let configuration = |of: &str| {
+        let about = fs::metadata(format!("/proc/{of}/root/etc/ssh/sshd_config")).ok()?;
+        Some((about.dev(), about.ino()))
+    };
+    let (pid, own) = (pid.to_string(), "self");
+    let is_same = mounts(own).is_some() && mounts(&pid) == mounts(own);
+    is_same || configuration(own).is_some() && configuration(&pid) == configuration(own)
 }
 
 /// The title that sshd gives itself while it waits for connections. Anybody can take that title, so the process has to be root's and run
@@ -118,28 +125,39 @@ fn listeners_title(pid: i32) -> Option<String> {
     (title.starts_with("sshd: ") && title.contains("[listener]")).then_some(title)
 }
 
-/// Whether the sshd that runs, if one does, would take its configuration as it stands.
+/// Whether the sshds that run, if any do, would take their configuration as it stands.
 pub(super) fn sshd_could_reload() -> Result<(), Error> {
-    match sshd_reload() {
-        Reload::Unneeded => Ok(()),
-        Reload::Unit(_) | Reload::Signal(_) => ask_sshd(&["-t"])
-            .map(drop)
-            .map_err(|error| Error::Failed(format!("sshd goes on by its older configuration: {error}"))),
-    }
+    would_be_taken(&sshds())
 }
 
-/// Has the sshd that runs read its configuration anew. Connections that are open stay. One that finds a slip of somebody's in it would end, and
+fn would_be_taken(sshds: &[Running]) -> Result<(), Error> {
+    if sshds.is_empty() {
+        return Ok(());
+    }
+    ask_sshd(&["-t"])
+        .map(drop)
+        .map_err(|error| Error::Failed(format!("sshd goes on by its older configuration: {error}")))
+}
+
+/// Has every sshd that runs read its configuration anew. Connections that are open stay. One that finds a slip of somebody's in it would end, and
 /// nobody could log in any more: so it is left as it is.
 pub(super) fn reload_sshd() -> Result<(), Error> {
-    sshd_could_reload()?;
-    match sshd_reload() {
+    let sshds = sshds();
+    would_be_taken(&sshds)?;
+    // One that cannot be told does not keep the others from hearing of it.
+    let told: Vec<_> = sshds.into_iter().map(tell).collect();
+    told.into_iter().collect()
+}
+
+fn tell(sshd: Running) -> Result<(), Error> {
+    match sshd {
         // Not `reload`: that is a job, and would wait for the roll-back, which comes before sshd at a boot, while that waits for it.
-        Reload::Unit(unit) => run(&["systemctl", "kill", "--kill-who=main", "--signal=HUP", unit]).map(drop),
-        Reload::Signal(pid) => {
-            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGHUP)
-                .map_err(|error| Error::failed("cannot tell sshd of its new configuration", &error))
-        }
-        Reload::Unneeded => Ok(()),
+        Running::Unit(unit) => run(&["systemctl", "kill", "--kill-who=main", "--signal=HUP", unit]).map(drop),
+        Running::Process(pid) => match kill(Pid::from_raw(pid), Signal::SIGHUP) {
+            // It has ended since.
+            Ok(()) | Err(Errno::ESRCH) => Ok(()),
+            Err(error) => Err(Error::failed("cannot tell sshd of its new configuration", &error)),
+        },
     }
 }
 
@@ -153,12 +171,6 @@ pub(super) fn sshd_settings(file: &Path, user: &str, from: &Origin) -> Result<ss
 pub(super) fn groups_of(user: &str) -> Result<Vec<String>, Error> {
     let said = run(&["id", "-Gnz", "--", user])?;
     Ok(said.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect())
-}
-
-/// Whether a user has a file of that name with something in it. It may be in the user's home, so a process that has become the user looks.
-pub(super) fn has_file(account: &Account, file: &str) -> bool {
-    let (uid, gid) = (format!("--reuid={}", account.uid), format!("--regid={}", account.gid));
-    agrees(&["setpriv", &uid, &gid, "--init-groups", "--", "test", "-s", file])
 }
 
 /// Runs sshd for its word. One that systemd starts for each connection has no folder of its own in between, and would say nothing but that.

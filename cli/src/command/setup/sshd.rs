@@ -63,7 +63,7 @@ impl Settings {
     }
 
     /// Whether a code will be asked of that user from there; else what stands in the way.
-    pub(super) fn asks(&self, user: &str, origin: &Origin) -> Result<(), String> {
+    pub(super) fn asks(&self, (user, is_root): (&str, bool), origin: &Origin) -> Result<(), String> {
         let pam = self.value("usepam").unwrap_or("(nothing)");
         if pam != "yes" {
             return Err(format!(
@@ -83,8 +83,10 @@ impl Settings {
         }
         match self.value("permitrootlogin") {
             Some("yes") | None => Ok(()),
-            Some(_) if user != "root" => Ok(()),
-            Some(other) => Err(format!("sshd lets root in by no method with a code (PermitRootLogin {other})")),
+            Some(_) if !is_root => Ok(()),
+            Some(other) => {
+                Err(format!("sshd lets {user}, who is root, in by no method with a code (PermitRootLogin {other})"))
+            }
         }
     }
 }
@@ -94,23 +96,28 @@ impl Settings {
 pub(super) fn started_with(title: &str) -> Option<String> {
     const DECIDING: [&str; 4] =
         ["usepam", "kbdinteractiveauthentication", "challengeresponseauthentication", "authenticationmethods"];
-    let words: Vec<&str> = title.split('[').next().unwrap_or_default().split_whitespace().collect();
-    let mut behind = words.iter().enumerate().filter_map(|(place, word)| {
-        let (option, value) = (word.get(..2)?, word.get(2..)?);
-        // `-fFILE` and `-f FILE`.
-        let value = if value.is_empty() { words.get(place + 1).copied().unwrap_or_default() } else { value };
-        Some((option, value))
-    });
     let decides = |value: &str| {
         let keyword = value.split('=').next().unwrap_or_default().to_ascii_lowercase();
         DECIDING.contains(&keyword.as_str())
     };
-    let found = behind.find(|(option, value)| match *option {
-        "-f" => *value != "/etc/ssh/sshd_config",
-        "-o" => decides(value),
-        _ => false,
-    });
-    found.map(|(option, value)| format!("{option} {value}"))
+    let file = || other_file(title).map(|file| format!("-f {file}"));
+    let option = options(title).find(|(option, value)| *option == "-o" && decides(value));
+    option.map(|(option, value)| format!("{option} {value}")).or_else(file)
+}
+
+/// The file that a running sshd goes by, from its title, where that is another one than the machine's own.
+pub(super) fn other_file(title: &str) -> Option<&str> {
+    let file = options(title).find(|(option, _)| *option == "-f");
+    file.map(|(_, file)| file).filter(|file| *file != "/etc/ssh/sshd_config")
+}
+
+/// The words of a title that can be options, each with what follows: `-fFILE` and `-f FILE`.
+fn options(title: &str) -> impl Iterator<Item = (&str, &str)> {
+    let words = || title.split('[').next().unwrap_or_default().split_whitespace();
+    words().zip(words().skip(1).chain([""])).filter_map(|(word, next)| {
+        let (option, value) = (word.get(..2)?, word.get(2..)?);
+        Some((option, if value.is_empty() { next } else { value }))
+    })
 }
 
 /// The configuration with drop-ins from another folder, so that it can be tried. `None` if it includes none from ours.
@@ -166,13 +173,14 @@ mod tests {
             "usepam yes\nkbdinteractiveauthentication yes\nauthenticationmethods {METHODS}\npermitrootlogin without-password\n"
         );
         let settings = |text: &str| Settings::parse(text);
-        assert_eq!(settings(&right).asks("alice", &Origin::here()), Ok(()));
-        assert!(
-            settings(&right).asks("root", &Origin::here()).unwrap_err().contains("PermitRootLogin without-password")
-        );
+        assert_eq!(settings(&right).asks(("alice", false), &Origin::here()), Ok(()));
+        for root in ["root", "toor"] {
+            let why = settings(&right).asks((root, true), &Origin::here()).unwrap_err();
+            assert!(why.contains(root) && why.contains("PermitRootLogin without-password"), "{why}");
+        }
         let wrong = right.replace("usepam yes", "usepam no");
-        assert!(settings(&wrong).asks("alice", &Origin::here()).unwrap_err().contains("(UsePAM no)"));
-        assert!(settings("").asks("alice", &Origin::here()).is_err());
+        assert!(settings(&wrong).asks(("alice", false), &Origin::here()).unwrap_err().contains("(UsePAM no)"));
+        assert!(settings("").asks(("alice", false), &Origin::here()).is_err());
     }
 
     #[test]
@@ -185,6 +193,9 @@ mod tests {
         }
         assert_eq!(of("-D -f /etc/ssh/other").as_deref(), Some("-f /etc/ssh/other"));
         assert_eq!(of("-f/etc/ssh/other -D").as_deref(), Some("-f /etc/ssh/other"));
+        let title = "sshd: /usr/sbin/sshd -D -p 2222 -f /etc/ssh/sshd_config [listener] 0 of 10-100 startups";
+        assert_eq!(other_file(title), None);
+        assert_eq!(other_file(&title.replace("sshd_config", "other")), Some("/etc/ssh/other"));
         assert_eq!(of("-D -o UsePAM=no").as_deref(), Some("-o UsePAM=no"));
         assert_eq!(of("-oauthenticationmethods publickey").as_deref(), Some("-o authenticationmethods"));
     }

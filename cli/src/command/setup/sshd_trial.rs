@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use authflow_host::accounts;
+
 use super::{
     plan::{Places, Step},
     programs,
@@ -40,7 +42,7 @@ pub(super) fn run(folder: &Path, places: &Places, (who, steps): (&Who, &[Step]))
         nobody_is_overridden(&file, places, who)?;
     }
     let before = places.sshd_config();
-    let trial = Trial { after: copy(folder, places, (&before, steps))?, before, origins: whence::places(&file) };
+    let trial = Trial { after: copy(folder, places, (&before, steps))?, before, origins: whence::places(&file)? };
     trial.goes_on_with_others(who)?;
     trial.asks_whom_it_is_about(who)
 }
@@ -94,9 +96,11 @@ impl Trial {
     fn asks_whom_it_is_about(&self, who: &Who) -> Result<Vec<String>, Error> {
         let mut words = Vec::new();
         for user in named(who) {
+            // sshd goes by the uid, whatever the name.
+            let is_root = accounts::by_name(&user).is_ok_and(|account| account.is_some_and(|account| account.uid == 0));
             for origin in &self.origins {
                 let both = self.settings_of(&user, origin)?;
-                both.after.asks(&user, origin).map_err(Error::Failed)?;
+                both.after.asks((&user, is_root), origin).map_err(Error::Failed)?;
                 if let Some((before, after)) = both.overridden() {
                     words.push(format!(
                         "for {user}{origin} sshd has AuthenticationMethods {before} now; authflow's comes in front of it: {after}"
@@ -171,23 +175,42 @@ fn named(who: &Who) -> Vec<String> {
     }
 }
 
-/// Whom "everybody" is: root is left out where sshd lets root in by key alone from anywhere, and so could not ask root for a code.
-pub(super) fn everybody(services: &[Service], places: &Places) -> Result<Who, Error> {
+/// Whom "everybody" is: root is left out where sshd lets root in by key alone from anywhere, and so could not ask root for a code. `roots`
+/// are the names of uid 0.
+pub(super) fn everybody(services: &[Service], places: &Places, roots: &[String]) -> Result<Who, Error> {
     if !services.contains(&Service::Sshd) {
         return Ok(Who::Everybody);
     }
-    for origin in whence::places(&file::read(&places.root).unwrap_or_default()) {
+    for origin in whence::places(&file::read(&places.root).unwrap_or_default())? {
         let settings = programs::sshd_settings(&places.sshd_config(), "root", &origin)?;
         if !matches!(settings.value("permitrootlogin"), Some("yes" | "no")) {
-            return Ok(Who::EverybodyButRoot);
+            return but_root(roots);
         }
     }
     Ok(Who::Everybody)
 }
 
+/// Everybody but root, who is one name alone: of another one sshd says the same, and it would still be asked for a code.
+fn but_root(roots: &[String]) -> Result<Who, Error> {
+    match roots.iter().find(|name| *name != "root") {
+        None => Ok(Who::EverybodyButRoot),
+        Some(other) => Err(Error::Failed(format!(
+            "{other} is root as well (uid 0), and sshd lets root in by no method with a code (PermitRootLogin), so that --everybody would keep \
+             {other} out: name the people with --user"
+        ))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_name_of_roots_is_not_kept_out() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(but_root(&names(&["root"])).unwrap(), Who::EverybodyButRoot);
+        assert!(but_root(&names(&["root", "toor"])).unwrap_err().to_string().starts_with("toor is root as well"));
+    }
 
     #[test]
     fn what_is_written_for_some_is_not_overridden_for_everybody() {

@@ -1,7 +1,10 @@
 //! That nobody is kept out by the new rules who is to get in by them, and that somebody of them can confirm: sshd lets them in, they have a
 //! shell, and they can become root. Reads; changes nothing.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use authflow_core::{
     config::Config,
@@ -18,6 +21,7 @@ use super::{
     who::Who,
 };
 use crate::{
+    as_owner,
     command::test::{Foreseen, Outcome, foresee},
     context::Context,
     error::Error,
@@ -121,8 +125,8 @@ fn needs_a_key(ahead: &Ahead<'_>, user: &str) -> Result<bool, Error> {
     Ok(by_password.outcome != Outcome::Asked)
 }
 
-/// Accounts of this machine that come to sshd by a key and have no password: programs, as a rule, which can give no code. In words, where
-/// everybody is to be asked for one.
+/// Accounts of this machine that come to sshd by a key and have no password: programs, as a rule, which can give no code; so may be whoever
+/// comes as root. In words, where everybody is to be asked for one.
 pub(super) fn by_key_alone(ahead: &Ahead<'_>, services: &[Service], who: &Who) -> Result<Option<String>, Error> {
     if matches!(who, Who::Users(_)) || !services.contains(&Service::Sshd) {
         return Ok(None);
@@ -132,11 +136,11 @@ pub(super) fn by_key_alone(ahead: &Ahead<'_>, services: &[Service], who: &Who) -
     let mut names = Vec::new();
     for name in local.lines().filter_map(|line| line.split(':').next()).filter(|name| who.includes(name)) {
         let Ok(account) = ahead.context.account(name) else { continue };
-        if account.uid == 0 || access::without_shell(&account).is_some() || !needs_a_key(ahead, name)? {
+        if access::without_shell(&account).is_some() || !needs_a_key(ahead, name)? {
             continue;
         }
         let settings = programs::sshd_settings(&ahead.places.sshd_config(), name, &Origin::here())?;
-        if access::has_a_key(&settings, &account, |file| programs::has_file(&account, file)) {
+        if access::has_a_key(&settings, &account, |file| as_owner::has_something(&account, Path::new(file))) {
             names.push(name);
         }
     }
@@ -165,7 +169,7 @@ fn obstacle(ahead: &Ahead<'_>, services: &[Service], user: &str) -> Result<Optio
     let settings = programs::sshd_settings(&ahead.places.sshd_config(), user, &Origin::here())?;
     let groups = programs::groups_of(user)?;
     let login = Login { account: &account, groups: &groups, needs_a_key: needs_a_key(ahead, user)? };
-    Ok(access::kept_out(&settings, &login, |file| programs::has_file(&account, file)))
+    Ok(access::kept_out(&settings, &login, |file| as_owner::has_something(&account, Path::new(file))))
 }
 
 /// One of those who are protected, to try a stack with; root where nobody is named.

@@ -3,7 +3,14 @@
 
 use authflow_host::process;
 
-use crate::command::check::sshd::file::File;
+use crate::{
+    command::check::sshd::{file::File, whom},
+    error::Error,
+};
+
+/// What decides whether a code is asked, as far as a `Match` may say it.
+const DECIDING: [&str; 4] =
+    ["authenticationmethods", "kbdinteractiveauthentication", "challengeresponseauthentication", "permitrootlogin"];
 
 /// A connection, in the words of `sshd -T -C`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,16 +59,30 @@ impl std::fmt::Display for Origin {
     }
 }
 
-/// Every place that is worth trying, each once.
-pub(super) fn places(file: &File) -> Vec<Origin> {
-    let of_matches = file.matches.iter().filter_map(|found| of_match(&found.criteria));
+/// Every place that is worth trying, each once. An error tells of a `Match` that decides what is asked, where no place was found that it is for.
+pub(super) fn places(file: &File) -> Result<Vec<Origin>, Error> {
     let mut places = vec![Origin::here()];
-    for place in callers().into_iter().chain(of_matches) {
-        if !places.contains(&place) {
-            places.push(place);
+    places.extend(callers());
+    for found in &file.matches {
+        match of_match(&found.criteria) {
+            Ok(place) => places.extend(place),
+            Err(Untold) if DECIDING.iter().any(|keyword| found.settings.contains_key(*keyword)) => {
+                return Err(Error::Failed(format!(
+                    "{}: setup finds no place that `Match {}` is for, and so cannot try what sshd does there: write it without exceptions, or \
+                     take it out",
+                    found.place, found.criteria
+                )));
+            }
+            Err(Untold) => {}
         }
     }
-    places
+    let mut once = Vec::new();
+    for place in places {
+        if !once.contains(&place) {
+            once.push(place);
+        }
+    }
+    Ok(once)
 }
 
 /// Where whoever runs this has come from by ssh: sudo and su leave no word of it in our own environment, but it stands in that of the
@@ -86,43 +107,34 @@ fn of_connection(words: &str) -> Option<Origin> {
     is_plain.then(|| Origin::of(address, local_address, local_port))
 }
 
-/// Some place that those criteria are for. `None` where they are about whom alone, or about no place that could be told.
-fn of_match(criteria: &str) -> Option<Origin> {
-    let mut words = criteria.split([' ', '\t', '=']).filter(|word| !word.is_empty());
+/// That no place could be found for a `Match`.
+#[derive(Debug, PartialEq, Eq)]
+struct Untold;
+
+/// Some place that those criteria are for. `None` where they are about whom alone, or hold nowhere.
+fn of_match(criteria: &str) -> Result<Option<Origin>, Untold> {
     let mut place = Origin::here();
-    while let Some(keyword) = words.next() {
-        let keyword = keyword.to_ascii_lowercase();
-        if keyword == "all" {
-            continue;
+    for (keyword, patterns) in whom::words(criteria) {
+        let is_about_a_place = ["address", "localaddress", "host", "localport", "rdomain"].contains(&keyword.as_str());
+        // sshd finds nobody in a list of exceptions alone.
+        if is_about_a_place && patterns.split(',').all(|pattern| pattern.starts_with('!')) {
+            return Ok(None);
         }
-        let list = words.next().unwrap_or_default().trim_matches('"');
-        let mut patterns = list.split(',').filter(|pattern| !pattern.starts_with('!'));
+        let an_address = || whom::an_address(patterns).map(|address| address.to_string()).ok_or(Untold);
+        let a_name = || whom::a_name(patterns).ok_or(Untold);
         match keyword.as_str() {
             "address" => {
-                place.address = patterns.find_map(an_address)?;
+                place.address = an_address()?;
                 place.host.clone_from(&place.address);
             }
-            "localaddress" => place.local_address = patterns.find_map(an_address)?,
-            "host" => place.host = patterns.next().map(a_name)?,
-            "localport" => place.local_port = patterns.next().map(a_name)?,
-            "rdomain" => place.rdomain = patterns.next().map(a_name)?,
+            "localaddress" => place.local_address = an_address()?,
+            "host" => place.host = a_name()?,
+            "localport" => place.local_port = a_name()?,
+            "rdomain" => place.rdomain = a_name()?,
             _ => {}
         }
     }
-    (place != Origin::here()).then_some(place)
-}
-
-/// An address that the pattern is for: a network's own, or one with something in place of what may be anything.
-fn an_address(pattern: &str) -> Option<String> {
-    let network = pattern.split('/').next().unwrap_or(pattern);
-    let filled = a_name(network);
-    let ends = ["", ".1", ".1.1", ".1.1.1", ":1", "::1"];
-    ends.iter().map(|end| format!("{filled}{end}")).find(|address| is_address(address))
-}
-
-/// Something that fits the pattern.
-fn a_name(pattern: &str) -> String {
-    pattern.replace(['*', '?'], "1")
+    Ok(Some(place).filter(|place| *place != Origin::here()))
 }
 
 fn is_address(word: &str) -> bool {
@@ -135,7 +147,7 @@ mod tests {
 
     #[test]
     fn each_match_has_a_place_that_it_is_for() {
-        let spec = |criteria: &str| of_match(criteria).map(|place| place.spec("u"));
+        let spec = |criteria: &str| of_match(criteria).unwrap().map(|place| place.spec("u"));
         let at = |address: &str, rest: &str| Some(format!("user=u,host={address},addr={address},{rest},rdomain="));
         let here = "laddr=127.0.0.1,lport=22";
         assert_eq!(spec("Address 10.20.0.0/16"), at("10.20.0.0", here));
@@ -147,6 +159,8 @@ mod tests {
         for nowhere in ["all", "User bob", "Group a,b", "Address !10.0.0.1", ""] {
             assert_eq!(spec(nowhere), None, "{nowhere}");
         }
+        assert_eq!(spec("Address !127.0.0.0/16,127.0.0.0/8"), at("127.1.0.0", here), "not where the exception is");
+        assert_eq!(of_match("Address 10.0.0.0/16,!10.0.0.0/8"), Err(Untold));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Whom a `Match` is for, as far as its words tell before anybody comes: users, groups, and the network that a rule is for.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Somebody who logs in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(super) fn is_for(criteria: &str, somebody: &Somebody) -> bool {
 }
 
 /// Each criterion by its keyword in lower case, with its patterns.
-pub(super) fn words(criteria: &str) -> Vec<(String, &str)> {
+pub(in crate::command) fn words(criteria: &str) -> Vec<(String, &str)> {
     let mut words = criteria.split([' ', '\t', '=']).filter(|word| !word.is_empty());
     let mut found = Vec::new();
     while let Some(keyword) = words.next() {
@@ -60,24 +60,80 @@ pub(super) fn literals(patterns: &str) -> impl Iterator<Item = &str> {
     patterns.split(',').filter(|pattern| !pattern.starts_with('!') && !pattern.contains(['*', '?']))
 }
 
-/// An address that the patterns hold, if one is easily made.
-pub(super) fn an_address(patterns: &str) -> Option<IpAddr> {
-    let of_one = |pattern: &str| match pattern.split_once('/') {
-        Some((network, _)) => network.parse().ok(),
-        None => {
-            let plain = pattern.replace(['*', '?'], "1");
-            let missing = 3_usize.saturating_sub(plain.matches('.').count());
-            plain.parse().or_else(|_| format!("{plain}{}", ".1".repeat(missing)).parse()).ok()
-        }
+/// An address that the patterns hold, and no exception among them, if one is found.
+pub(in crate::command) fn an_address(patterns: &str) -> Option<IpAddr> {
+    let exceptions: Vec<Network> =
+        patterns.split(',').filter_map(|pattern| network(pattern.strip_prefix('!')?)).collect();
+    let of_one = |pattern: &str| match network(pattern) {
+        Some(network) => of_network(network, &exceptions),
+        None => of_wildcard(pattern),
     };
-    let all = patterns.split(',').filter(|pattern| !pattern.starts_with('!')).filter_map(of_one);
-    all.into_iter().find(|address: &IpAddr| is_from(patterns, *address))
+    let mut all = patterns.split(',').filter(|pattern| !pattern.starts_with('!')).flat_map(of_one);
+    all.find(|address: &IpAddr| is_from(patterns, *address))
+}
+
+/// An address, and how many bits count.
+type Network = (IpAddr, u32);
+
+/// The network that a pattern without wildcards is for.
+fn network(pattern: &str) -> Option<Network> {
+    let (address, length) =
+        pattern.split_once('/').map_or((pattern, None), |(address, length)| (address, Some(length)));
+    let address: IpAddr = address.parse().ok()?;
+    let all = if address.is_ipv4() { 32 } else { 128 };
+    let length = length.map_or(Some(all), |length| length.parse().ok())?;
+    (length <= all).then_some((address, length))
+}
+
+/// Addresses of a network that are worth trying: its first, then what begins behind each exception, which for networks are all that can be
+/// left; for exceptions with wildcards one with each other bit.
+fn of_network((first, length): Network, exceptions: &[Network]) -> Vec<IpAddr> {
+    let behind =
+        exceptions.iter().filter(|(address, _)| address.is_ipv4() == first.is_ipv4()).map(|(address, length)| {
+            let next = if address.is_ipv4() { bit(32, *length) } else { bit(128, *length) };
+            (bits(*address) & !next.saturating_sub(1)).wrapping_add(next)
+        });
+    let all = if first.is_ipv4() { 32 } else { 128 };
+    let flipped = (length..all).map(|place| bits(first) | bit(all, place + 1));
+    let found = [bits(first)].into_iter().chain(behind).chain(flipped);
+    found.filter_map(|bits| of_bits(bits, first)).collect()
+}
+
+/// Addresses with something in place of what may be anything.
+fn of_wildcard(pattern: &str) -> Vec<IpAddr> {
+    let ends = ["", ".1", ".1.1", ".1.1.1", ":1", "::1"];
+    let filled = ["1", "0", "2", "77", "200"].map(|something| pattern.replace(['*', '?'], something));
+    filled.iter().flat_map(|filled| ends.iter().filter_map(move |end| format!("{filled}{end}").parse().ok())).collect()
+}
+
+/// The last of the first `length` of so many bits; 0 for none of them.
+fn bit(all: u32, length: u32) -> u128 {
+    1_u128.checked_shl(all.saturating_sub(length)).filter(|_| length > 0).unwrap_or(0)
+}
+
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_bits().into(),
+        IpAddr::V6(address) => address.to_bits(),
+    }
+}
+
+/// The address of those bits, of the same kind as the other.
+fn of_bits(bits: u128, like: IpAddr) -> Option<IpAddr> {
+    match like {
+        IpAddr::V4(_) => u32::try_from(bits).ok().map(|bits| Ipv4Addr::from_bits(bits).into()),
+        IpAddr::V6(_) => Some(Ipv6Addr::from_bits(bits).into()),
+    }
 }
 
 /// A name that the patterns hold, if one is easily made.
-pub(super) fn a_name(patterns: &str) -> Option<String> {
-    let plain = patterns.split(',').filter(|pattern| !pattern.starts_with('!')).map(|one| one.replace(['*', '?'], "x"));
-    plain.into_iter().find(|name| is_named(patterns, name))
+pub(in crate::command) fn a_name(patterns: &str) -> Option<String> {
+    let positive = || patterns.split(',').filter(|pattern| !pattern.starts_with('!'));
+    let named = |something: &str| {
+        let mut filled = positive().map(|one| one.replace(['*', '?'], something));
+        filled.find(|name| is_named(patterns, name))
+    };
+    ["1", "x", "2", "77"].into_iter().find_map(named)
 }
 
 /// Whether that name is in the list.
@@ -172,12 +228,22 @@ mod tests {
             ("10.20.*", Some("10.20.1.1")),
             ("*,!10.0.0.0/8", Some("1.1.1.1")),
             ("fe80::/10", Some("fe80::")),
+            ("!127.0.0.0/16,127.0.0.0/8", Some("127.1.0.0")),
+            ("10.0.0.0/8,!10.0.0.0/9,!10.128.0.0/10", Some("10.192.0.0")),
+            ("10.0.0.0/8,!10.0.*", Some("10.128.0.0")),
+            ("10.0.0.0/30,!10.0.0.0,!10.0.0.1,!10.0.0.2", Some("10.0.0.3")),
+            ("10.0.*,!10.0.1.*", Some("10.0.0.1")),
+            ("fe80::/10,!fe80::/64", Some("fe80:0:0:1::")),
+            ("0.0.0.0/0,!0.0.0.0/1", Some("128.0.0.0")),
+            ("10.0.0.0/16,!10.0.0.0/8", None),
+            ("255.0.0.0/8,!255.0.0.0/8", None),
             ("!10.0.0.0/8", None),
             ("nonsense", None),
         ] {
             assert_eq!(an_address(patterns), expected.map(|text| text.parse().unwrap()), "{patterns}");
         }
-        assert_eq!(a_name("*.example.org,!x.example.org").as_deref(), None);
+        assert_eq!(a_name("*.example.org,!1.example.org").as_deref(), Some("x.example.org"));
+        assert_eq!(a_name("a,!a").as_deref(), None);
         assert_eq!(a_name("2222").as_deref(), Some("2222"));
         assert_eq!(literals("alice,!bob,c*,dora").collect::<Vec<_>>(), ["alice", "dora"]);
         let calling = Somebody { local_port: Some(2222), host: Some("a.example.org".into()), ..Somebody::default() };

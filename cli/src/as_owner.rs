@@ -1,4 +1,4 @@
-//! Reads a file in a user's home with that user's rights and no others. Root follows no link there, opens no device, and waits for no
+//! Reads a file in a user's home, or looks whether it is there, with that user's rights and no others. Root follows no link there, opens no device, and waits for no
 //! file system that the user has mounted: a process of its own does, which has given up everything first.
 
 use std::{
@@ -34,12 +34,28 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How the reader tells that there is no file.
 const ABSENT: i32 = 3;
 
-/// By this name the command runs itself. It is no command of anybody's, so nothing tells of it.
-const CALLED: &str = "read-as-owner";
+/// What is wanted of the file. By these names the command runs itself; they are no commands of anybody's, so nothing tells of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    /// Its bytes.
+    Read,
+    /// Whether there is something in it.
+    Look,
+}
+
+impl Wish {
+    const fn called(self) -> &'static str {
+        match self {
+            Self::Read => "read-as-owner",
+            Self::Look => "look-as-owner",
+        }
+    }
+}
 
 /// What the command runs itself as.
 #[derive(Debug)]
-pub(crate) struct ReadAsOwner {
+pub(crate) struct AsOwner {
+    wish: Wish,
     user: String,
     uid: u32,
     gid: u32,
@@ -47,9 +63,18 @@ pub(crate) struct ReadAsOwner {
 }
 
 /// The file's bytes; `None` where there is no such file.
-pub(super) fn read(owner: &Account, file: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+pub(crate) fn read(owner: &Account, file: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+    ask(Wish::Read, owner, file)
+}
+
+/// Whether there is something in the file, as far as its owner can tell.
+pub(crate) fn has_something(owner: &Account, file: &Path) -> bool {
+    matches!(ask(Wish::Look, owner, file), Ok(Some(_)))
+}
+
+fn ask(wish: Wish, owner: &Account, file: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
     let mut reader = Command::new("/proc/self/exe")
-        .args([CALLED, &owner.name, &owner.uid.to_string(), &owner.gid.to_string()])
+        .args([wish.called(), &owner.name, &owner.uid.to_string(), &owner.gid.to_string()])
         .arg(file)
         .env_clear()
         .current_dir("/")
@@ -106,27 +131,38 @@ fn read_some<R: io::Read + AsFd>(
     Ok(length > 0)
 }
 
-impl ReadAsOwner {
-    /// What these arguments ask for, if they are those of a reader.
+impl AsOwner {
+    /// What these arguments ask for, if they are ours.
     pub(crate) fn from_arguments(arguments: impl Iterator<Item = OsString>) -> Option<Self> {
         let [called, user, uid, gid, file] = arguments.skip(1).collect::<Vec<_>>().try_into().ok()?;
         let number = |text: OsString| text.to_str()?.parse().ok();
-        let user = user.into_string().ok().filter(|_| called == CALLED)?;
-        Some(Self { user, uid: number(uid)?, gid: number(gid)?, file: file.into() })
+        let wish = [Wish::Read, Wish::Look].into_iter().find(|wish| called == wish.called())?;
+        let user = user.into_string().ok()?;
+        Some(Self { wish, user, uid: number(uid)?, gid: number(gid)?, file: file.into() })
     }
 
-    /// Gives up root's rights for good, and writes the file to the standard output.
+    /// Gives up root's rights for good, and does what is wanted; a file goes to the standard output.
     pub(crate) fn run(self) -> Result<(), Error> {
         // Whatever goes wrong here is no missing file.
         become_owner(&self).map_err(|error| Error::failed(&format!("cannot become {}", self.user), &error))?;
-        match self.bytes() {
-            Ok(bytes) => Ok(io::stdout().write_all(&bytes)?),
+        let done = match self.wish {
+            Wish::Read => self.bytes().and_then(|bytes| io::stdout().write_all(&bytes)),
+            Wish::Look => self.look(),
+        };
+        match done {
+            Ok(()) => Ok(()),
             // A home of /dev/null holds no file either.
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 std::process::exit(ABSENT)
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// That there is something in the file, wherever its name leads.
+    fn look(&self) -> io::Result<()> {
+        let about = std::fs::metadata(&self.file)?;
+        if about.is_file() && about.len() > 0 { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 
     /// The file, under the conditions of pam_google_authenticator: a regular one of its owner's, which nobody else may read.
@@ -155,7 +191,7 @@ impl ReadAsOwner {
 
 /// From here on this process can do what the user can. Out of root's terminal first: who shares it can type into it. A process that
 /// was root is not the user's to trace.
-fn become_owner(owner: &ReadAsOwner) -> io::Result<()> {
+fn become_owner(owner: &AsOwner) -> io::Result<()> {
     let (uid, gid) = (Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
     let name =
         std::ffi::CString::new(owner.user.as_str()).map_err(|_nul| io::Error::from(io::ErrorKind::InvalidInput))?;
@@ -195,13 +231,15 @@ mod tests {
 
     #[test]
     fn only_a_readers_own_arguments_make_one() {
-        let of = |words: &[&str]| ReadAsOwner::from_arguments(words.iter().map(OsString::from));
-        let reader = of(&["authflow", CALLED, "alice", "1000", "1000", "/home/alice/x"]).unwrap();
-        assert_eq!((reader.user.as_str(), reader.uid, reader.gid), ("alice", 1000, 1000));
+        let of = |words: &[&str]| AsOwner::from_arguments(words.iter().map(OsString::from));
+        for wish in [Wish::Read, Wish::Look] {
+            let owner = of(&["authflow", wish.called(), "alice", "1000", "1000", "/home/alice/x"]).unwrap();
+            assert_eq!((owner.wish, owner.user.as_str(), owner.uid, owner.gid), (wish, "alice", 1000, 1000));
+        }
         for other in [
             &["authflow", "status"][..],
-            &["authflow", CALLED],
-            &["authflow", CALLED, "alice", "-1", "1000", "/x"],
+            &["authflow", "read-as-owner"],
+            &["authflow", "look-as-owner", "alice", "-1", "1000", "/x"],
             &["authflow", "config", "alice", "1000", "1000", "/x"],
         ] {
             assert!(of(other).is_none(), "{other:?}");
