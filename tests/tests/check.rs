@@ -410,6 +410,13 @@ const RULES: &[Case] = &[
         told: &["rule-not-called /etc/pam.d/chsh"],
     },
     Case {
+        breakage: "sed -i -e 's/, \"sudo-i\"//' -e 's/, \"su-l\"//' /etc/authflow/authflow.toml",
+        told: &[
+            "rule-sibling-left /etc/authflow/authflow.toml: \"sudo\"",
+            "rule-sibling-left /etc/authflow/authflow.toml: \"su\"",
+        ],
+    },
+    Case {
         breakage: "grep '^account.*authflow' /etc/pam.d/sshd > /etc/pam.d/cron; printf '[[rule]]\\nname = \"all\"\\nservice = [\"*\"]\\nmethods = [[\"password\", \"totp\"]]\\naccount = \"enforce\"\\n' >> /etc/authflow/authflow.toml",
         told: &["rule-ends-background /etc/pam.d/cron: account"],
     },

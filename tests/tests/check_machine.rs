@@ -277,6 +277,21 @@ const SUDO: &[Case] = &[
         breakage: "echo 'bob ALL=(ALL) NOPASSWD: /usr/bin/id' > /etc/sudoers.d/bob; sed -i '/\"sudo\"$/a account = \"enforce\"' /etc/authflow/authflow.toml",
         told: &["sudo-nopasswd-ends /etc/sudoers.d/bob: NOPASSWD"],
     },
+    Case {
+        breakage: "echo 'bob ALL=(ALL) NOPASSWD : /usr/bin/id' > /etc/sudoers.d/bob; visudo -cf /etc/sudoers.d/bob; sed -i '/\"sudo\"$/a account = \"enforce\"' /etc/authflow/authflow.toml",
+        told: &["sudo-nopasswd-ends /etc/sudoers.d/bob: NOPASSWD"],
+    },
+    Case {
+        breakage: "printf 'Defaults pam_service=other\\nDefaults:bob pam_login_service=other\\n' > /etc/sudoers.d/bob; visudo -cf /etc/sudoers.d/bob",
+        told: &[
+            "rule-not-called /etc/sudoers.d/bob: pam_service",
+            "rule-not-called /etc/sudoers.d/bob: pam_login_service",
+        ],
+    },
+    Case {
+        breakage: "printf 'Defaults !pam_acct_mgmt\\nDefaults !pam_session\\n' > /etc/sudoers.d/bob; visudo -cf /etc/sudoers.d/bob",
+        told: &["sudo-leaves-out /etc/sudoers.d/bob: acct", "sudo-leaves-out /etc/sudoers.d/bob: session"],
+    },
     Case { breakage: "echo '@include /etc/gone' >> /etc/sudoers.d/authflow", told: &["sudoers-unread /etc/gone"] },
 ];
 

@@ -103,8 +103,10 @@ defects! {
         "the rule is for nothing; a service that is meant goes by /etc/pam.d/other"
     RuleServiceAbsent Note "rule-service-absent" "a rule names, among others, a service that has no PAM file"
         "it is not installed here, or it is misspelt and goes by /etc/pam.d/other"
-    RuleNotCalled Error "rule-not-called" "a rule names a service whose PAM stack never calls authflow"
+    RuleNotCalled Error "rule-not-called" "a rule names a service that never calls authflow, by its PAM stack or by sudoers"
         "the rule is not in force: the service lets people in as before"
+    RuleSiblingLeft Warning "rule-sibling-left" "a rule is about sudo or su, and none about sudo-i or su-l, which are the same programs"
+        "whoever says `sudo -i` or `su -` instead is asked nothing by authflow"
     RuleEndsBackground Error "rule-ends-background" "account = \"enforce\" reaches a service that never asks anybody"
         "cron jobs, user managers or root's su are refused"
 
@@ -217,10 +219,12 @@ defects! {
         "until it runs out nobody is asked, however old the login is"
     SudoNopasswdEnds Warning "sudo-nopasswd-ends" "NOPASSWD beside a rule with account = \"enforce\""
         "these commands are refused unless the login itself vouches"
+    SudoLeavesOut Error "sudo-leaves-out" "sudoers has sudo leave out the account or the session phase"
+        "our line there is not run: who is disabled is not refused, or no session is known"
     SudoersNotLookedAt Note "sudoers-not-looked-at" "sudoers was not looked at"
-        "whether sudo's own ticket hides a rule is not known"
+        "whether sudo gets around a rule, by its own ticket or otherwise, is not known"
     SudoersUnread Warning "sudoers-unread" "sudoers cannot be read"
-        "whether sudo's own ticket hides a rule is not known"
+        "whether sudo gets around a rule, by its own ticket or otherwise, is not known"
 
     // Files and records.
     FolderOpen Error "folder-open" "a folder of authflow's has another owner or mode than it should"
