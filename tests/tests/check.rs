@@ -194,6 +194,14 @@ const STACKS: &[Case] = &[
         told: &["line-skipped /etc/pam.d/mine: pam_permit"],
     },
     Case {
+        breakage: "line=$(grep '^auth.*pam_authflow' /etc/pam.d/sshd); sed -i -e '/^auth.*pam_authflow/d' -e \"s/^@include common-auth/&\\n$line/\" /etc/pam.d/sshd",
+        told: &["password-asked-first /etc/pam.d/common-auth: pam_unix"],
+    },
+    Case {
+        breakage: "line=$(grep '^auth.*pam_authflow' /etc/pam.d/sudo); sed -i -e '/^auth.*pam_authflow/d' -e \"s/^@include common-auth/auth substack common-auth\\n$line/\" /etc/pam.d/sudo",
+        told: &["password-asked-first /etc/pam.d/common-auth: pam_unix"],
+    },
+    Case {
         breakage: "sed -i '/^auth.*pam_authflow/i auth [success=1 default=ignore] pam_unix.so' /etc/pam.d/login",
         told: &["line-jumped-over /etc/pam.d/login: success=1"],
     },

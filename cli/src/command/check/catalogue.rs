@@ -145,6 +145,8 @@ defects! {
         "the login is refused, but its code is used up"
     PasswordLineUnaware Warning "password-line-unaware" "auth says proved=password, and our password line does not"
         "it takes the directory's password for ours"
+    PasswordAskedFirst Warning "password-asked-first" "a module that verifies passwords before our auth line, which does not say proved=password"
+        "whoever guesses learns there which password is right, past our throttle, and users are asked twice"
     AskWithoutProved Error "ask-without-proved" "a line with `ask`, and no later line that decides"
         "nobody gets in"
     NewPasswordHides Warning "new-password-hides" "our account line lacks new_authtok_reqd=ok"
