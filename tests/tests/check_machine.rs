@@ -159,6 +159,15 @@ const SSHD: &[Case] = &[
         breakage: "sed -i '/^AuthenticationMethods/d' /etc/ssh/sshd_config",
         told: &["sshd-key-unforeseen /etc/ssh/sshd_config"],
     },
+    // Alice has a password, so that is her method, and her key alone is refused.
+    Case {
+        breakage: "sed -i '/^AuthenticationMethods/d' /etc/ssh/sshd_config; sed -i '0,/methods = .*/s//methods = [[\"password\"], [\"publickey\"]]/' /etc/authflow/authflow.toml",
+        told: &["sshd-key-unforeseen /etc/ssh/sshd_config"],
+    },
+    Case {
+        breakage: "sed -i '/^AuthenticationMethods/d' /etc/ssh/sshd_config; sed -i '0,/methods = .*/s//methods = [[\"publickey\"], [\"password\"]]/' /etc/authflow/authflow.toml",
+        told: &[],
+    },
     Case {
         breakage: "sed -i -e 's/^AuthenticationMethods.*/& password/' -e 's/^PasswordAuthentication.*/PasswordAuthentication yes/' /etc/ssh/sshd_config",
         told: &["sshd-password-method /etc/ssh/sshd_config: PasswordAuthentication yes"],
