@@ -194,6 +194,14 @@ const STACKS: &[Case] = &[
         told: &["line-skipped /etc/pam.d/mine: pam_permit"],
     },
     Case {
+        breakage: "line=$(grep '^auth.*pam_authflow' /etc/pam.d/sshd); sed -i -e '/^auth.*pam_authflow/d' -e \"s/^@include common-auth/&\\n$line/\" /etc/pam.d/sshd",
+        told: &["password-asked-first /etc/pam.d/common-auth: pam_unix"],
+    },
+    Case {
+        breakage: "line=$(grep '^auth.*pam_authflow' /etc/pam.d/sudo); sed -i -e '/^auth.*pam_authflow/d' -e \"s/^@include common-auth/auth substack common-auth\\n$line/\" /etc/pam.d/sudo",
+        told: &["password-asked-first /etc/pam.d/common-auth: pam_unix"],
+    },
+    Case {
         breakage: "sed -i '/^auth.*pam_authflow/i auth [success=1 default=ignore] pam_unix.so' /etc/pam.d/login",
         told: &["line-jumped-over /etc/pam.d/login: success=1"],
     },
@@ -408,6 +416,13 @@ const RULES: &[Case] = &[
     Case {
         breakage: "sed -i 's/\\[\"login\"/&, \"chsh\"/' /etc/authflow/authflow.toml",
         told: &["rule-not-called /etc/pam.d/chsh"],
+    },
+    Case {
+        breakage: "sed -i -e 's/, \"sudo-i\"//' -e 's/, \"su-l\"//' /etc/authflow/authflow.toml",
+        told: &[
+            "rule-sibling-left /etc/authflow/authflow.toml: \"sudo\"",
+            "rule-sibling-left /etc/authflow/authflow.toml: \"su\"",
+        ],
     },
     Case {
         breakage: "grep '^account.*authflow' /etc/pam.d/sshd > /etc/pam.d/cron; printf '[[rule]]\\nname = \"all\"\\nservice = [\"*\"]\\nmethods = [[\"password\", \"totp\"]]\\naccount = \"enforce\"\\n' >> /etc/authflow/authflow.toml",

@@ -159,6 +159,15 @@ const SSHD: &[Case] = &[
         breakage: "sed -i '/^AuthenticationMethods/d' /etc/ssh/sshd_config",
         told: &["sshd-key-unforeseen /etc/ssh/sshd_config"],
     },
+    // Alice has a password, so that is her method, and her key alone is refused.
+    Case {
+        breakage: "sed -i '/^AuthenticationMethods/d' /etc/ssh/sshd_config; sed -i '0,/methods = .*/s//methods = [[\"password\"], [\"publickey\"]]/' /etc/authflow/authflow.toml",
+        told: &["sshd-key-unforeseen /etc/ssh/sshd_config"],
+    },
+    Case {
+        breakage: "sed -i '/^AuthenticationMethods/d' /etc/ssh/sshd_config; sed -i '0,/methods = .*/s//methods = [[\"publickey\"], [\"password\"]]/' /etc/authflow/authflow.toml",
+        told: &[],
+    },
     Case {
         breakage: "sed -i -e 's/^AuthenticationMethods.*/& password/' -e 's/^PasswordAuthentication.*/PasswordAuthentication yes/' /etc/ssh/sshd_config",
         told: &["sshd-password-method /etc/ssh/sshd_config: PasswordAuthentication yes"],
@@ -276,6 +285,21 @@ const SUDO: &[Case] = &[
     Case {
         breakage: "echo 'bob ALL=(ALL) NOPASSWD: /usr/bin/id' > /etc/sudoers.d/bob; sed -i '/\"sudo\"$/a account = \"enforce\"' /etc/authflow/authflow.toml",
         told: &["sudo-nopasswd-ends /etc/sudoers.d/bob: NOPASSWD"],
+    },
+    Case {
+        breakage: "echo 'bob ALL=(ALL) NOPASSWD : /usr/bin/id' > /etc/sudoers.d/bob; visudo -cf /etc/sudoers.d/bob; sed -i '/\"sudo\"$/a account = \"enforce\"' /etc/authflow/authflow.toml",
+        told: &["sudo-nopasswd-ends /etc/sudoers.d/bob: NOPASSWD"],
+    },
+    Case {
+        breakage: "printf 'Defaults pam_service=other\\nDefaults:bob pam_login_service=other\\n' > /etc/sudoers.d/bob; visudo -cf /etc/sudoers.d/bob",
+        told: &[
+            "rule-not-called /etc/sudoers.d/bob: pam_service",
+            "rule-not-called /etc/sudoers.d/bob: pam_login_service",
+        ],
+    },
+    Case {
+        breakage: "printf 'Defaults !pam_acct_mgmt\\nDefaults !pam_session\\n' > /etc/sudoers.d/bob; visudo -cf /etc/sudoers.d/bob",
+        told: &["sudo-leaves-out /etc/sudoers.d/bob: acct", "sudo-leaves-out /etc/sudoers.d/bob: session"],
     },
     Case { breakage: "echo '@include /etc/gone' >> /etc/sudoers.d/authflow", told: &["sudoers-unread /etc/gone"] },
 ];

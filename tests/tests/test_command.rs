@@ -43,16 +43,19 @@ fn it_tells_the_rule_the_questions_and_the_method() {
     assert_eq!((&told["method"], &told["aal"]), (&json!(["totp", "publickey"]), &json!(1)));
     assert_eq!(told["session"], json!({ "idle": 600, "lifetime": null }));
     assert_eq!(told["outcome"], "asked");
+    let needs = told["needs"].as_str().expect("what sshd must be told");
+    assert!(needs.starts_with("AuthenticationMethods publickey,keyboard-interactive:pam"), "{needs}");
 
     let told = test(&machine, &["alice", "--service", "door"]);
+    assert_eq!(told["needs"], Value::Null);
     assert_eq!(told["prompts"], json!(["Password: ", "Verification code: "]));
     assert_eq!((&told["method"], &told["aal"]), (&json!(["password", "totp"]), &json!(2)));
     assert_eq!(told["methods"][0], json!({ "factors": ["totp", "publickey"], "missing": ["publickey"] }));
 
     let robot = test(&machine, &["robot", "--service", "sshd", "--from", "10.20.0.7", "--proved", "publickey"]);
     assert_eq!(
-        (&robot["method"], &robot["prompts"], &robot["outcome"]),
-        (&json!(["publickey"]), &json!([]), &json!("asked"))
+        (&robot["method"], &robot["prompts"], &robot["outcome"], &robot["needs"]),
+        (&json!(["publickey"]), &json!([]), &json!("asked"), &Value::Null)
     );
     assert_eq!(test(&machine, &["alice", "--service", "su"])["outcome"], "left-to-the-stack");
     assert_eq!(test(&machine, &["alice", "--service", "cups"])["outcome"], "not-governed");

@@ -63,11 +63,22 @@ fn report(context: &Context, config: &Config, case: &Case, account: Option<&Acco
     let Some(rule) = matched else { return Ok(report.denied("no rule matches this login")) };
     let report = Report { outcome: Outcome::Asked, session: Some(Session::new(rule)), ..report };
     if context.is_root() {
-        with_records(context, (config, rule), case, (report, account))
+        Ok(with_needs_of_sshd(config, case, with_records(context, (config, rule), case, (report, account))?))
     } else {
         let methods = rule.methods.iter().map(MethodEntry::unknown).collect();
         Ok(Report { methods, ..report })
     }
+}
+
+/// A key is verified by sshd itself, which comes to our questions only if it is told to.
+fn with_needs_of_sshd(config: &Config, case: &Case, report: Report) -> Report {
+    let is_by_key = config.is_sshd(&case.service) && case.proved.contains(Factor::Publickey);
+    let proved: Vec<&str> = case.proved.iter().map(Factor::as_str).collect();
+    let is_asked_more = report.method.as_ref().is_some_and(|method| method.iter().any(|one| !proved.contains(one)));
+    let needs = (report.outcome == Outcome::Asked && is_by_key && is_asked_more).then_some(
+        "AuthenticationMethods publickey,keyboard-interactive:pam: where sshd takes the key alone, nothing is asked and this login is refused",
+    );
+    Report { needs, ..report }
 }
 
 /// What the user's records add.

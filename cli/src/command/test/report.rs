@@ -61,6 +61,8 @@ pub(super) struct Report {
     pub session: Option<Session>,
     pub outcome: Outcome,
     pub reason: Option<String>,
+    /// What the service must be told for what is asked to be asked at all.
+    pub needs: Option<&'static str>,
     #[serde(skip)]
     pub lacks: Vec<Factor>,
 }
@@ -139,6 +141,7 @@ impl Report {
             session: None,
             outcome: Outcome::NotGoverned,
             reason: None,
+            needs: None,
             lacks: Vec::new(),
         }
     }
@@ -178,6 +181,7 @@ impl Report {
                 ("level", self.aal.map(|aal| format!("AAL {aal}")).unwrap_or_default()),
                 ("session", self.session.as_ref().map(Session::text).unwrap_or_default()),
                 ("outcome", self.outcome_text()),
+                ("needs", self.needs.map(str::to_owned).unwrap_or_default()),
             ],
         )
     }

@@ -127,7 +127,13 @@ fn refusing_others(service: &Service<'_>, line: &Line) -> Option<Finding> {
             Defect::OthersRefused,
             place(line),
             format!("the control of our {} line, {:?}, takes {answer} for a refusal", line.phase, line.control),
-            format!("write {control:?}"),
+            // Behind what asks for a password it would be right for others alone.
+            match line.phase.as_str() {
+                "auth" if !line.says("proved=password") => {
+                    format!("write {control:?}, with the line before the modules that verify passwords")
+                }
+                _ => format!("write {control:?}"),
+            },
         )),
         Action::Ignore | Action::Ok | Action::Done | Action::Reset | Action::Jump(_) => None,
     }

@@ -74,6 +74,7 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
     let stacks: BTreeMap<String, Stack> =
         named.chain(there).filter_map(|name| ground.stacks.of(&name).map(|stack| (name, stack))).collect();
     let mut found = missing(ground, &stacks);
+    found.extend(siblings(ground, &stacks));
     for (name, stack) in &stacks {
         let service = Service { name, stack, config };
         if means_us(stack) {
@@ -142,6 +143,25 @@ fn missing(ground: &Ground<'_>, stacks: &BTreeMap<String, Stack>) -> Vec<Finding
         found.extend(there.into_iter().filter_map(|name| not_called(rule, name, stacks.get(name)?)));
     }
     found
+}
+
+/// The same program by another PAM service, which no rule is about.
+fn siblings(ground: &Ground<'_>, stacks: &BTreeMap<String, Stack>) -> Vec<Finding> {
+    const SIBLINGS: [[&str; 3]; 4] =
+        [["sudo", "sudo-i", "sudo -i"], ["sudo-i", "sudo", "sudo"], ["su", "su-l", "su -"], ["su-l", "su", "su"]];
+    let finding = |[name, sibling, command]: [&str; 3]| {
+        let rule = ground.config.rules.iter().find(|rule| rule.governs(name))?;
+        let is_left = stacks.contains_key(sibling) && !ground.config.governs(sibling);
+        is_left.then(|| {
+            let what = format!(
+                "rule {:?} is about {name}, and no rule is about {sibling}, as which `{command}` asks",
+                rule.name
+            );
+            let fix = format!("name {sibling:?} in the rule as well, with our lines in /etc/pam.d/{sibling}");
+            Finding::new(Defect::RuleSiblingLeft, ground.place_of(rule), what, fix)
+        })
+    };
+    SIBLINGS.into_iter().filter_map(finding).collect()
 }
 
 /// These services in words, if there are any: they stand in one line.
@@ -285,6 +305,21 @@ mod tests {
         let told = findings(&Ground::new(&context, &config, None));
         assert_eq!(told.len(), 1);
         assert!(told[0].what.ends_with("the services \"sshd\", \"kdm\", \"gdm\", and /etc/pam.d has none of them"));
+    }
+
+    #[test]
+    fn the_same_program_by_a_name_that_no_rule_is_about_is_told() {
+        let lines = "auth required pam_authflow.so\n";
+        let files = [("etc/pam.d/su", lines), ("etc/pam.d/su-l", lines), ("etc/pam.d/sudo", lines)];
+        let is_told = |services: &str| {
+            let told = found(&TWO_FACTORS.replace("'sshd'", services), &files, findings);
+            told.contains(&"rule-sibling-left etc/authflow/authflow.toml".to_owned())
+        };
+        assert!(is_told("'su'") && is_told("'su-l'"));
+        assert!(!is_told("'su','su-l'") && !is_told("'*'"));
+        assert!(!is_told("'sudo'"), "there is no sudo-i here");
+        let stack = "'su']\nmethods=[['password']]\n[[rule]]\nname='l'\nservice=['su-l'";
+        assert!(!is_told(stack), "another rule is about it");
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub(super) fn findings(service: &Service<'_>) -> Vec<Finding> {
     let mut found: Vec<Finding> =
         ["auth", "account", "session"].into_iter().flat_map(|phase| around(service, phase)).collect();
     let session: Vec<&Line> = service.stack.phase("session").collect();
+    found.extend(asking_first(service));
     found.extend(too_early(&session, "pam_loginuid.so", Defect::SessionBeforeLoginuid));
     found.extend(too_early(&session, "pam_systemd.so", Defect::SessionBeforeSystemd));
     found.extend(too_early(&session, "pam_elogind.so", Defect::SessionBeforeSystemd));
@@ -32,6 +33,13 @@ pub(super) fn findings(service: &Service<'_>) -> Vec<Finding> {
     found
 }
 
+/// The lines of a phase, and where among them the one of ours is that decides.
+fn ours<'a>(service: &'a Service<'_>, phase: &'a str) -> Option<(Vec<&'a Line>, usize)> {
+    let lines: Vec<&Line> = service.stack.phase(phase).collect();
+    let ours = lines.iter().position(|line| line.module == OURS && !line.says("ask"))?;
+    Some((lines, ours))
+}
+
 /// Modules that end the phase with success before it comes to us, or jump over us.
 fn around(service: &Service<'_>, phase: &str) -> Vec<Finding> {
     // A rule that leaves everything to the stack is not got around, nor is one that only asks for keys by what asks somebody.
@@ -39,21 +47,10 @@ fn around(service: &Service<'_>, phase: &str) -> Vec<Finding> {
     if !is_concerned {
         return Vec::new();
     }
-    let lines: Vec<&Line> = service.stack.phase(phase).collect();
-    let Some(ours) = lines.iter().position(|line| line.module == OURS && !line.says("ask")) else { return Vec::new() };
+    let Some((lines, ours)) = ours(service, phase) else { return Vec::new() };
     let mut found = Vec::new();
     for (number, line) in lines.iter().take(ours).enumerate() {
-        let defect = match action(&line.control, "success") {
-            Action::Done if ends_for(line, &lines, ours) => Defect::LineSkipped,
-            Action::Jump(count) if jumps_over(&lines, number, ours, count) => Defect::LineJumpedOver,
-            Action::Done
-            | Action::Jump(_)
-            | Action::Ignore
-            | Action::Bad
-            | Action::Die
-            | Action::Ok
-            | Action::Reset => continue,
-        };
+        let Some(defect) = leads_around(&lines, number, ours) else { continue };
         // Root needs no proof to become somebody else.
         if line.module != "pam_rootok.so" && line.module != OURS {
             let what = format!("{} ({}) leads around our {phase} line in {}", line.module, line.control, service.name);
@@ -61,6 +58,50 @@ fn around(service: &Service<'_>, phase: &str) -> Vec<Finding> {
         }
     }
     found
+}
+
+/// How the line of that number leads around ours, if it does.
+fn leads_around(lines: &[&Line], number: usize, ours: usize) -> Option<Defect> {
+    let line = lines.get(number)?;
+    match action(&line.control, "success") {
+        Action::Done if ends_for(line, lines, ours) => Some(Defect::LineSkipped),
+        Action::Jump(count) if jumps_over(lines, number, ours, count) => Some(Defect::LineJumpedOver),
+        Action::Done | Action::Jump(_) | Action::Ignore | Action::Bad | Action::Die | Action::Ok | Action::Reset => {
+            None
+        }
+    }
+}
+
+/// Modules that verify a password before our line does, which our line does not take for proved. What leads around it is told as that.
+fn asking_first(service: &Service<'_>) -> Vec<Finding> {
+    const VERIFYING: [&str; 12] = [
+        "pam_unix.so",
+        "pam_sss.so",
+        "pam_ldap.so",
+        "pam_krb5.so",
+        "pam_winbind.so",
+        "pam_systemd_home.so",
+        "pam_radius_auth.so",
+        "pam_tacplus.so",
+        "pam_tcb.so",
+        "pam_userdb.so",
+        "pam_pwdfile.so",
+        "pam_unix2.so",
+    ];
+    let Some((lines, ours)) = ours(service, "auth").filter(|_| service.is_asked()) else { return Vec::new() };
+    if lines.get(ours).is_none_or(|line| line.says("proved=password")) {
+        return Vec::new();
+    }
+    let numbered = lines.iter().take(ours).enumerate();
+    let asking = numbered.filter(|(number, line)| {
+        VERIFYING.contains(&line.module.as_str()) && leads_around(&lines, *number, ours).is_none()
+    });
+    let finding = |line: &Line| {
+        let what = format!("{} asks before our auth line in {}, which asks again", line.module, service.name);
+        let fix = "put our line before it; where passwords are in a directory: proved=password on our line (docs/passwords.md)";
+        Finding::new(Defect::PasswordAskedFirst, place(line), what, fix)
+    };
+    asking.map(|(_, line)| finding(line)).collect()
 }
 
 /// Whether the end of the stack that `line` stands in is the end for our line as well; what ends a substack ends no more.
@@ -183,10 +224,10 @@ mod tests {
     fn a_module_that_comes_to_us_is_not_told() {
         for before in [
             "auth sufficient pam_rootok.so\n",
-            "auth required pam_unix.so\n",
+            "auth required pam_fprintd.so\n",
             "auth optional pam_faildelay.so\n",
-            "auth [success=1 default=ignore] pam_unix.so\nauth requisite pam_deny.so\nauth required pam_permit.so\n",
-            "auth [success=9 default=ignore] pam_unix.so\n",
+            "auth [success=1 default=ignore] pam_x.so\nauth requisite pam_deny.so\nauth required pam_permit.so\n",
+            "auth [success=9 default=ignore] pam_x.so\n",
         ] {
             assert_eq!(told(&format!("{before}{AUTH}")), Vec::<String>::new(), "{before}");
         }
@@ -198,8 +239,28 @@ mod tests {
     }
 
     #[test]
+    fn a_module_that_verifies_passwords_before_us_is_told_unless_we_take_its_word() {
+        const COMMON: &str = "auth [success=1 default=ignore] pam_unix.so nullok\nauth requisite pam_deny.so\nauth required pam_permit.so\n";
+        let inner = [("etc/pam.d/common-auth", COMMON)];
+        let of = |rules: &str, stack: &str| judged(rules, stack, &inner, findings);
+        let here = ["password-asked-first etc/pam.d/common-auth:1"];
+        for include in ["@include common-auth\n", "auth include common-auth\n", "auth substack common-auth\n"] {
+            assert_eq!(of(TWO_FACTORS, &format!("{include}{AUTH}")), here, "{include}");
+            assert_eq!(of(TWO_FACTORS, &format!("{AUTH}{include}")), Vec::<String>::new(), "{include}");
+        }
+        assert_eq!(told(&format!("auth requisite pam_sss.so\n{AUTH}")), ["password-asked-first etc/pam.d/sshd:1"]);
+        let of_stack = TWO_FACTORS.replace("'password','totp'", "'stack'");
+        let behind = format!("@include common-auth\n{AUTH}");
+        assert_eq!(of(&of_stack, &behind), Vec::<String>::new(), "the stack decides");
+        let proved = behind.replace(".so\n", ".so proved=password\n");
+        assert_eq!(of(TWO_FACTORS, &proved), Vec::<String>::new());
+        let ask = format!("auth required pam_authflow.so ask\n{proved}");
+        assert_eq!(of(TWO_FACTORS, &ask), Vec::<String>::new());
+    }
+
+    #[test]
     fn what_ends_a_substack_does_not_end_ours_and_a_substack_is_one_step() {
-        let inner = [("etc/pam.d/inner", "auth sufficient pam_unix.so\nauth required pam_deny.so\n")];
+        let inner = [("etc/pam.d/inner", "auth sufficient pam_x.so\nauth required pam_deny.so\n")];
         let of = |stack: &str| judged(TWO_FACTORS, stack, &inner, findings);
         assert_eq!(of(&format!("auth substack inner\n{AUTH}")), Vec::<String>::new());
         assert_eq!(of(&format!("auth include inner\n{AUTH}")), ["line-skipped etc/pam.d/inner:1"]);

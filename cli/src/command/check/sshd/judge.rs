@@ -1,6 +1,10 @@
 //! What sshd's settings make of the rules for it.
 
-use authflow_core::{factor::Factor, rule::Rule};
+use authflow_core::{
+    factor::{Factor, Factors},
+    flow::{choose, is_left_to_the_stack},
+    rule::{Method, Rule},
+};
 
 use super::view::{View, meets};
 use crate::command::check::{Place, catalogue::Defect, finding::Finding};
@@ -18,6 +22,8 @@ pub(super) struct Meeting<'a> {
     pub view: View,
     /// Whether password and code are put into one prompt.
     pub one_prompt: bool,
+    /// What each of those whom it is for can be asked for.
+    pub owned: Vec<Factors>,
 }
 
 /// Whether sshd comes to PAM at all.
@@ -36,8 +42,9 @@ pub(super) fn for_everybody(view: &View, rules: &[&Rule]) -> Vec<Finding> {
 
 /// What is wrong for whom that rule is.
 pub(super) fn meeting(meeting: &Meeting<'_>) -> Vec<Finding> {
-    let Meeting { rule, place, view, one_prompt: is_one } = meeting;
-    let mut found: Vec<Finding> = unmet(view, &[*rule], place).into_iter().chain(key_alone(view, rule)).collect();
+    let Meeting { rule, place, view, one_prompt: is_one, owned } = meeting;
+    let mut found: Vec<Finding> =
+        unmet(view, &[*rule], place).into_iter().chain(key_alone(view, rule, owned)).collect();
     if !is_one {
         found.extend(one_prompt(view, rule));
     }
@@ -130,23 +137,42 @@ fn without_questions(view: &View, rule: &Rule, fix: &str) -> Finding {
 }
 
 /// Whoever's key sshd takes alone, and whose rule wants more.
-fn key_alone(view: &View, rule: &Rule) -> Option<Finding> {
+fn key_alone(view: &View, rule: &Rule, owned: &[Factors]) -> Option<Finding> {
     let key = ["publickey".to_owned()];
-    if meets(&key, rule) || !view.ways().iter().any(|way| *way == key) {
+    if !view.ways().iter().any(|way| *way == key) {
         return None;
     }
-    let takes_keys = rule.methods.iter().any(|method| method.factors().contains(Factor::Publickey));
-    let fix = if takes_keys {
-        ASK_BOTH
-    } else {
-        "write AuthenticationMethods keyboard-interactive:pam, or PubkeyAuthentication no, in a Match block for those whom the rule is for"
+    let told = |what: String, fix: &str| {
+        let what = format!("sshd takes a key alone{}, and rule {:?} {what}", view.for_whom(), rule.name);
+        Some(Finding::new(Defect::SshdKeyUnforeseen, view.place("authenticationmethods"), what, fix))
     };
-    Some(Finding::new(
-        Defect::SshdKeyUnforeseen,
-        view.place("authenticationmethods"),
-        format!("sshd takes a key alone{}, and rule {:?} does not", view.for_whom(), rule.name),
-        fix,
-    ))
+    if meets(&key, rule) {
+        let earlier = comes_first(rule, owned)?;
+        return told(
+            format!("has {earlier} before the key, which whoever has that must prove"),
+            "put the method with the key alone before it, if a key is enough; or write AuthenticationMethods \
+             publickey,keyboard-interactive:pam keyboard-interactive:pam in a Match block for those whom the rule is for",
+        );
+    }
+    let takes_keys = rule.methods.iter().any(|method| method.factors().contains(Factor::Publickey));
+    told(
+        "does not".to_owned(),
+        if takes_keys {
+            ASK_BOTH
+        } else {
+            "write AuthenticationMethods keyboard-interactive:pam, or PubkeyAuthentication no, in a Match block for those whom the rule is for"
+        },
+    )
+}
+
+/// The method that is somebody's, although the key alone would meet a later one: the first within reach is the user's.
+fn comes_first<'a>(rule: &'a Rule, owned: &[Factors]) -> Option<&'a Method> {
+    let proved = Factors::none().with(Factor::Publickey);
+    if is_left_to_the_stack(&rule.methods, &proved) {
+        return None;
+    }
+    let methods = owned.iter().filter_map(|has| choose(&rule.methods, has, &proved));
+    methods.into_iter().find(|method| !method.is_satisfied_by(&proved))
 }
 
 fn one_prompt(view: &View, rule: &Rule) -> Option<Finding> {
@@ -186,7 +212,7 @@ fn grace(view: &View, rules: &[&Rule]) -> Option<Finding> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::*;
+    use super::{super::view::askable, *};
     use crate::command::check::fixture;
 
     const RULE: &str = "[[rule]]\nname='ssh'\nservice=['sshd']\nmethods=";
@@ -201,7 +227,15 @@ mod tests {
         let mut found: Vec<Finding> = without_pam(&view).into_iter().collect();
         if found.is_empty() {
             found.extend(for_everybody(&view, &rules));
-            let of = |rule| meeting(&Meeting { rule, place: Place::none(), view: view.clone(), one_prompt: false });
+            let of = |rule| {
+                meeting(&Meeting {
+                    rule,
+                    place: Place::none(),
+                    view: view.clone(),
+                    one_prompt: false,
+                    owned: vec![askable()],
+                })
+            };
             found.extend(rules.iter().flat_map(|rule| of(rule)));
         }
         found.iter().map(|found| found.defect.id().to_owned()).collect()
@@ -270,6 +304,21 @@ mod tests {
         );
         let key_and_code = told_of("[['publickey','totp']]\n", "usepam yes\npasswordauthentication no\n");
         assert_eq!(key_and_code, ["sshd-methods-unmet", "sshd-key-unforeseen"], "one method at a time is not enough");
+    }
+
+    #[test]
+    fn a_key_alone_is_told_where_a_method_that_somebody_has_comes_first() {
+        let stock = "usepam yes\nkbdinteractiveauthentication no\n";
+        let key_last = "[['password'],['publickey']]\n";
+        assert_eq!(told_of(key_last, stock), ["sshd-key-unforeseen"]);
+        assert_eq!(told_of("[['publickey'],['password']]\n", stock), Vec::<String>::new(), "the order decides");
+        assert_eq!(told_of("[['stack'],['publickey']]\n", stock), Vec::<String>::new(), "left to the stack");
+        let asking = "usepam yes\nauthenticationmethods publickey,keyboard-interactive:pam keyboard-interactive:pam\n";
+        assert_eq!(told_of(key_last, asking), Vec::<String>::new());
+        let config = fixture::config(&format!("{RULE}{key_last}"));
+        let view = View::global(Some(stock), &BTreeMap::new(), Place::none());
+        let of = |owned| key_alone(&view, &config.rules[0], &[owned]).is_some();
+        assert!(of(Factors::none().with(Factor::Password)) && !of(Factors::none()), "nobody has a password");
     }
 
     #[test]

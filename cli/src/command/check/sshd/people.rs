@@ -45,6 +45,12 @@ impl<'a> People<'a> {
         Some(Somebody { user: account.name, groups, ..Somebody::default() })
     }
 
+    /// The accounts that a rule is for; nothing where there may be more than are looked at.
+    pub(super) fn accounts_of(&self, rule: &Rule) -> Option<impl Iterator<Item = &Somebody>> {
+        let are_all = self.accounts.len() < MOST;
+        are_all.then(|| self.accounts.iter().filter(|one| rule.is_of(&one.user, &one.groups)))
+    }
+
     /// The one of that name, whether there is such an account or not.
     fn named(&self, name: &str) -> Somebody {
         self.account(name).unwrap_or_else(|| Somebody { user: name.to_owned(), ..Somebody::default() })

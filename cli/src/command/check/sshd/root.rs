@@ -11,9 +11,12 @@ use authflow_core::{
     flow::choose,
     rule::Rule,
 };
-use authflow_host::{accounts, records::Records, shadow};
+use authflow_host::accounts;
 
-use super::view::{View, provable};
+use super::{
+    own,
+    view::{View, provable},
+};
 use crate::command::check::{Ground, catalogue::Defect, finding::Finding};
 
 const ROOT: &str = "root";
@@ -62,7 +65,7 @@ fn of_view(ground: &Ground<'_>, view: &View, rules: &[&Rule]) -> Standing {
              the others, user = [\"root\"] and methods = [[\"publickey\"]]; or PermitRootLogin no, if root is to stay out",
         ));
     }
-    match key.zip(own_factors(ground)) {
+    match key.zip(own::factors(ground, ROOT)) {
         Some((key, own)) => by_rules(ground, rules, (&ways, &own), &key),
         None => Standing::NotMeant,
     }
@@ -105,18 +108,6 @@ fn counts(way: &[String], permit: &str) -> bool {
         _ => &["publickey", "hostbased", "gssapi-with-mic"],
     };
     way.iter().all(|method| keys.contains(&method.as_str()))
-}
-
-/// What root can be asked for; nothing is known of it where it cannot be read. An image's accounts may have passwords set at its first boot.
-fn own_factors(ground: &Ground<'_>) -> Option<Factors> {
-    let records = Records::trusting(ground.context.paths.clone(), ground.trust);
-    let mut own = records.authenticators(ROOT).ok()?.map(|record| record.factors()).unwrap_or_default();
-    let has_password =
-        ground.context.is_image() || shadow::by_name(ROOT).ok()?.is_some_and(|entry| entry.has_password());
-    if has_password {
-        own.insert(Factor::Password);
-    }
-    Some(own)
 }
 
 fn lets_in(way: &[String], rule: &Rule, own: &Factors) -> bool {

@@ -147,13 +147,18 @@ fn lines(said: &str) -> impl Iterator<Item = (String, String)> {
     said.lines().filter_map(line)
 }
 
+/// What a user who has every authenticator can be asked for.
+pub(super) fn askable() -> Factors {
+    Factors::none().with(Factor::Password).with(Factor::Totp)
+}
+
 /// What a user who has every authenticator can prove on that way in.
 pub(super) fn provable(way: &[String]) -> (Factors, Factors) {
     let (mut has, mut proved) = (Factors::none(), Factors::none());
     for method in way {
         match method.as_str() {
             "publickey" => proved.insert(Factor::Publickey),
-            "keyboard-interactive" => has = has.with(Factor::Password).with(Factor::Totp),
+            "keyboard-interactive" => has = has.union(&askable()),
             // It has one prompt.
             "password" => has.insert(Factor::Password),
             _ => {}

@@ -1,12 +1,14 @@
-//! Where sudo asks nobody: by its own ticket, which hides rules, and by NOPASSWD, which a rule may end.
+//! Where sudo asks nobody: by its own ticket, which hides rules, by NOPASSWD, which a rule may end, and by settings that lead sudo to
+//! another PAM service, or have it leave out what our lines there do.
 
+mod around;
 mod sudoers;
 
 use std::io;
 
 use authflow_core::rule::{AccountMode, Rule};
 
-use self::sudoers::{Settings, Timeout};
+use self::sudoers::{Setting, Settings};
 use super::{Ground, catalogue::Defect, finding::Finding, finding::Place};
 
 /// What `timestamp_timeout` is where nobody sets it, in the words of a finding.
@@ -18,14 +20,15 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
     let rules = || ground.config.rules.iter().filter(is_about_sudo);
     let stepping_up = rules().find(|rule| rule.from_session.is_some());
     let enforcing = rules().find(|rule| rule.account == AccountMode::Enforce);
-    if stepping_up.is_none() && enforcing.is_none() {
+    if rules().next().is_none() {
         return Vec::new();
     }
     match sudoers::read(ground.root) {
         Ok(settings) => {
             let tickets = stepping_up.map(|rule| tickets(&settings, &rule.name)).unwrap_or_default();
             let nopasswd = enforcing.map(|rule| nopasswd(&settings, &rule.name)).unwrap_or_default();
-            tickets.into_iter().chain(nopasswd).collect()
+            let around = around::findings(ground, &settings);
+            tickets.into_iter().chain(nopasswd).chain(around).collect()
         }
         Err((file, error)) if file == sudoers::main_file() && error.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err((file, error)) if error.kind() == io::ErrorKind::PermissionDenied && !ground.context.is_root() => {
@@ -52,14 +55,19 @@ fn tickets(settings: &Settings, rule: &str) -> Vec<Finding> {
         };
         Finding::new(Defect::SudoTicketHides, place, what, fix)
     };
-    let global = settings.timeouts.iter().rfind(|timeout| timeout.is_global);
-    let unset = global.is_none().then(|| finding(Place::file(sudoers::main_file()), UNSET));
-    let scoped = settings.timeouts.iter().filter(|timeout| !timeout.is_global);
-    let given = global.into_iter().chain(scoped).filter(|timeout| !timeout.gives_no_ticket());
-    let given = given.map(|timeout: &Timeout| {
-        finding(Place::line(&timeout.file, timeout.line), &format!("timestamp_timeout={}", timeout.value))
+    let set: Vec<&Setting> = settings.of("timestamp_timeout").collect();
+    let is_unset = !set.iter().any(|timeout| timeout.is_global);
+    let unset = is_unset.then(|| finding(Place::file(sudoers::main_file()), UNSET));
+    let given = set.into_iter().filter(|timeout| !gives_no_ticket(timeout)).map(|timeout| {
+        let value = timeout.value.as_deref().unwrap_or_default();
+        finding(Place::line(&timeout.file, timeout.line), &format!("timestamp_timeout={value}"))
     });
     unset.into_iter().chain(given).collect()
+}
+
+/// Whether sudo asks every time.
+fn gives_no_ticket(timeout: &Setting) -> bool {
+    timeout.value.as_ref().is_none_or(|minutes| minutes.parse::<f64>() == Ok(0.0))
 }
 
 /// Commands that were free of questions, and that a rule refuses unless something vouches.
@@ -137,6 +145,8 @@ mod tests {
         let free =
             "# NOPASSWD: no\nDefaults:bob !authenticate\n%ops ALL=(ALL) NOPASSWD: ALL\nbob ALL=(ALL) ALL # NOPASSWD:\n";
         let files = [("etc/sudoers", free)];
+        let blank = [("etc/sudoers", "bob ALL=(ALL) NOPASSWD : ALL\nUser_Alias NO_NOPASSWD = al\n")];
+        assert_eq!(told(ENFORCED, &blank), ["sudo-nopasswd-ends /etc/sudoers:1"]);
         assert_eq!(told(ENFORCED, &files), ["sudo-nopasswd-ends /etc/sudoers:2", "sudo-nopasswd-ends /etc/sudoers:3"]);
         assert_eq!(told(&ENFORCED.replace("enforce", "auto"), &files), Vec::<String>::new());
     }

@@ -1,4 +1,4 @@
-//! What sudoers says of tickets and of NOPASSWD. Reads of that language what it takes to tell, and nothing else.
+//! What sudoers sets by `Defaults`, and where it says NOPASSWD. Reads of that language what it takes to tell, and nothing else.
 
 use std::{
     fs, io,
@@ -12,29 +12,33 @@ const DEEPEST: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct Settings {
     /// In the order in which sudo reads them.
-    pub timeouts: Vec<Timeout>,
+    defaults: Vec<Setting>,
     /// Where commands are free of questions.
     pub nopasswd: Vec<(PathBuf, usize)>,
 }
 
-/// A `timestamp_timeout`.
+impl Settings {
+    /// What that setting comes to: the last one for everybody, if there is any, and each of those for somebody.
+    pub(super) fn of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Setting> {
+        let all = || self.defaults.iter().filter(move |setting| setting.name == name);
+        let global = all().rfind(|setting| setting.is_global);
+        global.into_iter().chain(all().filter(|setting| !setting.is_global))
+    }
+}
+
+/// What a `Defaults` line sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Timeout {
+pub(super) struct Setting {
     /// Where it stands.
     pub file: PathBuf,
     /// Counted from 1.
     pub line: usize,
-    /// In minutes.
-    pub value: String,
+    /// As sudo calls it.
+    pub name: String,
+    /// What it is set to; none for `!name`, and nothing for the name alone.
+    pub value: Option<String>,
     /// Whether it holds for everybody, and not for one user, host, command or target.
     pub is_global: bool,
-}
-
-impl Timeout {
-    /// Whether sudo asks every time.
-    pub(super) fn gives_no_ticket(&self) -> bool {
-        self.value.parse::<f64>() == Ok(0.0)
-    }
 }
 
 /// Where sudo begins to read.
@@ -67,8 +71,7 @@ fn read_file(root: &Path, file: &Path, depth: usize, found: &mut Settings) -> Re
                 read_file(root, &file, depth - 1, found)?;
             }
         } else {
-            let timeout = |(value, is_global)| Timeout { file: file.to_owned(), line, value, is_global };
-            found.timeouts.extend(timeouts(&text).into_iter().map(timeout));
+            found.defaults.extend(defaults(&text, (file, line)));
             if frees(&text) {
                 found.nopasswd.push((file.to_owned(), line));
             }
@@ -112,19 +115,21 @@ fn files_in(root: &Path, folder: &Path) -> Vec<PathBuf> {
     names.iter().map(|name| folder.join(name)).collect()
 }
 
-/// The timeouts that a `Defaults` line sets, each with whether it is for everybody.
-fn timeouts(line: &str) -> Vec<(String, bool)> {
-    let Some(rest) = line.trim_start().strip_prefix("Defaults") else { return Vec::new() };
+/// What a `Defaults` line sets.
+fn defaults(text: &str, (file, line): (&Path, usize)) -> Vec<Setting> {
+    let Some(rest) = text.trim_start().strip_prefix("Defaults") else { return Vec::new() };
     let is_global = rest.starts_with([' ', '\t']);
-    let rest = rest.split_once(" #").map_or(rest, |(before, _comment)| before);
+    let rest = without_comment(rest);
     let scoped = || rest.split_once([' ', '\t']).map_or("", |(_whom, settings)| settings);
     let settings = if is_global { rest } else { scoped() };
-    let timeout = |setting: &str| match setting.split_once('=') {
-        Some((name, value)) if name.trim() == "timestamp_timeout" => Some(value.trim().trim_matches('"').to_owned()),
-        None if setting.trim() == "!timestamp_timeout" => Some("0".to_owned()),
-        Some(_) | None => None,
+    let setting = |text: &str| {
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (name, Some(value.trim().trim_matches('"').to_owned())),
+            None => text.trim().strip_prefix('!').map_or((text, Some(String::new())), |name| (name, None)),
+        };
+        Setting { file: file.to_owned(), line, name: name.trim().to_owned(), value, is_global }
     };
-    settings.split(',').filter_map(timeout).map(|value| (value, is_global)).collect()
+    settings.split(',').map(setting).collect()
 }
 
 /// Whether a line frees commands of questions: by a tag, or for a group, a user or all by a default.
@@ -133,6 +138,19 @@ fn frees(line: &str) -> bool {
     if line.starts_with('#') {
         return false;
     }
-    let line = line.split_once(" #").map_or(line, |(before, _comment)| before);
-    if line.starts_with("Defaults") { line.contains("!authenticate") } else { line.contains("NOPASSWD:") }
+    let line = without_comment(line);
+    if line.starts_with("Defaults") { line.contains("!authenticate") } else { has_tag(line, "NOPASSWD") }
+}
+
+/// Whether that tag stands there, with its colon: sudo allows blanks before it.
+fn has_tag(line: &str, tag: &str) -> bool {
+    let is_of_a_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    line.match_indices(tag).any(|(place, tag)| {
+        let (before, behind) = (line.get(..place).unwrap_or(""), line.get(place + tag.len()..).unwrap_or(""));
+        !before.ends_with(is_of_a_word) && behind.trim_start().starts_with(':')
+    })
+}
+
+fn without_comment(line: &str) -> &str {
+    line.split_once(" #").map_or(line, |(before, _comment)| before)
 }
