@@ -61,7 +61,7 @@ fn taken(folder: &Path, places: &Places, people: &[&Who]) -> Takes {
         Who::Users(users) => users.iter().map(String::as_str).collect(),
         Who::Everybody | Who::EverybodyButRoot => vec![ANYBODY],
     });
-    let origins = whence::places(&file);
+    let Ok(origins) = whence::places(&file) else { return Takes::KeysAlone };
     let takes = |user: &str, origin: &Origin| {
         programs::sshd_settings(&copy, user, origin).is_ok_and(|settings| settings.takes_a_password_alone())
     };
