@@ -288,5 +288,9 @@ fn refresh(context: &Context) {
 
 /// So that the evidence has the configuration at once; a daemon that is away notices it when it comes.
 fn reload_daemon(context: &Context) {
+    // At a boot the bus answers nobody before the roll-back is over, and logins would wait for the time-out.
+    if programs::has_systemd() && !programs::agrees(&["systemctl", "is-active", "--quiet", "authflow-sessiond"]) {
+        return;
+    }
     let _noticed_later = context.daemon().and_then(|daemon| daemon.reload());
 }
