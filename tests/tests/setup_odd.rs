@@ -271,6 +271,38 @@ fn a_disk_that_takes_nothing_changes_nothing() {
 }
 
 #[test]
+fn who_thinks_about_the_question_keeps_nobody_waiting() {
+    let Some(site) = Site::new() else { return };
+    let ask = SETUP.replace(" --yes", "");
+    let ask: Vec<&str> = ask.split(' ').collect();
+    let mut slow = site.machine.person(&ask);
+    slow.expect("[y/N]");
+    let _ = site.machine.shell(SETUP).success();
+    slow.type_line("y");
+    slow.expect("waits");
+    assert!(site.machine.path("/var/lib/authflow/setup/pending").exists());
+
+    let mut slow = site.machine.person(["authflow", "setup", "remove"]);
+    slow.expect("the setup of");
+    let _ = site
+        .machine
+        .shell("rm /var/lib/authflow/setup/pending; touch $(ls -d /var/lib/authflow/setup/2*)/confirmed")
+        .success();
+    for way_back in ["remove", "rollback"] {
+        let mut slow = site.machine.person(["authflow", "setup", way_back]);
+        slow.expect("[y/N]");
+        let _ = site.machine.shell("echo '# mine' >>/etc/authflow/authflow.toml.d/50-setup-sshd.toml").success();
+        slow.type_line("y");
+        slow.expect(if way_back == "remove" { "meanwhile" } else { "is not as the setup of" });
+        let mend = "sed -i '/^# mine/d' /etc/authflow/authflow.toml.d/50-setup-sshd.toml";
+        let _ = site.machine.shell(mend).success();
+    }
+    let _ = site.machine.run(["authflow", "setup", "rollback", "--yes"]).success();
+    let _ = site.machine.run(["rm", "-f", "/etc/authflow/authflow.toml.last-good"]).success();
+    assert_eq!(files(&site.machine), site.stock);
+}
+
+#[test]
 fn a_roll_back_brings_nothing_back_that_was_taken_out_since() {
     let Some(site) = Site::new() else { return };
     let _ = site.machine.run(["useradd", "--create-home", "--shell", "/bin/bash", "bob"]).success();

@@ -129,7 +129,7 @@ impl Setup {
         self.services.sort();
         self.services.dedup();
         let places = places(context);
-        let _lock = ledger.lock(PATIENCE)?.ok_or_else(busy)?;
+        let lock = ledger.lock(PATIENCE)?.ok_or_else(busy)?;
         if !self.dry_run {
             finish_what_was_stopped(context, ledger)?;
         }
@@ -150,7 +150,11 @@ impl Setup {
             note("it would go live: nothing that was tried speaks against it");
             return Ok(());
         }
-        if !self.yes {
+        let lock = if self.yes {
+            lock
+        } else {
+            // Whoever is asked may be gone for lunch: nobody else waits for the answer.
+            drop(lock);
             show::before_asking(context, &steps)?;
             let reboot = if programs::has_systemd() {
                 ""
@@ -159,7 +163,8 @@ impl Setup {
             };
             let after = words(self.rollback_after);
             context.confirm(&format!("change these, and back again in {after} unless confirmed{reboot}?"))?;
-        }
+            lock_again(context, ledger, (&places, &self.services, &there))?
+        };
         let setup = ledger.begin(context.now(), (&self.services, Some(&who)), steps)?;
         let (until, warnings) = apply::go_live(context, ledger, &setup, self.rollback_after)?;
         journal::note(context, journal::Event::SetupLive, &[("setup", &setup.name), ("what", &setup.words())]);
@@ -167,6 +172,7 @@ impl Setup {
         let said = show::Shown::of(&setup, Some(until));
         context.output.either(&said, || show::live(context, &setup, until))?;
         warnings.iter().for_each(|warning| note(&format!("to be known: {}", clean(warning))));
+        drop(lock);
         Ok(())
     }
 
@@ -230,6 +236,25 @@ fn busy() -> Error {
     Error::Failed("another authflow setup is at work on this machine".to_owned())
 }
 
+/// The lock behind a question, during which anybody could set up something else: then what was shown is not what would be done.
+fn lock_again(
+    context: &Context,
+    ledger: &Ledger,
+    (places, services, there): (&Places, &[Service], &plan::Texts),
+) -> Result<ledger::Lock, Error> {
+    let lock = ledger.lock(PATIENCE)?.ok_or_else(busy)?;
+    finish_what_was_stopped(context, ledger)?;
+    if texts::read(plan::paths(places, services), context.trust())? == *there {
+        Ok(lock)
+    } else {
+        Err(changed_meanwhile())
+    }
+}
+
+fn changed_meanwhile() -> Error {
+    Error::Failed("somebody else set something up meanwhile, and nothing was done: run it again".to_owned())
+}
+
 /// The setup that waits, for whoever does nothing about a record that cannot be read.
 fn pending(ledger: &Ledger) -> Result<Option<ledger::Pending>, Error> {
     ledger.pending().map_err(|error| {
@@ -264,5 +289,9 @@ fn refresh(context: &Context) {
 
 /// So that the evidence has the configuration at once; a daemon that is away notices it when it comes.
 fn reload_daemon(context: &Context) {
+    // At a boot the bus answers nobody before the roll-back is over, and logins would wait for the time-out.
+    if programs::has_systemd() && !programs::agrees(&["systemctl", "is-active", "--quiet", "authflow-sessiond"]) {
+        return;
+    }
     let _noticed_later = context.daemon().and_then(|daemon| daemon.reload());
 }

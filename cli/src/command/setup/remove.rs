@@ -53,10 +53,14 @@ impl Remove {
             // Before the first change: stopped on the way it would leave rules that ask for less.
             programs::sshd_could_reload()?;
         }
-        if !self.yes {
+        let lock = if self.yes {
+            lock
+        } else {
+            drop(lock);
             show::before_asking(context, &steps)?;
             context.confirm("whoever logs in there is asked as before authflow; take it out?")?;
-        }
+            super::lock_again(context, ledger, (&places, &self.services, &there))?
+        };
         let setup = ledger.begin(context.now(), (&self.services, None), steps)?;
         apply::change(ledger, &setup)?;
         journal::note(context, journal::Event::SetupRemoved, &[("setup", &setup.name), ("what", &setup.words())]);

@@ -84,7 +84,7 @@ impl Rollback {
 
     fn roll_back(&self, context: &Context, ledger: &Ledger) -> Result<(), Error> {
         let patience = if self.unattended { PATIENCE } else { super::PATIENCE };
-        let lock = ledger.lock(patience)?;
+        let mut lock = ledger.lock(patience)?;
         if lock.is_none() && !self.unattended {
             return Err(super::busy());
         }
@@ -99,7 +99,12 @@ impl Rollback {
             None => standing(ledger)?,
         };
         if !self.unattended && !self.yes && !was_pending {
+            drop(lock.take());
             context.confirm(&format!("take back the setup of {} ({})?", setup.name, setup.words()))?;
+            lock = Some(ledger.lock(patience)?.ok_or_else(super::busy)?);
+            if self::waiting(ledger)?.is_some() || standing(ledger)? != setup {
+                return Err(super::changed_meanwhile());
+            }
         }
         let report = take_back(context, ledger, &setup)?;
         if self.unattended {
