@@ -21,6 +21,9 @@ fn a_clock_that_is_set_by_a_day_ends_no_session_early_or_late() {
         wait::until_true("the sessions", || machine.sessions().len() == 2);
         machine.write("/run/clock", by);
         assert_eq!(machine.sessions().len(), 2, "{by}: none ends at once");
+        let mut filtered = by_a_clock_that_can_be_set(&machine);
+        filtered.extend(["authflow", "sessions", "--older-than", "1h", "--json"].map(str::to_owned));
+        assert_eq!(machine.run(&filtered).success().trim(), "[]", "{by}: none is older than it was");
         wait::until_true("their ends", || machine.sessions().is_empty());
         let history = machine.history("alice");
         for row in &history {
@@ -81,16 +84,18 @@ fn move_starts(machine: &Machine, ticks: u64) {
     }
 }
 
-fn daemon_by_a_clock_that_can_be_set(machine: &Machine) -> Program {
+/// What a command stands behind to see the clock of the test's.
+fn by_a_clock_that_can_be_set(machine: &Machine) -> Vec<String> {
     let library = machine.shell("ls /usr/lib/*/faketime/libfaketime.so.1").success();
-    let daemon = machine.start([
-        "env",
-        &format!("LD_PRELOAD={}", library.trim()),
-        "FAKETIME_TIMESTAMP_FILE=/run/clock",
-        "FAKETIME_NO_CACHE=1",
-        "DONT_FAKE_MONOTONIC=1",
-        "/usr/libexec/authflow-sessiond",
-    ]);
+    let preload = format!("LD_PRELOAD={}", library.trim());
+    let rest = ["FAKETIME_TIMESTAMP_FILE=/run/clock", "FAKETIME_NO_CACHE=1", "DONT_FAKE_MONOTONIC=1"];
+    ["env", &preload].into_iter().chain(rest).map(str::to_owned).collect()
+}
+
+fn daemon_by_a_clock_that_can_be_set(machine: &Machine) -> Program {
+    let mut words = by_a_clock_that_can_be_set(machine);
+    words.push("/usr/libexec/authflow-sessiond".to_owned());
+    let daemon = machine.start(&words);
     wait::until_true("the daemon", || machine.run(["authflow", "sessions", "--json"]).status.success());
     daemon
 }
