@@ -58,7 +58,11 @@ fn what_sshd_would_not_do_for_some_is_refused_with_what_to_do() {
     let Some(site) = Site::new() else { return };
     let late = |lines: &str| format!("printf '{lines}' >>/etc/ssh/sshd_config");
     let (alice, all) = ("sshd --user alice", "sshd --everybody");
-    let elsewhere = early("Match Address 198.51.100.0/24,!198.51.100.0\\nAuthenticationMethods publickey\\n");
+    // Of the whole network only its first address is tried for its own sake.
+    let elsewhere = early(
+        "Match Address 198.51.100.0\\nAuthenticationMethods publickey,keyboard-interactive:pam keyboard-interactive:pam\\n\
+         Match Address 198.51.100.0/24\\nAuthenticationMethods publickey\\n",
+    );
     for (spoil, args, why) in [
         (early("Match Address 192.0.2.0/24\\nAuthenticationMethods publickey\\n"), alice, "for alice from 192.0.2.0"),
         (early("Match LocalPort 2222\\nKbdInteractiveAuthentication no\\n"), alice, "to 127.0.0.1 port 2222"),
