@@ -343,6 +343,7 @@ const RULES: &[Case] = &[
         breakage: "echo '[[rule' >> /etc/authflow/authflow.toml",
         told: &["config-broken /etc/authflow/authflow.toml: [[rule"],
     },
+    Case { breakage: "chmod 0777 /etc/authflow", told: &["config-broken /etc/authflow/authflow.toml"] },
     Case { breakage: "chmod 0666 /etc/authflow/authflow.toml", told: &["config-broken /etc/authflow/authflow.toml"] },
     Case {
         breakage: "rm /etc/authflow/authflow.toml /etc/authflow/authflow.toml.last-good",

@@ -307,6 +307,10 @@ const SUDO: &[Case] = &[
 const RECORDS: &[Case] = &[
     Case { breakage: "chmod 0755 /var/lib/authflow/users", told: &["folder-open /var/lib/authflow/users"] },
     Case {
+        breakage: "chmod 0777 /var/lib/authflow/users",
+        told: &["folder-open /var/lib/authflow/users", "record-unusable /var/lib/authflow/users"],
+    },
+    Case {
         breakage: "chmod 0640 /var/lib/authflow/users/alice.toml",
         told: &["file-open /var/lib/authflow/users/alice.toml"],
     },

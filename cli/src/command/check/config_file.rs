@@ -6,6 +6,7 @@ use authflow_host::config::{self, Files, Unusable};
 use super::{
     catalogue::Defect,
     finding::{Finding, Place},
+    owner::{self, WRITABLE},
 };
 use crate::{command::setup, context::Context, pam_stack::Stacks};
 
@@ -57,9 +58,17 @@ fn broken(context: &Context, unusable: &Unusable, has_last_good: bool) -> Findin
         Unusable::Config(error) => (Place::line(error.file.as_ref(), error.line), error.message.clone()),
         Unusable::File(error) => (Place::file(context.paths.config()), error.to_string()),
     };
-    let in_force = if has_last_good { "the last good one is in force" } else { "there is no last good one" };
+    let in_force = if has_last_good {
+        "the last good one is in force"
+    } else {
+        "there is no last good one that could be used, so nothing else was looked at"
+    };
+    let closing = match unusable {
+        Unusable::File(error) => owner::trusting(error, context.trust(), WRITABLE),
+        Unusable::Config(_) => None,
+    };
     // With the drop-ins beside it: it is the main file that is applied, whichever is broken.
-    let fix = format!("correct it, and then: {}", applying(context));
+    let fix = closing.unwrap_or_else(|| format!("correct it, and then: {}", applying(context)));
     Finding::new(Defect::ConfigBroken, place, format!("{what} ({in_force})"), fix)
 }
 
@@ -94,10 +103,11 @@ fn calling(context: &Context) -> Option<String> {
     stacks.names().into_iter().find(|name| stacks.of(name).is_some_and(|stack| stack.calls_us()))
 }
 
+/// A last good configuration that is not the live one. A setup that waits for its confirmation writes it then.
 fn not_applied(context: &Context, files: &Files) -> Option<Finding> {
     let last_good = context.paths.config_last_good();
     let text = std::fs::read_to_string(&last_good).ok()?;
-    (text != files.text()).then(|| {
+    (text != files.text() && !setup::waits(context)).then(|| {
         Finding::new(
             Defect::ConfigNotApplied,
             Place::file(&last_good),
@@ -137,5 +147,9 @@ mod tests {
         write("var/lib/authflow/setup/pending", "{\"name\":\"x\",\"until\":1,\"live_since\":null}");
         fs::remove_file(root.path().join(format!("{MAIN}.last-good"))).unwrap();
         assert_eq!(found(), Vec::<String>::new(), "a setup waits");
+        write(&format!("{MAIN}.last-good"), "");
+        assert_eq!(found(), Vec::<String>::new(), "and writes the last good one when it is confirmed");
+        fs::remove_file(root.path().join("var/lib/authflow/setup/pending")).unwrap();
+        assert_eq!(found(), [format!("config-not-applied {MAIN}.last-good")]);
     }
 }

@@ -74,7 +74,9 @@ fn unit(ground: &Ground<'_>) -> Option<Finding> {
 
 fn away(ground: &Ground<'_>, error: &Error) -> Finding {
     let denying = ground.config.rules.iter().find(|rule| rule.session.when_unavailable == WhenUnavailable::Deny);
-    let fix = "systemctl start authflow-sessiond; journalctl -u authflow-sessiond says why it ended";
+    let fix = unmasking(ground.root).unwrap_or_else(|| {
+        "systemctl start authflow-sessiond; journalctl -u authflow-sessiond says why it ended".to_owned()
+    });
     match denying {
         Some(rule) => {
             let what = format!("{error}, and rule {:?} says when_unavailable = \"deny\"", rule.name);
@@ -82,6 +84,21 @@ fn away(ground: &Ground<'_>, error: &Error) -> Finding {
         }
         None => Finding::new(Defect::DaemonAway, Place::none(), error.to_string(), fix),
     }
+}
+
+/// The commands that start a unit which was masked: nothing else starts it.
+fn unmasking(root: &Path) -> Option<String> {
+    let is_masked = |folder: &str| {
+        std::fs::read_link(root.join(folder).join(UNIT)).is_ok_and(|target| target == Path::new("/dev/null"))
+    };
+    let masked = [("run/systemd/system", " --runtime"), ("etc/systemd/system", "")];
+    let commands: Vec<String> = masked
+        .iter()
+        .filter(|(folder, _)| is_masked(folder))
+        .map(|(_, how)| format!("systemctl unmask{how} authflow-sessiond"))
+        .collect();
+    let unmask = Some(commands.join(" && ")).filter(|commands| !commands.is_empty())?;
+    Some(format!("it is masked: {unmask} && systemctl start authflow-sessiond"))
 }
 
 fn sick(health: &Health) -> Vec<Finding> {
@@ -139,6 +156,25 @@ mod tests {
         let policy = [("etc/dbus-1/system.d/org.authflow.sessiond1.conf", "")];
         assert_eq!(found(TWO_FACTORS, &policy, findings), Vec::<String>::new(), "no systemd");
         assert_eq!(found("", &files, findings), Vec::<String>::new(), "no rule");
+    }
+
+    #[test]
+    fn a_unit_that_is_masked_is_unmasked_where_it_was() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(unmasking(root.path()), None);
+        for (folder, expected) in [
+            ("etc/systemd/system", "systemctl unmask authflow-sessiond"),
+            (
+                "run/systemd/system",
+                "systemctl unmask --runtime authflow-sessiond && systemctl unmask authflow-sessiond",
+            ),
+        ] {
+            let folder = root.path().join(folder);
+            std::fs::create_dir_all(&folder).unwrap();
+            std::os::unix::fs::symlink("/dev/null", folder.join(UNIT)).unwrap();
+            let told = unmasking(root.path()).unwrap();
+            assert_eq!(told, format!("it is masked: {expected} && systemctl start authflow-sessiond"));
+        }
     }
 
     #[test]

@@ -38,16 +38,12 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
 fn folder_open(ground: &Ground<'_>, folder: &Path, forbidden: u32) -> Option<Finding> {
     let why = owner::why_not(folder, ground.trust, forbidden)?;
     let mode = 0o777 & !forbidden;
-    Some(Finding::new(Defect::FolderOpen, Place::file(folder), why, fix(folder, mode)))
+    Some(Finding::new(Defect::FolderOpen, Place::file(folder), why, owner::closing(folder, mode)))
 }
 
 fn file_open(ground: &Ground<'_>, file: &Path) -> Option<Finding> {
     let why = owner::why_not(file, ground.trust, OPEN)?;
-    Some(Finding::new(Defect::FileOpen, Place::file(file), why, fix(file, 0o600)))
-}
-
-fn fix(path: &Path, mode: u32) -> String {
-    format!("chown root:root {0} && chmod {mode:04o} {0}", path.display())
+    Some(Finding::new(Defect::FileOpen, Place::file(file), why, owner::closing(file, 0o600)))
 }
 
 /// The files in a folder, none where it is not for us to read.

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use authflow_host::file::Trust;
+use authflow_host::file::{FileError, Trust};
 
 /// Bits of a mode: whoever is not the owner may write.
 pub(super) const WRITABLE: u32 = 0o022;
@@ -29,6 +29,19 @@ pub(super) fn why_not(path: &Path, trust: Trust, forbidden: u32) -> Option<Strin
     (mode & forbidden != 0).then(|| format!("its mode is {mode:04o}, expected {:04o} at most", mode & !forbidden))
 }
 
+/// The command that makes it root's, with that mode.
+pub(super) fn closing(path: &Path, mode: u32) -> String {
+    format!("chown root:root {0} && chmod {mode:04o} {0}", path.display())
+}
+
+/// The command after which what was not trusted is, with none of the bits `forbidden`, if that is why it was not used.
+pub(super) fn trusting(error: &FileError, trust: Trust, forbidden: u32) -> Option<String> {
+    let FileError::NotTrusted { path, .. } = error else { return None };
+    let meta = fs::symlink_metadata(path).ok().filter(|meta| !meta.is_symlink())?;
+    let _ = why_not(path, trust, forbidden)?;
+    Some(closing(path, if meta.is_dir() { 0o777 } else { 0o666 } & !forbidden))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,5 +60,14 @@ mod tests {
         assert_eq!(why_writable(&file, me).unwrap(), "its mode is 0666, expected 0644 at most");
         assert!(why_writable(&file, Trust::of(4242)).unwrap().contains("expected uid 4242"));
         assert_eq!(why_writable(Path::new("/nonexistent"), me), None);
+        let told = |path: &Path| {
+            let error = FileError::NotTrusted { path: path.to_owned(), why: String::new() };
+            trusting(&error, me, OPEN).map(|command| command.replace(&path.display().to_string(), "IT"))
+        };
+        assert_eq!(told(&file).unwrap(), "chown root:root IT && chmod 0600 IT");
+        set(0o600);
+        assert_eq!(told(&file), None, "it is for another reason");
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        assert_eq!(told(folder.path()).unwrap(), "chown root:root IT && chmod 0700 IT");
     }
 }

@@ -1,6 +1,9 @@
 //! Users' records: whether they can be read, whose they are, and whether anybody has what a rule asks for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use authflow_core::{
     account::{Authenticators, BadRecord},
@@ -8,22 +11,31 @@ use authflow_core::{
     rule::Rule,
 };
 use authflow_host::{
-    accounts, local_accounts,
+    accounts,
+    file::FileError,
+    local_accounts,
     records::{RecordError, Records},
 };
 
-use super::{Ground, Place, catalogue::Defect, finding::Finding};
+use super::{
+    Ground, Place,
+    catalogue::Defect,
+    finding::Finding,
+    owner::{self, OPEN, WRITABLE},
+};
 
 /// What is wrong with users' records. Root alone can look at them.
 pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
     let context = ground.context;
     if context.require_root("records").is_err() {
-        return not_looked_at(ground, "only root can read them");
+        return not_looked_at(ground, "only root can read them", "run it as root");
     }
     let records = Records::trusting(context.paths.clone(), ground.trust);
     let (users, disabled) = match (records.users(), records.disabled_users()) {
         (Ok(users), Ok(disabled)) => (users, disabled),
-        (Err(error), _) | (_, Err(error)) => return not_looked_at(ground, &error.to_string()),
+        (Err(error), _) | (_, Err(error)) => {
+            return not_looked_at(ground, &error.to_string(), "see that it is a folder that root can read");
+        }
     };
     let mut found = Vec::new();
     let mut enrolled = BTreeMap::new();
@@ -41,7 +53,22 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
     found
 }
 
-fn not_looked_at(ground: &Ground<'_>, why: &str) -> Vec<Finding> {
+/// The command after which what was not trusted is.
+fn closing(ground: &Ground<'_>, error: &RecordError) -> Option<String> {
+    let RecordError::File(error) = error else { return None };
+    let paths = &ground.context.paths;
+    let is_shared = [Some(paths.state_home().as_path()), paths.config().parent()].contains(&path_of(error));
+    owner::trusting(error, ground.trust, if is_shared { WRITABLE } else { OPEN })
+}
+
+fn path_of(error: &FileError) -> Option<&Path> {
+    match error {
+        FileError::NotTrusted { path, .. } | FileError::Io { path, .. } => Some(path),
+        FileError::Missing(path) | FileError::TooLarge(path) | FileError::NotText(path) => Some(path),
+    }
+}
+
+fn not_looked_at(ground: &Ground<'_>, why: &str, fix: &str) -> Vec<Finding> {
     if ground.config.rules.is_empty() {
         return Vec::new();
     }
@@ -49,12 +76,14 @@ fn not_looked_at(ground: &Ground<'_>, why: &str) -> Vec<Finding> {
         Defect::RecordsNotLookedAt,
         Place::none(),
         format!("users' records were not looked at: {why}"),
-        "run it as root",
+        fix,
     )]
 }
 
+/// A record or a state that cannot be used. Of the two a state alone knows which codes have been used.
 fn unusable(ground: &Ground<'_>, user: &str, error: &RecordError) -> Finding {
-    let users = ground.context.paths.users();
+    let paths = &ground.context.paths;
+    let record = paths.users().join(format!("{user}.toml"));
     let (place, what) = match error {
         RecordError::Record { path, why: BadRecord::Syntax { line } } => {
             (Place::line(path, *line), "this line is no part of a record".to_owned())
@@ -62,11 +91,21 @@ fn unusable(ground: &Ground<'_>, user: &str, error: &RecordError) -> Finding {
         RecordError::Record { path, why } => (Place::file(path), why.to_string()),
         RecordError::State { path, why } => (Place::file(path), why.to_string()),
         RecordError::BrokenState(path) => (Place::file(path), error.to_string()),
-        RecordError::Name(_) | RecordError::File(_) | RecordError::Busy | RecordError::Managed(_) => {
-            (Place::file(&users.join(format!("{user}.toml"))), error.to_string())
-        }
+        RecordError::File(why) => (Place::file(path_of(why).unwrap_or(&record)), error.to_string()),
+        RecordError::Name(_) | RecordError::Busy | RecordError::Managed(_) => (Place::file(&record), error.to_string()),
     };
-    let fix = "put it back from a backup, or remove it and enrol the user again (authflow factor add totp)";
+    let is_state = match error {
+        RecordError::State { .. } | RecordError::BrokenState(_) => true,
+        RecordError::File(why) => path_of(why).is_some_and(|path| path.starts_with(paths.state())),
+        RecordError::Record { .. } | RecordError::Name(_) | RecordError::Busy | RecordError::Managed(_) => false,
+    };
+    let fix = closing(ground, error).unwrap_or_else(|| match is_state {
+        true => format!(
+            "where a newer version wrote it, install that one again; else wait two minutes, move it away (no older copy in its place: used \
+             codes would pass again), and give {user} new recovery codes: authflow factor recovery-codes --user {user}"
+        ),
+        false => "put it back from a backup, or remove it and enrol the user again (authflow factor add totp)".to_owned(),
+    });
     Finding::new(Defect::RecordUnusable, place, format!("{what}, so {user} is denied"), fix)
 }
 
@@ -148,6 +187,30 @@ mod tests {
         assert_eq!(found(TWO_FACTORS, &enrolled, findings), none);
         assert_eq!(found(&format!("{TWO_FACTORS}user=['bob']\n"), &enrolled, findings), [MAIN]);
         assert_eq!(found(&format!("{TWO_FACTORS}user=['alice']\n"), &enrolled, findings), none);
+    }
+
+    #[test]
+    fn what_is_to_be_done_is_said_of_the_file_that_it_is_about() {
+        const STATE: &str = "var/lib/authflow/state/alice";
+        let fixes = |files: &[(&str, &str)], opened: &str| {
+            let said = std::cell::RefCell::new(Vec::new());
+            let told = found(TWO_FACTORS, files, |ground| {
+                let opened = ground.root.join(opened);
+                std::fs::set_permissions(opened, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+                let found = findings(ground);
+                said.borrow_mut().extend(found.iter().map(|finding| finding.fix.clone()));
+                found
+            });
+            assert!(told.len() == 1 && told[0].starts_with("record-unusable "), "{told:?}");
+            said.into_inner().concat()
+        };
+        let state = fixes(&[(RECORD, ENROLLED), (STATE, "cut")], "etc");
+        assert!(state.contains("wait two minutes") && state.contains("recovery-codes --user alice"), "{state}");
+        let record = fixes(&[(RECORD, "version = 1\n[[totp\n")], "etc");
+        assert!(record.contains("enrol the user again") && !record.contains("two minutes"), "{record}");
+        let folder = fixes(&[(RECORD, ENROLLED)], "etc/authflow/users");
+        assert!(folder.starts_with("chown root:root ") && folder.ends_with("etc/authflow/users"), "{folder}");
+        assert!(folder.contains(" && chmod 0700 "), "{folder}");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::{
 pub(super) fn findings(ground: &Ground<'_>, stack: &Stack, is_governed: bool) -> Vec<Finding> {
     let open = stack.files.iter().filter_map(|file| {
         let why = owner::why_writable(file, ground.trust)?;
-        Some(Finding::new(Defect::PamFileWritable, Place::file(file), why, fix(file)))
+        Some(Finding::new(Defect::PamFileWritable, Place::file(file), why, owner::closing(file, 0o644)))
     });
     let ours = |line: &&Line| is_governed || line.module == OURS || line.is_almost_ours();
     let lines: Vec<&Line> = stack.lines.iter().filter(ours).collect();
@@ -64,10 +64,6 @@ fn absent(ground: &Ground<'_>, lines: &[&Line]) -> Vec<Finding> {
     lines.iter().filter(|line| !is_there(line)).filter_map(|line| finding(line)).collect()
 }
 
-fn fix(file: &Path) -> String {
-    format!("chown root:root {0} && chmod 0644 {0}", file.display())
-}
-
 fn unreadable(broken: &Broken) -> Finding {
     let place = Place::line(&broken.file, broken.number);
     match &broken.why {
@@ -91,8 +87,7 @@ fn unreadable(broken: &Broken) -> Finding {
 pub(super) fn folder(ground: &Ground<'_>) -> Option<Finding> {
     let folder = ground.root.join("etc/pam.d");
     let why = owner::why_writable(&folder, ground.trust)?;
-    let fix = format!("chown root:root {0} && chmod 0755 {0}", folder.display());
-    Some(Finding::new(Defect::PamFileWritable, Place::file(&folder), why, fix))
+    Some(Finding::new(Defect::PamFileWritable, Place::file(&folder), why, owner::closing(&folder, 0o755)))
 }
 
 /// Whether the module is where libpam looks for it, and root's alone.
@@ -110,7 +105,7 @@ pub(super) fn module(ground: &Ground<'_>) -> Vec<Finding> {
     }
     let open = |file: &PathBuf| {
         let why = owner::why_writable(file, ground.trust)?;
-        Some(Finding::new(Defect::ModuleWritable, Place::file(file), why, fix(file)))
+        Some(Finding::new(Defect::ModuleWritable, Place::file(file), why, owner::closing(file, 0o644)))
     };
     there.iter().filter_map(open).collect()
 }
