@@ -46,6 +46,14 @@ pub(crate) enum Error {
         "you are who you say, but what the rule asks here is less than the session was opened with: it was not renewed"
     )]
     NotRenewed,
+    /// The command that was to be run could not be.
+    #[error("{program}: {why}")]
+    NotRun {
+        /// Which.
+        program: String,
+        /// What the kernel said.
+        why: io::Error,
+    },
     /// The daemon cannot be talked to.
     #[error("the daemon (authflow-sessiond) cannot be reached at {address}: {why}")]
     Unreachable {
@@ -124,6 +132,9 @@ impl Error {
             Self::NoSession(_) | Self::InNoSession | Self::NoUser(_) => 3,
             Self::NeedsRoot(_) | Self::NotAllowed(_) | Self::Denied | Self::NotRenewed => 4,
             Self::Unreachable { .. } => 5,
+            // As every shell has them, env(1) and sudo(8).
+            Self::NotRun { why, .. } if why.kind() == io::ErrorKind::NotFound => 127,
+            Self::NotRun { .. } => 126,
         })
     }
 }

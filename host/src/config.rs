@@ -130,7 +130,7 @@ pub fn apply(paths: &Paths, trust: Trust, name: &str, text: String) -> Result<bo
 /// # Errors
 /// A drop-in cannot be read or trusted.
 pub fn candidate(paths: &Paths, trust: Trust, name: &str, text: String) -> Result<Files, Unusable> {
-    Ok(Files { main: (name.to_owned(), text), drop_ins: read_drop_ins(paths, trust)? })
+    Ok(Files { root: paths.root().to_owned(), main: (name.to_owned(), text), drop_ins: read_drop_ins(paths, trust)? })
 }
 
 fn write(path: &Path, text: &str) -> Result<(), FileError> {
@@ -143,15 +143,12 @@ fn write(path: &Path, text: &str) -> Result<(), FileError> {
 /// Names and texts of the files of one configuration.
 #[derive(Debug)]
 pub struct Files {
+    root: PathBuf,
     main: (String, String),
     drop_ins: Vec<(String, String)>,
 }
 
 impl Files {
-    fn of_one(path: &Path, trust: Trust) -> Result<Self, Unusable> {
-        Ok(Self { main: (path.display().to_string(), file::read_trusted(path, trust)?), drop_ins: Vec::new() })
-    }
-
     /// The main file, then the drop-ins.
     pub fn texts(&self) -> impl Iterator<Item = Text<'_>> {
         std::iter::once(&self.main).chain(&self.drop_ins).map(as_text)
@@ -171,6 +168,11 @@ impl Files {
     pub fn text(&self) -> String {
         let mut whole = self.main.1.clone();
         for (name, text) in &self.drop_ins {
+            // Of an image that is being built: its own machine knows no other root.
+            let name = match Path::new(name).strip_prefix(&self.root) {
+                Ok(inside) => Path::new("/").join(inside).display().to_string(),
+                Err(_elsewhere) => name.clone(),
+            };
             whole.push_str(&format!("\n# {name}\n{text}"));
         }
         whole
@@ -186,9 +188,8 @@ fn as_text((name, text): &(String, String)) -> Text<'_> {
 /// # Errors
 /// One cannot be read or trusted.
 pub fn read_live(paths: &Paths, trust: Trust) -> Result<Files, Unusable> {
-    let mut files = Files::of_one(paths.config(), trust)?;
-    files.drop_ins = read_drop_ins(paths, trust)?;
-    Ok(files)
+    let text = file::read_trusted(paths.config(), trust)?;
+    candidate(paths, trust, &paths.config().display().to_string(), text)
 }
 
 /// The last good file, and the configuration that it is.
@@ -279,6 +280,17 @@ mod tests {
         fs::write(machine.paths.config_drop_ins().join("30.toml.dpkg-old"), "x").unwrap();
         fs::write(machine.paths.config_drop_ins().join(".40.toml"), "x").unwrap();
         assert_eq!(machine.rules(), ["one", "two"]);
+    }
+
+    #[test]
+    fn what_an_image_is_to_fall_back_to_names_no_place_of_its_builder() {
+        let machine = Machine::new().with("");
+        fs::write(machine.paths.config_drop_ins().join("10.toml"), TWO).unwrap();
+        assert!(apply(&machine.paths, mine(), "new.toml", ONE.into()).unwrap());
+        let (text, _config) = read_last_good(&machine.paths, mine()).unwrap();
+        assert!(text.contains("\n# /etc/authflow/authflow.toml.d/10.toml\n"), "{text}");
+        // As the machine itself will compare it.
+        assert_eq!(read_live(&machine.paths, mine()).unwrap().text(), text);
     }
 
     #[test]

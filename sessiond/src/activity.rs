@@ -62,6 +62,16 @@ impl Memory {
         let is_near = |told: WallTime| told.saturating_since(output) <= ECHO && output.saturating_since(told) <= ECHO;
         self.told.is_some_and(is_near)
     }
+
+    /// The daemon is about to write to its ttys, which show this now. Where something else was written or typed since the last look, what the
+    /// stamps will be must not be taken for the daemon's.
+    fn will_be_told(&mut self, shown: impl Fn(&Tty) -> Option<Use>, now: WallTime) {
+        let is_own = |used: Use, seen: Use| used == seen || (used.input == seen.input && self.is_echo(used.output));
+        let take = |(tty, seen): (&Tty, &Use)| Some((tty.clone(), shown(tty).filter(|used| is_own(*used, *seen))?));
+        if let Some(ttys) = self.ttys.iter().map(take).collect() {
+            (self.ttys, self.told) = (ttys, Some(now));
+        }
+    }
 }
 
 /// What a look showed.
@@ -91,15 +101,10 @@ impl Activity {
         self.compare(session, members, snapshot, now).0
     }
 
-    /// The daemon is about to write to these ttys: what is seen of that in any session is none of its activity. Where something was written
-    /// since the last look, the stamp must not be taken for the daemon's.
+    /// The daemon is about to write to these ttys: what is seen of that in any session is none of its activity.
     pub(crate) fn will_tell(&mut self, ttys: &BTreeSet<Tty>, now: WallTime) {
-        let is_unused = |(tty, seen): (&Tty, &Use)| tty.look() == Some(*seen);
-        for memory in self.memories.values_mut() {
-            if memory.ttys.keys().any(|tty| ttys.contains(tty)) && memory.ttys.iter().all(is_unused) {
-                memory.told = Some(now);
-            }
-        }
+        let is_told = |memory: &&mut Memory| memory.ttys.keys().any(|tty| ttys.contains(tty));
+        self.memories.values_mut().filter(is_told).for_each(|memory| memory.will_be_told(Tty::look, now));
     }
 
     /// Forgets a session that is over.
@@ -266,14 +271,23 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_wrote_since_the_last_look_is_not_hidden_by_what_the_daemon_writes() {
+    fn what_others_wrote_since_the_last_look_is_not_hidden_by_what_the_daemon_writes() {
         let tty = Tty::of_device(136 << 8).unwrap();
-        // No terminal of that number has such a stamp, so it was used since.
-        let seen = Use { owner: 1000, input: at(0).wall, output: at(0).wall };
-        let memory = Memory { ttys: BTreeMap::from([(tty.clone(), seen)]), ..Memory::default() };
-        let mut activity = Activity { memories: BTreeMap::from([(session(1).id, memory)]), ..Activity::default() };
-        activity.will_tell(&BTreeSet::from([tty]), at(31).wall);
-        assert_eq!(activity.memories.values().next().unwrap().told, None);
+        let used = |input, output| Use { owner: 1000, input: at(input).wall, output: at(output).wall };
+        let told = |shown: Use, before: Option<u64>| {
+            let mut memory = Memory {
+                ttys: BTreeMap::from([(tty.clone(), used(2, 5))]),
+                told: before.map(|before| at(before).wall),
+                ..Memory::default()
+            };
+            memory.will_be_told(|_tty| Some(shown), at(60).wall);
+            (memory.told, memory.ttys[&tty])
+        };
+        assert_eq!(told(used(2, 5), None), (Some(at(60).wall), used(2, 5)));
+        assert_eq!(told(used(2, 40), None), (None, used(2, 5)), "a program");
+        assert_eq!(told(used(3, 5), None), (None, used(2, 5)), "a key");
+        assert_eq!(told(used(2, 40), Some(39)), (Some(at(60).wall), used(2, 40)), "what the daemon wrote before");
+        assert_eq!(told(used(2, 50), Some(39)), (Some(at(39).wall), used(2, 5)), "a program, after that");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{
 
 use authflow_bus::session_path;
 use authflow_core::{
-    session::{Action, EndReason, Manner, Session, SessionId, Step},
+    session::{Action, EndReason, Manner, Session, SessionId, State, Step},
     time::{BootTime, Clock, WallTime},
 };
 use authflow_host::{clock::SystemClock, process::ProcessId};
@@ -139,8 +139,18 @@ fn warning(session: &Session, limit: EndReason, end: &str) -> String {
 }
 
 fn farewell(daemon: &Daemon, snapshot: &Snapshot, id: SessionId, (reason, message): (EndReason, Option<&str>)) {
-    let Some(Inspected { ttys, .. }) = daemon.inspect(id, snapshot) else { return };
+    let Some(Inspected { ttys, session, .. }) = daemon.inspect(id, snapshot) else { return };
+    let is_ordered = matches!(session.state, State::Closing(closing) if closing.by.is_some());
+    daemon.log.write(&Line::info(Event::Ending).with("session", id).with("reason", reason.as_str()));
+    tell(daemon, &ttys, &format!("authflow: this session ends now: {}.", last_words(reason, is_ordered, message)));
+}
+
+/// Why it ends. What the daemon itself saw of the account is the message, and the whole truth: an account whose user left a group goes on.
+fn last_words(reason: EndReason, is_ordered: bool, message: Option<&str>) -> String {
     let why = match reason {
+        EndReason::Deactivated if !is_ordered => {
+            return message.map_or_else(|| "the account may no more be used".to_owned(), visible);
+        }
         EndReason::Idle => "nobody used it",
         EndReason::Lifetime => "its login is too old",
         EndReason::Revoked => "it was revoked",
@@ -150,8 +160,7 @@ fn farewell(daemon: &Daemon, snapshot: &Snapshot, id: SessionId, (reason, messag
         EndReason::LeaderExited | EndReason::Reboot => "the session around it is over",
     };
     let words = message.map(|message| format!(" ({})", visible(message))).unwrap_or_default();
-    daemon.log.write(&Line::info(Event::Ending).with("session", id).with("reason", reason.as_str()));
-    tell(daemon, &ttys, &format!("authflow: this session ends now: {why}{words}."));
+    format!("{why}{words}")
 }
 
 /// Tells these sessions something on their terminals, all found by one look at the machine.
@@ -283,6 +292,14 @@ mod tests {
     fn time_left_is_told_in_seconds_then_minutes() {
         assert_eq!(in_words(Duration::from_millis(4200)), "5 s");
         assert_eq!(in_words(Duration::from_secs(120)), "2 min");
+    }
+
+    #[test]
+    fn an_account_that_goes_on_is_not_called_disabled() {
+        let left = "the user is in no group of the rule ssh any more";
+        assert_eq!(last_words(EndReason::Deactivated, false, Some(left)), left);
+        assert_eq!(last_words(EndReason::Deactivated, true, Some("call 4711")), "the account is disabled (call 4711)");
+        assert_eq!(last_words(EndReason::Deactivated, true, None), "the account is disabled");
     }
 
     #[test]

@@ -115,6 +115,8 @@ fn who_is_in_no_data_base_any_more_is_disabled_all_the_same() {
     assert_eq!(machine.end_reason("alice"), "deactivated");
     let _ = machine.run(["authflow", "user", "disable", "alcie"]).failure(3);
     assert_eq!(marks(&machine), ["alice.disabled"], "a typing error leaves nothing");
+    machine.logged(&["event=deactivated", "user=alice"]);
+    assert!(!machine.log().contains("user=alcie"), "and is told as nobody's end: {}", machine.log());
 }
 
 #[test]

@@ -76,6 +76,9 @@ fn an_account_that_ends_takes_everything_of_its_user_along() {
         assert_eq!(machine.end_reason(user), "deactivated", "{user}");
     }
     for (user, person) in &mut people {
+        if *user == "dropped" {
+            person.expect("this session ends now: the user is in no group of the rule members any more.");
+        }
         if *user == "neighbour" {
             assert_eq!(person.shell("echo still here"), "still here");
         } else {

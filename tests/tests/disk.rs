@@ -57,4 +57,6 @@ fn sessions_go_on_in_memory_when_the_disk_is_full() {
     let _ = machine.run(["authflow", "revoke", "--user", "alice", "--yes"]).success();
     let _ = alice.end();
     wait::until_true("the session's end", || machine.run(["authflow", "sessions", "--json"]).stdout.trim() == "[]");
+    let history = machine.run(["authflow", "history"]);
+    assert!(history.stderr.contains("this is incomplete"), "{history:?}");
 }

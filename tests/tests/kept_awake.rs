@@ -40,6 +40,16 @@ fn commands_one_after_another_keep_a_session_no_longer_than_the_rule_says() {
 }
 
 #[test]
+fn a_command_that_cannot_be_run_is_told_from_one_that_failed() {
+    let Some(machine) = machine(r#"idle = "15m", inhibit_max = "1h""#) else { return };
+    let mut alice = machine.log_in("alice", &mut machine.enroll("alice"));
+    for (command, code) in [("/no/such", "code=127"), ("/etc/passwd", "code=126")] {
+        let said = alice.shell(&format!("authflow run -- {command}; echo code=$?"));
+        assert!(said.contains(code), "{said}");
+    }
+}
+
+#[test]
 fn a_command_that_may_not_keep_its_session_is_not_run() {
     let Some(machine) = machine(r#"idle = "15m""#) else { return };
     let mut alice = machine.log_in("alice", &mut machine.enroll("alice"));

@@ -6,7 +6,7 @@ use crate::{
     context::Context,
     error::Error,
     history::{Query, Store},
-    output::{Output, table::Table, time::Local},
+    output::{Output, note, table::Table, time::Local},
     session::{Session, short_id_length, shortened},
 };
 
@@ -47,8 +47,19 @@ impl History {
         };
         let store = Store::open(&context.paths.sessions_db())?;
         let sessions = store.map_or_else(|| Ok(Vec::new()), |store| store.sessions(query))?;
+        tell_if_incomplete(context);
         let documents: Vec<_> = sessions.iter().map(|session| session.json(&local)).collect();
         Ok(context.output.either(&documents, || table(&sessions, &local, context.output))?)
+    }
+}
+
+/// Tells who reads the history that some of it is yet to be written, where the daemon says so.
+pub(crate) fn tell_if_incomplete(context: &Context) {
+    let health = if context.is_image() { None } else { context.daemon().and_then(|daemon| daemon.health()).ok() };
+    if health.is_some_and(|health| health.is_degraded) {
+        note(
+            "this is incomplete: the daemon cannot write its store, and keeps in memory what ended since (authflow config check)",
+        );
     }
 }
 
@@ -59,7 +70,7 @@ fn kept_by(session: &Session) -> String {
 
 fn table(sessions: &[Session], local: &Local, output: Output) -> String {
     if sessions.is_empty() {
-        return "no session has ended\n".to_owned();
+        return "no session's end is on record\n".to_owned();
     }
     let length = short_id_length(sessions);
     let mut table = Table::ranked(&[

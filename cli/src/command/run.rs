@@ -22,6 +22,6 @@ impl Run {
         let name = || Path::new(program).file_name().unwrap_or(program).to_string_lossy().into_owned();
         context.daemon()?.inhibit(&self.why.unwrap_or_else(name))?;
         let why = Command::new(program).args(arguments).exec();
-        Err(Error::Failed(format!("{}: {why}", program.to_string_lossy())))
+        Err(Error::NotRun { program: program.to_string_lossy().into_owned(), why })
     }
 }

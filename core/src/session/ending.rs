@@ -82,7 +82,10 @@ impl std::str::FromStr for EndReason {
         ]
         .into_iter()
         .find(|reason| reason.as_str() == word)
-        .ok_or_else(|| UnknownWord { word: word.to_owned(), expected: "a reason for an end" })
+        .ok_or_else(|| UnknownWord {
+            word: word.to_owned(),
+            expected: "logout leader-exited idle lifetime revoked deactivated superseded reboot",
+        })
     }
 }
 
@@ -138,4 +141,18 @@ pub struct Closing {
     pub step: Option<Step>,
     /// When the next one follows.
     pub next: BootTime,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_that_is_none_is_answered_with_those_there_are() {
+        let unknown = "nonsense".parse::<EndReason>().unwrap_err();
+        for word in unknown.expected.split(' ') {
+            assert_eq!(word.parse::<EndReason>().unwrap().as_str(), word);
+        }
+        assert_eq!(unknown.expected.split(' ').count(), 8);
+    }
 }

@@ -14,7 +14,7 @@ use authflow_core::{
 };
 
 use self::evidence::Evidence;
-use super::config::preset::Exception;
+use super::{config::preset::Exception, history};
 use crate::{
     context::Context,
     error::Error,
@@ -69,6 +69,7 @@ impl Report {
         if until <= since {
             return Err(Error::Usage("--until must be later than --since".to_owned()));
         }
+        history::tell_if_incomplete(context);
         let live = live(context)?;
         let told = told(context, (since, until), live.as_deref())?;
         Ok(context.output.either(&document::of(&told, &local), || page::of(&told, &local, context.output))?)

@@ -39,11 +39,11 @@ impl Disable {
         let is_marked = (context.is_image() || context.is_root()) && self.mark(context)?;
         // Before they end: the daemon sees the mark by itself.
         let has_session = !context.is_image() && self.has_session(context);
-        let ended = if context.is_image() { Ok((false, 0)) } else { self.end_sessions(context) };
         if is_marked && !has_session && self.is_typing_error(context) {
             Self::records(context).enable(&self.user)?;
             return Err(Error::NoUser(self.user));
         }
+        let ended = if context.is_image() { Ok((false, 0)) } else { self.end_sessions(context) };
         if is_marked {
             journal::note(context, journal::Event::Disabled, &[("user", &self.user), ("message", &self.message)]);
         }
