@@ -204,7 +204,11 @@ fn what_is_no_obstacle_is_none() {
             "--everybody (but root)",
         ),
         (late(&format!("Match Group ops\\n{methods}\\n")), "sshd --everybody", ""),
-        (early("KbdInteractiveAuthentication no\\nPasswordAuthentication no\\n"), "sshd --user alice", ""),
+        (
+            early("KbdInteractiveAuthentication no\\nPasswordAuthentication no\\n"),
+            "sshd --user alice",
+            "no password of alice now; with this a password and a code let in",
+        ),
         (
             "sed -i 's@^Include.*@Include sshd_config.d/*.conf@' /etc/ssh/sshd_config".to_owned(),
             "sshd --user alice",
