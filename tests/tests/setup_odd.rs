@@ -81,6 +81,7 @@ fn what_sshd_would_not_do_for_some_is_refused_with_what_to_do() {
         (late("AllowGroups ops wheel\\n"), alice, "usermod -aG ops alice"),
         (late("AllowUsers bob\\n"), alice, "write alice there too"),
         (late("DenyUsers al*\\n"), alice, "(DenyUsers al*)"),
+        (late("Match User alice\\nForceCommand internal-sftp\\n"), alice, "nothing else (ForceCommand)"),
         ("usermod -s /usr/sbin/nologin alice".to_owned(), alice, "usermod -s /bin/bash alice"),
         ("usermod -p '*' alice".to_owned(), alice, "neither a password nor a key"),
         ("usermod -p '*' alice".to_owned(), "sudo --user alice", "passwd alice"),
@@ -203,7 +204,11 @@ fn what_is_no_obstacle_is_none() {
             "--everybody (but root)",
         ),
         (late(&format!("Match Group ops\\n{methods}\\n")), "sshd --everybody", ""),
-        (early("KbdInteractiveAuthentication no\\nPasswordAuthentication no\\n"), "sshd --user alice", ""),
+        (
+            early("KbdInteractiveAuthentication no\\nPasswordAuthentication no\\n"),
+            "sshd --user alice",
+            "no password of alice now; with this a password and a code let in",
+        ),
         (
             "sed -i 's@^Include.*@Include sshd_config.d/*.conf@' /etc/ssh/sshd_config".to_owned(),
             "sshd --user alice",

@@ -5,10 +5,12 @@
 //! - `broken`: what libpam cannot read
 //! - `control`: what a module's answer does to its stack
 //! - `entries`: one file, line by line, for what edits it
+//! - `role`: what a line is there for
 
 mod broken;
 pub(crate) mod control;
 pub(crate) mod entries;
+pub(crate) mod role;
 
 use std::{
     collections::BTreeSet,

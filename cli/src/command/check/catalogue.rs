@@ -121,6 +121,8 @@ defects! {
         "whoever satisfies that module is in without the rule"
     LineJumpedOver Error "line-jumped-over" "a module before our line jumps over it"
         "whoever satisfies that module is in without the rule"
+    LineLeftOut Warning "line-left-out" "a line that keeps people out stands behind our auth line, whose success ends the stack"
+        "whoever satisfies the rule is in without it"
     RefusalIgnored Error "refusal-ignored" "the control of our line lets a refusal pass"
         "who fails the rule gets in by what comes behind it, unless another line of ours refuses"
     OthersRefused Error "others-refused" "the control of our line takes \"this is for others\" for a refusal"

@@ -1,4 +1,4 @@
-//! What keeps somebody out whatever is proved: no shell, sshd's own lists of who may come, or neither a password nor a key. Pure: judges what
+//! What keeps somebody out whatever is proved: no shell, a command of sshd's in its place, sshd's own lists of who may come, or neither a password nor a key. Pure: judges what
 //! was read.
 
 use authflow_host::accounts::Account;
@@ -33,7 +33,7 @@ pub(super) fn without_shell(account: &Account) -> Option<String> {
 /// Why sshd lets a user in by nothing. `has_file` tells whether the user has something in a file of that name.
 pub(super) fn kept_out(settings: &Settings, login: &Login<'_>, has_file: impl Fn(&str) -> bool) -> Option<String> {
     let name = &login.account.name;
-    not_listed(settings, login).or_else(|| {
+    not_listed(settings, login).or_else(|| forced(settings, name)).or_else(|| {
         if !login.needs_a_key {
             return None;
         }
@@ -85,6 +85,14 @@ fn not_listed(settings: &Settings, login: &Login<'_>) -> Option<String> {
     None
 }
 
+/// A command that sshd runs whatever is asked for, so that nothing could be confirmed.
+fn forced(settings: &Settings, name: &str) -> Option<String> {
+    let command = settings.value("forcecommand").filter(|command| *command != "none")?;
+    Some(format!(
+        "sshd runs `{command}` for {name} and nothing else (ForceCommand): take that out until it is confirmed"
+    ))
+}
+
 /// sshd's tokens in a file's name; without a `/` in front it is in the home.
 fn expand(file: &str, account: &Account) -> String {
     let home = account.home.display().to_string();
@@ -133,6 +141,10 @@ mod tests {
             ("denyusers al*\n", "DenyUsers al*"),
             ("allowgroups ops\nallowgroups wheel\n", "AllowGroups ops wheel): usermod -aG ops alice"),
             ("denygroups sta?f\nallowgroups staff\n", "DenyGroups sta?f"),
+            (
+                "forcecommand internal-sftp -d /srv\n",
+                "`internal-sftp -d /srv` for alice and nothing else (ForceCommand)",
+            ),
         ] {
             let why = judge(said, false, "").unwrap_or_default();
             assert!(why.contains(expected), "{said}: {why}");
@@ -142,6 +154,7 @@ mod tests {
             "allowusers bob\nallowusers alice@10.0.0.0/8\n",
             "denyusers bob\ndenyusers alice@192.0.2.*\n",
             "allowgroups ssh users\n",
+            "forcecommand none\n",
             "allowgroups *\ndenygroups ops\n",
         ] {
             assert_eq!(judge(fine, false, ""), None, "{fine}");

@@ -196,6 +196,7 @@ impl Setup {
         let config = preflight::config(context, &self.services, steps)?;
         let ahead = ways_in::Ahead { context, config: &config, places };
         ways_in::ways_in(&ahead, &self.services, who)?;
+        show::limits(&config, &self.services).iter().for_each(|words| note(&clean(words)));
         ways_in::by_key_alone(&ahead, &self.services, who)?.iter().for_each(|words| note(&clean(words)));
         let folder = preflight::Folder::new(context)?;
         if self.services.contains(&Service::Sshd) {

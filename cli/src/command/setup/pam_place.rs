@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use super::pam_edit::Item;
-use crate::pam_stack::{Line, OURS};
+use crate::pam_stack::{
+    Line, OURS,
+    role::{is_harmless, jump, keeps_out, may_end_or_jump, proves},
+};
 
 /// Lines that go in front of a row of the text.
 #[derive(Debug)]
@@ -55,51 +58,13 @@ pub(super) enum Refusal {
 /// What changes the system's passwords on Debian.
 pub(super) const COMMON_PASSWORD: &str = "common-password";
 
-/// Modules that prove who somebody is, or that stand in for one that does: ours is asked in their place. What only keeps people out stays
-/// in front of ours, or our success would let them in.
-const PROVING: [&str; 16] = [
-    "pam_deny.so",
-    "pam_fprintd.so",
-    "pam_google_authenticator.so",
-    "pam_krb5.so",
-    "pam_ldap.so",
-    "pam_oath.so",
-    "pam_permit.so",
-    "pam_pkcs11.so",
-    "pam_radius_auth.so",
-    "pam_sss.so",
-    "pam_systemd_home.so",
-    "pam_u2f.so",
-    "pam_unix.so",
-    "pam_winbind.so",
-    "pam_yubico.so",
-    OURS,
-];
-
-/// Modules that keep nobody out, whatever their control: what they do besides is no reason to refuse a stack that others share.
-const HARMLESS: [&str; 10] = [
-    "pam_cap.so",
-    "pam_echo.so",
-    "pam_env.so",
-    "pam_faildelay.so",
-    "pam_gnome_keyring.so",
-    "pam_group.so",
-    "pam_issue.so",
-    "pam_keyinit.so",
-    "pam_mount.so",
-    "pam_warn.so",
-];
-
 /// In front of the first line that could let somebody in. What is optional behind it comes first as well: authflow's success ends the
 /// phase, and that would leave it out.
 pub(super) fn auth(items: &[Item], options: &str) -> Result<Inserted, Refusal> {
     let place = deciding(items, "auth").ok_or(Refusal::NoPhase("auth"))?;
     let row = row_before(items, place, "auth")?;
-    let keeps_out = |line: &Line| {
-        line.control != "optional" && !may_end_or_jump(&line.control) && !PROVING.contains(&line.module.as_str())
-    };
     for item in items.iter().skip(place) {
-        let is_told = |line: &&Line| !item.is_include || !HARMLESS.contains(&line.module.as_str());
+        let is_told = |line: &&Line| !item.is_include || !is_harmless(line);
         let left_out = item.of("auth").filter(is_told).find(|line| keeps_out(line));
         return match left_out {
             None => continue,
@@ -162,13 +127,9 @@ fn deciding(items: &[Item], phase: &str) -> Option<usize> {
     let decides = |line: &Line| {
         // Root asks nobody: su has it so, and the examples leave it there.
         let lets_in = may_end_or_jump(&line.control) && line.module != "pam_rootok.so";
-        lets_in || PROVING.contains(&line.module.as_str())
+        lets_in || proves(line)
     };
     items.iter().position(|item| item.of(phase).any(decides))
-}
-
-fn may_end_or_jump(control: &str) -> bool {
-    control.eq_ignore_ascii_case("sufficient") || jump(control).is_some() || control.contains("=done")
 }
 
 /// The first row of that item, if no line of the phase in front of it jumps over it.
@@ -185,10 +146,4 @@ fn row_before(items: &[Item], place: usize, phase: &'static str) -> Result<usize
     }
     let end = items.last().map_or(0, |item| item.rows.end);
     Ok(items.get(place).map_or(end, |item| item.rows.start))
-}
-
-/// The furthest jump that a control makes.
-fn jump(control: &str) -> Option<usize> {
-    let pairs = control.trim_matches(['[', ']']).split_whitespace().filter_map(|pair| pair.split_once('='));
-    pairs.filter_map(|(_, action)| action.parse().ok()).max()
 }

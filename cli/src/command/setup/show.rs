@@ -2,11 +2,15 @@
 
 use std::path::Path;
 
-use authflow_core::time::WallTime;
+use authflow_core::{config::Config, time::WallTime};
 use serde::Serialize;
 
-use super::{ledger::Setup, plan::Step, programs, service::Service, who::Who};
-use crate::{context::Context, error::Error, output::text::clean};
+use super::{ledger::Setup, plan::Step, programs, rules, service::Service, who::Who};
+use crate::{
+    context::Context,
+    error::Error,
+    output::{text::clean, time::words},
+};
 
 /// What a setup did, for programs.
 #[derive(Serialize)]
@@ -109,6 +113,27 @@ fn plan(steps: &[Step]) -> String {
     changes(steps).iter().map(line).collect()
 }
 
+/// The limits that come with it, in words: nobody is to be surprised by a session that ends.
+pub(super) fn limits(config: &Config, services: &[Service]) -> Vec<String> {
+    let limits_of = |service: &Service| {
+        let own = rules::rule_name(*service);
+        config.rules.iter().find(|rule| rule.name == own).map(|rule| rule.session.limits.clone())
+    };
+    let line = |service: &Service| {
+        let limits = limits_of(service)?;
+        let idle = limits.idle.map(|idle| format!("after {} without activity", words(idle)));
+        let lifetime = limits.lifetime.map(|lifetime| format!("{} after the login at the latest", words(lifetime)));
+        let ends: Vec<String> = idle.into_iter().chain(lifetime).collect();
+        (!ends.is_empty()).then(|| {
+            format!(
+                "{service}: sessions of whoever is protected end {} ([session] in authflow.toml)",
+                ends.join(" and ")
+            )
+        })
+    };
+    services.iter().filter_map(line).collect()
+}
+
 /// What is live, and what to do now.
 pub(super) fn live(context: &Context, setup: &Setup, until: WallTime) -> String {
     let until = context.local().ahead(until);
@@ -162,12 +187,34 @@ fn steps_to_confirm(services: &[Service], who: Option<&Who>, has_sudo: bool) -> 
 
 #[cfg(test)]
 mod tests {
+    use authflow_core::config::Text;
+
     use super::*;
 
     fn steps(services: &[Service], users: &[&str]) -> String {
         let who = Who::Users(users.iter().map(|user| (*user).to_owned()).collect());
         let steps = steps_to_confirm(services, Some(&who), true);
         steps.lines().map(str::trim).collect::<Vec<_>>().join(" | ")
+    }
+
+    #[test]
+    fn the_limits_that_come_with_it_are_told() {
+        let told = |main: &str| {
+            let rules = rules::text(Service::Sshd, &Who::Everybody);
+            let drop_in = Text { name: "drop-in", text: &rules };
+            limits(
+                &Config::parse(Text { name: "main", text: main }, &[drop_in]).unwrap(),
+                &[Service::Sshd, Service::Su],
+            )
+        };
+        assert_eq!(
+            told(""),
+            [
+                "sshd: sessions of whoever is protected end after 15 min without activity and 12 h after the login at the latest \
+              ([session] in authflow.toml)"
+            ]
+        );
+        assert_eq!(told("[session]\nidle = \"none\"\nlifetime = \"none\"\n"), [""; 0]);
     }
 
     #[test]

@@ -92,7 +92,8 @@ impl Trial {
         Ok(())
     }
 
-    /// That those who are protected are asked for a code, wherever they come from. Gives, in words, which methods authflow's come in front of.
+    /// That those who are protected are asked for a code, wherever they come from. Gives, in words, which methods authflow's come in front of,
+    /// and where a password becomes a way in.
     fn asks_whom_it_is_about(&self, who: &Who) -> Result<Vec<String>, Error> {
         let mut words = Vec::new();
         for user in named(who) {
@@ -104,6 +105,11 @@ impl Trial {
                 if let Some((before, after)) = both.overridden() {
                     words.push(format!(
                         "for {user}{origin} sshd has AuthenticationMethods {before} now; authflow's comes in front of it: {after}"
+                    ));
+                }
+                if both.opens_to_passwords() {
+                    words.push(format!(
+                        "sshd takes no password of {user}{origin} now; with this a password and a code let in, without a key"
                     ));
                 }
             }
@@ -135,6 +141,12 @@ impl Both {
     fn overridden(&self) -> Option<(&str, &str)> {
         let (before, after) = (self.before.value(METHODS)?, self.after.value(METHODS).unwrap_or("any"));
         (before != "any" && before != after).then_some((before, after))
+    }
+
+    /// Whether a password is worth something that was worth nothing before. By either way sshd would ask PAM for one.
+    fn opens_to_passwords(&self) -> bool {
+        let ways = ["passwordauthentication", "kbdinteractiveauthentication"];
+        ways.iter().all(|way| self.before.value(way) == Some("no"))
     }
 }
 
@@ -204,6 +216,22 @@ fn but_root(roots: &[String]) -> Result<Who, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_that_was_worth_nothing_before_is_told() {
+        let opens = |before: &str| {
+            let settings = |text: &str| sshd::Settings::parse(text);
+            Both { before: settings(before), after: settings("kbdinteractiveauthentication yes\n") }
+                .opens_to_passwords()
+        };
+        assert!(opens("passwordauthentication no\nkbdinteractiveauthentication no\n"));
+        for way in [
+            "passwordauthentication yes\nkbdinteractiveauthentication no\n",
+            "passwordauthentication no\nkbdinteractiveauthentication yes\n",
+        ] {
+            assert!(!opens(way), "{way}");
+        }
+    }
 
     #[test]
     fn another_name_of_roots_is_not_kept_out() {

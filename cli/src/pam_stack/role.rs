@@ -1,0 +1,64 @@
+//! What a line of a stack is there for, as far as its module and its control tell.
+
+use super::Line;
+
+/// Modules that prove who somebody is, or that stand in for one that does: ours is asked in their place. What only keeps people out stays
+/// in front of ours, or our success would let them in.
+const PROVING: [&str; 16] = [
+    "pam_deny.so",
+    "pam_fprintd.so",
+    "pam_google_authenticator.so",
+    "pam_krb5.so",
+    "pam_ldap.so",
+    "pam_oath.so",
+    "pam_permit.so",
+    "pam_pkcs11.so",
+    "pam_radius_auth.so",
+    "pam_sss.so",
+    "pam_systemd_home.so",
+    "pam_u2f.so",
+    "pam_unix.so",
+    "pam_winbind.so",
+    "pam_yubico.so",
+    super::OURS,
+];
+
+/// Modules that keep nobody out, whatever their control: what they do besides is no reason to refuse a stack that others share.
+const HARMLESS: [&str; 10] = [
+    "pam_cap.so",
+    "pam_echo.so",
+    "pam_env.so",
+    "pam_faildelay.so",
+    "pam_gnome_keyring.so",
+    "pam_group.so",
+    "pam_issue.so",
+    "pam_keyinit.so",
+    "pam_mount.so",
+    "pam_warn.so",
+];
+
+/// Whether the line proves who somebody is.
+pub(crate) fn proves(line: &Line) -> bool {
+    PROVING.contains(&line.module.as_str())
+}
+
+/// Whether the line is no loss to anybody's safety.
+pub(crate) fn is_harmless(line: &Line) -> bool {
+    HARMLESS.contains(&line.module.as_str())
+}
+
+/// Whether the line is there to keep people out, whatever they prove.
+pub(crate) fn keeps_out(line: &Line) -> bool {
+    line.control != "optional" && !may_end_or_jump(&line.control) && !proves(line)
+}
+
+/// Whether a success there may end the phase, or leave lines out.
+pub(crate) fn may_end_or_jump(control: &str) -> bool {
+    control.eq_ignore_ascii_case("sufficient") || jump(control).is_some() || control.contains("=done")
+}
+
+/// The furthest jump that a control makes.
+pub(crate) fn jump(control: &str) -> Option<usize> {
+    let pairs = control.trim_matches(['[', ']']).split_whitespace().filter_map(|pair| pair.split_once('='));
+    pairs.filter_map(|(_, action)| action.parse().ok()).max()
+}
