@@ -213,6 +213,8 @@ const MATCHES: &[Case] = &[
         told: &[
             "sshd-methods-unmet /etc/ssh/sshd_config:   AuthenticationMethods publickey",
             "sshd-key-unforeseen /etc/ssh/sshd_config:   AuthenticationMethods publickey",
+            // He has none.
+            "rule-user-cannot-meet /etc/authflow/authflow.toml: \"bobs\"",
         ],
     },
     // Alice's rule could do with what holds for others.
