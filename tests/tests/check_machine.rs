@@ -75,6 +75,33 @@ fn root_gets_in_by_what_is_said_to_do() {
     assert_eq!((ids(), knock()), (Vec::new(), (true, true)));
 }
 
+/// What is told of sudoers and of sudo's other name does let somebody in who has proved no code.
+#[test]
+fn what_gets_around_a_rule_about_sudo_does() {
+    let Some(plan) = good::plan() else { return };
+    let machine = plan.file("/etc/sudoers.d/alice", "alice ALL=(ALL) ALL\n").start();
+    let _ = machine.enroll("alice");
+    let _ = machine.feed(["chpasswd"], format!("alice:{}\n", machine.password()).as_bytes()).success();
+    let gets_in_by_password = |options: &str| {
+        let command = format!("setpriv --reuid=alice --regid=alice --init-groups sudo -k -S {options} true");
+        let answers = format!("{0}\n{0}\n{0}\n", machine.password());
+        machine.feed(["sh", "-c", &command], answers.as_bytes()).status.success()
+    };
+    let ids = || {
+        let (found, _) = good::check(&machine);
+        found.iter().map(|found| found["id"].as_str().expect("an id").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!((ids(), gets_in_by_password(""), gets_in_by_password("-i")), (Vec::new(), false, false));
+    machine.write("/etc/sudoers.d/around", "Defaults pam_service=other\n");
+    let not_called = vec!["rule-not-called".to_owned()];
+    assert_eq!((ids(), gets_in_by_password(""), gets_in_by_password("-i")), (not_called, true, false));
+    let _ = machine.shell("rm /etc/sudoers.d/around; cp /etc/pam.d/other /etc/pam.d/sudo-i").success();
+    machine.write("/root/new.toml", &good::CONFIG.replace(", \"sudo-i\"", ""));
+    let _ = machine.run(["authflow", "config", "apply", "/root/new.toml"]).success();
+    let sibling = vec!["rule-sibling-left".to_owned()];
+    assert_eq!((ids(), gets_in_by_password(""), gets_in_by_password("-i")), (sibling, false, true));
+}
+
 #[test]
 fn a_store_that_cannot_be_written_is_told() {
     let Some(plan) = good::plan() else { return };
