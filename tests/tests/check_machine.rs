@@ -75,6 +75,35 @@ fn root_gets_in_by_what_is_said_to_do() {
     assert_eq!((ids(), knock()), (Vec::new(), (true, true)));
 }
 
+/// The order of a rule's methods decides whether a key alone is enough for somebody who has a password.
+#[test]
+fn a_key_that_is_told_to_be_refused_is() {
+    let Some(plan) = good::plan() else { return };
+    let machine = plan.start();
+    let _ = machine.enroll("alice");
+    machine.restart_sshd("KbdInteractiveAuthentication yes\nPasswordAuthentication no");
+    let key = "cd /root && ssh-keygen -q -t ed25519 -N '' -f key && install -d -o alice -g alice -m 0700 ~alice/.ssh && \
+               install -o alice -g alice -m 0600 key.pub ~alice/.ssh/authorized_keys";
+    let _ = machine.shell(key).success();
+    for (methods, told, is_in) in [
+        ("[[\"password\"], [\"publickey\"]]", &["sshd-key-unforeseen"][..], false),
+        ("[[\"publickey\"], [\"password\"]]", &[], true),
+    ] {
+        let both = "[[\"publickey\", \"totp\"], [\"password\", \"totp\"]]";
+        machine.write("/root/new.toml", &good::CONFIG.replacen(both, methods, 1));
+        let _ = machine.run(["authflow", "config", "apply", "/root/new.toml"]).success();
+        let (found, _) = good::check(&machine);
+        let ids: Vec<_> = found.iter().map(|found| found["id"].as_str().expect("an id")).collect();
+        let options = ["-i", "/root/key", "-o", "BatchMode=yes", "echo", "in-$((6*7))"];
+        let mut alice = machine.ssh("alice", &options);
+        let is_over = alice.end().success();
+        assert_eq!((ids.as_slice(), is_over, alice.screen().contains("in-42")), (told, is_in, is_in), "{methods}");
+        let foreseen =
+            machine.run(["authflow", "--json", "test", "alice", "--service", "sshd", "--proved", "publickey"]).json();
+        assert_eq!(foreseen["needs"].is_string(), !is_in, "{foreseen:?}");
+    }
+}
+
 /// What is told of sudoers and of sudo's other name does let somebody in who has proved no code.
 #[test]
 fn what_gets_around_a_rule_about_sudo_does() {
