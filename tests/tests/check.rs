@@ -317,6 +317,10 @@ const OPTIONS: &[Case] = &[
         told: &["password-line-missing /etc/pam.d/login"],
     },
     Case {
+        breakage: "sed -i -e '/^password/d' -e '/common-password/d' /etc/pam.d/su",
+        told: &["password-line-missing /etc/pam.d/su"],
+    },
+    Case {
         breakage: "sed -i '1i password = { adopt = true }' /etc/authflow/authflow.toml; sed -i '/pam_authflow/d' /etc/pam.d/passwd",
         told: &["passwd-unaware /etc/pam.d/passwd"],
     },
@@ -397,6 +401,10 @@ const RULES: &[Case] = &[
     Case {
         breakage: "sed -i '1i [[rule]]\\nname = \"bobs\"\\nservice = [\"login\"]\\nuser = [\"bob\"]\\nmethods = [[\"password\", \"totp\"]]' /etc/authflow/authflow.toml",
         told: &["rule-nobody-can-meet /etc/authflow/authflow.toml: \"bobs\""],
+    },
+    Case {
+        breakage: "sed -i '1i [[rule]]\\nname = \"both\"\\nservice = [\"login\"]\\nuser = [\"alice\", \"bob\"]\\nmethods = [[\"password\", \"totp\"]]' /etc/authflow/authflow.toml",
+        told: &["rule-user-cannot-meet /etc/authflow/authflow.toml: \"both\""],
     },
     Case {
         breakage: "sed -i '1i [[rule]]\\nname = \"keys\"\\nservice = [\"login\"]\\nuser = [\"bob\"]\\nmethods = [[\"publickey\"]]' /etc/authflow/authflow.toml",

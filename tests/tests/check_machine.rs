@@ -75,6 +75,62 @@ fn root_gets_in_by_what_is_said_to_do() {
     assert_eq!((ids(), knock()), (Vec::new(), (true, true)));
 }
 
+/// The order of a rule's methods decides whether a key alone is enough for somebody who has a password.
+#[test]
+fn a_key_that_is_told_to_be_refused_is() {
+    let Some(plan) = good::plan() else { return };
+    let machine = plan.start();
+    let _ = machine.enroll("alice");
+    machine.restart_sshd("KbdInteractiveAuthentication yes\nPasswordAuthentication no");
+    let key = "cd /root && ssh-keygen -q -t ed25519 -N '' -f key && install -d -o alice -g alice -m 0700 ~alice/.ssh && \
+               install -o alice -g alice -m 0600 key.pub ~alice/.ssh/authorized_keys";
+    let _ = machine.shell(key).success();
+    for (methods, told, is_in) in [
+        ("[[\"password\"], [\"publickey\"]]", &["sshd-key-unforeseen"][..], false),
+        ("[[\"publickey\"], [\"password\"]]", &[], true),
+    ] {
+        let both = "[[\"publickey\", \"totp\"], [\"password\", \"totp\"]]";
+        machine.write("/root/new.toml", &good::CONFIG.replacen(both, methods, 1));
+        let _ = machine.run(["authflow", "config", "apply", "/root/new.toml"]).success();
+        let (found, _) = good::check(&machine);
+        let ids: Vec<_> = found.iter().map(|found| found["id"].as_str().expect("an id")).collect();
+        let options = ["-i", "/root/key", "-o", "BatchMode=yes", "echo", "in-$((6*7))"];
+        let mut alice = machine.ssh("alice", &options);
+        let is_over = alice.end().success();
+        assert_eq!((ids.as_slice(), is_over, alice.screen().contains("in-42")), (told, is_in, is_in), "{methods}");
+        let foreseen =
+            machine.run(["authflow", "--json", "test", "alice", "--service", "sshd", "--proved", "publickey"]).json();
+        assert_eq!(foreseen["needs"].is_string(), !is_in, "{foreseen:?}");
+    }
+}
+
+/// What is told of sudoers and of sudo's other name does let somebody in who has proved no code.
+#[test]
+fn what_gets_around_a_rule_about_sudo_does() {
+    let Some(plan) = good::plan() else { return };
+    let machine = plan.file("/etc/sudoers.d/alice", "alice ALL=(ALL) ALL\n").start();
+    let _ = machine.enroll("alice");
+    let _ = machine.feed(["chpasswd"], format!("alice:{}\n", machine.password()).as_bytes()).success();
+    let gets_in_by_password = |options: &str| {
+        let command = format!("setpriv --reuid=alice --regid=alice --init-groups sudo -k -S {options} true");
+        let answers = format!("{0}\n{0}\n{0}\n", machine.password());
+        machine.feed(["sh", "-c", &command], answers.as_bytes()).status.success()
+    };
+    let ids = || {
+        let (found, _) = good::check(&machine);
+        found.iter().map(|found| found["id"].as_str().expect("an id").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!((ids(), gets_in_by_password(""), gets_in_by_password("-i")), (Vec::new(), false, false));
+    machine.write("/etc/sudoers.d/around", "Defaults pam_service=other\n");
+    let not_called = vec!["rule-not-called".to_owned()];
+    assert_eq!((ids(), gets_in_by_password(""), gets_in_by_password("-i")), (not_called, true, false));
+    let _ = machine.shell("rm /etc/sudoers.d/around; cp /etc/pam.d/other /etc/pam.d/sudo-i").success();
+    machine.write("/root/new.toml", &good::CONFIG.replace(", \"sudo-i\"", ""));
+    let _ = machine.run(["authflow", "config", "apply", "/root/new.toml"]).success();
+    let sibling = vec!["rule-sibling-left".to_owned()];
+    assert_eq!((ids(), gets_in_by_password(""), gets_in_by_password("-i")), (sibling, false, true));
+}
+
 #[test]
 fn a_store_that_cannot_be_written_is_told() {
     let Some(plan) = good::plan() else { return };
@@ -213,6 +269,8 @@ const MATCHES: &[Case] = &[
         told: &[
             "sshd-methods-unmet /etc/ssh/sshd_config:   AuthenticationMethods publickey",
             "sshd-key-unforeseen /etc/ssh/sshd_config:   AuthenticationMethods publickey",
+            // He has none.
+            "rule-user-cannot-meet /etc/authflow/authflow.toml: \"bobs\"",
         ],
     },
     // Alice's rule could do with what holds for others.

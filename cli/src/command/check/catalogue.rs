@@ -95,6 +95,8 @@ defects! {
         "the rule is for nobody, or for whoever is given that name next"
     RuleNobodyCanMeet Error "rule-nobody-can-meet" "a rule takes a code, nobody whom it is for has an authenticator, and it lets nobody enrol"
         "everybody whom the rule is for is locked out"
+    RuleUserCannotMeet Note "rule-user-cannot-meet" "a rule names a user who has too little for any method of it, and it lets nobody enrol"
+        "that user is refused there, but for a bypass code"
     RuleKeyElsewhere Error "rule-key-elsewhere" "every method of a rule takes a key, at a service that is not sshd's"
         "keys count at sshd's services alone, so nobody gets in there"
     RuleNoCatchAll Note "rule-no-catch-all" "every rule for a service is for some users, groups or networks alone"

@@ -9,6 +9,7 @@
 //! - `ground`: the configuration and the machine that is looked at
 //! - `service`: what is known of PAM services by their names
 //! - `owner`: whose a file is
+//! - `own`: what somebody can be asked for
 //! - `config_file`: the configuration's own files
 //! - `rules`: rules by themselves; `preset`: settings against a standard
 //! - `pam`: the PAM stacks
@@ -26,6 +27,7 @@ mod finding;
 #[cfg(test)]
 mod fixture;
 mod ground;
+mod own;
 mod owner;
 mod pam;
 mod preset;

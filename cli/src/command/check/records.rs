@@ -7,7 +7,8 @@ use std::{
 
 use authflow_core::{
     account::{Authenticators, BadRecord},
-    factor::Factor,
+    factor::{Factor, Factors},
+    flow::choose,
     rule::Rule,
 };
 use authflow_host::{
@@ -21,6 +22,7 @@ use super::{
     Ground, Place,
     catalogue::Defect,
     finding::Finding,
+    own,
     owner::{self, OPEN, WRITABLE},
 };
 
@@ -48,7 +50,9 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
     found.extend(of_nobody(ground, &users, &disabled));
     // Somebody's record that cannot be read may be what a rule needs.
     if found.iter().all(|finding| finding.defect != Defect::RecordUnusable) {
-        found.extend(ground.config.rules.iter().filter_map(|rule| nobody_can_meet(ground, rule, &enrolled)));
+        let of_rule =
+            |rule| nobody_can_meet(ground, rule, &enrolled).or_else(|| some_cannot_meet(ground, rule, &enrolled));
+        found.extend(ground.config.rules.iter().filter_map(of_rule));
     }
     found
 }
@@ -158,6 +162,51 @@ fn nobody_can_meet(ground: &Ground<'_>, rule: &Rule, enrolled: &BTreeMap<String,
     })
 }
 
+/// Users whom a rule names, and who can meet no method of it whatever they are asked. An image's users may be made by its first boot.
+fn some_cannot_meet(ground: &Ground<'_>, rule: &Rule, enrolled: &BTreeMap<String, Authenticators>) -> Option<Finding> {
+    // Where every method takes a key and none can be shown, that is told.
+    let takes_keys = rule.methods.iter().all(|method| method.factors().contains(Factor::Publickey));
+    if ground.context.is_image() || rule.enroll.is_some() || takes_keys && !asks_by_sshd(ground, rule) {
+        return None;
+    }
+    let has_directory = local_accounts::has_directory(&ground.context.paths);
+    // A directory that is away may be slow to say so.
+    let most = if has_directory { 100 } else { usize::MAX };
+    let is_there = |user: &&String| matches!(accounts::by_name(user), Ok(Some(_)));
+    let cannot = |user: &&String| {
+        own::factors(ground, user).is_some_and(|mut own| {
+            // A directory's password is not seen here.
+            if has_directory {
+                own.insert(Factor::Password);
+            }
+            let codes = enrolled.get(*user).and_then(|record| record.recovery.as_ref());
+            !can_meet(ground, rule, if rule.recovery && codes.is_some() { own.with(Factor::Totp) } else { own })
+        })
+    };
+    let names: Vec<&str> = rule.users.iter().take(most).filter(is_there).filter(cannot).map(String::as_str).collect();
+    let first = names.first()?;
+    Some(Finding::new(
+        Defect::RuleUserCannotMeet,
+        ground.place_of(rule),
+        format!("rule {:?} names {}, who can meet no method of it", rule.name, names.join(", ")),
+        format!(
+            "authflow factor add totp --user {first}, passwd {first} where there is no password, or let people enrol in the login (enroll)"
+        ),
+    ))
+}
+
+/// Whether somebody with these meets a method: by a key as well where keys count, and by a session that vouches.
+fn can_meet(ground: &Ground<'_>, rule: &Rule, own: Factors) -> bool {
+    let outside = Factors::none().with(Factor::Session);
+    let outside = if asks_by_sshd(ground, rule) { outside.with(Factor::Publickey) } else { outside };
+    choose(&rule.methods, &own, &outside).is_some()
+}
+
+/// Whether keys count at a service of that rule.
+fn asks_by_sshd(ground: &Ground<'_>, rule: &Rule) -> bool {
+    rule.services.iter().any(|service| service == "*" || ground.config.is_sshd(service))
+}
+
 /// Those of the rule's groups that the user is in. Where that cannot be told, all of them: nobody is called locked out by mistake.
 fn groups(ground: &Ground<'_>, user: &str, rule: &Rule) -> Vec<String> {
     if ground.context.is_image() {
@@ -187,6 +236,22 @@ mod tests {
         assert_eq!(found(TWO_FACTORS, &enrolled, findings), none);
         assert_eq!(found(&format!("{TWO_FACTORS}user=['bob']\n"), &enrolled, findings), [MAIN]);
         assert_eq!(found(&format!("{TWO_FACTORS}user=['alice']\n"), &enrolled, findings), none);
+    }
+
+    #[test]
+    fn a_method_is_met_by_what_somebody_has_and_by_a_key_where_keys_count() {
+        let meets = |rules: &str, own: Factors| {
+            let is_met = std::cell::Cell::new(false);
+            let _ = found(rules, &[], |ground| {
+                is_met.set(can_meet(ground, &ground.config.rules[0], own.clone()));
+                Vec::new()
+            });
+            is_met.get()
+        };
+        let password = || Factors::none().with(Factor::Password);
+        assert!(meets(TWO_FACTORS, password().with(Factor::Totp)) && !meets(TWO_FACTORS, password()));
+        let or_a_key = TWO_FACTORS.replace("'totp']]", "'totp'],['publickey']]");
+        assert!(meets(&or_a_key, Factors::none()) && !meets(&or_a_key.replace("'sshd'", "'login'"), password()));
     }
 
     #[test]

@@ -30,12 +30,19 @@ fn hiding(line: &Line) -> Option<Finding> {
 
 /// A login that must change its password cannot.
 fn not_changing(service: &Service<'_>) -> Option<Finding> {
+    let has_others = service.stack.phase("password").next().is_some();
+    // As Debian's su and sudo: libpam goes by /etc/pam.d/other there, which a line of ours alone would put an end to.
+    let place = if has_others {
+        "before pam_unix's"
+    } else {
+        "at its end, and what /etc/pam.d/other has for it (\"@include common-password\" on Debian) behind it"
+    };
     service.stack.ours("password").next().is_none().then(|| {
         Finding::new(
             Defect::PasswordLineMissing,
             Place::file(&service.stack.file),
             format!("{OURS} has no password line in {}", service.name),
-            format!("put \"password [success=done ignore=ignore default=die] {OURS}\" before pam_unix's"),
+            format!("put \"password [success=done ignore=ignore default=die] {OURS}\" {place}"),
         )
     })
 }
@@ -69,6 +76,22 @@ mod tests {
         assert_eq!(told(&format!("account required pam_authflow.so\n{CHANGING}")), Vec::<String>::new());
         let directory = format!("{old}auth required pam_authflow.so proved=password\n");
         assert_eq!(told(&directory), Vec::<String>::new());
+    }
+
+    #[test]
+    fn where_a_password_line_goes_is_said_of_the_lines_that_there_are() {
+        let fix = |stack: &str| {
+            let said = std::cell::RefCell::new(String::new());
+            let _ = judged(TWO_FACTORS, stack, &[], |service| {
+                let found = findings(service);
+                said.borrow_mut().extend(found.iter().map(|finding| finding.fix.as_str()));
+                found
+            });
+            said.into_inner()
+        };
+        const ACCOUNT: &str = "account required pam_authflow.so\n";
+        assert!(fix(ACCOUNT).contains("common-password"), "as Debian's su and sudo");
+        assert!(fix(&format!("{ACCOUNT}password required pam_unix.so\n")).ends_with("before pam_unix's"));
     }
 
     #[test]

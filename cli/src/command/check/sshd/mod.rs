@@ -6,7 +6,6 @@
 //! - `ask`: sshd's own word
 //! - `whom`: whom a `Match` is for
 //! - `people`: who is looked at
-//! - `own`: what they can be asked for
 //! - `view`: the settings as they are for somebody
 //! - `judge`: what they make of the rules
 //! - `root`: root's way in
@@ -16,7 +15,6 @@ mod ask;
 pub(in crate::command) mod file;
 mod judge;
 mod left;
-mod own;
 mod people;
 mod root;
 mod view;
@@ -109,7 +107,7 @@ impl Sshd<'_> {
         let stack = self.ground.stacks.of(self.view.value("pamservicename"));
         let one_prompt = stack.is_some_and(|stack| stack.ours("auth").any(|line| line.says("one_prompt")));
         let judged = |rule: &Rule, view: View| {
-            let owned = own::of_rule(self.ground, people, rule);
+            let owned = people.owned(self.ground, rule);
             judge::meeting(&Meeting { rule, place: self.ground.place_of(rule), view, one_prompt, owned })
         };
         let numbered = rules.iter().enumerate();

@@ -1,13 +1,17 @@
 //! Who sshd's settings and the rules are looked at for: somebody of each rule, and for each `Match` somebody of every rule that meets it.
 
-use authflow_core::rule::{Network, Remote, Request, Rule};
+use authflow_core::{
+    factor::Factors,
+    rule::{Network, Remote, Request, Rule},
+};
 use authflow_host::{accounts, local_accounts};
 
 use super::{
     file::{File, Match},
+    view,
     whom::{self, Somebody, is_for},
 };
-use crate::command::check::Ground;
+use crate::command::check::{Ground, own};
 
 /// A name that nobody has stands for everybody who has no name anywhere.
 const ANYBODY: &str = "somebody";
@@ -45,10 +49,14 @@ impl<'a> People<'a> {
         Some(Somebody { user: account.name, groups, ..Somebody::default() })
     }
 
-    /// The accounts that a rule is for; nothing where there may be more than are looked at.
-    pub(super) fn accounts_of(&self, rule: &Rule) -> Option<impl Iterator<Item = &Somebody>> {
-        let are_all = self.accounts.len() < MOST;
-        are_all.then(|| self.accounts.iter().filter(|one| rule.is_of(&one.user, &one.groups)))
+    /// What each of those whom a rule is for can be asked for. Where not all of them are known, somebody has everything.
+    pub(super) fn owned(&self, ground: &Ground<'_>, rule: &Rule) -> Vec<Factors> {
+        let has_directory = local_accounts::has_directory(&ground.context.paths);
+        let are_known = !self.is_image && !has_directory && self.accounts.len() < MOST && ground.context.is_root();
+        let accounts = self.accounts.iter().filter(|one| rule.is_of(&one.user, &one.groups));
+        let all: Option<Vec<Factors>> =
+            if are_known { accounts.map(|one| own::factors(ground, &one.user)).collect() } else { None };
+        all.unwrap_or_else(|| vec![view::askable()])
     }
 
     /// The one of that name, whether there is such an account or not.

@@ -13,11 +13,8 @@ use authflow_core::{
 };
 use authflow_host::accounts;
 
-use super::{
-    own,
-    view::{View, provable},
-};
-use crate::command::check::{Ground, catalogue::Defect, finding::Finding};
+use super::view::{View, provable};
+use crate::command::check::{Ground, catalogue::Defect, finding::Finding, own};
 
 const ROOT: &str = "root";
 
