@@ -18,7 +18,10 @@ use std::{
 
 use authflow_core::flow::{Denial, Verdict};
 use login::{Login, phone, records};
-use nix::unistd::geteuid;
+use nix::{
+    sys::resource::{Resource, getrlimit},
+    unistd::geteuid,
+};
 
 const ROOT: &str = "ROOT_OF_TEST";
 
@@ -27,12 +30,16 @@ const ROOT: &str = "ROOT_OF_TEST";
 fn the_login() {
     let Some(root) = env::var_os(ROOT) else { return };
     match Login::new().settle(&records(Path::new(&root))) {
-        Ok(Verdict::Granted(_)) => println!("\ntold: granted"),
+        Ok(Verdict::Granted(_)) => {
+            let (soft, _hard) = getrlimit(Resource::RLIMIT_FSIZE).unwrap();
+            println!("\ntold: granted, and files may be {soft} bytes long");
+        }
         Ok(Verdict::Denied(why)) => println!("\ntold: denied: {why}"),
         Err(error) => println!("\ntold: {error}"),
     }
 }
 
+const GRANTED_UNDER_NO_ROOM: &str = "granted, and files may be 0 bytes long";
 const SHELL: &[&str] = &["/bin/sh"];
 /// A shell whose mounts are nobody else's, and gone when it ends.
 const OWN_MOUNTS: &[&str] = &["unshare", "--mount", "/bin/sh"];
@@ -71,10 +78,16 @@ fn assert_nothing_happened(folder: &Path) {
 fn files_that_may_not_become_long_enough_are_given_room_or_nobody_is_judged() {
     let folder = used_machine();
     let told = told_under(SHELL, "trap '' XFSZ; ulimit -f 0", folder.path());
-    if told != "granted" {
+    if told != GRANTED_UNDER_NO_ROOM {
         assert!(told.contains("cannot make room (ulimit -f) for") && told.contains("not permitted"), "{told}");
         assert_nothing_happened(folder.path());
     }
+}
+
+#[test]
+fn a_soft_limit_is_lifted_for_the_write_and_is_the_callers_again() {
+    let folder = used_machine();
+    assert_eq!(told_under(SHELL, "trap '' XFSZ; ulimit -S -f 0", folder.path()), GRANTED_UNDER_NO_ROOM);
 }
 
 #[test]
