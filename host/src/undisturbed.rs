@@ -1,5 +1,5 @@
-//! A stretch in which nobody can stop this process or keep it from writing. su and sudo keep the caller's real uid, so the caller may send them SIGSTOP; stopped
-//! with another user's lock in hand, they would keep that user out for as long as the caller likes.
+//! A stretch in which nobody can stop this process or keep it from writing. su and sudo keep the caller's real uid, so the caller may send
+//! them SIGSTOP; stopped with another user's lock in hand, they would keep that user out for as long as the caller likes.
 
 use std::io;
 
