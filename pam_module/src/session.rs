@@ -70,7 +70,8 @@ pub fn open<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<
     let closed = check_standing(&mut login, &account)?;
     refuse_closed_meanwhile(&login, receipt.as_ref(), closed)?;
     let Some(grant) = grant(&login, &account, &notes, receipt)? else { return Ok(Answer::NotOurs) };
-    let opening = opening(&login, class, (user, account.uid), account_of(&target)?, &grant);
+    let target_account = account_of(&target)?;
+    let opening = opening(&login, class, account, target_account, &grant);
     if let Some(opened) = tracking::begin(&mut login, &opening, grant.policy.when_unavailable)? {
         login.pam.set_variable(VARIABLE, &opened.id);
         tell(&mut login, &opening, &grant, &opened);
@@ -213,13 +214,7 @@ fn grant<H: Handle>(
     Ok(Some(Grant { rule: rule.name.clone(), policy, factors, receipt }))
 }
 
-fn opening<H: Handle>(
-    login: &Login<'_, H>,
-    class: Class,
-    (user, uid): (String, u32),
-    target: Account,
-    grant: &Grant,
-) -> Opening {
+fn opening<H: Handle>(login: &Login<'_, H>, class: Class, account: Account, target: Account, grant: &Grant) -> Opening {
     let facts = &login.facts;
     // sshd makes the pty later, and says "ssh" until then.
     let tty = facts.tty.clone().filter(|tty| !(login.is_sshd() && tty == "ssh"));
@@ -228,8 +223,9 @@ fn opening<H: Handle>(
         Remote::Local | Remote::Unknown => facts.remote_host.as_deref().map(|host| visible(host, 255)),
     };
     Opening {
-        user,
-        uid,
+        // The account's own name, however it was spelt: whoever is disabled or looked for is so by that one.
+        user: account.name,
+        uid: account.uid,
         target: target.name,
         target_uid: target.uid,
         service: facts.service.clone(),

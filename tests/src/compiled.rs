@@ -8,14 +8,21 @@ impl Machine {
     /// Compiles `beds/NAME.c` into the machine's `/usr/bin/NAME`.
     #[track_caller]
     pub fn compile(&self, name: &str) {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("beds").join(name).with_extension("c");
-        let compiled = Command::new("gcc")
-            .args(["-O1", "-Wall", "-Werror", "-o"])
-            .arg(self.path("/usr/bin").join(name))
-            .arg(source)
-            .arg("-lpam")
-            .status()
-            .expect("gcc runs");
-        assert!(compiled.success());
+        self.compile_to(&format!("/usr/bin/{name}"), name, &["-lpam"]);
+    }
+
+    /// Compiles `beds/nss_NAME.c` into a name service, and has the machine ask it for users whom its files do not know.
+    #[track_caller]
+    pub fn add_name_service(&self, name: &str) {
+        self.compile_to(&format!("/usr/lib/libnss_{name}.so.2"), &format!("nss_{name}"), &["-shared", "-fPIC"]);
+        self.write("/etc/nsswitch.conf", &format!("passwd: files {name}\ngroup: files\nshadow: files\n"));
+    }
+
+    #[track_caller]
+    fn compile_to(&self, path: &str, source: &str, how: &[&str]) {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("beds").join(source).with_extension("c");
+        let mut gcc = Command::new("gcc");
+        gcc.args(["-O1", "-Wall", "-Werror", "-o"]).arg(self.path(path)).arg(source).args(how);
+        assert!(gcc.status().expect("gcc runs").success());
     }
 }

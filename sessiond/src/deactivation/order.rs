@@ -3,9 +3,12 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use authflow_bus::Error;
-use authflow_core::deactivation::{Mark, User};
+use authflow_core::{
+    deactivation::{Mark, User},
+    session::Session,
+};
 use authflow_host::{
-    accounts::{self, AccountError},
+    accounts::{self, Account, AccountError},
     records::{RecordError, Records},
 };
 use zbus::Connection;
@@ -23,7 +26,8 @@ static MARKS: Beside = Beside::new(4);
 /// Whom it is about, by whose word, and what the user is told.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Order<'a> {
-    /// The user's name. The mark goes by it, and no other name of the same uid is meant.
+    /// The user's name, in whatever spelling the name services know. The mark goes by the account's own, and no other name of the same uid
+    /// is meant.
     pub(crate) user: &'a str,
     /// Who orders it.
     pub(crate) by: &'a str,
@@ -58,8 +62,9 @@ pub(crate) async fn disable(
     connection: &Connection,
     order: Order<'_>,
 ) -> Result<(bool, u32), Error> {
-    let Order { user, by, message, .. } = order;
-    let users = meant(daemon, order).await.map_err(|why| refusal(&why, "nothing is done"))?;
+    let Order { by, message, .. } = order;
+    let Meant { name, users } = meant(daemon, order).await.map_err(|why| refusal(&why, "nothing is done"))?;
+    let user = name.as_str();
     let mark = Mark { by: by.to_owned(), message: message.to_owned() };
     let marked = change_mark(daemon, user, move |records, user| records.disable(user, &mark)).await;
     let mut ended = 0;
@@ -86,25 +91,38 @@ pub(crate) async fn disable(
 /// # Errors
 /// The mark cannot be taken away.
 pub(crate) async fn enable(daemon: &Arc<Daemon>, order: Order<'_>) -> Result<bool, Error> {
-    let Order { user, by, .. } = order;
+    let Order { by, .. } = order;
     let kept = |why: &Undone| refusal(why, "the user stays disabled");
-    let _users = meant(daemon, order).await.map_err(|why| kept(&why))?;
-    let was_there = change_mark(daemon, user, Records::enable).await.map_err(|why| kept(&why))?;
+    let Meant { name: user, .. } = meant(daemon, order).await.map_err(|why| kept(&why))?;
+    let was_there = change_mark(daemon, &user, Records::enable).await.map_err(|why| kept(&why))?;
     if was_there {
         daemon.log.write(&Line::warning(Event::Reactivated).with("user", user).with("by", by));
     }
     Ok(was_there)
 }
 
-/// The users of that name, which is one uid or, where an account was made anew, two. The sessions tell; only of who has none the name
-/// services are asked. For root they need not answer, since the mark goes by the name: then there are no sessions to end, either.
-async fn meant(daemon: &Arc<Daemon>, order: Order<'_>) -> Result<BTreeSet<User>, Undone> {
-    let of = |uid| User { uid, name: order.user.to_owned() };
-    let sessions = daemon.sessions_where(|session| session.opening.user == order.user);
-    let mut users: BTreeSet<User> = sessions.into_iter().map(|session| of(session.opening.uid)).collect();
+/// Whom an order is about.
+struct Meant {
+    /// The account's own name, as far as it is known.
+    name: String,
+    /// One uid or, where an account was made anew, two.
+    users: BTreeSet<User>,
+}
+
+/// Whom the order is about. The sessions tell; only of who has none the name services are asked. For root they need not answer, since the
+/// mark goes by the name: then there are no sessions to end, either.
+async fn meant(daemon: &Arc<Daemon>, order: Order<'_>) -> Result<Meant, Undone> {
+    let mut name = order.user.to_owned();
+    let mut users = with_sessions(daemon, &name);
     if users.is_empty() {
         match known(order.user).await {
-            Ok(Some(uid)) => drop(users.insert(of(uid))),
+            Ok(Some(account)) => {
+                if account.name != name {
+                    users = with_sessions(daemon, &account.name);
+                }
+                name.clone_from(&account.name);
+                let _is_new = users.insert(User { uid: account.uid, name: account.name });
+            }
             Ok(None) if order.by_root && is_on_record(daemon, order.user).await? => {}
             Ok(None) => return Err(Undone::NoUser(order.user.to_owned())),
             Err(why) if order.by_root => {
@@ -116,13 +134,19 @@ async fn meant(daemon: &Arc<Daemon>, order: Order<'_>) -> Result<BTreeSet<User>,
     if !order.by_root && users.iter().any(|user| user.uid == 0) {
         return Err(Undone::Roots);
     }
-    Ok(users)
+    Ok(Meant { name, users })
 }
 
-/// The uid that the name services know for the name.
-async fn known(user: &str) -> Result<Option<u32>, Undone> {
+/// The users of that very name who have sessions.
+fn with_sessions(daemon: &Daemon, name: &str) -> BTreeSet<User> {
+    let sessions = daemon.sessions_where(|session| session.opening.user == name);
+    sessions.into_iter().map(|Session { opening, .. }| User { uid: opening.uid, name: opening.user }).collect()
+}
+
+/// The account that the name services know by the name.
+async fn known(user: &str) -> Result<Option<Account>, Undone> {
     let user = user.to_owned();
-    Ok(MARKS.run(move || accounts::by_name(&user)).await??.map(|account| account.uid))
+    Ok(MARKS.run(move || accounts::by_name(&user)).await??)
 }
 
 /// Whether there is anything of ours by that name, so that it is no typing error.

@@ -34,9 +34,12 @@ struct Disabled {
 }
 
 impl Disable {
-    pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
+    pub(crate) fn run(mut self, context: &Context) -> Result<(), Error> {
         // First of all, and by the name alone: no directory that is away may stand between.
-        let is_marked = (context.is_image() || context.is_root()) && self.mark(context)?;
+        let mut is_marked = (context.is_image() || context.is_root()) && self.mark(context)?;
+        if let Some(own) = self.own_name(context) {
+            is_marked = self.go_on_as(own, is_marked, context)?;
+        }
         // Before they end: the daemon sees the mark by itself.
         let has_session = !context.is_image() && self.has_session(context);
         if is_marked && !has_session && self.is_typing_error(context) {
@@ -66,6 +69,23 @@ impl Disable {
         };
         let mark = Mark { by, message: clean(&self.message) };
         Ok(Self::records(context).disable(&self.user, &mark)?)
+    }
+
+    /// The account's own name, where the name services know it by the one given as well.
+    fn own_name(&self, context: &Context) -> Option<String> {
+        let account = if context.is_image() { None } else { context.account(&self.user).ok() };
+        account.map(|account| account.name).filter(|own| *own != self.user)
+    }
+
+    /// Has it be about the account's own name: logins and sessions go by that, and the mark of another spelling would keep nobody out.
+    fn go_on_as(&mut self, own: String, is_alias_marked: bool, context: &Context) -> Result<bool, Error> {
+        note(&format!("{} is another spelling of {}", clean(&self.user), clean(&own)));
+        let alias = std::mem::replace(&mut self.user, own);
+        let is_marked = context.is_root() && self.mark(context)?;
+        if is_alias_marked {
+            Self::records(context).enable(&alias)?;
+        }
+        Ok(is_marked)
     }
 
     fn has_session(&self, context: &Context) -> bool {

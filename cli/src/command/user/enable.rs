@@ -18,15 +18,15 @@ struct Enabled {
 }
 
 impl Enable {
-    pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
-        let changed = if context.is_image() || context.is_root() {
-            Records::trusting(context.paths.clone(), context.trust()).enable(&self.user)?
-        } else {
-            context.daemon()?.reactivate(&self.user)?
-        };
+    pub(crate) fn run(mut self, context: &Context) -> Result<(), Error> {
+        let mut changed = self.enable(context)?;
         if !changed && !context.is_image() {
             // A typing error must not look like somebody who is let in.
-            context.account(&self.user)?;
+            let own = context.account(&self.user)?.name;
+            if own != self.user {
+                self.user = own;
+                changed = self.enable(context)?;
+            }
         }
         if changed && context.is_root() {
             journal::note(context, journal::Event::Enabled, &[("user", &self.user)]);
@@ -36,5 +36,13 @@ impl Enable {
             let user = clean(&result.user);
             if changed { format!("{user} is enabled\n") } else { format!("{user} was not disabled: nothing changed\n") }
         })?)
+    }
+
+    fn enable(&self, context: &Context) -> Result<bool, Error> {
+        if context.is_image() || context.is_root() {
+            Ok(Records::trusting(context.paths.clone(), context.trust()).enable(&self.user)?)
+        } else {
+            context.daemon()?.reactivate(&self.user)
+        }
     }
 }
