@@ -197,6 +197,8 @@ defects! {
         "root cannot log in by ssh"
     SshdDropInLeft Error "sshd-drop-in-left" "setup's drop-in for sshd is there without our lines, or without a rule"
         "a key alone is not enough, and what sshd asks besides is asked by no rule"
+    SetupOnTheWay Error "setup-on-the-way" "rules that setup or a removal puts there for a moment, and nothing is under way"
+        "whoever was protected gets in by as little as before authflow"
     SshdKeyUnforeseen Warning "sshd-key-unforeseen" "sshd takes a key alone, and a rule does not"
         "whoever's client offers a key is let in by sshd and refused by the rule, without a question"
     SshdMethodUnforeseen Warning "sshd-method-unforeseen" "sshd takes GSSAPI or host keys, which no rule counts"

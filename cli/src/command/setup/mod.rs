@@ -222,6 +222,13 @@ pub(crate) fn sshd_drop_in(root: &Path) -> PathBuf {
     root.join(sshd::FOLDER).join(sshd::FILE)
 }
 
+/// The rules for sshd where they are what stands for a moment between two steps.
+pub(crate) fn rules_on_the_way(context: &Context) -> Option<PathBuf> {
+    let path = places(context).rules(Service::Sshd);
+    let text = texts::read_anything(&path).ok().flatten()?;
+    rules::is_on_the_way(Service::Sshd, texts::as_text(Some(&text))?).then_some(path)
+}
+
 /// Whether a setup waits for its confirmation. Where that cannot be seen, it may.
 pub(crate) fn waits(context: &Context) -> bool {
     let pending = Ledger::new(context.paths.setup(), context.trust()).pending();

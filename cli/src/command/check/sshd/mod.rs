@@ -40,6 +40,7 @@ const MOST_QUESTIONS: usize = 200;
 /// What is wrong with sshd, where a rule is about it, or a setup was.
 pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
     let mut found = missing_services(ground);
+    found.extend(left::on_the_way(ground));
     if !ground.config.sshd_services.iter().chain([&"sshd".to_owned()]).any(|service| ground.config.governs(service)) {
         found.extend(left::findings(ground, "sshd"));
         return found;
