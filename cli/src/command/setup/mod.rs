@@ -142,6 +142,7 @@ impl Setup {
             return Ok(context.output.either(&said, || "all of it is so already: nothing to do\n".to_owned())?);
         }
         plan::left_out(&places, &there, (&self.services, &who)).iter().for_each(|words| note(&clean(words)));
+        show::counted_by_us(&steps).iter().for_each(|words| note(&clean(words)));
         if self.dry_run {
             context.output.either(&show::Shown::planned(&steps), || show::diff(&steps))?;
         }
