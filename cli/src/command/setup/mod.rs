@@ -170,7 +170,7 @@ impl Setup {
         let (until, warnings) = apply::go_live(context, ledger, &setup, self.rollback_after)?;
         journal::note(context, journal::Event::SetupLive, &[("setup", &setup.name), ("what", &setup.words())]);
         reload_daemon(context);
-        let said = show::Shown::of(&setup, Some(until));
+        let said = show::Shown::of(context, &setup, Some(until));
         context.output.either(&said, || show::live(context, &setup, until))?;
         warnings.iter().for_each(|warning| note(&format!("to be known: {}", clean(warning))));
         drop(lock);

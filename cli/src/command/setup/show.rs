@@ -36,11 +36,12 @@ impl Shown {
         Self { files: files(steps), diff: Some(diff(steps)), ..Self::nothing() }
     }
 
-    pub(super) fn of(setup: &Setup, until: Option<WallTime>) -> Self {
+    /// What was done, and when it goes back by itself.
+    pub(super) fn of(context: &Context, setup: &Setup, until: Option<WallTime>) -> Self {
         Self {
             changed: true,
             setup: Some(setup.name.clone()),
-            until: until.map(|until| until.to_string()),
+            until: until.map(|until| context.local().rfc3339(until)),
             files: files(&setup.steps),
             diff: None,
         }
