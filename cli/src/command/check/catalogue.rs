@@ -195,6 +195,8 @@ defects! {
         "whoever the rule is for cannot log in"
     SshdRootLockedOut Error "sshd-root-locked-out" "root is to log in by ssh, and sshd or a rule asks for what root does not have"
         "root cannot log in by ssh"
+    SshdKeyLockedOut Error "sshd-key-locked-out" "an account has a key for ssh, and a rule takes neither that nor what else it has"
+        "it cannot log in by ssh: a program that does so stops"
     SshdDropInLeft Error "sshd-drop-in-left" "setup's drop-in for sshd is there without our lines, or without a rule"
         "a key alone is not enough, and what sshd asks besides is asked by no rule"
     SetupOnTheWay Error "setup-on-the-way" "rules that setup or a removal puts there for a moment, and nothing is under way"

@@ -46,7 +46,7 @@ use std::{
     time::Duration,
 };
 
-use authflow_host::{config, local_accounts};
+use authflow_host::{accounts::Account, config, local_accounts};
 use clap::Subcommand;
 
 use ledger::Ledger;
@@ -221,6 +221,18 @@ impl Setup {
 /// Where setup puts sshd's drop-in, on the machine with that root.
 pub(crate) fn sshd_drop_in(root: &Path) -> PathBuf {
     root.join(sshd::FOLDER).join(sshd::FILE)
+}
+
+/// The file of that account's that sshd means by what is written for all (`%h`, `%u`, `%U`).
+pub(in crate::command) fn key_file(written: &str, account: &Account) -> String {
+    access::expand(written, account)
+}
+
+/// Whether sshd's lists of who may come keep that account out (`AllowUsers` and the like), by its own words, a line for each name.
+pub(in crate::command) fn is_kept_out(lists: &str, account: &Account) -> bool {
+    let groups = programs::groups_of(&account.name).unwrap_or_default();
+    let login = access::Login { account, groups: &groups, needs_a_key: true };
+    access::not_listed(&sshd::Settings::parse(lists), &login).is_some()
 }
 
 /// The rules for sshd where they are what stands for a moment between two steps.
