@@ -133,6 +133,18 @@ const SSHD: &[Case] = &[
         breakage: "sed -i '/^AuthenticationMethods/d' /etc/ssh/sshd_config",
         told: &["sshd-key-unforeseen /etc/ssh/sshd_config"],
     },
+    Case {
+        breakage: "sed -i '/^AuthenticationMethods/d' /etc/ssh/sshd_config; echo 'AuthorizedKeysFile none' >> /etc/ssh/sshd_config",
+        told: &[],
+    },
+    Case {
+        breakage: "sed -i '/^AuthenticationMethods/d' /etc/ssh/sshd_config; printf 'AuthorizedKeysFile none\nAuthorizedKeysCommand /usr/bin/false\nAuthorizedKeysCommandUser nobody\n' >> /etc/ssh/sshd_config",
+        told: &["sshd-key-unforeseen /etc/ssh/sshd_config"],
+    },
+    Case {
+        breakage: "sed -i '/^AuthenticationMethods/d' /etc/ssh/sshd_config; printf 'AuthorizedKeysFile none\nTrustedUserCAKeys /etc/ssh/ca.pub\n' >> /etc/ssh/sshd_config; touch /etc/ssh/ca.pub",
+        told: &["sshd-key-unforeseen /etc/ssh/sshd_config"],
+    },
     // Alice has a password, so that is her method, and her key alone is refused.
     Case {
         breakage: "sed -i '/^AuthenticationMethods/d' /etc/ssh/sshd_config; sed -i '0,/methods = .*/s//methods = [[\"password\"], [\"publickey\"]]/' /etc/authflow/authflow.toml",

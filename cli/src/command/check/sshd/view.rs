@@ -116,6 +116,12 @@ impl View {
         files.chain(principals.into_iter().flat_map(str::split_whitespace)).map(|name| name.trim_matches('"'))
     }
 
+    /// Whether there is anything by which a key could be somebody's: files, a command, or a CA of users.
+    fn knows_keys(&self) -> bool {
+        let is_none = |keyword: &str| ["", "none"].contains(&self.value(keyword));
+        !["authorizedkeysfile", "authorizedkeyscommand", "trustedusercakeys"].into_iter().all(is_none)
+    }
+
     /// Who may come and who may not, a line for each name.
     pub(super) fn lists(&self) -> String {
         let names = |keyword: &'static str| self.value(keyword).lines().map(move |name| format!("{keyword} {name}\n"));
@@ -135,7 +141,7 @@ impl View {
     /// The ways in: each a list of methods, all of which sshd takes.
     pub(super) fn ways(&self) -> Vec<Vec<String>> {
         let takes = |method: &str| match method {
-            "publickey" => self.is_on("pubkeyauthentication"),
+            "publickey" => self.is_on("pubkeyauthentication") && self.knows_keys(),
             "keyboard-interactive" => self.is_on("kbdinteractiveauthentication"),
             "password" => self.is_on("passwordauthentication"),
             "gssapi-with-mic" => self.is_on("gssapiauthentication"),
@@ -258,5 +264,11 @@ mod tests {
         let both = "authenticationmethods publickey,keyboard-interactive:pam keyboard-interactive:pam\n";
         assert_eq!(ways(both), ["publickey+keyboard-interactive", "keyboard-interactive"]);
         assert_eq!(ways(&format!("{both}kbdinteractiveauthentication no\n")), Vec::<String>::new());
+        // Wherever keys come from they count, and from nowhere they do not.
+        let none = "authorizedkeysfile none\nauthorizedkeyscommand none\ntrustedusercakeys none\n";
+        assert_eq!(ways(none), ["keyboard-interactive", "password"]);
+        for source in ["authorizedkeyscommand /usr/bin/sss_ssh_authorizedkeys", "trustedusercakeys /etc/ssh/ca.pub"] {
+            assert!(ways(&format!("{none}{source}\n")).contains(&"publickey".to_owned()), "{source}");
+        }
     }
 }
