@@ -163,3 +163,40 @@ fn a_line_that_all_services_share_is_refused_until_it_stands_where_ours_leaves_i
         site.wait_for_sshd();
     }
 }
+
+/// Where systemd is the new stacks are tried before they go live, those of all services.
+#[test]
+fn a_machine_with_pam_faillock_is_set_up_whole_and_confirmed() {
+    let Some(plan) = Machine::booted() else { return };
+    let machine = plan.user("alice").start();
+    let _ = machine.feed(["chpasswd"], format!("alice:{0}\nroot:{0}\n", machine.password()).as_bytes()).success();
+    machine.write("/etc/sudoers.d/alice", "alice ALL=(ALL) ALL\n");
+    machine.write("/etc/pam.d/common-auth", AUTH);
+    machine.write("/etc/pam.d/common-account", ACCOUNT);
+    let mut phone = machine.enroll("alice");
+    wait::until_true("sshd", || machine.run(["systemctl", "is-active", "ssh"]).stdout == "active\n");
+    let _ = machine.run("authflow setup sshd login sudo --user alice --yes".split(' ')).success();
+    let mut console = machine.person(["login", "alice"]);
+    machine.give_answers(&mut console, &phone.code());
+    console.expect("$ ");
+    let mut alice = machine.log_in("alice", &mut phone);
+    alice.type_line("sudo -k authflow setup confirm");
+    alice.expect("assword");
+    alice.expect(": ");
+    alice.type_line(machine.password());
+    alice.expect("sshd, login, sudo for alice stays");
+    // sudo refuses whoever is locked, too.
+    let guess = ["pamtester", "other", "alice", "authenticate"];
+    machine.write("/etc/security/faillock.conf", "deny = 3\nnodelay\n");
+    for _ in 0..3 {
+        assert!(!machine.person(guess).answer_all(&[("assword: ", "a guess")]).success());
+    }
+    alice.type_line("sudo -k id");
+    alice.expect("incorrect password attempts");
+    let _ = machine.run(["faillock", "--user", "alice", "--reset"]).success();
+    alice.type_line("sudo -k id");
+    alice.expect("assword");
+    alice.expect(": ");
+    alice.type_line(machine.password());
+    alice.expect("uid=0(root)");
+}
