@@ -39,7 +39,7 @@ const ABSENT: i32 = 3;
 enum Wish {
     /// Its bytes.
     Read,
-    /// Whether there is something in it.
+    /// Whether there is a line in it.
     Look,
 }
 
@@ -67,7 +67,7 @@ pub(crate) fn read(owner: &Account, file: &Path) -> Result<Option<Zeroizing<Vec<
     ask(Wish::Read, owner, file)
 }
 
-/// Whether there is something in the file, as far as its owner can tell.
+/// Whether there is a line in the file that is no comment, as far as its owner can tell.
 pub(crate) fn has_something(owner: &Account, file: &Path) -> bool {
     matches!(ask(Wish::Look, owner, file), Ok(Some(_)))
 }
@@ -159,10 +159,16 @@ impl AsOwner {
         }
     }
 
-    /// That there is something in the file, wherever its name leads.
+    /// That a line of the file is more than a comment, wherever its name leads.
     fn look(&self) -> io::Result<()> {
-        let about = std::fs::metadata(&self.file)?;
-        if about.is_file() && about.len() > 0 { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
+        let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(&self.file)?;
+        let mut bytes = Vec::new();
+        if file.metadata()?.is_file() {
+            file.take(LARGEST).read_to_end(&mut bytes)?;
+        }
+        let says = |line: &[u8]| line.trim_ascii().first().is_some_and(|first| *first != b'#');
+        if bytes.split(|byte| *byte == b'\n').any(says) { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 
     /// The file, under the conditions of pam_google_authenticator: a regular one of its owner's, which nobody else may read.
@@ -227,6 +233,19 @@ mod tests {
         assert_eq!(endless.kind(), io::ErrorKind::FileTooLarge);
         let silent = drained("exec sleep 60", BootTime::default()).unwrap_err();
         assert_eq!(silent.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn comments_alone_are_nothing() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let own = AsOwner { wish: Wish::Look, user: "me".into(), uid: 0, gid: 0, file: file.path().to_owned() };
+        for (text, expected) in
+            [("", false), ("# none\n\n  # yet\n", false), ("# mine\n ssh-ed25519 AAAA\n", true), ("x", true)]
+        {
+            std::fs::write(file.path(), text).unwrap();
+            assert_eq!(own.look().is_ok(), expected, "{text:?}");
+        }
+        assert!(AsOwner { file: std::env::temp_dir(), ..own }.look().is_err(), "a folder");
     }
 
     #[test]

@@ -99,3 +99,38 @@ fn daemon_by_a_clock_that_can_be_set(machine: &Machine) -> Program {
     wait::until_true("the daemon", || machine.run(["authflow", "sessions", "--json"]).status.success());
     daemon
 }
+
+/// The one who confirms shows that the new stack lets people in; a login from before the change shows nothing, whatever the clock says of it.
+#[test]
+fn a_setup_is_confirmed_by_a_newer_login_and_by_no_older_one_however_the_clock_is_set() {
+    let Some(plan) = Machine::overlay() else { return };
+    let sudoers = "bob ALL=(ALL) NOPASSWD: ALL\nroot ALL=(ALL) ALL\n";
+    let plan = plan.user("alice").user("bob").file("/etc/sudoers.d/test", sudoers).without_daemon();
+    let machine = plan.start();
+    machine.write("/run/clock", "+0");
+    let _daemon = daemon_by_a_clock_that_can_be_set(&machine);
+    let _alice = machine.enroll("alice");
+    let mut phone = machine.enroll("bob");
+    let set_up = "authflow setup su --user bob --yes";
+    let _ = machine.shell(set_up).success();
+    let mut log_in = || {
+        let mut bob = machine.person(["setpriv", "--reuid=alice", "--regid=alice", "--clear-groups", "su", "bob"]);
+        machine.give_answers(&mut bob, &phone.code());
+        bob.expect("$ ");
+        bob
+    };
+    let confirm = format!("sudo {} authflow setup confirm", by_a_clock_that_can_be_set(&machine).join(" "));
+    let mut old = log_in();
+    old.type_line(&confirm);
+    old.expect("su for bob stays");
+
+    let _ = machine.shell(&set_up.replace("bob", "bob --user alice")).success();
+    machine.write("/run/clock", "+1d");
+    old.type_line(&confirm);
+    old.expect("not confirmed");
+    // Nor does one that is set back keep a new login from it.
+    machine.write("/run/clock", "-1d");
+    let mut new = log_in();
+    new.type_line(&confirm);
+    new.expect("su for alice, bob stays");
+}

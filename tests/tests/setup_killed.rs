@@ -96,6 +96,13 @@ impl Site {
         assert_eq!(files(&self.machine), self.stock, "{when}");
     }
 
+    /// Whether `authflow check` has a finding of that id.
+    fn check_tells(&self, id: &str) -> bool {
+        let said = self.machine.run(["authflow", "check", "--json"]).stdout;
+        let found: Vec<serde_json::Value> = serde_json::from_str(&said).expect("a list");
+        found.iter().any(|finding| finding["id"] == id)
+    }
+
     /// A setup that was confirmed, without a login that does it.
     fn set_up_for_good(&self) {
         let confirm =
@@ -178,6 +185,7 @@ fn a_removal_that_is_stopped_anywhere_lets_nobody_in_by_less_and_goes_on_from_th
     let _ = site.machine.shell("kill -HUP $(cat /run/sshd.pid)").success();
     let stock = files(&site.machine);
     site.keys_alone_let_in("stock");
+    let mut was_told = false;
     for signal in ["SIGINT", "SIGKILL"] {
         let mut number = 1;
         loop {
@@ -185,7 +193,11 @@ fn a_removal_that_is_stopped_anywhere_lets_nobody_in_by_less_and_goes_on_from_th
             let is_stopped = site.stopped_at_file(number, signal, "authflow setup remove --yes");
             let when = format!("{signal} at {number}");
             site.keys_alone_let_in(&when);
+            let is_on_the_way = files(&site.machine).contains("setup-sshd-on-the-way");
+            was_told |= is_on_the_way;
+            assert_eq!(site.check_tells("setup-on-the-way"), is_on_the_way, "{when}");
             let _ = site.machine.run(["authflow", "setup", "remove", "--yes"]).success();
+            assert!(!site.check_tells("setup-on-the-way"), "{when}");
             let _ = site.machine.run(["rm", "-f", "/etc/authflow/authflow.toml.last-good"]).success();
             assert_eq!(files(&site.machine), stock, "{when}");
             if !is_stopped {
@@ -196,4 +208,5 @@ fn a_removal_that_is_stopped_anywhere_lets_nobody_in_by_less_and_goes_on_from_th
         }
         assert!(number >= 4, "it was stopped too seldom: {number}");
     }
+    assert!(was_told, "it never stopped between the rules and sshd");
 }

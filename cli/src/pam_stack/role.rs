@@ -23,6 +23,9 @@ const PROVING: [&str; 16] = [
     super::OURS,
 ];
 
+/// Where failures are counted, and whoever has too many is kept out for a while.
+pub(crate) const FAILLOCK: &str = "pam_faillock.so";
+
 /// Modules that keep nobody out, whatever their control: what they do besides is no reason to refuse a stack that others share.
 const HARMLESS: [&str; 10] = [
     "pam_cap.so",
@@ -50,6 +53,16 @@ pub(crate) fn is_harmless(line: &Line) -> bool {
 /// Whether the line is there to keep people out, whatever they prove.
 pub(crate) fn keeps_out(line: &Line) -> bool {
     line.control != "optional" && !may_end_or_jump(&line.control) && !proves(line)
+}
+
+/// Whether the line is one of pam_faillock's, which counts failures and keeps out whoever has too many.
+pub(crate) fn locks(line: &Line) -> bool {
+    line.module == FAILLOCK
+}
+
+/// Whether the line refuses whoever is locked, before anybody is asked. pam_faillock takes that for its task unless told another.
+pub(crate) fn refuses_the_locked(line: &Line) -> bool {
+    locks(line) && !line.says("authfail") && !line.says("authsucc") && line.control != "optional"
 }
 
 /// Whether a success there may end the phase, or leave lines out.

@@ -144,7 +144,7 @@ mod tests {
         write(MAIN, TWO_FACTORS);
         write(&format!("{MAIN}.last-good"), TWO_FACTORS);
         assert_eq!(found(), Vec::<String>::new());
-        write("var/lib/authflow/setup/pending", "{\"name\":\"x\",\"until\":1,\"live_since\":null}");
+        write("var/lib/authflow/setup/pending", r#"{"name":"x","until":{"secs":1,"nanos":0},"live":null}"#);
         fs::remove_file(root.path().join(format!("{MAIN}.last-good"))).unwrap();
         assert_eq!(found(), Vec::<String>::new(), "a setup waits");
         write(&format!("{MAIN}.last-good"), "");

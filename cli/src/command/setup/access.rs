@@ -60,7 +60,7 @@ pub(super) fn has_a_key(settings: &Settings, account: &Account, has_file: impl F
 
 /// The first of sshd's lists that keeps a user out, in the order in which sshd goes by them. Who may come from some hosts alone counts as
 /// one who may come.
-fn not_listed(settings: &Settings, login: &Login<'_>) -> Option<String> {
+pub(super) fn not_listed(settings: &Settings, login: &Login<'_>) -> Option<String> {
     let name = &login.account.name;
     let list = |keyword| settings.values(keyword).collect::<Vec<_>>();
     let user_of =
@@ -94,7 +94,7 @@ fn forced(settings: &Settings, name: &str) -> Option<String> {
 }
 
 /// sshd's tokens in a file's name; without a `/` in front it is in the home.
-fn expand(file: &str, account: &Account) -> String {
+pub(super) fn expand(file: &str, account: &Account) -> String {
     let home = account.home.display().to_string();
     let mut expanded = String::new();
     let mut letters = file.chars();

@@ -8,7 +8,7 @@ use authflow_core::time::WallTime;
 use super::{
     arm::{arm, disarm},
     held::Held,
-    ledger::{End, Ledger, Pending, Setup},
+    ledger::{End, Ledger, Live, Pending, Setup},
     plan::Step,
     preflight::{self, Defects},
     programs, rollback, texts,
@@ -39,7 +39,7 @@ pub(super) fn go_live(
 ) -> Result<(WallTime, Vec<String>), Error> {
     let held = Held::new()?;
     let until = context.now().saturating_add(after);
-    let pending = Pending { name: setup.name.clone(), until, live_since: None, is_going_back: false };
+    let pending = Pending { name: setup.name.clone(), until, live: None, is_going_back: false };
     ledger.set_pending(&pending)?;
     let known = preflight::defects(context);
     let done = arm(after, &setup.name).map_err(Stopped::from);
@@ -49,7 +49,7 @@ pub(super) fn go_live(
     let done = done.and_then(|warnings| {
         // Nor may a mark come back for what was rolled back while this looked.
         still_waits(ledger, setup)?;
-        ledger.set_pending(&Pending { live_since: Some(context.now()), ..pending })?;
+        ledger.set_pending(&Pending { live: Some(Live::now()?), ..pending })?;
         Ok(warnings)
     });
     match done {

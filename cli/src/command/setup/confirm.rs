@@ -35,20 +35,20 @@ impl Confirm {
                 pending.name
             )));
         }
-        let Some(live_since) = pending.live_since else {
+        let Some(live) = &pending.live else {
             return Err(Error::Failed(format!(
                 "the setup of {} was stopped on the way: `authflow setup rollback` takes back what there is of it",
                 pending.name
             )));
         };
         let daemon = context.daemon()?;
-        let (own, live) = (daemon.own_session(), daemon.sessions()?);
+        let (own, sessions) = (daemon.own_session(), daemon.sessions()?);
         let own = match own {
             Ok(own) => Some(own),
             Err(Error::InNoSession) => None,
             Err(error) => return Err(error),
         };
-        missing(&setup, live_since, own.as_ref(), &live).map_err(|why| {
+        missing(&setup, live.by_wall_clock()?, own.as_ref(), &sessions).map_err(|why| {
             Error::Failed(format!("not confirmed, and rolled back {}: {why}", context.local().ahead(pending.until)))
         })?;
         ledger.settle(&setup.name, End::Confirmed)?;

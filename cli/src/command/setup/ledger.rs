@@ -12,8 +12,12 @@ use std::{
     time::Duration,
 };
 
-use authflow_core::time::WallTime;
-use authflow_host::file::{FileError, Trust, read_trusted, write_durably};
+use authflow_core::time::{BootTime, Clock, Now, WallTime};
+use authflow_host::{
+    clock::SystemClock,
+    file::{FileError, Trust, read_trusted, write_durably},
+    process,
+};
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -57,7 +61,7 @@ pub(super) struct Pending {
     /// When it is rolled back.
     pub until: WallTime,
     /// Since when all of it is live; `None` while it is being put there.
-    pub live_since: Option<WallTime>,
+    pub live: Option<Live>,
     /// Whether it is being taken back, so that there may be but half of it.
     #[serde(default)]
     pub is_going_back: bool,
@@ -66,8 +70,40 @@ pub(super) struct Pending {
 impl Pending {
     /// Whether all of it is there, for somebody to confirm.
     pub(super) fn is_live(&self) -> bool {
-        self.live_since.is_some() && !self.is_going_back
+        self.live.is_some() && !self.is_going_back
     }
+}
+
+/// When all of a setup came to be live, by the clock that nobody sets: by one that is set forward meanwhile an older login would look new.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Live {
+    boot_id: String,
+    since: BootTime,
+}
+
+impl Live {
+    /// Now.
+    pub(super) fn now() -> Result<Self, Error> {
+        Ok(Self { boot_id: boot_id()?, since: SystemClock.now().boot })
+    }
+
+    /// When that was, by the wall clock as it runs now; the daemon tells the times of sessions by the same. What was opened in a later boot
+    /// is newer, whatever the clocks say.
+    pub(super) fn by_wall_clock(&self) -> Result<WallTime, Error> {
+        Ok(self.by_wall_clock_at(&boot_id()?, SystemClock.now()))
+    }
+
+    fn by_wall_clock_at(&self, boot_id: &str, now: Now) -> WallTime {
+        if self.boot_id == boot_id {
+            now.wall.saturating_sub(now.boot.saturating_since(self.since))
+        } else {
+            WallTime::default()
+        }
+    }
+}
+
+fn boot_id() -> Result<String, Error> {
+    process::boot_id().map_err(|error| Error::failed("the id of this boot cannot be read", &error))
 }
 
 /// How a setup ended.

@@ -36,7 +36,7 @@ fn what_waits_is_known_until_it_is_settled() {
     let setup = ledger.begin(WallTime::from_micros(0), (&[Service::Su], None), Vec::new()).unwrap();
     assert_eq!(ledger.pending().unwrap(), None);
     let pending =
-        Pending { name: setup.name.clone(), until: WallTime::from_micros(9), live_since: None, is_going_back: false };
+        Pending { name: setup.name.clone(), until: WallTime::from_micros(9), live: None, is_going_back: false };
     ledger.set_pending(&pending).unwrap();
     assert_eq!(ledger.pending().unwrap(), Some(pending));
     ledger.settle(&setup.name, End::RolledBack).unwrap();
@@ -111,4 +111,21 @@ fn one_at_a_time() {
     assert!(lock.is_some() && ledger.lock(Duration::ZERO).unwrap().is_none());
     drop(lock);
     assert!(ledger.lock(Duration::ZERO).unwrap().is_some());
+}
+
+#[test]
+fn since_when_it_is_live_is_told_by_a_clock_that_was_set_meanwhile() {
+    let at = |boot: u64, wall: u64| Now {
+        boot: BootTime::from_micros(boot * 1_000_000),
+        wall: WallTime::from_micros(wall * 1_000_000),
+    };
+    let live = Live { boot_id: "this".into(), since: at(100, 0).boot };
+    for (now, expected) in [
+        (at(160, 1_000_060), 1_000_000),
+        (at(160, 1_000_060 + 86_400), 1_000_000 + 86_400),
+        (at(160, 500_000), 499_940),
+    ] {
+        assert_eq!(live.by_wall_clock_at("this", now).as_secs(), expected, "{now:?}");
+    }
+    assert_eq!(live.by_wall_clock_at("another", at(5, 10)), WallTime::default(), "everything is newer");
 }

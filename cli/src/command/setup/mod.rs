@@ -46,7 +46,7 @@ use std::{
     time::Duration,
 };
 
-use authflow_host::{config, local_accounts};
+use authflow_host::{accounts::Account, config, local_accounts};
 use clap::Subcommand;
 
 use ledger::Ledger;
@@ -142,6 +142,7 @@ impl Setup {
             return Ok(context.output.either(&said, || "all of it is so already: nothing to do\n".to_owned())?);
         }
         plan::left_out(&places, &there, (&self.services, &who)).iter().for_each(|words| note(&clean(words)));
+        show::counted_by_us(&steps).iter().for_each(|words| note(&clean(words)));
         if self.dry_run {
             context.output.either(&show::Shown::planned(&steps), || show::diff(&steps))?;
         }
@@ -169,7 +170,7 @@ impl Setup {
         let (until, warnings) = apply::go_live(context, ledger, &setup, self.rollback_after)?;
         journal::note(context, journal::Event::SetupLive, &[("setup", &setup.name), ("what", &setup.words())]);
         reload_daemon(context);
-        let said = show::Shown::of(&setup, Some(until));
+        let said = show::Shown::of(context, &setup, Some(until));
         context.output.either(&said, || show::live(context, &setup, until))?;
         warnings.iter().for_each(|warning| note(&format!("to be known: {}", clean(warning))));
         drop(lock);
@@ -220,6 +221,25 @@ impl Setup {
 /// Where setup puts sshd's drop-in, on the machine with that root.
 pub(crate) fn sshd_drop_in(root: &Path) -> PathBuf {
     root.join(sshd::FOLDER).join(sshd::FILE)
+}
+
+/// The file of that account's that sshd means by what is written for all (`%h`, `%u`, `%U`).
+pub(in crate::command) fn key_file(written: &str, account: &Account) -> String {
+    access::expand(written, account)
+}
+
+/// Whether sshd's lists of who may come keep that account out (`AllowUsers` and the like), by its own words, a line for each name.
+pub(in crate::command) fn is_kept_out(lists: &str, account: &Account) -> bool {
+    let groups = programs::groups_of(&account.name).unwrap_or_default();
+    let login = access::Login { account, groups: &groups, needs_a_key: true };
+    access::not_listed(&sshd::Settings::parse(lists), &login).is_some()
+}
+
+/// The rules for sshd where they are what stands for a moment between two steps.
+pub(crate) fn rules_on_the_way(context: &Context) -> Option<PathBuf> {
+    let path = places(context).rules(Service::Sshd);
+    let text = texts::read_anything(&path).ok().flatten()?;
+    rules::is_on_the_way(Service::Sshd, texts::as_text(Some(&text))?).then_some(path)
 }
 
 /// Whether a setup waits for its confirmation. Where that cannot be seen, it may.

@@ -184,8 +184,6 @@ fn what_keeps_people_out_in_a_shared_stack_is_told_with_its_line() {
     };
     for (line, module) in [
         ("auth required pam_listfile.so item=user sense=deny file=/etc/deny", "pam_listfile.so"),
-        ("auth required pam_faillock.so preauth", "pam_faillock.so"),
-        ("auth [default=die] pam_faillock.so authfail", "pam_faillock.so"),
         ("auth requisite pam_nologin.so", "pam_nologin.so"),
     ] {
         let why = common(line).unwrap_err();
@@ -198,6 +196,36 @@ fn what_keeps_people_out_in_a_shared_stack_is_told_with_its_line() {
     }
     let moved = format!("auth required pam_listfile.so item=user\n{}", stock("sshd"));
     assert!(folder.add(&moved, "").is_ok());
+}
+
+#[test]
+fn whoever_pam_faillock_has_locked_is_refused_in_front_of_ours() {
+    let folder = Folder::new();
+    let common = |lines: &str| std::fs::write(folder.stacks().join("common-auth"), lines).unwrap();
+    let unix = "auth [success=2 default=ignore] pam_unix.so nullok\n";
+    let rest =
+        "auth [default=die] pam_faillock.so authfail deny=3\nauth requisite pam_deny.so\nauth required pam_permit.so\n";
+    let (preauth, authsucc) =
+        ("auth requisite pam_faillock.so preauth silent deny=3\n", "auth sufficient pam_faillock.so authsucc deny=3\n");
+    for (lines, expected) in [
+        (format!("{preauth}{unix}{rest}"), "auth       requisite  pam_faillock.so preauth silent deny=3"),
+        (format!("auth required pam_faillock.so\n{unix}{rest}"), "auth       required  pam_faillock.so preauth"),
+        (format!("{unix}{rest}"), "auth       required  pam_faillock.so preauth deny=3"),
+        (format!("{unix}{authsucc}"), "auth       required  pam_faillock.so preauth deny=3"),
+    ] {
+        common(&lines);
+        let text = folder.add(stock("sshd"), "").unwrap();
+        let marked = format!("{expected}  {MARK}");
+        let mut auth = text.lines().take_while(|line| *line != "@include common-auth");
+        assert_eq!(auth.next(), Some(marked.as_str()), "{text}");
+        assert!(auth.next().is_some_and(|line| line.contains(OURS)) && auth.next().is_none(), "{text}");
+        assert_eq!(remove(&text), stock("sshd"));
+    }
+    // Where the service's own file has it in front, once is enough.
+    let own = format!("{preauth}{}", stock("sshd"));
+    assert_eq!(folder.add(&own, "").unwrap().matches(" preauth").count(), 1);
+    common(&format!("{unix}{rest}auth required pam_access.so\n"));
+    assert!(folder.add(stock("sshd"), "").unwrap_err().to_string().contains("pam_access.so keeps people out"));
 }
 
 #[test]

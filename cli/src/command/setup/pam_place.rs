@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::pam_edit::Item;
 use crate::pam_stack::{
     Line, OURS,
-    role::{is_harmless, jump, keeps_out, may_end_or_jump, proves},
+    role::{FAILLOCK, is_harmless, jump, keeps_out, locks, may_end_or_jump, proves, refuses_the_locked},
 };
 
 /// Lines that go in front of a row of the text.
@@ -58,14 +58,14 @@ pub(super) enum Refusal {
 /// What changes the system's passwords on Debian.
 pub(super) const COMMON_PASSWORD: &str = "common-password";
 
-/// In front of the first line that could let somebody in. What is optional behind it comes first as well: authflow's success ends the
-/// phase, and that would leave it out.
+/// In front of the first line that could let somebody in. What is optional behind it comes first as well, and so does pam_faillock's refusal of
+/// whoever is locked: authflow's success ends the phase, and that would leave it out.
 pub(super) fn auth(items: &[Item], options: &str) -> Result<Inserted, Refusal> {
     let place = deciding(items, "auth").ok_or(Refusal::NoPhase("auth"))?;
     let row = row_before(items, place, "auth")?;
     for item in items.iter().skip(place) {
         let is_told = |line: &&Line| !item.is_include || !is_harmless(line);
-        let left_out = item.of("auth").filter(is_told).find(|line| keeps_out(line));
+        let left_out = item.of("auth").filter(is_told).find(|line| keeps_out(line) && !locks(line));
         return match left_out {
             None => continue,
             Some(_) if !item.is_include => Err(Refusal::LeftOut(item.rows.start + 1)),
@@ -79,8 +79,26 @@ pub(super) fn auth(items: &[Item], options: &str) -> Result<Inserted, Refusal> {
         .filter(|line| line.control == "optional" && line.module == "pam_group.so")
         .map(|line| ["auth       optional   pam_group.so", &line.arguments.join(" ")].join(" ").trim_end().to_owned())
         .collect();
+    lines.extend(refusing_the_locked(items, place));
     lines.push(format!("auth       [success=done user_unknown=ignore ignore=ignore default=die]  {OURS}{options}"));
     Ok(Inserted { row, lines })
+}
+
+/// pam_faillock's refusal of whoever is locked, where lines of its stand behind the place and none refuses in front of it. What fails at ours
+/// is counted by ours.
+fn refusing_the_locked(items: &[Item], place: usize) -> Option<String> {
+    let mut before = items.iter().take(place).flat_map(|item| item.of("auth"));
+    if before.any(refuses_the_locked) {
+        return None;
+    }
+    let behind: Vec<&Line> =
+        items.iter().skip(place).flat_map(|item| item.of("auth")).filter(|line| locks(line)).collect();
+    let like = behind.iter().find(|line| refuses_the_locked(line)).or(behind.first())?;
+    let control = if like.control.eq_ignore_ascii_case("requisite") { "requisite" } else { "required" };
+    let tasks = ["preauth", "authfail", "authsucc"];
+    let more = like.arguments.iter().map(String::as_str).filter(|word| !tasks.contains(word));
+    let words = ["preauth"].into_iter().chain(more).collect::<Vec<_>>().join(" ");
+    Some(format!("auth       {control}  {FAILLOCK} {words}"))
 }
 
 /// In front of the first line that could end it: pam_unix's own checks still run below.

@@ -66,7 +66,7 @@ impl Remove {
         journal::note(context, journal::Event::SetupRemoved, &[("setup", &setup.name), ("what", &setup.words())]);
         drop(lock);
         super::refresh(context);
-        let said = show::Shown::of(&setup, None);
+        let said = show::Shown::of(context, &setup, None);
         Ok(context.output.either(&said, || "taken out: logins are as before authflow\n".to_owned())?)
     }
 }

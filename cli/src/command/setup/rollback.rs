@@ -17,7 +17,9 @@ use super::{
     ledger::{End, Ledger, Pending, Setup},
     pam_edit,
     plan::Step,
-    programs, texts,
+    programs,
+    show::Shown,
+    texts,
 };
 use crate::{
     context::Context,
@@ -110,7 +112,10 @@ impl Rollback {
         if self.unattended {
             tell_everybody(&setup);
         } else {
-            context.output.text(&format!("{} is as it was before {}\n", setup.words(), setup.name))?;
+            let said = Shown::of(context, &setup, None);
+            context
+                .output
+                .either(&said, || format!("{} is as it was before {}\n", clean(&setup.words()), setup.name))?;
         }
         if !was_pending {
             super::refresh(context);

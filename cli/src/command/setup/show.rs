@@ -5,11 +5,12 @@ use std::path::Path;
 use authflow_core::{config::Config, time::WallTime};
 use serde::Serialize;
 
-use super::{ledger::Setup, plan::Step, programs, rules, service::Service, who::Who};
+use super::{ledger::Setup, pam_edit, plan::Step, programs, rules, service::Service, who::Who};
 use crate::{
     context::Context,
     error::Error,
     output::{text::clean, time::words},
+    pam_stack::role::FAILLOCK,
 };
 
 /// What a setup did, for programs.
@@ -35,11 +36,12 @@ impl Shown {
         Self { files: files(steps), diff: Some(diff(steps)), ..Self::nothing() }
     }
 
-    pub(super) fn of(setup: &Setup, until: Option<WallTime>) -> Self {
+    /// What was done, and when it goes back by itself.
+    pub(super) fn of(context: &Context, setup: &Setup, until: Option<WallTime>) -> Self {
         Self {
             changed: true,
             setup: Some(setup.name.clone()),
-            until: until.map(|until| until.to_string()),
+            until: until.map(|until| context.local().rfc3339(until)),
             files: files(&setup.steps),
             diff: None,
         }
@@ -132,6 +134,20 @@ pub(super) fn limits(config: &Config, services: &[Service]) -> Vec<String> {
         })
     };
     services.iter().filter_map(line).collect()
+}
+
+/// Where failures were counted by pam_faillock and will be by us, in words: whoever reads its tallies is not to wonder.
+pub(super) fn counted_by_us(steps: &[Step]) -> Vec<String> {
+    let refuses = |text: &str| text.lines().any(|row| row.contains(FAILLOCK) && row.ends_with(pam_edit::MARK));
+    let is_new =
+        |step: &&Step| step.after.as_deref().is_some_and(refuses) && !step.before.as_deref().is_some_and(refuses);
+    let words = |step: &Step| {
+        format!(
+            "{}: whoever pam_faillock has locked stays out there; what fails where authflow asks is counted by [throttle] in authflow.toml",
+            step.path.display()
+        )
+    };
+    steps.iter().filter(is_new).map(words).collect()
 }
 
 /// What is live, and what to do now.

@@ -4,6 +4,7 @@
 //!
 //! - `lines`: which lines of ours there are, and what their controls say
 //! - `order`: what stands before our lines
+//! - `left_out`: what our success leaves out
 //! - `options`: what our lines are told
 //! - `directory`: passwords that are proved before us
 //! - `password`: changing passwords
@@ -11,6 +12,7 @@
 
 mod directory;
 mod files;
+mod left_out;
 mod lines;
 mod options;
 mod order;
@@ -117,6 +119,7 @@ fn of_service(service: &Service<'_>) -> Vec<Finding> {
     // Where no rule governs our lines do nothing.
     if service.is_governed() {
         found.extend(order::findings(service));
+        found.extend(left_out::findings(service));
         found.extend(directory::findings(service.stack));
         found.extend(password::findings(service));
     }

@@ -10,7 +10,6 @@ use crate::{
     pam_stack::{
         Line, OURS,
         control::{Action, action},
-        role::{is_harmless, keeps_out},
     },
 };
 
@@ -22,7 +21,6 @@ pub(super) fn findings(service: &Service<'_>) -> Vec<Finding> {
     }
     let mut found: Vec<Finding> =
         ["auth", "account", "session"].into_iter().flat_map(|phase| around(service, phase)).collect();
-    found.extend(left_out(service));
     let session: Vec<&Line> = service.stack.phase("session").collect();
     found.extend(asking_first(service));
     found.extend(too_early(&session, "pam_loginuid.so", Defect::SessionBeforeLoginuid));
@@ -106,30 +104,13 @@ fn asking_first(service: &Service<'_>) -> Vec<Finding> {
     asking.map(|(_, line)| finding(line)).collect()
 }
 
-/// Lines that keep people out, and that our success leaves out.
-fn left_out(service: &Service<'_>) -> Vec<Finding> {
-    let lines: Vec<&Line> = service.stack.phase("auth").collect();
-    let ours = lines.iter().position(|line| line.module == OURS && !line.says("ask")).filter(|_| service.is_asked());
-    let Some((ours, line)) = ours.and_then(|ours| Some((ours, lines.get(ours)?))) else { return Vec::new() };
-    if action(&line.control, "success") != Action::Done {
-        return Vec::new();
-    }
-    let behind = lines.iter().enumerate().skip(ours + 1).filter(|(number, _)| ends_for(line, &lines, *number));
-    let left_out = behind.map(|(_, line)| line).filter(|line| keeps_out(line) && !is_harmless(line));
-    let told = left_out.map(|line| {
-        let what = format!("{} ({}) is not asked after our auth line in {}", line.module, line.control, service.name);
-        Finding::new(Defect::LineLeftOut, place(line), what, "put it before our line, in the service's own file")
-    });
-    told.collect()
-}
-
 /// Whether the end of the stack that `line` stands in is the end for our line as well; what ends a substack ends no more.
-fn ends_for(line: &Line, lines: &[&Line], ours: usize) -> bool {
+pub(super) fn ends_for(line: &Line, lines: &[&Line], ours: usize) -> bool {
     lines.get(ours).is_some_and(|ours| ours.substacks.starts_with(&line.substacks))
 }
 
 /// Whether a jump by `count` from line `from` lands behind our line. A substack is one step, and no jump leads out of one.
-fn jumps_over(lines: &[&Line], from: usize, ours: usize, count: usize) -> bool {
+pub(super) fn jumps_over(lines: &[&Line], from: usize, ours: usize, count: usize) -> bool {
     let (Some(line), Some(target)) = (lines.get(from), lines.get(ours)) else { return false };
     if !target.substacks.starts_with(&line.substacks) {
         return false;
@@ -275,21 +256,6 @@ mod tests {
         assert_eq!(of(TWO_FACTORS, &proved), Vec::<String>::new());
         let ask = format!("auth required pam_authflow.so ask\n{proved}");
         assert_eq!(of(TWO_FACTORS, &ask), Vec::<String>::new());
-    }
-
-    #[test]
-    fn what_keeps_people_out_behind_our_success_is_told() {
-        const DONE: &str = "auth [success=done user_unknown=ignore ignore=ignore default=die] pam_authflow.so\n";
-        const LISTED: &str = "auth required pam_listfile.so item=user\n";
-        let debian = "auth [success=1 default=ignore] pam_unix.so\nauth requisite pam_deny.so\nauth required pam_permit.so\n\
-                      auth optional pam_cap.so\nauth required pam_env.so\n";
-        let of = |stack: &str, common: &str| judged(TWO_FACTORS, stack, &[("etc/pam.d/common-auth", common)], findings);
-        let include = format!("{DONE}@include common-auth\n");
-        assert_eq!(of(&include, debian), Vec::<String>::new());
-        assert_eq!(of(&include, &format!("{LISTED}{debian}")), ["line-left-out etc/pam.d/common-auth:1"]);
-        assert_eq!(of(&format!("{DONE}{LISTED}"), ""), ["line-left-out etc/pam.d/sshd:2"]);
-        assert_eq!(of(&format!("{LISTED}{DONE}"), ""), Vec::<String>::new());
-        assert_eq!(of(&format!("{AUTH}{LISTED}"), ""), Vec::<String>::new(), "it is asked");
     }
 
     #[test]

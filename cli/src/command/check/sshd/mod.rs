@@ -9,11 +9,13 @@
 //! - `view`: the settings as they are for somebody
 //! - `judge`: what they make of the rules
 //! - `root`: root's way in
+//! - `keys`: others' way in by a key
 //! - `left`: what setup put there and nothing goes with any more
 
 mod ask;
 pub(in crate::command) mod file;
 mod judge;
+mod keys;
 mod left;
 mod people;
 mod root;
@@ -40,6 +42,7 @@ const MOST_QUESTIONS: usize = 200;
 /// What is wrong with sshd, where a rule is about it, or a setup was.
 pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
     let mut found = missing_services(ground);
+    found.extend(left::on_the_way(ground));
     if !ground.config.sshd_services.iter().chain([&"sshd".to_owned()]).any(|service| ground.config.governs(service)) {
         found.extend(left::findings(ground, "sshd"));
         return found;
@@ -74,6 +77,10 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
         found.extend(sshd.of_people(&rules, &people));
         let of_root: Vec<View> = people.roots(&file.matches).iter().map(|root| sshd.view_of(root)).collect();
         found.extend(root::findings(ground, &of_root, &rules));
+        // What is read here of the lists of who may come is not all that counts.
+        if text.is_some() {
+            found.extend(keys::findings(&sshd, &people, &rules));
+        }
     }
     found
 }
@@ -91,8 +98,7 @@ struct Sshd<'a> {
 impl Sshd<'_> {
     /// The settings for somebody: as sshd itself says, or where it cannot be asked as they are read here.
     fn view_of(&self, somebody: &Somebody) -> View {
-        let all = self.file.matches.iter().filter(|found| whom::is_for(&found.criteria, somebody));
-        let view = self.view.for_whom_all(all);
+        let view = self.view_as_read(somebody);
         let left = self.questions.get().checked_sub(1).filter(|_| ask::can_be_asked_for(somebody));
         let Some(left) = left else { return view };
         self.questions.set(left);
@@ -100,6 +106,12 @@ impl Sshd<'_> {
             Ok(said) => view.in_words_of_sshd(&said, self.file.matches.iter()),
             Err(_) => view,
         }
+    }
+
+    /// The settings for somebody as they are read here.
+    fn view_as_read(&self, somebody: &Somebody) -> View {
+        let all = self.file.matches.iter().filter(|found| whom::is_for(&found.criteria, somebody));
+        self.view.for_whom_all(all)
     }
 
     /// Each rule with the settings of those whom it is for, and each `Match` with those of whom it is for. The same thing once.

@@ -49,13 +49,22 @@ impl<'a> People<'a> {
         Some(Somebody { user: account.name, groups, ..Somebody::default() })
     }
 
-    /// What each of those whom a rule is for can be asked for. Where not all of them are known, somebody has everything.
-    pub(super) fn owned(&self, ground: &Ground<'_>, rule: &Rule) -> Vec<Factors> {
+    /// Whether all who may come are known, and what they have. Where not, somebody has everything.
+    pub(super) fn are_known(&self, ground: &Ground<'_>) -> bool {
         let has_directory = local_accounts::has_directory(&ground.context.paths);
-        let are_known = !self.is_image && !has_directory && self.accounts.len() < MOST && ground.context.is_root();
+        !self.is_image && !has_directory && self.accounts.len() < MOST && ground.context.is_root()
+    }
+
+    /// The accounts of this machine that somebody logs in by.
+    pub(super) fn accounts(&self) -> &[Somebody] {
+        &self.accounts
+    }
+
+    /// What each of those whom a rule is for can be asked for.
+    pub(super) fn owned(&self, ground: &Ground<'_>, rule: &Rule) -> Vec<Factors> {
         let accounts = self.accounts.iter().filter(|one| rule.is_of(&one.user, &one.groups));
         let all: Option<Vec<Factors>> =
-            if are_known { accounts.map(|one| own::factors(ground, &one.user)).collect() } else { None };
+            if self.are_known(ground) { accounts.map(|one| own::factors(ground, &one.user)).collect() } else { None };
         all.unwrap_or_else(|| vec![view::askable()])
     }
 
@@ -66,15 +75,7 @@ impl<'a> People<'a> {
 
     /// The superuser, from anywhere and from wherever a `Match` is about.
     pub(super) fn roots(&self, matches: &[Match]) -> Vec<Somebody> {
-        let root = self.named("root");
-        let of_match = |found: &Match| Some(placed(&found.criteria, &root)).filter(|one| is_for(&found.criteria, one));
-        let mut roots = vec![root.clone()];
-        for one in matches.iter().filter_map(of_match) {
-            if !roots.contains(&one) {
-                roots.push(one);
-            }
-        }
-        roots
+        from_everywhere(self.named("root"), matches)
     }
 
     /// Those whom a rule names, or one of those whom it is for. None whom an earlier rule takes, wherever they come from.
@@ -147,6 +148,18 @@ impl<'a> People<'a> {
         let request = Request { service: self.service, user: &somebody.user, groups: &somebody.groups, remote };
         self.rules.iter().find(|rule| rule.matches(&request)).copied()
     }
+}
+
+/// The same one, from anywhere and from wherever a `Match` is about.
+pub(super) fn from_everywhere(one: Somebody, matches: &[Match]) -> Vec<Somebody> {
+    let of_match = |found: &Match| Some(placed(&found.criteria, &one)).filter(|one| is_for(&found.criteria, one));
+    let mut all = vec![one.clone()];
+    for one in matches.iter().filter_map(of_match) {
+        if !all.contains(&one) {
+            all.push(one);
+        }
+    }
+    all
 }
 
 /// The same one, coming from where criteria are about.

@@ -73,18 +73,11 @@ fn by_rules(ground: &Ground<'_>, rules: &[&Rule], (ways, own): (&[Vec<String>], 
     let named = rules.iter().flat_map(|rule| &rule.groups).map(String::as_str);
     let account = accounts::by_name(ROOT).ok().flatten();
     let groups = account.and_then(|account| account.groups_among(named).ok()).unwrap_or_default();
-    let mut last = None;
-    for rule in rules.iter().filter(|rule| rule.is_of(ROOT, &groups)) {
-        if ways.iter().any(|way| lets_in(way, rule, own)) {
-            return Standing::GetsIn;
-        }
-        last = Some(*rule);
-        // Whoever is meant from everywhere comes to no later rule.
-        if rule.from.is_empty() {
-            break;
-        }
+    let met = rules_met(rules, (ROOT, &groups));
+    if met.iter().any(|rule| ways.iter().any(|way| lets_in(way, rule, own))) {
+        return Standing::GetsIn;
     }
-    let (place, why) = match last {
+    let (place, why) = match met.last() {
         Some(rule) => (ground.place_of(rule), format!("rule {:?} asks for more than root has", rule.name)),
         None => (ground.place_of_config(), "no rule is for root".to_owned()),
     };
@@ -107,7 +100,20 @@ fn counts(way: &[String], permit: &str) -> bool {
     way.iter().all(|method| keys.contains(&method.as_str()))
 }
 
-fn lets_in(way: &[String], rule: &Rule, own: &Factors) -> bool {
+/// The rules that somebody comes to, from one place or another. Whoever is meant from everywhere comes to no later rule.
+pub(super) fn rules_met<'a>(rules: &[&'a Rule], (user, groups): (&str, &[String])) -> Vec<&'a Rule> {
+    let mut met = Vec::new();
+    for rule in rules.iter().filter(|rule| rule.is_of(user, groups)) {
+        met.push(*rule);
+        if rule.from.is_empty() {
+            break;
+        }
+    }
+    met
+}
+
+/// Whether somebody who has that gets in by the rule on that way.
+pub(super) fn lets_in(way: &[String], rule: &Rule, own: &Factors) -> bool {
     let (askable, proved) = provable(way);
     let has = |factor: Factor| own.contains(factor) || (rule.enroll.is_some() && factor == Factor::Totp);
     let has: Factors = askable.iter().filter(|factor| has(*factor)).collect();
@@ -116,8 +122,7 @@ fn lets_in(way: &[String], rule: &Rule, own: &Factors) -> bool {
 
 /// The first file of root's with a key that opens something.
 fn key_file(ground: &Ground<'_>, view: &View) -> Option<PathBuf> {
-    let files = view.value("authorizedkeysfile").split_whitespace().map(|name| name.trim_matches('"'));
-    let files = files.map(|name| {
+    let files = view.key_files().map(|name| {
         let name = name.replace("%h", "/root").replace("%u", ROOT).replace("%U", "0").replace("%%", "%");
         Path::new("/root").join(name)
     });

@@ -30,6 +30,9 @@ const DEFAULTS: [(&str, &str); 15] = [
     ("authorizedkeysfile", ".ssh/authorized_keys .ssh/authorized_keys2"),
 ];
 
+/// Of which sshd says each name in a line of its own.
+const LISTS: [&str; 4] = ["allowusers", "denyusers", "allowgroups", "denygroups"];
+
 /// The settings for somebody.
 #[derive(Clone, Debug)]
 pub(super) struct View {
@@ -105,6 +108,26 @@ impl View {
         seconds(self.value(keyword))
     }
 
+    /// The files in which an account's own keys are, or the names by which certificates are taken for it, as they are written for all.
+    pub(super) fn key_files(&self) -> impl Iterator<Item = &str> {
+        let has_ca = !["", "none"].contains(&self.value("trustedusercakeys"));
+        let principals = Some(self.value("authorizedprincipalsfile")).filter(|file| has_ca && *file != "none");
+        let files = self.value("authorizedkeysfile").split_whitespace().filter(|file| *file != "none");
+        files.chain(principals.into_iter().flat_map(str::split_whitespace)).map(|name| name.trim_matches('"'))
+    }
+
+    /// Whether there is anything by which a key could be somebody's: files, a command, or a CA of users.
+    fn knows_keys(&self) -> bool {
+        let is_none = |keyword: &str| ["", "none"].contains(&self.value(keyword));
+        !["authorizedkeysfile", "authorizedkeyscommand", "trustedusercakeys"].into_iter().all(is_none)
+    }
+
+    /// Who may come and who may not, a line for each name.
+    pub(super) fn lists(&self) -> String {
+        let names = |keyword: &'static str| self.value(keyword).lines().map(move |name| format!("{keyword} {name}\n"));
+        LISTS.into_iter().flat_map(names).collect()
+    }
+
     /// Where it is set; where it is not, the file.
     pub(super) fn place(&self, keyword: &str) -> Place {
         self.places.get(keyword).cloned().unwrap_or_else(|| self.main.clone())
@@ -118,7 +141,7 @@ impl View {
     /// The ways in: each a list of methods, all of which sshd takes.
     pub(super) fn ways(&self) -> Vec<Vec<String>> {
         let takes = |method: &str| match method {
-            "publickey" => self.is_on("pubkeyauthentication"),
+            "publickey" => self.is_on("pubkeyauthentication") && self.knows_keys(),
             "keyboard-interactive" => self.is_on("kbdinteractiveauthentication"),
             "password" => self.is_on("passwordauthentication"),
             "gssapi-with-mic" => self.is_on("gssapiauthentication"),
@@ -139,12 +162,16 @@ impl View {
 }
 
 /// Keywords in lower case and what is set, from the words of `sshd -T`.
-fn lines(said: &str) -> impl Iterator<Item = (String, String)> {
-    let line = |line: &str| {
-        let (keyword, value) = line.split_once(' ')?;
-        Some((keyword.to_ascii_lowercase(), value.trim().to_owned()))
-    };
-    said.lines().filter_map(line)
+fn lines(said: &str) -> BTreeMap<String, String> {
+    let mut values: BTreeMap<String, String> = BTreeMap::new();
+    for (keyword, value) in said.lines().filter_map(|line| line.split_once(' ')) {
+        let (keyword, value) = (keyword.to_ascii_lowercase(), value.trim().to_owned());
+        match values.get_mut(&keyword).filter(|_| LISTS.contains(&keyword.as_str())) {
+            Some(names) => *names += &format!("\n{value}"),
+            None => drop(values.insert(keyword, value)),
+        }
+    }
+    values
 }
 
 /// What a user who has every authenticator can be asked for.
@@ -209,6 +236,25 @@ mod tests {
     }
 
     #[test]
+    fn the_names_of_a_list_are_all_kept() {
+        let said = "allowgroups ssh users\nusepam yes\nallowgroups ops\ndenyusers eve\n";
+        let view = View::global(Some(said), &BTreeMap::new(), Place::none());
+        assert_eq!(view.lists(), "denyusers eve\nallowgroups ssh users\nallowgroups ops\n");
+    }
+
+    #[test]
+    fn where_an_account_s_keys_are_is_read_with_what_certificates_go_by() {
+        let files = |said: &str| {
+            let view = View::global(Some(said), &BTreeMap::new(), Place::none());
+            view.key_files().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(files(""), [".ssh/authorized_keys", ".ssh/authorized_keys2"]);
+        let principals = "authorizedkeysfile none\nauthorizedprincipalsfile /etc/ssh/principals/%u\n";
+        assert_eq!(files(&format!("{principals}trustedusercakeys none\n")), [""; 0]);
+        assert_eq!(files(&format!("{principals}trustedusercakeys /etc/ssh/ca.pub\n")), ["/etc/ssh/principals/%u"]);
+    }
+
+    #[test]
     fn ways_in_are_those_of_which_sshd_takes_all() {
         let ways = |said: &str| {
             let view = View::global(Some(said), &BTreeMap::new(), Place::none());
@@ -218,5 +264,11 @@ mod tests {
         let both = "authenticationmethods publickey,keyboard-interactive:pam keyboard-interactive:pam\n";
         assert_eq!(ways(both), ["publickey+keyboard-interactive", "keyboard-interactive"]);
         assert_eq!(ways(&format!("{both}kbdinteractiveauthentication no\n")), Vec::<String>::new());
+        // Wherever keys come from they count, and from nowhere they do not.
+        let none = "authorizedkeysfile none\nauthorizedkeyscommand none\ntrustedusercakeys none\n";
+        assert_eq!(ways(none), ["keyboard-interactive", "password"]);
+        for source in ["authorizedkeyscommand /usr/bin/sss_ssh_authorizedkeys", "trustedusercakeys /etc/ssh/ca.pub"] {
+            assert!(ways(&format!("{none}{source}\n")).contains(&"publickey".to_owned()), "{source}");
+        }
     }
 }
