@@ -152,10 +152,8 @@ impl State {
         if file.version != VERSION {
             return Err(BadState::Version(file.version));
         }
-        let mut sources = BTreeMap::new();
-        for (name, entry) in file.source {
-            sources.insert(read_source(name)?, entry.into());
-        }
+        let read = |(name, entry): (String, Entry)| Ok((read_source(name)?, entry.into()));
+        let tallies = file.source.into_iter().map(read).collect::<Result<Vec<_>, BadState>>()?;
         let failures = match file.failures {
             Some(FailuresEntry { count, last, from }) => {
                 Failures { count, last: Some((WallTime::from_micros(last), read_source(from)?)) }
@@ -167,7 +165,7 @@ impl State {
             last_steps: file.last_steps,
             spent_codes: file.spent_codes,
             bypass: file.bypass.map(Bypass::from),
-            throttle: Throttle { sources, consecutive: file.consecutive_failures },
+            throttle: Throttle::read(file.consecutive_failures, tallies),
             failures,
             news,
             graces: file.grace.into_iter().map(|(rule, entry)| (rule, entry.into())).collect(),
@@ -298,7 +296,7 @@ mod tests {
             });
         let source = prop_oneof![
             any::<u32>().prop_map(Source::Local),
-            any::<u32>().prop_map(|bits| Source::Network(std::net::IpAddr::V4(bits.into())))
+            any::<u32>().prop_map(|bits| Source::from(std::net::IpAddr::V4(bits.into())))
         ];
         let steps = prop::collection::btree_map(".{1,12}", 0..u64::MAX / 2, 0..3);
         let code = any::<[u8; CODE_BYTES]>().prop_map(|random| digest(&random));

@@ -124,6 +124,12 @@ impl Machine {
         self.person(argv)
     }
 
+    /// The same from another address of its own, which the machine has from now on: those of loopback are one source.
+    pub fn ssh_from(&self, address: &str, user: &str, more: &[&str]) -> Person {
+        let _ = self.run(["ip", "address", "replace", address, "dev", "lo"]).success();
+        self.ssh(user, &[&["-b", address], more].concat())
+    }
+
     /// Gives a user the password, and nothing else.
     #[track_caller]
     pub fn give_password(&self, user: &str) {
