@@ -236,6 +236,13 @@ impl Machine {
         }
     }
 
+    /// Sends the bus a signal.
+    pub fn signal_bus(&self, signal: Signal) {
+        if let Some(bus) = &*self.bus.borrow() {
+            bus.signal(signal);
+        }
+    }
+
     /// Starts the machine's bus.
     #[track_caller]
     pub fn start_bus(&self) {
