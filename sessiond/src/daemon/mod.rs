@@ -8,6 +8,7 @@ mod inhibiting;
 mod logins;
 mod queries;
 mod screens;
+mod telling;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
