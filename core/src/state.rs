@@ -334,6 +334,22 @@ mod tests {
         })
     }
 
+    #[test]
+    fn a_state_that_tells_addresses_of_loopback_apart_is_read_as_what_is_one_source() {
+        let source = |name, not_before| {
+            format!("[source.\"{name}\"]\nfailures = 1\nsince = 1\ntouched = 2\nnot_before = {not_before}\n")
+        };
+        let sources: String =
+            [("127.0.0.1", 0), ("127.0.0.5", 7), ("::/64", 0)].map(|(name, at)| source(name, at)).concat();
+        let failures = "[failures]\ncount = 3\nlast = 2\nfrom = \"127.0.0.5\"\n";
+        let state = State::parse(&format!("version = 1\nconsecutive_failures = 3\n{sources}{failures}")).unwrap();
+        let one = state.throttle.sources.get(&Source::LOOPBACK).copied().unwrap();
+        assert_eq!((state.throttle.sources.len(), one.failures, one.not_before), (1, 3, WallTime::from_micros(7)));
+        assert_eq!(state.failures.last, Some((WallTime::from_micros(2), Source::LOOPBACK)));
+        assert!(state.to_text().contains("[source.\"127.0.0.1\"]"), "and the version before reads it again");
+        assert_eq!(State::parse(&state.to_text()), Ok(state));
+    }
+
     proptest! {
         #[test]
         fn a_state_is_read_as_it_was_written(state in state()) {
