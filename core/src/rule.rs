@@ -342,6 +342,10 @@ mod tests {
         for outside in [Some("10.21.0.1"), Some("ten.example.org"), Some(""), None, Some("10.20.3.4.example.org")] {
             assert!(!rule.matches(&request(Remote::from_rhost(outside))), "{outside:?}");
         }
+        // Whose they are is a guess at what others route, which is enough to slow somebody down and not to let him in.
+        for translated in ["2002:a14:304::1", "64:ff9b::10.20.3.4", "::10.20.3.4"] {
+            assert!(!rule.matches(&request(Remote::from_rhost(Some(translated)))), "{translated}");
+        }
         let unknown = Rule { from: vec![Network::Unknown], ..rule.clone() };
         assert!(unknown.matches(&request(Remote::from_rhost(Some("host.example.org")))));
         assert!(!unknown.matches(&request(Remote::Local)));

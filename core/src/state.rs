@@ -152,10 +152,8 @@ impl State {
         if file.version != VERSION {
             return Err(BadState::Version(file.version));
         }
-        let mut sources = BTreeMap::new();
-        for (name, entry) in file.source {
-            sources.insert(read_source(name)?, entry.into());
-        }
+        let read = |(name, entry): (String, Entry)| Ok((read_source(name)?, entry.into()));
+        let tallies = file.source.into_iter().map(read).collect::<Result<Vec<_>, BadState>>()?;
         let failures = match file.failures {
             Some(FailuresEntry { count, last, from }) => {
                 Failures { count, last: Some((WallTime::from_micros(last), read_source(from)?)) }
@@ -167,7 +165,7 @@ impl State {
             last_steps: file.last_steps,
             spent_codes: file.spent_codes,
             bypass: file.bypass.map(Bypass::from),
-            throttle: Throttle { sources, consecutive: file.consecutive_failures },
+            throttle: Throttle::read(file.consecutive_failures, tallies),
             failures,
             news,
             graces: file.grace.into_iter().map(|(rule, entry)| (rule, entry.into())).collect(),
@@ -298,7 +296,7 @@ mod tests {
             });
         let source = prop_oneof![
             any::<u32>().prop_map(Source::Local),
-            any::<u32>().prop_map(|bits| Source::Network(std::net::IpAddr::V4(bits.into())))
+            any::<u32>().prop_map(|bits| Source::from(std::net::IpAddr::V4(bits.into())))
         ];
         let steps = prop::collection::btree_map(".{1,12}", 0..u64::MAX / 2, 0..3);
         let code = any::<[u8; CODE_BYTES]>().prop_map(|random| digest(&random));
@@ -334,6 +332,22 @@ mod tests {
                 graces: graces.into_iter().collect(),
             }
         })
+    }
+
+    #[test]
+    fn a_state_that_tells_addresses_of_loopback_apart_is_read_as_what_is_one_source() {
+        let source = |name, not_before| {
+            format!("[source.\"{name}\"]\nfailures = 1\nsince = 1\ntouched = 2\nnot_before = {not_before}\n")
+        };
+        let sources: String =
+            [("127.0.0.1", 0), ("127.0.0.5", 7), ("::/64", 0)].map(|(name, at)| source(name, at)).concat();
+        let failures = "[failures]\ncount = 3\nlast = 2\nfrom = \"127.0.0.5\"\n";
+        let state = State::parse(&format!("version = 1\nconsecutive_failures = 3\n{sources}{failures}")).unwrap();
+        let one = state.throttle.sources.get(&Source::LOOPBACK).copied().unwrap();
+        assert_eq!((state.throttle.sources.len(), one.failures, one.not_before), (1, 3, WallTime::from_micros(7)));
+        assert_eq!(state.failures.last, Some((WallTime::from_micros(2), Source::LOOPBACK)));
+        assert!(state.to_text().contains("[source.\"127.0.0.1\"]"), "and the version before reads it again");
+        assert_eq!(State::parse(&state.to_text()), Ok(state));
     }
 
     proptest! {

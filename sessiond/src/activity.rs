@@ -64,13 +64,13 @@ impl Memory {
     }
 
     /// The daemon is about to write to its ttys, which show this now. Where something else was written or typed since the last look, what the
-    /// stamps will be must not be taken for the daemon's.
-    fn will_be_told(&mut self, shown: impl Fn(&Tty) -> Option<Use>, now: WallTime) {
+    /// stamps will be must not be taken for the daemon's; tells whether it will.
+    fn will_be_told(&mut self, shown: impl Fn(&Tty) -> Option<Use>, now: WallTime) -> bool {
         let is_own = |used: Use, seen: Use| used == seen || (used.input == seen.input && self.is_echo(used.output));
         let take = |(tty, seen): (&Tty, &Use)| Some((tty.clone(), shown(tty).filter(|used| is_own(*used, *seen))?));
-        if let Some(ttys) = self.ttys.iter().map(take).collect() {
-            (self.ttys, self.told) = (ttys, Some(now));
-        }
+        let Some(ttys) = self.ttys.iter().map(take).collect() else { return false };
+        (self.ttys, self.told) = (ttys, Some(now));
+        true
     }
 }
 
@@ -101,10 +101,12 @@ impl Activity {
         self.compare(session, members, snapshot, now).0
     }
 
-    /// The daemon is about to write to these ttys: what is seen of that in any session is none of its activity.
-    pub(crate) fn will_tell(&mut self, ttys: &BTreeSet<Tty>, now: WallTime) {
-        let is_told = |memory: &&mut Memory| memory.ttys.keys().any(|tty| ttys.contains(tty));
-        self.memories.values_mut().filter(is_told).for_each(|memory| memory.will_be_told(Tty::look, now));
+    /// The daemon is about to write to these ttys: what is seen of that in any session is none of its activity. Gives those of which this is
+    /// to be kept, for a daemon that is started anew meanwhile.
+    pub(crate) fn will_tell(&mut self, ttys: &BTreeSet<Tty>, now: WallTime) -> Vec<SessionId> {
+        let is_told = |memory: &Memory| memory.ttys.keys().any(|tty| ttys.contains(tty));
+        let told = self.memories.iter_mut().filter(|(_, memory)| is_told(memory));
+        told.filter_map(|(id, memory)| memory.will_be_told(Tty::look, now).then_some(*id)).collect()
     }
 
     /// Forgets a session that is over.
@@ -119,7 +121,7 @@ impl Activity {
     }
 
     fn compare(&self, session: &Session, members: &[ProcessId], snapshot: &Snapshot, now: Now) -> (Look, Memory) {
-        let memory = self.memories.get(&session.id).cloned().unwrap_or_default();
+        let memory = self.memory(session);
         let ttys = ttys(session, members, snapshot);
         let limits = &session.opening.limits;
         let mut next = Memory { at: Some(now), told: memory.told, ..Memory::default() };
@@ -158,6 +160,12 @@ impl Activity {
 }
 
 impl Activity {
+    /// What the last look showed. A daemon that was just started knows what went with the session, and nothing else.
+    fn memory(&self, session: &Session) -> Memory {
+        let unknown = || Memory { told: session.told, ..Memory::default() };
+        self.memories.get(&session.id).cloned().unwrap_or_else(unknown)
+    }
+
     /// What logind says of a desktop, which knows better than its terminal windows. `None` for what is none.
     fn hint(&self, session: &Session) -> Option<Hint> {
         match self.hints.get(&session.id) {
@@ -271,6 +279,19 @@ mod tests {
     }
 
     #[test]
+    fn what_the_daemon_wrote_before_a_restart_is_no_activity_either() {
+        let tty = Tty::of_device(136 << 8).unwrap();
+        let session = Session { told: Some(at(31).wall), ..session(1) };
+        let memory = Activity::default().memory(&session);
+        let at_output = |output| {
+            let used = Use { owner: 1000, input: at(2).wall, output: at(output).wall };
+            memory.used_at((&tty, used), ActivityKind::InputOutput, at(30).boot, at(60))
+        };
+        assert_eq!(at_output(31), None, "the warning, not seen before");
+        assert_eq!(at_output(40), Some(at(40).boot), "a program");
+    }
+
+    #[test]
     fn what_others_wrote_since_the_last_look_is_not_hidden_by_what_the_daemon_writes() {
         let tty = Tty::of_device(136 << 8).unwrap();
         let used = |input, output| Use { owner: 1000, input: at(input).wall, output: at(output).wall };
@@ -280,7 +301,8 @@ mod tests {
                 told: before.map(|before| at(before).wall),
                 ..Memory::default()
             };
-            memory.will_be_told(|_tty| Some(shown), at(60).wall);
+            let is_told = memory.will_be_told(|_tty| Some(shown), at(60).wall);
+            assert_eq!(is_told, memory.told == Some(at(60).wall));
             (memory.told, memory.ttys[&tty])
         };
         assert_eq!(told(used(2, 5), None), (Some(at(60).wall), used(2, 5)));

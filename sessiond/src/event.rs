@@ -87,6 +87,8 @@ authflow_core::events! {
     PendingNotRemoved = "pending-not-removed",
     /// What a login left for the daemon cannot be read.
     PendingUnreadable = "pending-unreadable",
+    /// Logins that are opened without the daemon are not heard of.
+    PendingUnwatched = "pending-unwatched",
     /// A process cannot be watched yet; it is tried again.
     ProcessNotHeld = "process-not-held",
     /// A disabled user may log in again.

@@ -17,6 +17,7 @@
 //! - [`boot`]: which boot this is
 //! - [`in_force`]: which configuration was in force when
 //! - [`audit`]: what the kernel's audit log is told
+//! - [`newcomers`], [`changes`]: logins that were let in without the daemon; files that change
 //! - [`timer`], [`log`], [`log_queue`], [`event`], [`readable`], [`service_manager`]: the boot clock, the log, its queue and the names of its lines,
 //!   descriptors, whoever started us
 #![forbid(unsafe_code)]
@@ -25,6 +26,7 @@ mod activity;
 mod audit;
 mod boot;
 mod bus;
+mod changes;
 mod daemon;
 mod deactivation;
 mod desktop;
@@ -38,6 +40,7 @@ mod leftovers;
 mod log;
 mod log_queue;
 mod members;
+mod newcomers;
 mod news;
 mod readable;
 mod scopes;
@@ -151,6 +154,8 @@ async fn run(log: Log, paths: Paths, boot_id: Option<String>) -> Result<(), Fail
     let flows = Flows::new(Arc::clone(&daemon), paths);
     let connection =
         bus::serve(&daemon, flows, &address).await.map_err(|why| Failure::Bus { address: address.clone(), why })?;
+    // First, or one might be written between the look and the listening.
+    let newcomers = newcomers::listen(&daemon);
     daemon.adopt_pending();
     daemon.note_config();
     let mut tasks = JoinSet::new();
@@ -158,6 +163,7 @@ async fn run(log: Log, paths: Paths, boot_id: Option<String>) -> Result<(), Fail
     tasks.spawn(execute::run(Arc::clone(&daemon), connection.clone(), actions));
     tasks.spawn(Arc::clone(&daemon).follow_departures());
     tasks.spawn(news::run(Arc::clone(&daemon)));
+    tasks.spawn(newcomers::run(Arc::clone(&daemon), newcomers));
     tasks.spawn(scopes::run(Arc::clone(&daemon), connection.clone()));
     tasks.spawn(second_enforcer::run(Arc::clone(&daemon), connection.clone()));
     tasks.spawn(deactivation::watch::run(Arc::clone(&daemon), connection.clone()));

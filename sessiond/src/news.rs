@@ -2,23 +2,15 @@
 //! (NIST SP 800-63B-4 §3.1.4). Learnt from the user's state as it changes on disk. A call from the login would take longer for some
 //! wrong answers than for others, and a stranger could tell which.
 
-use std::{collections::HashMap, io, mem::MaybeUninit, os::fd::OwnedFd, sync::Arc};
+use std::{collections::HashMap, io, sync::Arc};
 
 use authflow_core::{
     news::Item,
     time::{Clock, WallTime},
 };
 use authflow_host::{clock::SystemClock, file, records::Records};
-use rustix::{
-    fs::inotify::{self, CreateFlags, Reader, WatchFlags},
-    io::Errno,
-};
-use tokio::io::unix::AsyncFd;
 
-use crate::{daemon::Daemon, event::Event, execute::tell_sessions, log::Line, readable::readable};
-
-/// Room for what the kernel reports at once.
-const BUFFER: usize = 4096;
+use crate::{changes::Changes, daemon::Daemon, event::Event, execute::tell_sessions, log::Line};
 
 /// What was told last, by the state's file name.
 struct Told {
@@ -34,40 +26,20 @@ pub(crate) async fn run(daemon: Arc<Daemon>) {
     }
 }
 
-fn watch(daemon: &Daemon) -> io::Result<AsyncFd<OwnedFd>> {
+fn watch(daemon: &Daemon) -> io::Result<Changes> {
     let folder = daemon.paths.state();
     file::ensure_folder(&folder, 0o700).map_err(io::Error::other)?;
-    let changes = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
-    inotify::add_watch(&changes, &folder, WatchFlags::CLOSE_WRITE | WatchFlags::MOVED_TO | WatchFlags::ONLYDIR)?;
-    readable(changes)
+    Changes::watch(&[folder])
 }
 
-async fn follow(daemon: &Arc<Daemon>, changes: &AsyncFd<OwnedFd>) {
+async fn follow(daemon: &Arc<Daemon>, changes: &Changes) {
     let mut told = Told { since: SystemClock.now().wall, until: HashMap::new() };
     loop {
-        let Ok(mut ready) = changes.readable().await else { return };
-        for name in changed(changes) {
+        // What the kernel could not keep is lost: those users are told at the next login.
+        for name in changes.next().await.into_iter().flatten() {
             tell(daemon, &mut told, &name);
         }
-        ready.clear_ready();
     }
-}
-
-/// The names of the files that changed. What the kernel could not keep is lost: those users are told at the next login.
-fn changed(changes: &AsyncFd<OwnedFd>) -> Vec<String> {
-    let mut buffer = [MaybeUninit::uninit(); BUFFER];
-    let mut reader = Reader::new(changes.get_ref(), &mut buffer);
-    let mut names = Vec::new();
-    loop {
-        match reader.next() {
-            Ok(event) => names.extend(event.file_name().and_then(|name| name.to_str().ok()).map(str::to_owned)),
-            Err(Errno::INTR) => {}
-            Err(_nothing_more) => break,
-        }
-    }
-    names.sort_unstable();
-    names.dedup();
-    names
 }
 
 fn tell(daemon: &Daemon, told: &mut Told, name: &str) {

@@ -124,6 +124,12 @@ impl Machine {
         self.person(argv)
     }
 
+    /// The same from another address of its own, which the machine has from now on: those of loopback are one source.
+    pub fn ssh_from(&self, address: &str, user: &str, more: &[&str]) -> Person {
+        let _ = self.run(["ip", "address", "replace", address, "dev", "lo"]).success();
+        self.ssh(user, &[&["-b", address], more].concat())
+    }
+
     /// Gives a user the password, and nothing else.
     #[track_caller]
     pub fn give_password(&self, user: &str) {
@@ -227,6 +233,13 @@ impl Machine {
     pub fn signal_daemon(&self, signal: Signal) {
         if let Some(daemon) = &*self.daemon.borrow() {
             daemon.signal(signal);
+        }
+    }
+
+    /// Sends the bus a signal.
+    pub fn signal_bus(&self, signal: Signal) {
+        if let Some(bus) = &*self.bus.borrow() {
+            bus.signal(signal);
         }
     }
 

@@ -79,6 +79,9 @@ fn the_warning_is_no_output_that_keeps_a_session() {
     let Some(machine) = machine(r#"idle = "18s", warn = "8s", activity = "input+output""#) else { return };
     let mut alice = machine.log_in("alice", &mut machine.enroll("alice"));
     alice.expect("authflow: nobody is using this session; it ends in 8 s (");
+    // Nor for a daemon that has not written it itself.
+    machine.kill_daemon();
+    machine.start_daemon();
     alice.expect("authflow: nobody is using this session; it ends in 2 s (");
     alice.expect("authflow: this session ends now: nobody used it.");
     let _ = alice.end();

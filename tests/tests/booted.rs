@@ -193,6 +193,24 @@ fn the_sessions_outlive_the_daemon() {
 }
 
 #[test]
+fn who_was_let_in_while_the_daemon_hung_is_tracked_as_soon_as_it_goes_on() {
+    let rule = EVERY_SERVICE.replace("\"*\"", "\"sshd\"");
+    let Some(machine) = machine(&format!("bus_timeout = \"1s\"\n{rule}")) else { return };
+    let mut phone = machine.enroll("alice");
+    let signal = |name: &str| {
+        let _ = machine.run(["systemctl", "kill", "--signal", name, "authflow-sessiond"]).success();
+    };
+    signal("STOP");
+    let mut alice = machine.ssh("alice", &[]);
+    answer(&machine, &mut alice, &phone.code());
+    alice.expect("$ ");
+    machine.logged(&["daemon-away", "user=alice"]);
+    signal("CONT");
+    machine.logged(&["event=adopted", "user=alice"]);
+    assert_eq!(session_of(&machine, "alice")["state"], "active");
+}
+
+#[test]
 fn a_user_opens_no_session_and_ends_no_other() {
     let Some(machine) = machine(EVERY_SERVICE) else { return };
     let mut alice = log_in(&machine, "alice", &mut machine.enroll("alice"));

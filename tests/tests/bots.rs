@@ -23,11 +23,11 @@ fn a_bot_at_ssh_locks_neither_the_console_nor_another_address() {
     for user in ["alice", "root"] {
         let mut phone = machine.enroll(user);
         for _ in 0..3 {
-            assert!(!by_ssh(&machine, user, "127.0.0.2", "a guess", &phone.wrong_code()));
+            assert!(!by_ssh(&machine, user, "10.77.0.2", "a guess", &phone.wrong_code()));
         }
-        machine.logged(&[&format!("user={user}"), "rhost=127.0.0.2", "locked for this source until"]);
+        machine.logged(&[&format!("user={user}"), "rhost=10.77.0.2", "locked for this source until"]);
         assert!(at_the_console(&machine, user, &mut phone), "{user} at the console");
-        assert!(by_ssh(&machine, user, "127.0.0.1", machine.password(), &phone.code()), "{user} from elsewhere");
+        assert!(by_ssh(&machine, user, "10.77.0.1", machine.password(), &phone.code()), "{user} from elsewhere");
     }
 }
 
@@ -52,7 +52,7 @@ fn a_hundred_bots_stop_strangers_and_nobody_who_was_here_before() {
 }
 
 fn by_ssh(machine: &Machine, user: &str, from: &str, password: &str, code: &str) -> bool {
-    let mut client = machine.ssh(user, &["-b", from, "true"]);
+    let mut client = machine.ssh_from(from, user, &["true"]);
     client.answer_all(&[("Password: ", password), ("Verification code: ", code)]).success()
 }
 

@@ -54,14 +54,34 @@ fn a_hung_daemon_holds_up_nobody_and_makes_no_second_session() {
     let mut alice = log_in(&machine);
     machine.logged(&["daemon-away", "user=alice"]);
     machine.signal_daemon(Signal::CONT);
-    // It sees that the caller of the late call has gone, and looks for what was written down instead.
-    wait::until_true("the session to be taken over", || users(&machine) == ["alice"]);
+    // Nobody asks it for anything: it hears of what was written down.
+    machine.logged(&["event=adopted", "user=alice"]);
+    assert_eq!((users(&machine), pending(&machine)), (vec!["alice".to_owned()], 0));
     machine.kill_daemon();
     machine.start_daemon();
     assert_eq!(users(&machine), ["alice"]);
     alice.type_line("exit");
     let _ = alice.end();
     wait::until_true("the session's end", || users(&machine).is_empty());
+}
+
+#[test]
+fn who_was_let_in_while_the_bus_hung_is_tracked_without_any_further_call() {
+    let Some(plan) = plan("open") else { return };
+    let machine = plan.start();
+    let mut phone = machine.enroll("alice");
+    machine.signal_bus(Signal::STOP);
+    // What was let in is adopted while the bus still hangs: no call can have told the daemon.
+    let mut alice = machine.ssh("alice", &[]);
+    type_answers(&mut alice, machine.password(), &phone.code());
+    alice.expect("$ ");
+    machine.logged(&["event=adopted", "user=alice"]);
+    assert_eq!(pending(&machine), 0);
+    machine.signal_bus(Signal::CONT);
+    assert_eq!(users(&machine), ["alice"]);
+    alice.type_line("exit");
+    let _ = alice.end();
+    wait::until_true("the adopted session's end", || users(&machine).is_empty());
 }
 
 #[test]

@@ -24,12 +24,12 @@ fn guesses_count_against_their_own_address_and_nobody_elses() {
     let Some(plan) = Machine::overlay() else { return };
     let machine = plan.user("alice").config(RULE).sshd(SSHD).start();
     let mut phone = machine.enroll("alice");
-    guess(&machine, "alice", "127.0.0.5");
-    guess(&machine, "alice", "127.0.0.5");
-    machine.logged(&["reason=\"wrong password\"", "rhost=127.0.0.5"]);
+    guess(&machine, "alice", "10.77.0.5");
+    guess(&machine, "alice", "10.77.0.5");
+    machine.logged(&["reason=\"wrong password\"", "rhost=10.77.0.5"]);
     // Locked by now.
-    guess(&machine, "alice", "127.0.0.5");
-    guess(&machine, "nobody-here", "127.0.0.6");
+    guess(&machine, "alice", "10.77.0.5");
+    guess(&machine, "nobody-here", "10.77.0.6");
     // OpenSSH's own client would not send most of these. Syslog is told the name of the program.
     let _ = machine.shell("cp /usr/bin/pamtester /root/sshd").success();
     let names = [
@@ -39,17 +39,17 @@ fn guesses_count_against_their_own_address_and_nobody_elses() {
         "x\\",
     ];
     for name in names {
-        let argv = ["/root/sshd", "-I", "rhost=127.0.0.6", "-I", "tty=ssh", "sshd", name, "authenticate"];
+        let argv = ["/root/sshd", "-I", "rhost=10.77.0.6", "-I", "tty=ssh", "sshd", name, "authenticate"];
         let _ = machine.feed(argv, b"a guess\n000000\n").failure(1);
     }
     // A success, and a rule that refuses, are no guesses.
     let _at_home = machine.log_in("alice", &mut phone);
-    assert_eq!(banned_by(&machine), ["127.0.0.5"; 3].into_iter().chain(["127.0.0.6"; 5]).collect::<Vec<_>>());
+    assert_eq!(banned_by(&machine), ["10.77.0.5"; 3].into_iter().chain(["10.77.0.6"; 5]).collect::<Vec<_>>());
 }
 
 /// One attempt from that address, with answers that are wrong.
 fn guess(machine: &Machine, name: &str, from: &str) {
-    let mut person = machine.ssh(name, &["-b", from]);
+    let mut person = machine.ssh_from(from, name, &[]);
     person.expect("Password: ");
     person.type_line("a guess");
     person.expect("Verification code: ");

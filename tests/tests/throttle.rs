@@ -19,15 +19,38 @@ fn failures_lock_their_source_alone_until_an_admin_unlocks() {
     let machine = plan.user("alice").config(RULE).sshd(SSHD).start();
     let mut phone = machine.enroll("alice");
     for _ in 0..2 {
-        assert!(!login(&machine, "127.0.0.1", "a guess", &phone.wrong_code()));
+        assert!(!login(&machine, "10.77.0.1", "a guess", &phone.wrong_code()));
     }
     // The right answers from there are too late, and burn no code.
     let code = phone.code();
-    assert!(!login(&machine, "127.0.0.1", machine.password(), &code));
+    assert!(!login(&machine, "10.77.0.1", machine.password(), &code));
     machine.logged(&["user=alice", "locked for this source until"]);
-    assert!(login(&machine, "127.0.0.2", machine.password(), &code));
+    assert!(login(&machine, "10.77.0.2", machine.password(), &code));
     let _ = machine.run(["authflow", "user", "unlock", "alice"]).success();
-    assert!(login(&machine, "127.0.0.1", machine.password(), &phone.code()));
+    assert!(login(&machine, "10.77.0.1", machine.password(), &phone.code()));
+}
+
+#[test]
+fn who_guesses_over_loopback_is_one_source_whatever_address_he_takes() {
+    let Some(plan) = Machine::overlay() else { return };
+    let machine = plan.user("alice").config(RULE).sshd(&format!("{SSHD}\nListenAddress ::1")).start();
+    let mut phone = machine.enroll("alice");
+    for address in ["127.0.0.2", "127.0.7.3"] {
+        assert!(!login(&machine, address, "a guess", &phone.wrong_code()));
+    }
+    let code = phone.code();
+    for address in ["127.0.0.1", "127.5.5.5"] {
+        assert!(!login(&machine, address, machine.password(), &code), "{address}");
+        machine.logged(&["user=alice", &format!("rhost={address}"), "locked for this source until"]);
+    }
+    let mut over_ipv6 = machine.ssh("alice", &["-o", "Hostname=::1", "true"]);
+    let answers = [("Password: ", machine.password()), ("Verification code: ", code.as_str())];
+    assert!(!over_ipv6.answer_all(&answers).success());
+    machine.logged(&["user=alice", "rhost=::1", "locked for this source until"]);
+    let told = machine.run(["authflow", "factor", "list", "--user", "alice", "--json"]).json();
+    assert_eq!(told["throttle"]["consecutive_failures"], 0, "it brings no stranger nearer to the ceiling: {told:#}");
+    assert_eq!(told["throttle"]["sources"].as_array().map(Vec::len), Some(1), "{told:#}");
+    assert!(login(&machine, "10.77.0.1", machine.password(), &code));
 }
 
 #[test]
@@ -139,7 +162,7 @@ fn who_fails_at_su_to_root_waits_as_for_anybody_and_root_at_the_console_does_not
 }
 
 fn login(machine: &Machine, from: &str, password: &str, code: &str) -> bool {
-    let mut client = machine.ssh("alice", &["-b", from, "true"]);
+    let mut client = machine.ssh_from(from, "alice", &["true"]);
     client.answer_all(&[("Password: ", password), ("Verification code: ", code)]).success()
 }
 

@@ -68,6 +68,7 @@ pub(super) fn born(birth: Birth, now: Now) -> Session {
         cannot_lock: false,
         inhibition: Inhibition::default(),
         account_at_start: Start::default(),
+        told: None,
         extended: 0,
         state: State::Active,
         opening: birth.opening,

@@ -30,7 +30,7 @@ pub use renewal::{NotRenewed, Renewal};
 use crate::{
     deactivation::Start,
     factor::Factor,
-    time::{BootTime, Now},
+    time::{BootTime, Now, WallTime},
 };
 
 /// The process whose end is a logout. A pid alone may be another's tomorrow.
@@ -140,6 +140,9 @@ pub struct Session {
     /// How the account was when it was first looked at. What was so then ends nothing.
     #[serde(default)]
     pub account_at_start: Start,
+    /// When the daemon last wrote to its terminals, which is no activity of its user.
+    #[serde(default)]
+    pub told: Option<WallTime>,
     /// How often its user pushed the idle deadline.
     pub extended: u32,
     /// Where it stands.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::*;
 use crate::{
     factor::{Factor, Factors},
-    policy::{AtMax, Limits, WithoutTty},
+    policy::{ActivityKind, AtMax, Limits, WithoutTty},
     time::WallTime,
 };
 
@@ -224,6 +224,15 @@ fn a_look_that_comes_late_warns_once() {
     let warned = registry.review(id(1), QUIET, at(IDLE - 5));
     assert_eq!(warned.iter().filter(|action| matches!(action, Action::Warn { .. })).count(), 1);
     assert_eq!(registry.next_deadline(), Some(at(IDLE).boot));
+}
+
+#[test]
+fn what_the_daemon_tells_is_kept_where_it_could_be_taken_for_activity() {
+    let talking = Limits { activity: ActivityKind::InputOutput, ..limits() };
+    let mut registry = registry([birth(1), with_limits(2, talking)]);
+    assert_eq!(registry.note_told(id(1), at(5).wall), []);
+    assert_eq!(registry.note_told(id(2), at(5).wall), [Action::Persist(id(2))]);
+    assert_eq!(registry.find(id(2)).and_then(|session| session.told), Some(at(5).wall));
 }
 
 #[test]

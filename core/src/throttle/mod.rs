@@ -40,7 +40,7 @@ const LONGEST_LOCK: Duration = Duration::from_secs(3600);
 /// After so long without a failure a source starts anew.
 const LOCKS_FORGOTTEN: Duration = Duration::from_secs(24 * 3600);
 
-/// How many sources elsewhere are remembered a user, and as many callers on this machine. A stranger elsewhere who is forgotten still counts
+/// How many sources elsewhere are remembered a user, and as many on this machine. A stranger elsewhere who is forgotten still counts
 /// towards the ceiling.
 const REMEMBERED: usize = 64;
 
@@ -63,7 +63,7 @@ pub struct Tally {
     pub not_before: WallTime,
     /// The last success from here.
     pub succeeded: Option<WallTime>,
-    /// Failures since the last success, of who calls on this machine. Those from elsewhere are counted together.
+    /// Failures since the last success, of who is on this machine. Those from elsewhere are counted together.
     pub in_a_row: u32,
 }
 
@@ -107,6 +107,21 @@ pub enum Gate {
 }
 
 impl Throttle {
+    /// The counters that a state holds. What an older version counted apart and is one source now is counted together.
+    pub fn read(consecutive: u32, tallies: impl IntoIterator<Item = (Source, Tally)>) -> Self {
+        let mut sources = BTreeMap::<Source, Tally>::new();
+        for (source, tally) in tallies {
+            sources.entry(source).and_modify(|other| *other = other.and(tally)).or_insert(tally);
+        }
+        if let Some(tally) = sources.get_mut(&Source::LOOPBACK)
+            && (tally.succeeded, tally.in_a_row) == (None, 0)
+        {
+            // It was counted among the strangers.
+            tally.in_a_row = consecutive;
+        }
+        Self { sources, consecutive }
+    }
+
     /// Whether an attempt by `caller` at `now` is judged. Moves a wait that a clock set back has made longer than any lock.
     pub fn gate(&mut self, policy: &ThrottlePolicy, caller: &Caller, now: WallTime) -> Gate {
         if self.is_stopped(&caller.source) {
@@ -124,16 +139,15 @@ impl Throttle {
         let tally = self.sources.get(source).copied().unwrap_or_default();
         let in_a_row = match source {
             Source::Local(0) => 0,
-            // By caller, or whoever has an account here could stop the user's logins from anywhere new.
-            Source::Local(_) => tally.in_a_row,
-            Source::Network(_) | Source::Unknown => self.consecutive,
+            source if source.is_here() => tally.in_a_row,
+            Source::Local(_) | Source::Network(_) | Source::Unknown => self.consecutive,
         };
         in_a_row >= CEILING && tally.succeeded.is_none()
     }
 
     /// Counts a failure.
     pub fn failed(&mut self, policy: &ThrottlePolicy, caller: &Caller, now: WallTime) {
-        if !caller.source.is_local() {
+        if !caller.source.is_here() {
             self.consecutive = self.consecutive.saturating_add(1);
         }
         let beyond_ceiling = self.consecutive >= CEILING;
@@ -145,14 +159,14 @@ impl Throttle {
         if now.saturating_since(tally.touched) >= LOCKS_FORGOTTEN {
             tally.locks = 0;
         }
-        tally.failures += 1;
-        tally.in_a_row = tally.in_a_row.saturating_add(u32::from(caller.source.is_local()));
+        tally.failures = tally.failures.saturating_add(1);
+        tally.in_a_row = tally.in_a_row.saturating_add(u32::from(caller.source.is_here()));
         tally.touched = now;
         if tally.failures >= policy.attempts {
             tally.not_before = now.saturating_add(policy.wait(caller, tally.locks));
             tally.locks = tally.locks.saturating_add(1);
             tally.failures = 0;
-        } else if beyond_ceiling && caller.source.is_local() {
+        } else if beyond_ceiling && caller.source.is_here() {
             tally.not_before = now.saturating_add(CONSOLE_WAIT.min(policy.lock));
         }
         self.forget_surplus(&caller.source);
@@ -202,7 +216,7 @@ impl Throttle {
 
     /// Keeps the map small, those on this machine and those elsewhere apart: a crowd there must not wipe out who failed here.
     fn forget_surplus(&mut self, keep: &Source) {
-        let is_alike = |source: &Source| source.is_local() == keep.is_local();
+        let is_alike = |source: &Source| source.is_here() == keep.is_here();
         loop {
             let alike = || self.sources.iter().filter(|(source, _)| is_alike(source));
             let has_too_many_known = alike().filter(|(_, tally)| tally.succeeded.is_some()).count() > KNOWN;
@@ -220,6 +234,21 @@ impl Throttle {
                 Some(source) => self.sources.remove(&source),
                 None => return,
             };
+        }
+    }
+}
+
+impl Tally {
+    /// Both as one: no failure, lock or wait is lost, and no success, or a known user would be stopped.
+    fn and(self, other: Self) -> Self {
+        Self {
+            failures: self.failures.saturating_add(other.failures),
+            locks: self.locks.max(other.locks),
+            since: self.since.max(other.since),
+            touched: self.touched.max(other.touched),
+            not_before: self.not_before.max(other.not_before),
+            succeeded: self.succeeded.max(other.succeeded),
+            in_a_row: self.in_a_row.saturating_add(other.in_a_row),
         }
     }
 }

@@ -1,10 +1,15 @@
 //! Where attempts come from, as the throttle tells them apart, and as a state file names it.
 
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
 
 use crate::rule::Remote;
 
-/// Where attempts come from, as the throttle tells them apart. IPv6 by its /64: one customer owns as many addresses as he likes.
+/// Where attempts come from, as the throttle tells them apart. IPv6 by its /64: one customer owns as many addresses as he likes. For the
+/// same reason all of loopback is [`Source::LOOPBACK`], and IPv6 that belongs to an IPv4 address is that address.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
     /// This machine, by the real uid of who calls: 0 is the console, where login runs as root; su and sudo run as their caller. One
@@ -24,6 +29,10 @@ impl Source {
     /// The console, and whatever else root calls.
     pub const CONSOLE: Self = Self::Local(0);
 
+    /// This machine over its network: 127.0.0.0/8 and `::1`, any of which whoever has an account here may take. By the name that versions
+    /// which told them apart can read.
+    pub const LOOPBACK: Self = Self::Network(IpAddr::V4(Ipv4Addr::LOCALHOST));
+
     /// Where an attempt from `remote` comes from, if a process of `calling_uid` makes it.
     #[must_use]
     pub fn new(remote: Remote, calling_uid: u32) -> Self {
@@ -34,24 +43,42 @@ impl Source {
         }
     }
 
-    pub(super) const fn is_local(&self) -> bool {
+    /// Whether it is on this machine, where everyone is counted alone: whoever has an account here could otherwise stop a user's logins
+    /// from anywhere new.
+    pub(super) const fn is_here(&self) -> bool {
         match self {
             Self::Local(_) => true,
-            Self::Network(_) | Self::Unknown => false,
+            Self::Network(address) => address.is_loopback(),
+            Self::Unknown => false,
         }
     }
 }
 
 impl From<IpAddr> for Source {
     fn from(address: IpAddr) -> Self {
-        match address {
-            IpAddr::V4(_) => Self::Network(address),
-            IpAddr::V6(host) => {
-                let network = u128::from(host) & !u128::from(u64::MAX);
-                Self::Network(IpAddr::V6(network.into()))
-            }
-        }
+        let source = match address.to_canonical() {
+            IpAddr::V6(host) => ipv4_of(host).map_or_else(|| network_of(host).into(), IpAddr::V4),
+            address @ IpAddr::V4(_) => address,
+        };
+        // In the /64 of `::1` nobody else has an address.
+        if source.is_loopback() || source == Ipv6Addr::UNSPECIFIED { Self::LOOPBACK } else { Self::Network(source) }
     }
+}
+
+/// The IPv4 address that an IPv6 one belongs to. Whoever has one has 65536 networks of 6to4 (RFC 3056); and all of IPv4 would be one network
+/// behind a translator (NAT64's prefix, RFC 6052).
+fn ipv4_of(host: Ipv6Addr) -> Option<Ipv4Addr> {
+    let [high, low] = match host.segments() {
+        [0x2002, high, low, ..] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => [high, low],
+        _ => return None,
+    };
+    let address = Ipv4Addr::from_bits((u32::from(high) << 16) | u32::from(low));
+    // No such packet comes from here.
+    Some(address).filter(|address| !address.is_loopback() && !address.is_unspecified())
+}
+
+fn network_of(host: Ipv6Addr) -> Ipv6Addr {
+    Ipv6Addr::from_bits(host.to_bits() & !u128::from(u64::MAX))
 }
 
 impl fmt::Display for Source {

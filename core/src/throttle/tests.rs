@@ -77,6 +77,94 @@ fn addresses_of_one_ipv6_network_are_one_source() {
 }
 
 #[test]
+fn all_of_loopback_is_one_source() {
+    let mut throttle = Throttle::default();
+    for address in ["127.0.0.1", "127.0.0.2", "127.255.3.4", "::1", "::ffff:127.0.0.9"] {
+        assert_eq!(throttle.gate(&POLICY, &from(address), at(0)), Gate::Open, "{address}");
+        throttle.failed(&POLICY, &from(address), at(0));
+    }
+    assert!(matches!(throttle.gate(&POLICY, &from("127.9.9.9"), at(1)), Gate::Wait(_)));
+    assert_eq!(throttle.gate(&POLICY, &from("128.0.0.1"), at(1)), Gate::Open);
+}
+
+#[test]
+fn ipv6_of_an_ipv4_address_is_that_address_and_other_ipv6_is_not() {
+    let source = |address: &str| from(address).source;
+    for same in ["::ffff:192.0.2.1", "2002:c000:201::1", "2002:c000:201:ffff::9", "64:ff9b::192.0.2.1"] {
+        assert_eq!(source(same), source("192.0.2.1"), "{same}");
+    }
+    for other in ["::ffff:192.0.2.2", "2002:c000:202::1", "64:ff9b::192.0.2.2", "64:ff9b:1::c000:201", "::c000:201"] {
+        assert_ne!(source(other), source("192.0.2.1"), "{other}");
+    }
+    // Nobody at a relay or a translator passes for this machine.
+    for elsewhere in ["2002:7f00:1::1", "64:ff9b::127.0.0.1"] {
+        assert_ne!(source(elsewhere), Source::LOOPBACK, "{elsewhere}");
+    }
+    assert_eq!(source("fe80::1%eth0"), source("fe80::2%eth1"), "a neighbour takes as many of these as he likes");
+}
+
+#[test]
+fn whoever_is_on_this_machine_stops_no_user_elsewhere_by_whatever_address_of_loopback() {
+    let mut throttle = Throttle::default();
+    // Four in each window: no lock ever comes of them.
+    for n in 0..CEILING {
+        let (caller, now) = (from(&format!("127.0.{n}.1")), at(u64::from(n / 4) * 900));
+        assert_eq!(throttle.gate(&POLICY, &caller, now), Gate::Open);
+        throttle.failed(&POLICY, &caller, now);
+    }
+    let later = at(1_000_000);
+    assert_eq!(throttle.gate(&POLICY, &from("127.1.2.3"), later), Gate::Stopped);
+    for other in [from("10.9.9.9"), called_by(1000), called_by(NOBODY), console(false)] {
+        assert_eq!(throttle.gate(&POLICY, &other, later), Gate::Open, "{other:?}");
+    }
+    throttle.unlock();
+    assert_eq!(throttle.gate(&POLICY, &from("127.1.2.3"), later), Gate::Open);
+}
+
+#[test]
+fn strangers_at_the_ceiling_do_not_stop_loopback_nor_who_succeeded_there() {
+    let mut throttle = Throttle::default();
+    for n in 0..CEILING {
+        throttle.failed(&POLICY, &from(&format!("10.0.{}.{}", n / 200, n % 200)), at(1));
+    }
+    assert_eq!(throttle.gate(&POLICY, &from("10.9.9.9"), at(2)), Gate::Stopped);
+    assert_eq!(throttle.gate(&POLICY, &from("127.0.0.1"), at(2)), Gate::Open);
+    throttle.noted(&from("::1"), at(2));
+    for n in 0..CEILING {
+        throttle.failed(&POLICY, &from("127.0.0.1"), at(u64::from(n / 4) * 900));
+    }
+    assert_eq!(throttle.gate(&POLICY, &from("127.0.0.7"), at(1_000_000)), Gate::Open);
+}
+
+#[test]
+fn what_an_older_version_told_apart_on_loopback_is_read_as_one_without_losing_any_of_it() {
+    let tally = |failures, not_before: u64| Tally {
+        failures,
+        locks: failures,
+        since: at(u64::from(failures)),
+        touched: at(9),
+        not_before: at(not_before),
+        ..Tally::default()
+    };
+    let old = |address: &str, tally| (address.parse().unwrap(), tally);
+    let read = |consecutive, succeeded| {
+        let known = Tally { succeeded, ..tally(1, 0) };
+        Throttle::read(
+            consecutive,
+            [old("127.0.0.1", known), old("127.0.0.5", tally(2, 500)), old("::/64", tally(1, 0))],
+        )
+    };
+    let mut throttle = read(3, None);
+    let one = throttle.sources[&Source::LOOPBACK];
+    assert_eq!((throttle.sources.len(), one.failures, one.locks, one.in_a_row), (1, 4, 2, 3));
+    assert_eq!(throttle.gate(&POLICY, &from("127.0.0.1"), at(10)), Gate::Wait(at(500)));
+    throttle.failed(&POLICY, &from("127.0.0.77"), at(500));
+    assert!(matches!(throttle.gate(&POLICY, &from("127.0.0.1"), at(501)), Gate::Wait(_)), "the fifth");
+    assert_eq!(read(CEILING, None).gate(&POLICY, &from("127.0.0.1"), at(600)), Gate::Stopped, "as it was");
+    assert_eq!(read(CEILING, Some(at(1))).gate(&POLICY, &from("127.0.0.1"), at(600)), Gate::Open, "as it was");
+}
+
+#[test]
 fn at_the_ceiling_strangers_stop_and_known_sources_and_the_console_go_on() {
     let mut throttle = Throttle::default();
     throttle.succeeded(&from("192.0.2.7"), at(0));
@@ -245,14 +333,17 @@ proptest! {
             if n % 3 == 0 { throttle.succeeded(&caller, at(n as u64)) } else { throttle.failed(&POLICY, &caller, at(n as u64)) }
             prop_assert!(throttle.sources.contains_key(&caller.source));
         }
-        prop_assert!(throttle.sources.len() <= REMEMBERED);
+        let elsewhere = throttle.sources.keys().filter(|source| !source.is_here()).count();
+        prop_assert!(elsewhere <= REMEMBERED && throttle.sources.len() - elsewhere <= 1, "loopback is one");
     }
 
     #[test]
     fn a_source_is_read_as_it_is_printed(bits in any::<u128>(), v4 in any::<u32>()) {
         for source in [
             Source::CONSOLE, Source::Local(v4), Source::Local(NOBODY), Source::Unknown,
-            Source::from(IpAddr::V4(v4.into())), Source::from(IpAddr::V6(bits.into())),
+            Source::from(IpAddr::V4(v4.into())), Source::from(IpAddr::V6(bits.into())), Source::LOOPBACK,
+            Source::from(IpAddr::V6((bits >> 64).into())), Source::from(IpAddr::V6((0x64_ff9b << 96 | u128::from(v4)).into())),
+            Source::from(IpAddr::V6((0x2002 << 112 | bits >> 16).into())),
         ] {
             prop_assert_eq!(source.to_string().parse(), Ok(source));
         }

@@ -54,15 +54,14 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(String, OwnedObjectPath), Error> {
-        let too_late = |_: &Error| self.daemon.adopt_soon();
-        let caller = self.callers.identify(&header, connection).await.inspect_err(too_late)?;
+        let caller = self.callers.identify(&header, connection).await?;
         if !may_open(caller.uid) {
             let line = Line::warning(Event::OpenRefused).with("uid", caller.uid).with("pid", caller.pid);
             self.daemon.log.write(&line);
             return Err(Error::NotAuthorized("only root's login programs open sessions".to_owned()));
         }
         let opening = opening::from_dict(&facts).map_err(|why| Error::InvalidArgument(why.to_string()))?;
-        let leader = hold(&caller, connection).await.inspect_err(too_late)?;
+        let leader = hold(&caller, connection).await?;
         let id = SessionId::new(random::bytes().map_err(|why| Error::Degraded(why.to_string()))?);
         let login = Login { id, opening, leader: leader.id(), opened: SystemClock.now(), is_in: false };
         self.daemon.open(login).map_err(|refused| match refused {

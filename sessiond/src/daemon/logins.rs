@@ -1,9 +1,6 @@
-//! How sessions begin: opened by a login program, or adopted where one was let in while no daemon was there.
+//! How sessions begin: opened by a login program, or adopted where one was let in without the daemon.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::sync::Arc;
 
 use authflow_core::{
     policy::AtMax,
@@ -20,9 +17,6 @@ use authflow_host::{
 use super::Daemon;
 use crate::{audit::Record, event::Event, leader::leader_of, log::Line, members, snapshot::Snapshot};
 
-/// How long a module may take to write a pending login down, after it gave up on the daemon.
-const WRITING: Duration = Duration::from_secs(2);
-
 /// A login that becomes a session.
 pub(crate) struct Login {
     /// The session's id.
@@ -38,7 +32,7 @@ pub(crate) struct Login {
 }
 
 impl Daemon {
-    /// Takes over the logins that were let in while no daemon was there.
+    /// Takes over the logins that were let in without the daemon.
     pub(crate) fn adopt_pending(self: &Arc<Self>) {
         let found = pending::list(&self.paths, Trust::root()).unwrap_or_else(|error| {
             self.log.write(&Line::error(Event::PendingUnreadable).with("why", &error));
@@ -57,21 +51,6 @@ impl Daemon {
         // Their processes are there already, and their limits run from their opening: they may be due.
         let snapshot = Snapshot::take();
         adopted.into_iter().for_each(|id| self.look_at(id, &snapshot));
-    }
-
-    /// Takes pending logins over in a moment: somebody who wanted to open a session has gone, and may just be writing down that the
-    /// daemon was too slow.
-    pub(crate) fn adopt_soon(self: &Arc<Self>) {
-        // Whoever calls and goes again and again starts one task, not many.
-        if self.will_adopt.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        let daemon = Arc::clone(self);
-        tokio::spawn(async move {
-            tokio::time::sleep(WRITING).await;
-            daemon.will_adopt.store(false, Ordering::Relaxed);
-            daemon.adopt_pending();
-        });
     }
 
     /// Gives the session that it became, if it lives.

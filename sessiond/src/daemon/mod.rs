@@ -8,10 +8,11 @@ mod inhibiting;
 mod logins;
 mod queries;
 mod screens;
+mod telling;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use authflow_core::{
@@ -76,8 +77,6 @@ pub(crate) struct Daemon {
     awaited: Mutex<BTreeSet<ProcessId>>,
     /// Told of each departure.
     something_ended: Notify,
-    /// Whether pending logins are about to be taken over.
-    will_adopt: AtomicBool,
 }
 
 /// What belongs together under the one lock.
@@ -113,7 +112,6 @@ impl Daemon {
             departures: Mutex::default(),
             awaited: Mutex::default(),
             something_ended: Notify::new(),
-            will_adopt: AtomicBool::new(false),
         })
     }
 

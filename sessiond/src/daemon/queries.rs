@@ -57,11 +57,6 @@ impl Daemon {
         ttys.collect()
     }
 
-    /// Notes that the daemon is about to write to these ttys, so that it does not take that for their users' activity.
-    pub(crate) fn will_tell(&self, ttys: &BTreeSet<Tty>) {
-        self.core().activity.will_tell(ttys, SystemClock.now().wall);
-    }
-
     /// What a session shows, looked up now. `None` if there is none of that id.
     #[must_use]
     pub(crate) fn info(&self, id: SessionId) -> Option<SessionInfo> {

@@ -4,8 +4,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    mem::MaybeUninit,
-    os::fd::OwnedFd,
     sync::Arc,
     time::Duration,
 };
@@ -16,11 +14,6 @@ use authflow_core::{
     time::{BootTime, Clock},
 };
 use authflow_host::{clock::SystemClock, config, file};
-use rustix::{
-    fs::inotify::{self, CreateFlags, Reader, WatchFlags},
-    io::Errno,
-};
-use tokio::io::unix::AsyncFd;
 use zbus::Connection;
 
 use super::{
@@ -30,23 +23,20 @@ use super::{
     sweep::{self, Reach},
 };
 use crate::{
+    changes::{Change, Changes},
     daemon::Daemon,
     event::Event,
     log::{Line, visible},
-    readable::readable,
 };
 
 /// What happens within so long is one event: tools write one file after the other.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// The files that say who there is.
-const FILES: [&[u8]; 3] = [b"passwd", b"shadow", b"group"];
+const FILES: [&str; 3] = ["passwd", "shadow", "group"];
 
 /// The ending of a disabled user's mark.
-const MARK: &[u8] = b".disabled";
-
-/// Room for what the kernel reports at once.
-const BUFFER: usize = 4096;
+const MARK: &str = ".disabled";
 
 /// One look at the machine's own accounts at a time, and one at the others: a directory that hangs holds up its own users only.
 static LOCAL: Beside = Beside::new(1);
@@ -270,45 +260,21 @@ fn words(cause: &Cause) -> (Option<String>, String) {
     (None, cause.to_string())
 }
 
-fn watch(daemon: &Daemon) -> io::Result<AsyncFd<OwnedFd>> {
+fn watch(daemon: &Daemon) -> io::Result<Changes> {
     let states = daemon.paths.state();
     file::ensure_folder(&states, 0o700).map_err(io::Error::other)?;
-    let changes = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
-    let written = WatchFlags::CLOSE_WRITE | WatchFlags::MOVED_TO | WatchFlags::ONLYDIR;
-    for folder in [daemon.paths.root().join("etc"), states] {
-        inotify::add_watch(&changes, &folder, written)?;
-    }
-    readable(changes)
+    Changes::watch(&[daemon.paths.root().join("etc"), states])
 }
 
 /// Waits until one of the files changes. Without a watch nothing does, and accounts are looked up by the clock alone.
-async fn changed(changes: Option<&AsyncFd<OwnedFd>>) {
+async fn changed(changes: Option<&Changes>) {
     let Some(changes) = changes else { return std::future::pending().await };
-    loop {
-        let Ok(mut ready) = changes.readable().await else { return std::future::pending().await };
-        let is_about_accounts = drain(changes);
-        ready.clear_ready();
-        if is_about_accounts {
-            return;
-        }
-    }
+    while !changes.next().await.iter().any(is_about_accounts) {}
 }
 
-/// Takes all events; tells whether one is about accounts. Where the kernel could not keep all, one may have been.
-fn drain(changes: &AsyncFd<OwnedFd>) -> bool {
-    let mut buffer = [MaybeUninit::uninit(); BUFFER];
-    let mut reader = Reader::new(changes.get_ref(), &mut buffer);
-    let mut is_about_accounts = false;
-    loop {
-        match reader.next() {
-            Ok(event) => {
-                let name = event.file_name().map(std::ffi::CStr::to_bytes);
-                is_about_accounts |= name.is_none_or(|name| FILES.contains(&name) || name.ends_with(MARK));
-            }
-            Err(Errno::INTR) => {}
-            Err(_nothing_more) => return is_about_accounts,
-        }
-    }
+/// Where the kernel could not keep all, one may have been.
+fn is_about_accounts(change: &Change) -> bool {
+    change.as_deref().is_none_or(|name| FILES.contains(&name) || name.ends_with(MARK))
 }
 
 #[cfg(test)]

@@ -58,6 +58,7 @@ fn session(n: u8, leader: u32, audit_id: Option<u32>) -> Session {
         cannot_lock: false,
         inhibition: <_>::default(),
         account_at_start: <_>::default(),
+        told: None,
         extended: 0,
         state: State::Active,
     }

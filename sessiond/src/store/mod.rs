@@ -276,6 +276,7 @@ pub(crate) mod tests {
             cannot_lock: false,
             inhibition: <_>::default(),
             account_at_start: <_>::default(),
+            told: None,
             extended: 0,
             state: State::Active,
         }

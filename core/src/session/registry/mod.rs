@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     deactivation::Start,
-    policy::AtMax,
+    policy::{ActivityKind, AtMax},
     time::{BootTime, Now, WallTime},
 };
 
@@ -97,6 +97,18 @@ impl Registry {
         match self.sessions.get_mut(&id).filter(|session| session.account_at_start != *start) {
             Some(session) => {
                 session.account_at_start = start.clone();
+                vec![Action::Persist(id)]
+            }
+            None => Vec::new(),
+        }
+    }
+
+    /// Keeps with a session when the daemon last wrote to its terminals, if output there counts.
+    pub fn note_told(&mut self, id: SessionId, at: WallTime) -> Vec<Action> {
+        let counts = |session: &&mut Session| session.opening.limits.activity == ActivityKind::InputOutput;
+        match self.sessions.get_mut(&id).filter(counts) {
+            Some(session) => {
+                session.told = Some(at);
                 vec![Action::Persist(id)]
             }
             None => Vec::new(),
