@@ -220,8 +220,7 @@ impl Manager {
         let theirs: Vec<SessionId> = self.daemon.sessions_of(uid).into_iter().filter(|id| !is_spared(id)).collect();
         let (by, message) = (name_of(&caller), visible(message));
         // Charged as one: who ends all must not be stopped half way.
-        self.callers.charge(&caller, || ())?;
-        let ended = self.daemon.revoke_all(&theirs, &by, &message).await;
+        let ended = self.callers.charge_waiting(&caller, self.daemon.revoke_all(&theirs, &by, &message)).await?;
         Ok(u32::try_from(ended).unwrap_or(u32::MAX))
     }
 
@@ -275,7 +274,9 @@ impl Manager {
         if !may(&caller, uid, Verb::End, (&header, connection)).await {
             return Err(Error::NotAuthorized("other users' processes need root or polkit".to_owned()));
         }
-        sweep::begin(&self.daemon, connection, User { uid, name: String::new() }, Reach::LeftOvers);
+        self.callers.charge(&caller, || ())?;
+        let (user, callers) = (User { uid, name: String::new() }, self.callers());
+        sweep::begin(&self.daemon, connection, (user, Reach::LeftOvers), move |took| callers.charge_for(&caller, took));
         Ok(())
     }
 

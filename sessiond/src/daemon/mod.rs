@@ -175,6 +175,9 @@ impl Daemon {
 
     /// Ends these sessions; tells how many there were. One that is over by now needs no ending.
     pub(crate) async fn revoke_all(self: &Arc<Self>, ids: &[SessionId], by: &str, message: &str) -> usize {
+        if ids.is_empty() {
+            return 0;
+        }
         let snapshot = Snapshot::take_aside().await;
         let mut ended = 0;
         for id in ids {
