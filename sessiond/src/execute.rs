@@ -24,7 +24,6 @@ use crate::{
     event::Event,
     leader::{Held, process_of},
     log::{Line, visible},
-    members::scope,
     snapshot::Snapshot,
     tty::Tty,
 };
@@ -211,7 +210,7 @@ fn strike(
 ) -> Struck {
     let Some(found) = daemon.inspect(id, snapshot) else { return Struck::new() };
     if (manner, step) == (Manner::Terminate, Step::Kill) {
-        kill_scope(&found.session, snapshot);
+        kill_scope(daemon, &found.session, snapshot);
     }
     let targets = targets((&found, snapshot), manner, step).into_iter().filter(|target| !before.contains_key(target));
     let held = targets.filter_map(|target| Held::by_id(target).ok());
@@ -258,9 +257,10 @@ fn signal(held: &Held, step: Step) {
     held.signal(Signal::CONT);
 }
 
-/// Ends a scope as a whole, which no fork escapes. It is the session's own: logind names our leader as its leader.
-fn kill_scope(session: &Session, snapshot: &Snapshot) {
-    if let Some(scope) = scope(session, snapshot) {
+/// Ends a scope as a whole, which no fork escapes. It is the session's own: logind names our leader as its leader, and nobody else logged in
+/// from there.
+fn kill_scope(daemon: &Daemon, session: &Session, snapshot: &Snapshot) {
+    if let Some(scope) = daemon.whole_scope(session, snapshot) {
         let _no_such_cgroup = fs::write(format!("/sys/fs/cgroup{scope}/cgroup.kill"), "1");
     }
 }

@@ -140,9 +140,12 @@ impl Look<'_> {
 
     /// Whether the process leads another session than this one, those around it and those nested in it.
     fn leads_another(&self, process: ProcessId) -> bool {
-        self.registry
-            .led_by(leader_of(process))
-            .is_some_and(|other| other.id != self.session.id && !self.is_nested_here(other) && !self.is_inside(other))
+        self.registry.led_by(leader_of(process)).is_some_and(|other| self.is_foreign(other))
+    }
+
+    /// Whether it is another session than this one, those around it and those nested in it.
+    fn is_foreign(&self, other: &Session) -> bool {
+        other.id != self.session.id && !self.is_nested_here(other) && !self.is_inside(other)
     }
 
     /// The session's audit id, unless another login has it as well: then it is no evidence.
@@ -159,15 +162,27 @@ impl Look<'_> {
 
     /// Whether the process is another session's, or an ended one's: a tmux server from yesterday that a client attached to.
     fn belongs_to_another(&self, process: &Process) -> bool {
+        self.is_led_by_another(process) || self.has_another_audit_id(process)
+    }
+
+    /// Whether it is another's that lives.
+    fn is_of_another_live_session(&self, process: &Process) -> bool {
+        let has_that_id = || process.audit_id.into_iter().flat_map(|audit_id| self.registry.with_audit_id(audit_id));
+        self.is_led_by_another(process)
+            || self.has_another_audit_id(process) && has_that_id().any(|other| self.is_foreign(other))
+    }
+
+    fn is_led_by_another(&self, process: &Process) -> bool {
         // By pid and start time: a pid alone could be a stranger's by now. The nearest leader counts: an administrator's shell may have
         // started the sshd that this session came through.
         let above = self.snapshot.ancestors(process.id.pid).filter_map(|pid| self.snapshot.find(pid));
         let mut below_our_leader =
             std::iter::once(process).chain(above).take_while(|above| above.id != process_of(self.session.leader));
-        let is_another_sessions = below_our_leader.any(|above| self.leads_another(above.id));
-        let has_another_audit_id =
-            self.session.audit_id.is_some() && process.audit_id.is_some() && process.audit_id != self.session.audit_id;
-        is_another_sessions || has_another_audit_id
+        below_our_leader.any(|above| self.leads_another(above.id))
+    }
+
+    fn has_another_audit_id(&self, process: &Process) -> bool {
+        self.session.audit_id.is_some() && process.audit_id.is_some() && process.audit_id != self.session.audit_id
     }
 
     /// Whether the other session is nested in this one, however deep.
@@ -231,10 +246,25 @@ fn leader_of_login(text: &str, uid: u32) -> Option<u32> {
     (is_login && is_theirs).then(|| field("LEADER")?.parse().ok())?
 }
 
-/// Whether anything runs in the session's own scope.
+/// The cgroup of the session's scope, if no other live session has processes there: whoever logs in through an sshd that an administrator
+/// started in his login stays in the administrator's scope.
 #[must_use]
-pub(crate) fn scope_is_populated(session: &Session, snapshot: &Snapshot) -> bool {
-    scope(session, snapshot)
+pub(crate) fn whole_scope(session: &Session, registry: &Registry, snapshot: &Snapshot) -> Option<String> {
+    let scope = scope(session, snapshot)?;
+    let is_shared = is_shared(&scope, session, registry, snapshot);
+    (!is_shared).then_some(scope)
+}
+
+fn is_shared(scope: &str, session: &Session, registry: &Registry, snapshot: &Snapshot) -> bool {
+    let look = Look { session, registry, known: &Known::default(), snapshot, scope: None };
+    let mut there = snapshot.below_cgroup(scope).filter_map(|pid| snapshot.find(pid));
+    there.any(|process| !process.is_zombie && look.is_of_another_live_session(process))
+}
+
+/// Whether anything runs in the session's own scope, as the kernel has it. `false` where others run there, too.
+#[must_use]
+pub(crate) fn scope_is_populated(session: &Session, registry: &Registry, snapshot: &Snapshot) -> bool {
+    whole_scope(session, registry, snapshot)
         .and_then(|scope| fs::read_to_string(format!("/sys/fs/cgroup{scope}/cgroup.events")).ok())
         .is_some_and(|events| events.lines().any(|line| line == "populated 1"))
 }

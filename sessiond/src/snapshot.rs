@@ -131,6 +131,14 @@ impl Snapshot {
         self.by_cgroup.get(cgroup).into_iter().flatten().copied()
     }
 
+    /// The pids in that cgroup and in those below it.
+    pub(crate) fn below_cgroup(&self, cgroup: &str) -> impl Iterator<Item = u32> + '_ {
+        let below = format!("{cgroup}/");
+        let exact = self.in_cgroup(cgroup);
+        let deeper = self.by_cgroup.range(below.clone()..).take_while(move |(path, _)| path.starts_with(&below));
+        exact.chain(deeper.flat_map(|(_, pids)| pids.iter().copied()))
+    }
+
     /// The pids above that one, nearest first.
     pub(crate) fn ancestors(&self, pid: u32) -> impl Iterator<Item = u32> + '_ {
         let mut next = self.find(pid).map(|process| process.parent);

@@ -272,7 +272,7 @@ impl Daemon {
         if look.has_future_stamp {
             self.log.write(&Line::warning(Event::TtyStampInTheFuture).with("session", id));
         }
-        let is_alive = has_targets(&session, &found, snapshot);
+        let is_alive = has_targets(&session, &found, (&core.registry, snapshot));
         core.known.note(id, &found);
         core.ttys.entry(id).or_default().extend(look.ttys);
         let seen = Seen { basis: look.basis, active_at: look.active_at, is_alive };
@@ -348,13 +348,13 @@ impl Daemon {
 }
 
 /// Whether anything is left that the session's end would end.
-fn has_targets(session: &Session, found: &[ProcessId], snapshot: &Snapshot) -> bool {
+fn has_targets(session: &Session, found: &[ProcessId], (registry, snapshot): (&Registry, &Snapshot)) -> bool {
     let State::Closing(closing) = &session.state else { return !found.is_empty() };
     match (closing.manner, closing.step) {
         // Before the first signal even a hang-up has everything before it, whether the leader is there or not.
         (Manner::Hangup, None) => !found.is_empty(),
         // What forks and ends all the time is never seen twice, or at all; the kernel knows that its scope is not empty.
-        (Manner::Terminate, _) => !found.is_empty() || scope_is_populated(session, snapshot),
+        (Manner::Terminate, _) => !found.is_empty() || scope_is_populated(session, registry, snapshot),
         (Manner::Hangup, Some(_)) => snapshot.runs(process_of(session.leader)),
     }
 }

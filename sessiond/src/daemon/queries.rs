@@ -12,7 +12,7 @@ use authflow_host::{clock::SystemClock, process::ProcessId};
 
 use super::{Daemon, info::info};
 use crate::{
-    members::{may_hold, members},
+    members::{may_hold, members, whole_scope},
     snapshot::Snapshot,
     tty::Tty,
 };
@@ -42,6 +42,12 @@ impl Daemon {
         let ttys = core.activity.peek(&session, &members, snapshot, SystemClock.now()).ttys;
         drop(core);
         Some(Inspected { session, members, ttys })
+    }
+
+    /// The cgroup of the session's scope, if no other live session has processes there.
+    #[must_use]
+    pub(crate) fn whole_scope(&self, session: &Session, snapshot: &Snapshot) -> Option<String> {
+        whole_scope(session, &self.core().registry, snapshot)
     }
 
     /// The terminals of these sessions as they are now.

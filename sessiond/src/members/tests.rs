@@ -154,6 +154,37 @@ fn what_init_adopted_of_another_user_is_the_nested_sessions_and_of_two_nobodys()
 }
 
 #[test]
+fn a_scope_that_another_login_was_let_in_from_is_not_the_sessions_alone() {
+    const SCOPE: &str = "/user.slice/user-1000.slice/session-1.scope";
+    let inside =
+        |pid, parent, audit_id, cgroup: &str| Process { cgroup: cgroup.into(), ..process(pid, parent, audit_id) };
+    let mut machine = vec![process(1, 0, None), process(10, 1, None)];
+    for (pid, parent, audit_id) in [(20, 10, 5), (21, 20, 5), (22, 21, 5), (40, 1, 4)] {
+        machine.push(inside(pid, parent, Some(audit_id), SCOPE));
+    }
+    let administrator = session(1, 20, Some(5));
+    let is_shared = |more: &[Process], others: &[Session]| {
+        let snapshot = Snapshot::of(machine.iter().chain(more).cloned());
+        super::is_shared(SCOPE, &administrator, &registry(others), &snapshot)
+    };
+    assert!(!is_shared(&[], &[nested(3, 22, 1)]), "what is nested in it, and what an ended one left there");
+    let login = session(2, 30, Some(6));
+    let elsewhere = [process(30, 22, Some(6))];
+    assert!(!is_shared(&elsewhere, std::slice::from_ref(&login)));
+    // Below its leader; in a cgroup of its own below the scope; and adopted by init.
+    let below = inside(31, 30, None, SCOPE);
+    let deeper = inside(31, 30, None, &format!("{SCOPE}/one"));
+    let adopted = inside(32, 1, Some(6), SCOPE);
+    for process in [below, deeper, adopted] {
+        let more = [elsewhere.to_vec(), vec![process]].concat();
+        assert!(is_shared(&more, std::slice::from_ref(&login)), "{more:?}");
+        assert!(!is_shared(&more[1..], &[]), "of nobody who is logged in");
+    }
+    let alike = inside(31, 30, None, &SCOPE.replace("-1.scope", "-1.scope2"));
+    assert!(!is_shared(&[elsewhere[0].clone(), alike], &[login]));
+}
+
+#[test]
 fn a_nested_session_is_its_leaders_descendants_and_the_parent_has_them_too() {
     let snapshot = Snapshot::of(machine());
     let (outer, inner) = (session(1, 20, Some(5)), nested(3, 22, 1));
