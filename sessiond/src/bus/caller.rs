@@ -23,7 +23,7 @@ pub(crate) struct Caller {
     pub(crate) pid: u32,
     /// Whose budget its calls are taken from: the uid's, or that of the whole range which a user may hand out to containers of their own,
     /// or one person would have 65,536 budgets.
-    payer: u32,
+    pub(super) payer: u32,
 }
 
 /// Callers that were asked about, and the users' budgets.
