@@ -162,6 +162,7 @@ async fn run(log: Log, paths: Paths, boot_id: Option<String>) -> Result<(), Fail
     tasks.spawn(desktop::run(Arc::clone(&daemon), connection.clone()));
     tasks.spawn(execute::run(Arc::clone(&daemon), connection.clone(), actions));
     tasks.spawn(Arc::clone(&daemon).follow_departures());
+    tasks.spawn(Arc::clone(&daemon).follow_newborn());
     tasks.spawn(news::run(Arc::clone(&daemon)));
     tasks.spawn(newcomers::run(Arc::clone(&daemon), newcomers));
     tasks.spawn(scopes::run(Arc::clone(&daemon), connection.clone()));

@@ -109,6 +109,9 @@ impl Daemon {
         self.begin(login, &chain)?;
         // What later looks are compared with. As yet the leader is all there is.
         self.look_at(id, &chain);
+        if let Some(session) = self.find(id) {
+            self.note_newborn(&session);
+        }
         Ok(())
     }
 

@@ -6,6 +6,7 @@ mod departures;
 mod info;
 mod inhibiting;
 mod logins;
+mod newborn;
 mod queries;
 mod screens;
 mod telling;
@@ -77,6 +78,10 @@ pub(crate) struct Daemon {
     awaited: Mutex<BTreeSet<ProcessId>>,
     /// Told of each departure.
     something_ended: Notify,
+    /// Sessions that have just begun, to be looked at once more.
+    newborn: Mutex<BTreeSet<SessionId>>,
+    /// Told of each of these.
+    something_began: Notify,
 }
 
 /// What belongs together under the one lock.
@@ -112,6 +117,8 @@ impl Daemon {
             departures: Mutex::default(),
             awaited: Mutex::default(),
             something_ended: Notify::new(),
+            newborn: Mutex::default(),
+            something_began: Notify::new(),
         })
     }
 

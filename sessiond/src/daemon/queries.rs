@@ -1,4 +1,5 @@
-//! What is asked of the daemon: which sessions there are, what they show, which one a process is in. Nothing here changes any.
+//! What is asked of the daemon: which sessions there are, what they show, which one a process is in. Nothing here changes any; what a list
+//! saw of their processes is remembered.
 
 use std::collections::BTreeSet;
 
@@ -73,11 +74,13 @@ impl Daemon {
     #[must_use]
     pub(crate) fn infos(&self, wanted: impl Fn(&Session) -> bool) -> Vec<SessionInfo> {
         let snapshot = Snapshot::take();
-        let (core, now) = (self.core(), SystemClock.now());
+        let (mut guard, now) = (self.core(), SystemClock.now());
+        let core = &mut *guard;
         let wanted = core.registry.iter().filter(|session| wanted(session));
         wanted
             .map(|session| {
                 let found = members(session, &core.registry, &core.known, &snapshot);
+                core.known.note(session.id, &found);
                 let look = core.activity.peek(session, &found, &snapshot, now);
                 info(session, &look, now)
             })
