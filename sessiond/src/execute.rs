@@ -233,9 +233,10 @@ fn targets((found, snapshot): (&Inspected, &Snapshot), manner: Manner, step: Ste
     let Inspected { session, members, ttys } = found;
     let leader = process_of(session.leader);
     // A tmux server has terminals of its own for what runs in it, and left the leader's family: it lives on with all of them.
+    let family = snapshot.descendants(leader.pid);
     let hangs_on_a_tty = |member: &ProcessId| {
         let tty = snapshot.find(member.pid).and_then(|process| Tty::of_device(process.tty));
-        let is_of_the_family = || snapshot.ancestors(member.pid).any(|pid| pid == leader.pid) || !snapshot.runs(leader);
+        let is_of_the_family = || family.contains(&member.pid) || !snapshot.runs(leader);
         tty.is_some_and(|tty| ttys.contains(&tty)) && is_of_the_family()
     };
     let is_target = |member: &&ProcessId| match (manner, step) {

@@ -10,7 +10,7 @@
 //! - [`deactivation`]: accounts that may no more be used, and the end of what they run
 //! - [`bus`]: parse, authorise, call, reply
 //! - [`flow`]: flows of those who cannot read the records themselves
-//! - [`snapshot`], [`members`], [`leader`]: processes, and whose they are
+//! - [`snapshot`], [`lineage`], [`members`], [`leader`]: processes, and whose they are
 //! - [`tty`], [`activity`]: terminals, and when they were used
 //! - [`desktop`]: what logind knows of desktops
 //! - [`store`], [`spare`], [`keeper`]: what outlives the daemon
@@ -37,6 +37,7 @@ mod in_force;
 mod keeper;
 mod leader;
 mod leftovers;
+mod lineage;
 mod log;
 mod log_queue;
 mod members;

@@ -14,6 +14,7 @@ use authflow_host::process::ProcessId;
 
 use crate::{
     leader::{leader_of, process_of},
+    lineage::Lineage,
     snapshot::{Process, Snapshot},
 };
 
@@ -40,17 +41,32 @@ impl Known {
 pub(crate) fn members(session: &Session, registry: &Registry, known: &Known, snapshot: &Snapshot) -> Vec<ProcessId> {
     let scope = scope(session, snapshot);
     let look = Look { session, registry, known, snapshot, scope };
+    let above_the_leader: BTreeSet<u32> = snapshot.ancestors(session.leader.pid).collect();
+    let mut led_by_another = look.led_by_another();
+    let mut is_member = |process: &Process| {
+        let pid = process.id.pid;
+        let is_anybodys = !process.is_zombie && pid != 1 && pid != std::process::id();
+        let mut is_ours =
+            || !above_the_leader.contains(&pid) && !look.has_another_audit_id(process) && !led_by_another.ask(pid);
+        is_anybodys && (process.id == process_of(session.leader) || is_ours())
+    };
     let found = look.candidates().into_iter().filter_map(|pid| snapshot.find(pid));
-    found.filter(|process| look.is_member(process)).map(|process| process.id).collect()
+    found.filter(|process| is_member(process)).map(|process| process.id).collect()
 }
 
-/// Whether the process might be among the session's members. Cheap: of a thousand sessions it leaves the few that are worth a look.
+/// Whether the process, which has those above it, might be among the session's members. Cheap: of a thousand sessions it leaves the few that
+/// are worth a look.
 #[must_use]
-pub(crate) fn may_hold(session: &Session, pid: u32, known: &Known, snapshot: &Snapshot) -> bool {
+pub(crate) fn may_hold(
+    session: &Session,
+    (pid, above): (u32, &BTreeSet<u32>),
+    known: &Known,
+    snapshot: &Snapshot,
+) -> bool {
     let Some(process) = snapshot.find(pid) else { return false };
     let leader = session.leader.pid;
     pid == leader
-        || snapshot.ancestors(pid).any(|above| above == leader)
+        || above.contains(&leader)
         || known.by_session.get(&session.id).is_some_and(|known| known.contains(&process.id))
         || session.audit_id.is_some() && session.audit_id == process.audit_id
         || session.logind_id.is_some() && session.logind_id == logind_id(&process.cgroup)
@@ -101,10 +117,9 @@ impl Look<'_> {
         }
         let others = inside.iter().filter(|other| other.id != self.session.id).copied().chain([login]);
         let leaders: BTreeSet<u32> = others.map(|other| other.leader.pid).collect();
-        let is_stray = |process: &&Process| {
-            let mut above = self.snapshot.ancestors(process.id.pid);
-            process.uid == target && process.id.start_time >= since && !above.any(|pid| leaders.contains(&pid))
-        };
+        let mut is_led = Lineage::new(self.snapshot, |process| leaders.contains(&process.id.pid).then_some(true));
+        let mut is_stray =
+            |process: &&Process| process.uid == target && process.id.start_time >= since && !is_led.ask(process.parent);
         let scope = scope(login, self.snapshot);
         let in_scope = scope.iter().flat_map(|scope| self.snapshot.in_cgroup(scope));
         // As for the login itself: an id that another login has as well is no evidence.
@@ -117,7 +132,7 @@ impl Look<'_> {
         in_scope
             .chain(audited)
             .filter_map(|pid| self.snapshot.find(pid))
-            .filter(is_stray)
+            .filter(|process| is_stray(process))
             .map(|found| found.id.pid)
             .collect()
     }
@@ -127,15 +142,6 @@ impl Look<'_> {
         let above = |session: &&Session| session.parent.and_then(|parent| self.registry.find(parent));
         let chain = std::iter::successors(above(&self.session), above).take(DEEPEST);
         chain.into_iter().find(|other| other.opening.class != Class::Nested)
-    }
-
-    /// Whether nothing speaks against it.
-    fn is_member(&self, process: &Process) -> bool {
-        if process.is_zombie || process.id.pid == 1 || process.id.pid == std::process::id() {
-            return false;
-        }
-        process.id == process_of(self.session.leader)
-            || !self.is_above_the_leader(process) && !self.belongs_to_another(process)
     }
 
     /// Whether the process leads another session than this one, those around it and those nested in it.
@@ -156,31 +162,25 @@ impl Look<'_> {
         (!is_shared).then_some(audit_id)
     }
 
-    fn is_above_the_leader(&self, process: &Process) -> bool {
-        self.snapshot.ancestors(self.session.leader.pid).any(|pid| pid == process.id.pid)
+    /// Whether another session's leader started the process. The nearest leader counts: an administrator's shell may have started the sshd
+    /// that this session came through.
+    fn led_by_another(&self) -> Lineage<'_, impl FnMut(&Process) -> Option<bool>> {
+        // By pid and start time: a pid alone could be a stranger's by now.
+        let leader = process_of(self.session.leader);
+        let answer = move |process: &Process| match process.id {
+            id if id == leader => Some(false),
+            id => self.leads_another(id).then_some(true),
+        };
+        Lineage::new(self.snapshot, answer)
     }
 
-    /// Whether the process is another session's, or an ended one's: a tmux server from yesterday that a client attached to.
-    fn belongs_to_another(&self, process: &Process) -> bool {
-        self.is_led_by_another(process) || self.has_another_audit_id(process)
+    /// Whether another live session has that audit id, and this one has its own.
+    fn has_audit_id_of_another(&self, process: &Process) -> bool {
+        let mut with_it = process.audit_id.into_iter().flat_map(|audit_id| self.registry.with_audit_id(audit_id));
+        self.has_another_audit_id(process) && with_it.any(|other| self.is_foreign(other))
     }
 
-    /// Whether it is another's that lives.
-    fn is_of_another_live_session(&self, process: &Process) -> bool {
-        let has_that_id = || process.audit_id.into_iter().flat_map(|audit_id| self.registry.with_audit_id(audit_id));
-        self.is_led_by_another(process)
-            || self.has_another_audit_id(process) && has_that_id().any(|other| self.is_foreign(other))
-    }
-
-    fn is_led_by_another(&self, process: &Process) -> bool {
-        // By pid and start time: a pid alone could be a stranger's by now. The nearest leader counts: an administrator's shell may have
-        // started the sshd that this session came through.
-        let above = self.snapshot.ancestors(process.id.pid).filter_map(|pid| self.snapshot.find(pid));
-        let mut below_our_leader =
-            std::iter::once(process).chain(above).take_while(|above| above.id != process_of(self.session.leader));
-        below_our_leader.any(|above| self.leads_another(above.id))
-    }
-
+    /// Whether the process is of another login than this one, or of an ended one: a tmux server from yesterday that a client attached to.
     fn has_another_audit_id(&self, process: &Process) -> bool {
         self.session.audit_id.is_some() && process.audit_id.is_some() && process.audit_id != self.session.audit_id
     }
@@ -257,8 +257,10 @@ pub(crate) fn whole_scope(session: &Session, registry: &Registry, snapshot: &Sna
 
 fn is_shared(scope: &str, session: &Session, registry: &Registry, snapshot: &Snapshot) -> bool {
     let look = Look { session, registry, known: &Known::default(), snapshot, scope: None };
-    let mut there = snapshot.below_cgroup(scope).filter_map(|pid| snapshot.find(pid));
-    there.any(|process| !process.is_zombie && look.is_of_another_live_session(process))
+    let mut led_by_another = look.led_by_another();
+    let mut there =
+        snapshot.below_cgroup(scope).filter_map(|pid| snapshot.find(pid)).filter(|process| !process.is_zombie);
+    there.any(|process| look.has_audit_id_of_another(process) || led_by_another.ask(process.id.pid))
 }
 
 /// Whether anything runs in the session's own scope, as the kernel has it. `false` where others run there, too.

@@ -123,8 +123,9 @@ impl Daemon {
     pub(crate) fn session_of(&self, pid: u32) -> Option<SessionId> {
         let core = self.core();
         let chain = Snapshot::chain(pid);
-        let likely: Vec<&Session> =
-            core.registry.iter().filter(|session| may_hold(session, pid, &core.known, &chain)).collect();
+        let above = chain.ancestors(pid).collect();
+        let is_likely = |session: &&Session| may_hold(session, (pid, &above), &core.known, &chain);
+        let likely: Vec<&Session> = core.registry.iter().filter(is_likely).collect();
         // What is above the leaders too: that is in no session, and a member must not be above its own.
         let snapshot = Snapshot::chains(likely.iter().map(|session| session.leader.pid).chain([pid]));
         let holds = |session: &&Session| {
