@@ -186,8 +186,12 @@ fn owner(pid: u32, is_in_login: bool) -> Option<u32> {
 
 /// The path in the unified hierarchy, or in systemd's own on a machine with both.
 fn unified(cgroup: &str) -> String {
-    let of = |prefix: &str| cgroup.lines().find_map(|line| line.split_once(prefix).map(|(_, path)| path.to_owned()));
-    of("0::").filter(|path| path != "/").or_else(|| of(":name=systemd:")).unwrap_or_default()
+    // A path may hold what looks like the start of a line.
+    let of = |hierarchy: &str| {
+        let fields = cgroup.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
+        fields.filter(|(name, _)| *name == hierarchy).map(|(_, path)| path.to_owned()).next()
+    };
+    of("").filter(|path| path != "/").or_else(|| of("name=systemd")).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -202,6 +206,16 @@ mod tests {
         assert!(!snapshot.runs(ProcessId { start_time: this.start_time + 1, ..this }));
         let parent = ProcessId::parent_of_current().unwrap();
         assert_eq!(snapshot.ancestors(this.pid).next(), Some(parent.pid));
+    }
+
+    #[test]
+    fn the_cgroup_is_that_of_the_unified_hierarchy_or_of_systemds_own() {
+        let nested = "4:memory:/user.slice/a0::/x:name=systemd:/y";
+        let of = |lines: &[&str]| unified(&lines.join("\n"));
+        assert_eq!(of(&["0::/user.slice/session-1.scope"]), "/user.slice/session-1.scope");
+        assert_eq!(of(&[nested, "1:name=systemd:/init.scope", "0::/"]), "/init.scope");
+        assert_eq!(of(&[nested, "1:name=systemd:/init.scope", "0::/a:b"]), "/a:b");
+        assert_eq!(of(&[nested]), "");
     }
 
     #[test]
