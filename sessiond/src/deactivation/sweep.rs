@@ -46,6 +46,9 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How often the last step looks for processes that were born meanwhile.
 const MOST_PASSES: usize = 32;
 
+/// As many are named.
+const MOST_NAMED: usize = 20;
+
 /// Sweeps in the background, after the sessions that are ending have ended.
 ///
 /// One at a time of each kind for a user: what is asked for again meanwhile is under way, and a user may ask often. In the end `charge` is
@@ -118,11 +121,21 @@ async fn run(daemon: &Arc<Daemon>, connection: &Connection, user: &User, reach: 
         // What was struck goes; what it has started meanwhile is found by the next look.
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    for (process, command) in &ended {
-        daemon.log.write(&Line::info(Event::Swept).with("uid", uid).with("pid", process.pid).with("command", command));
-    }
+    lines(uid, &ended).iter().for_each(|line| daemon.log.write(line));
     daemon.log.write(&Line::info(Event::SweptAll).with("uid", uid).with("processes", ended.len()));
     looks.took
+}
+
+/// What the log is told of those that were ended: the first by name, since a user may have started ten thousand to push other lines out.
+fn lines(uid: u32, ended: &BTreeMap<ProcessId, String>) -> Vec<Line> {
+    let line = || Line::info(Event::Swept).with("uid", uid);
+    let named = ended.iter().take(MOST_NAMED);
+    let mut lines: Vec<Line> =
+        named.map(|(process, command)| line().with("pid", process.pid).with("command", command)).collect();
+    if let Some(more) = ended.len().checked_sub(MOST_NAMED).filter(|more| *more > 0) {
+        lines.push(line().with("more", more));
+    }
+    lines
 }
 
 /// How long the machine was looked at.
@@ -264,5 +277,20 @@ async fn stop_manager(daemon: &Daemon, connection: &Connection, uid: u32) {
     let unit = format!("user@{uid}.service");
     if systemd::stop(connection, &unit).await.is_ok() {
         daemon.log.write(&Line::info(Event::UserManagerStopped).with("unit", &unit));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_that_were_ended_the_log_names_a_few() {
+        let ended =
+            |count: u32| (1..=count).map(|pid| (ProcessId { pid, start_time: 1 }, "sleep".to_owned())).collect();
+        assert_eq!(lines(1000, &ended(20)).len(), 20);
+        let lines = lines(1000, &ended(10_000));
+        assert_eq!(lines.len(), 21);
+        assert!(format!("{:?}", lines.last()).contains("9980"), "{:?}", lines.last());
     }
 }
