@@ -140,6 +140,22 @@ fn what_falls_due_in_a_sleep_ends_with_it(machine: &mut Emulated<'_>, mut alice:
     assert_ne!(carol.end().code(), Some(0));
     wait::until_true("her end", || sessions(machine).is_empty());
     assert_eq!(ended(machine, 1), [["carol", "idle"]]);
+
+    // Systemd's timers see to it where the daemon is dead, and a wall clock that was set does not mislead them.
+    let mut bob = log_in_by_password(machine, "bob");
+    let timers = || machine.shell("systemctl list-units --plain --no-legend 'authflow-session-*.timer'").success();
+    wait::until_true("the timer", || !timers().is_empty());
+    let last_run = || machine.shell("systemctl show --property=LastTriggerUSec 'authflow-session-*.timer'").success();
+    let never = last_run();
+    let kill = "systemctl mask --runtime authflow-sessiond && systemctl kill --signal=KILL authflow-sessiond";
+    let _ = machine.shell(kill).success();
+    let _ = machine.shell("date --set='+1 day'").success();
+    wait::until_true("the timer's vain run", || last_run() != never);
+    assert_eq!(bob.shell("echo still here"), "still here");
+    let _ = machine.shell("date --set='-1 day'").success();
+    machine.sleep(two_hours);
+    assert_ne!(bob.end().code(), Some(0));
+    assert!(!machine.shell("systemctl is-active authflow-sessiond").status.success(), "it was the timer alone");
 }
 
 /// When a user's only session ends, idle and in any case: by the wall clock, in seconds.
