@@ -2,6 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
+use authflow_core::time::WallTime;
 use zbus::{Connection, Variant};
 
 /// Its name on the bus.
@@ -58,30 +59,33 @@ pub(crate) async fn units(connection: &Connection, states: &[&str], pattern: &st
     Ok(units.into_iter().map(|unit| unit.0).collect())
 }
 
-/// A command that is to be run once, later, by systemd.
+/// A command that is to be run later, by systemd.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Later<'a> {
     /// The name of the units, without an ending.
     pub(crate) name: &'a str,
     /// What it is for.
     pub(crate) description: &'a str,
-    /// In how long.
+    /// In how long, by the clock that stands still while the machine sleeps.
     pub(crate) delay: Duration,
+    /// And once more when the wall clock says so, or when the machine wakes after that; whoever sets that clock has it run early.
+    pub(crate) at: WallTime,
     /// The program, and its arguments from the first behind its name.
     pub(crate) command: (&'a str, &'a [&'a str]),
 }
 
-/// Has systemd run a command later. Stopping the timer takes it back.
+/// Has systemd run a command later, by either clock. Stopping the timer takes it back.
 ///
 /// # Errors
 /// The name is taken, or systemd does not answer.
 pub(crate) async fn run_later(connection: &Connection, later: Later<'_>) -> zbus::Result<()> {
-    let Later { name, description, delay, command: (program, arguments) } = later;
+    let Later { name, description, delay, at, command: (program, arguments) } = later;
     let (timer, service) = (format!("{name}.timer"), format!("{name}.service"));
     let micros = u64::try_from(delay.as_micros()).unwrap_or(u64::MAX);
     let when: Properties<'_> = vec![
         ("Description", description.into()),
         ("TimersMonotonic", vec![("OnActiveSec", micros)].into()),
+        ("TimersCalendar", vec![("OnCalendar", format!("@{}", at.as_secs()))].into()),
         // A minute is the default.
         ("AccuracyUSec", 1_000_000_u64.into()),
         ("RemainAfterElapse", false.into()),

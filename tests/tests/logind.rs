@@ -73,9 +73,19 @@ fn systemd_ends_the_session_of_a_dead_daemon() {
     wait::until_true("the end of the timer", || timers(&machine) == [bobs.clone()]);
     assert!(!timers(&machine).contains(&alices));
 
-    // Nothing is left of the daemon but the timer, which a setting of the machine's has go off now.
+    // Nothing is left of the daemon but the timer. It goes off too early by a wall clock that was set, looks at the other, and is for nothing.
     let kill = "systemctl mask --runtime authflow-sessiond && systemctl kill --signal=KILL authflow-sessiond";
     let _ = machine.shell(kill).success();
+    let service = bobs.replace(".timer", ".service");
+    let _ = machine.shell(&format!("systemctl daemon-reload && systemctl start {service}")).success();
+    assert_eq!(bob.shell("echo still here"), "still here");
+    assert_eq!(timers(&machine), std::slice::from_ref(&bobs), "and goes off again");
+    // A setting of the machine's has it go off now, for an end that is reached.
+    let logind_id =
+        machine.shell(&format!("systemctl show --property=ExecStart {service} | grep -o -- '--end [^ ]*'")).success();
+    let reached =
+        format!("[Service]\nExecStart=\nExecStart=/usr/libexec/authflow-sessiond {} --at 1\n", logind_id.trim());
+    machine.write(&format!("/run/systemd/system/{service}.d/reached.conf"), &reached);
     machine.write(&format!("/run/systemd/system/{bobs}.d/soon.conf"), "[Timer]\nOnActiveSec=\nOnActiveSec=1s\n");
     let _ = machine.shell(&format!("systemctl daemon-reload && systemctl restart {bobs}")).success();
     let _ = bob.end();
