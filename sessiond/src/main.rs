@@ -7,6 +7,7 @@
 //! - [`second_enforcer`], [`systemd`]: timers that end what a dead daemon does not
 //! - [`scopes`]: hears that systemd stops a login's scope
 //! - [`leftovers`]: what runs on although its login is over
+//! - [`remains`]: what a logout leaves, where a rule ends that
 //! - [`deactivation`]: accounts that may no more be used, and the end of what they run
 //! - [`bus`]: parse, authorise, call, reply
 //! - [`flow`]: flows of those who cannot read the records themselves
@@ -40,6 +41,7 @@ mod log_queue;
 mod members;
 mod news;
 mod readable;
+mod remains;
 mod scopes;
 mod second_enforcer;
 mod service_manager;

@@ -2,7 +2,7 @@
 //! used. The guards matter more than the union: one wrong process here is sshd's listener killed, or somebody else's work.
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
