@@ -5,6 +5,7 @@
 //! - [`daemon`]: events in, the registry's actions out
 //! - [`execute`]: carries the actions out, in order
 //! - [`second_enforcer`], [`systemd`]: timers that end what a dead daemon does not
+//! - [`own_scope`]: a scope for a login that nothing else holds together
 //! - [`scopes`]: hears that systemd stops a login's scope
 //! - [`leftovers`]: what runs on although its login is over
 //! - [`remains`]: what a logout leaves, where a rule ends that
@@ -40,6 +41,7 @@ mod log;
 mod log_queue;
 mod members;
 mod news;
+mod own_scope;
 mod readable;
 mod remains;
 mod scopes;

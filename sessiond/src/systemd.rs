@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use zbus::{Connection, Variant};
+use zbus::{Connection, OwnedObjectPath, Variant};
 
 /// Its name on the bus.
 pub(crate) const NAME: &str = "org.freedesktop.systemd1";
@@ -18,7 +18,7 @@ const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A row of `ListUnitsByPatterns`: the name comes first.
-type Unit = (String, String, String, String, String, String, zbus::OwnedObjectPath, u32, String, zbus::OwnedObjectPath);
+type Unit = (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
 
 /// The properties of a unit.
 type Properties<'a> = Vec<(&'a str, Variant<'a>)>;
@@ -96,6 +96,31 @@ pub(crate) async fn run_later(connection: &Connection, later: Later<'_>) -> zbus
     ];
     let body = (timer.as_str(), "fail", when, vec![(service.as_str(), what)]);
     call(connection, "StartTransientUnit", &body).await.map(drop)
+}
+
+/// Begins a scope around one process, and gives the job that does it.
+///
+/// # Errors
+/// The name is taken, the process is gone, or systemd does not answer.
+pub(crate) async fn begin_scope(
+    connection: &Connection,
+    unit: &str,
+    description: &str,
+    pid: u32,
+) -> zbus::Result<OwnedObjectPath> {
+    let what: Properties<'_> = vec![
+        ("Description", description.into()),
+        ("Slice", "user.slice".into()),
+        // As for logind's: when the machine stops, a session ends before what it needs.
+        ("After", vec!["systemd-user-sessions.service"].into()),
+        ("SendSIGHUP", true.into()),
+        ("TasksMax", u64::MAX.into()),
+        ("CollectMode", "inactive-or-failed".into()),
+        ("PIDs", vec![pid].into()),
+    ];
+    let others: Vec<(&str, Properties<'_>)> = Vec::new();
+    let reply = call(connection, "StartTransientUnit", &(unit, "fail", what, others)).await?;
+    reply.body().deserialize()
 }
 
 async fn call<B: zbus::export::serde::Serialize + zbus::DynamicType + Sync>(

@@ -18,7 +18,7 @@ use authflow_host::{
 };
 
 use super::Daemon;
-use crate::{audit::Record, event::Event, leader::leader_of, log::Line, members, snapshot::Snapshot};
+use crate::{audit::Record, event::Event, leader::leader_of, log::Line, members, own_scope, snapshot::Snapshot};
 
 /// How long a module may take to write a pending login down, after it gave up on the daemon.
 const WRITING: Duration = Duration::from_secs(2);
@@ -194,7 +194,12 @@ impl Daemon {
             sharing.next().map(|session| session.id)
         };
         let is_nested = opening.class == Class::Nested;
-        let parent = is_nested.then(|| chain.ancestors(pid).find_map(leads).or_else(same_audit)).flatten();
+        let same_scope = || {
+            let around = own_scope::session_in(&chain.find(pid)?.cgroup, chain)?;
+            registry.find(around).map(|session| session.id)
+        };
+        let around = || chain.ancestors(pid).find_map(leads).or_else(same_audit).or_else(same_scope);
+        let parent = is_nested.then(around).flatten();
         // Nested in nothing that is tracked. Where somebody authenticated it is a login like others and needs its own idle timer; what a
         // service or root started without proving anything to us is work, and must not end for being quiet.
         if is_nested && parent.is_none() && opening.aal > 0 {
