@@ -97,6 +97,18 @@ fn what_a_logout_leaves_is_known_as_its_sessions_and_su_stays_where_it_is() {
     wait::until_true("the end of the scope", || scopes(&machine).is_empty());
 }
 
+#[test]
+fn no_login_is_let_out_of_a_service_that_is_confined() {
+    let Some(machine) = machine("") else { return };
+    machine.write("/run/systemd/system/ssh.service.d/confined.conf", "[Service]\nIPAddressDeny=192.0.2.0/24\n");
+    let _ = machine.shell("systemctl daemon-reload && systemctl restart ssh").success();
+    let mut alice = machine.log_in("alice", &mut machine.enroll("alice"));
+    assert!(cgroup_of(&machine, &session_of(&machine, "alice")).contains("/ssh.service"));
+    let told = machine.logged(&["event=not-held-together"]);
+    assert!(told.contains("its service has IPAddressDeny="), "{told}");
+    assert_eq!(alice.shell("echo in"), "in");
+}
+
 /// Neither module anywhere, and our line in what opens logins.
 fn machine(limits: &str) -> Option<Machine> {
     let plan = Machine::booted()?.user("alice").user("bob").config(&format!("{RULES}{limits}\n")).sshd(SSHD);
