@@ -5,8 +5,10 @@
 //! - [`daemon`]: events in, the registry's actions out
 //! - [`execute`]: carries the actions out, in order
 //! - [`second_enforcer`], [`systemd`]: timers that end what a dead daemon does not
+//! - [`own_scope`]: a scope for a login that nothing else holds together
 //! - [`scopes`]: hears that systemd stops a login's scope
 //! - [`leftovers`]: what runs on although its login is over
+//! - [`remains`]: what a logout leaves, where a rule ends that
 //! - [`deactivation`]: accounts that may no more be used, and the end of what they run
 //! - [`bus`]: parse, authorise, call, reply
 //! - [`flow`]: flows of those who cannot read the records themselves
@@ -42,7 +44,9 @@ mod log_queue;
 mod members;
 mod newcomers;
 mod news;
+mod own_scope;
 mod readable;
+mod remains;
 mod scopes;
 mod second_enforcer;
 mod service_manager;

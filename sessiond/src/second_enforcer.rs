@@ -155,7 +155,7 @@ fn end(session: &Session) -> Option<BootTime> {
 
 /// Whether logind's session is this one: an su has its caller's, and must not take it along.
 fn is_led(session: &Session) -> bool {
-    members::scope(session, &Snapshot::chain(session.leader.pid)).is_some()
+    members::logind_scope(session, &Snapshot::chain(session.leader.pid)).is_some()
 }
 
 async fn arm(connection: &Connection, id: SessionId, end: BootTime, logind_id: &str) -> zbus::Result<()> {

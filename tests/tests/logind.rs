@@ -50,6 +50,25 @@ fn what_logind_ends_is_a_logout() {
 }
 
 #[test]
+fn a_logout_that_leaves_nothing_takes_the_whole_scope_along_and_no_other() {
+    let Some(machine) = machine() else { return };
+    let leaving_nothing = CONFIG.replace("\"1h\"", "\"1h\", at_logout = \"terminate\", grace = \"200ms\"");
+    machine.write("/etc/authflow/authflow.toml", &leaving_nothing);
+    let (mut alice, mut other) = (log_in(&machine, "alice"), log_in(&machine, "alice"));
+    other.type_line("(setsid nohup sleep 4712 >/dev/null 2>&1 &)");
+    alice.type_line("(setsid sh -c 'trap \"\" HUP TERM; sleep 4711 & wait' &)");
+    wait::until_true("what both started", || machine.count("sleep 471") == 2);
+    alice.type_line("exit");
+    let _ = alice.end();
+    assert_eq!(machine.end_reason("alice"), "logout");
+    assert_eq!((machine.count("sleep 4711"), machine.count("sleep 4712")), (0, 1), "{}", machine.log());
+    assert_eq!(other.shell("echo still here"), "still here");
+    let logins = || machine.run(["loginctl", "list-sessions", "--no-legend"]).stdout.lines().count();
+    wait::until_true("logind to see it", || logins() == 1);
+    assert!(machine.log().contains("event=session-closed"), "the login program came to its end");
+}
+
+#[test]
 fn systemd_ends_the_session_of_a_dead_daemon() {
     let Some(machine) = machine() else { return };
     let mut alice = log_in(&machine, "alice");
