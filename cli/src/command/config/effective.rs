@@ -45,8 +45,9 @@ pub(super) enum Value {
     Table(Vec<(&'static str, Value)>),
 }
 
-const REASONS: [&str; 4] = [
+const REASONS: [&str; 5] = [
     "password.weaker_than_preset",
+    "totp.weaker_than_preset",
     "throttle.weaker_than_preset",
     "history.weaker_than_preset",
     "session.weaker_than_preset",
