@@ -40,7 +40,10 @@ impl Apply {
         let changed = config::apply(&context.paths, context.trust(), &name, text).map_err(|error| failed(&error))?;
         if changed && !context.is_image() {
             // So that the daemon's evidence has it at once; one that is away notices it when it comes.
-            let _noticed_later = context.daemon().and_then(|daemon| daemon.reload());
+            let open = context.daemon().and_then(|daemon| daemon.reload().and_then(|()| daemon.sessions()));
+            if let Some(said) = open.ok().and_then(|open| keeping_older_limits(open.len())) {
+                note(&said);
+            }
         }
         let applied = Applied { changed, file: context.paths.config().display().to_string() };
         Ok(context.output.either(&applied, || match changed {
@@ -48,4 +51,11 @@ impl Apply {
             false => format!("{} said so already: nothing changed\n", clean(&applied.file)),
         })?)
     }
+}
+
+/// Nobody should take a stricter rule for one that reaches who is in already.
+fn keeping_older_limits(open: usize) -> Option<String> {
+    (open > 0).then(|| {
+        format!("sessions that are open ({open}) keep the limits that they were opened with; authflow revoke ends them")
+    })
 }
