@@ -7,7 +7,7 @@ use authflow_host::config::{self, Files};
 use serde::Serialize;
 
 use super::{
-    effective::{self, RuleSettings, Setting},
+    effective::{self, RuleSettings, Setting, Value},
     preset::Comparison,
 };
 use crate::{
@@ -57,7 +57,11 @@ fn text(report: &Report, output: Output) -> String {
             table = outer;
             let _ = writeln!(text, "\n{}", output.bold(&format!("[{table}]")));
         }
-        let _ = writeln!(text, "{}", line(key, &setting.value.to_string(), &setting.origin));
+        let _ = match &setting.value {
+            // Whatever word stood here would be taken for a value by who pastes it back.
+            Value::Unset => writeln!(text, "{}", line(&format!("#{key} ="), "", &setting.origin)),
+            value => writeln!(text, "{}", line(key, &value.to_string(), &setting.origin)),
+        };
     }
     for rule in &report.rules {
         let _ = writeln!(text, "\n{}", line(&output.bold("[[rule]]"), "", &rule.origin));
