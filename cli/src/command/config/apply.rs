@@ -41,8 +41,10 @@ impl Apply {
         if changed && !context.is_image() {
             // So that the daemon's evidence has it at once; one that is away notices it when it comes.
             let open = context.daemon().and_then(|daemon| daemon.reload().and_then(|()| daemon.sessions()));
-            if let Some(said) = open.ok().and_then(|open| keeping_older_limits(open.len())) {
-                note(&said);
+            let open = open.map_or(0, |open| open.len());
+            if open > 0 {
+                // Nobody should take a stricter rule for one that reaches who is in already.
+                note(&format!("sessions that are open ({open}) keep the limits that they were opened with"));
             }
         }
         let applied = Applied { changed, file: context.paths.config().display().to_string() };
@@ -51,11 +53,4 @@ impl Apply {
             false => format!("{} said so already: nothing changed\n", clean(&applied.file)),
         })?)
     }
-}
-
-/// Nobody should take a stricter rule for one that reaches who is in already.
-fn keeping_older_limits(open: usize) -> Option<String> {
-    (open > 0).then(|| {
-        format!("sessions that are open ({open}) keep the limits that they were opened with; authflow revoke ends them")
-    })
 }
