@@ -57,11 +57,10 @@ fn text(report: &Report, output: Output) -> String {
             table = outer;
             let _ = writeln!(text, "\n{}", output.bold(&format!("[{table}]")));
         }
-        let _ = match &setting.value {
-            // Whatever word stood here would be taken for a value by who pastes it back.
-            Value::Unset => writeln!(text, "{}", line(&format!("#{key} ="), "", &setting.origin)),
-            value => writeln!(text, "{}", line(key, &value.to_string(), &setting.origin)),
-        };
+        // Whatever word stood for what is not set would be taken for a value by who pastes it back.
+        let unset = (setting.value == Value::Unset).then(|| format!("#{key} ="));
+        let key = unset.as_deref().unwrap_or(key);
+        let _ = writeln!(text, "{}", line(key, &setting.value.to_string(), &setting.origin));
     }
     for rule in &report.rules {
         let _ = writeln!(text, "\n{}", line(&output.bold("[[rule]]"), "", &rule.origin));
