@@ -65,6 +65,7 @@ struct Password {
 struct Totp {
     skew: Option<Within<0, 10>>,
     issuer: Option<String>,
+    weaker_than_preset: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -170,6 +171,7 @@ fn defaults(preset: Option<Preset>) -> Config {
 fn table_reasons(source: Text<'_>, file: &Main) -> Result<Reasons, ConfigError> {
     let tables = [
         ("password", file.password.as_ref().and_then(|table| table.get_ref().weaker_than_preset.as_ref())),
+        ("totp", file.totp.as_ref().and_then(|table| table.weaker_than_preset.as_ref())),
         ("throttle", file.throttle.as_ref().and_then(|table| table.weaker_than_preset.as_ref())),
         ("history", file.history.as_ref().and_then(|table| table.weaker_than_preset.as_ref())),
         ("session", file.session.as_ref().and_then(|table| table.weaker_than_preset.as_ref())),

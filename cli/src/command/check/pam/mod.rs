@@ -194,7 +194,7 @@ fn not_called(rule: &Rule, name: &str, stack: &Stack) -> Option<Finding> {
             Place::file(&stack.file),
             format!("rule {:?} is about {name}, and pam_authflow.so is not in its stack", rule.name),
             "put our lines into it: authflow setup does so for sshd, login, su and sudo, and \
-             /usr/share/doc/authflow/examples/pam.d has them for others",
+             /usr/share/authflow/examples/pam.d has them for others",
         )
     })
 }
