@@ -72,10 +72,10 @@ install:
 	  $(DESTDIR)$(PREFIX)/lib/systemd/system/authflow-setup-rollback.service
 	install -d -m 0755 $(DESTDIR)$(PREFIX)/lib/systemd/system/multi-user.target.wants
 	ln -sf ../authflow-setup-rollback.service $(DESTDIR)$(PREFIX)/lib/systemd/system/multi-user.target.wants/
-	install -d -m 0755 $(DESTDIR)$(PREFIX)/share/doc/authflow/examples/pam.d
-	install -m 0644 conf/pam.d/*.example $(DESTDIR)$(PREFIX)/share/doc/authflow/examples/pam.d/
-	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/authflow/examples/fail2ban/filter.d conf/fail2ban/filter.d/*.conf
-	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/authflow/examples/fail2ban/jail.d conf/fail2ban/jail.d/*.conf
+	install -d -m 0755 $(DESTDIR)$(PREFIX)/share/authflow/examples/pam.d
+	install -m 0644 conf/pam.d/*.example $(DESTDIR)$(PREFIX)/share/authflow/examples/pam.d/
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/authflow/examples/fail2ban/filter.d conf/fail2ban/filter.d/*.conf
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/authflow/examples/fail2ban/jail.d conf/fail2ban/jail.d/*.conf
 
 # The tracked tree with its crates, as one file: the same bytes whoever makes it from the same commit.
 dist: DIST = $(PACKAGES)/authflow-$(VERSION)

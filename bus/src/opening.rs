@@ -34,6 +34,7 @@ pub fn to_dict(opening: &Opening) -> HashMap<&'static str, Variant<'_>> {
         ("GraceUSec", dict::micros(limits.grace).into()),
         ("AtIdle", limits.at_idle.as_str().into()),
         ("AtLifetime", limits.at_lifetime.as_str().into()),
+        ("AtLogout", limits.at_logout.as_str().into()),
         ("Activity", limits.activity.as_str().into()),
         ("WithoutTTY", limits.without_tty.to_string().into()),
         ("AtMax", limits.at_max.as_str().into()),
@@ -90,6 +91,7 @@ fn limits(dict: &Dict<'_>) -> Result<Limits, BadDict> {
         grace: dict.duration("GraceUSec")?.unwrap_or(default.grace),
         at_idle: dict.word("AtIdle")?.unwrap_or(default.at_idle),
         at_lifetime: dict.word("AtLifetime")?.unwrap_or(default.at_lifetime),
+        at_logout: dict.word("AtLogout")?.unwrap_or(default.at_logout),
         activity: dict.word("Activity")?.unwrap_or(default.activity),
         without_tty: dict.word("WithoutTTY")?.unwrap_or(default.without_tty),
         max_sessions: dict.optional("MaxSessions")?,
@@ -104,7 +106,7 @@ mod tests {
     use std::time::Duration;
 
     use authflow_core::{
-        policy::{AtLimit, AtMax, WithoutTty},
+        policy::{AtLimit, AtLogout, AtMax, WithoutTty},
         session::SessionId,
     };
 
@@ -127,6 +129,7 @@ mod tests {
                 idle: None,
                 lifetime: Some(Duration::from_secs(60)),
                 at_idle: AtLimit::Terminate,
+                at_logout: AtLogout::Terminate,
                 without_tty: WithoutTty::Ignore,
                 max_sessions: Some(3),
                 at_max: AtMax::Supersede,

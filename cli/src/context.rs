@@ -123,11 +123,16 @@ impl Context {
         found.ok_or_else(|| Error::NoUser(name.to_owned()))
     }
 
+    /// Everybody's records.
+    pub(crate) fn records(&self) -> Result<Records, Error> {
+        self.require_root("users' records are root's: only root sees and changes them")?;
+        Ok(Records::trusting(self.paths.clone(), self.trust()))
+    }
+
     /// The user whom a command is about: the one named, else the caller. An image has accounts of its own, which its first
     /// boot may yet make, so any name will do there.
     pub(crate) fn subject(&self, user: Option<&str>) -> Result<Subject, Error> {
-        self.require_root("in this version only root can see and change authenticators")?;
-        let records = Records::trusting(self.paths.clone(), self.trust());
+        let records = self.records()?;
         match (user, self.image) {
             (Some(user), true) => Ok(Subject::of_image(user.to_owned(), records)),
             (None, true) => Err(Error::Usage("--root needs --user: an image has no caller".to_owned())),

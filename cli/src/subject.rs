@@ -1,5 +1,5 @@
-//! The user whom a command is about, and that user's records. Records are root's: they hold secrets, and this version has
-//! no way for users to change their own.
+//! The user whom a command is about, and that user's records. Records are root's: they hold secrets, and users change
+//! their own through the daemon.
 
 use authflow_core::{
     account::{Authenticators, BadRecord, Password},

@@ -25,6 +25,8 @@ pub struct Limits {
     pub at_idle: AtLimit,
     /// What happens at the end of the lifetime.
     pub at_lifetime: AtLimit,
+    /// What becomes of what a logout leaves running.
+    pub at_logout: AtLogout,
     /// What counts as activity on a tty.
     pub activity: ActivityKind,
     /// What counts for a session without a tty.
@@ -48,6 +50,7 @@ impl Default for Limits {
             grace: Duration::from_secs(5),
             at_idle: AtLimit::Lock,
             at_lifetime: AtLimit::Terminate,
+            at_logout: AtLogout::Keep,
             activity: ActivityKind::Input,
             without_tty: WithoutTty::default(),
             max_sessions: None,
@@ -68,6 +71,16 @@ pub enum AtLimit {
     Terminate,
     /// The screen is locked (logind). A session without one is hung up: a limit must not go by without effect.
     Lock,
+}
+
+/// What becomes of what a session leaves running when its user leaves it, or its leader is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AtLogout {
+    /// It lives on.
+    Keep,
+    /// It ends.
+    Terminate,
 }
 
 /// What counts as activity on a tty.
@@ -181,6 +194,7 @@ pub struct UnknownWord {
 }
 
 words!(AtLimit { Hangup = "hangup", Terminate = "terminate", Lock = "lock" });
+words!(AtLogout { Keep = "keep", Terminate = "terminate" });
 words!(ActivityKind { Input = "input", InputOutput = "input+output" });
 words!(LockedPassword { Deactivate = "deactivate", Ignore = "ignore" });
 words!(AtMax { Refuse = "refuse", Supersede = "supersede" });

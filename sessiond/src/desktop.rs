@@ -137,7 +137,11 @@ fn hint(told: &HashMap<String, OwnedVariant>, leader: u32, now: Now) -> Option<H
     })
 }
 
-async fn call(connection: &Connection, method: &str, logind_id: &str) -> zbus::Result<zbus::Message> {
+/// Asks logind's manager something about a session.
+///
+/// # Errors
+/// There is no logind or no such session, or it does not answer.
+pub(crate) async fn call(connection: &Connection, method: &str, logind_id: &str) -> zbus::Result<zbus::Message> {
     let call = connection.call_method(Some(LOGIND), MANAGER_PATH, Some(MANAGER), method, &logind_id);
     tokio::time::timeout(PATIENCE, call).await.map_err(|_elapsed| too_late())?
 }

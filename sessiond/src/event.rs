@@ -71,6 +71,8 @@ authflow_core::events! {
     NotAdopted = "not-adopted",
     /// A user could not be marked as disabled.
     NotDisabled = "not-disabled",
+    /// A login that nothing else holds together has got no scope.
+    NotHeldTogether = "not-held-together",
     /// What would be started again for a deactivated user is not known.
     NotKnownWhatStartsAgain = "not-known-what-starts-again",
     /// A desktop's screen could not be locked.

@@ -24,6 +24,7 @@ use crate::{
     event::Event,
     leader::{Held, process_of},
     log::{Line, visible},
+    remains::is_left,
     snapshot::Snapshot,
     tty::Tty,
 };
@@ -139,8 +140,12 @@ fn warning(session: &Session, limit: EndReason, end: &str) -> String {
 
 fn farewell(daemon: &Daemon, snapshot: &Snapshot, id: SessionId, (reason, message): (EndReason, Option<&str>)) {
     let Some(Inspected { ttys, session, .. }) = daemon.inspect(id, snapshot) else { return };
-    let is_ordered = matches!(session.state, State::Closing(closing) if closing.by.is_some());
+    let is_ordered = matches!(&session.state, State::Closing(closing) if closing.by.is_some());
     daemon.log.write(&Line::info(Event::Ending).with("session", id).with("reason", reason.as_str()));
+    // Who left by himself needs no farewell: on a console the next one sits there.
+    if session.is_left_by_its_leader() {
+        return;
+    }
     tell(daemon, &ttys, &format!("authflow: this session ends now: {}.", last_words(reason, is_ordered, message)));
 }
 
@@ -156,7 +161,7 @@ fn last_words(reason: EndReason, is_ordered: bool, message: Option<&str>) -> Str
         EndReason::Deactivated => "the account is disabled",
         EndReason::Superseded => "a newer session took its place",
         EndReason::Logout => "it was logged out",
-        EndReason::LeaderExited | EndReason::Reboot => "the session around it is over",
+        EndReason::LeaderExited | EndReason::Reboot => "its login is over",
     };
     let words = message.map(|message| format!(" ({})", visible(message))).unwrap_or_default();
     format!("{why}{words}")
@@ -209,7 +214,12 @@ fn strike(
     before: &Struck,
 ) -> Struck {
     let Some(found) = daemon.inspect(id, snapshot) else { return Struck::new() };
-    if (manner, step) == (Manner::Terminate, Step::Kill) {
+    let is_whole = match manner {
+        Manner::Terminate => true,
+        Manner::Remains => !snapshot.runs(process_of(found.session.leader)),
+        Manner::Hangup => false,
+    };
+    if is_whole && step == Step::Kill {
         kill_scope(daemon, &found.session, snapshot);
     }
     let targets = targets((&found, snapshot), manner, step).into_iter().filter(|target| !before.contains_key(target));
@@ -241,6 +251,10 @@ fn targets((found, snapshot): (&Inspected, &Snapshot), manner: Manner, step: Ste
     };
     let is_target = |member: &&ProcessId| match (manner, step) {
         (Manner::Terminate, _) => true,
+        (Manner::Remains, _) => match &session.state {
+            State::Closing(closing) => is_left(session, closing, **member, snapshot),
+            State::Active | State::Orphaned => false,
+        },
         // What detached itself from the terminal lives on; what ignores the hang-up loses its terminal with the leader.
         (Manner::Hangup, Step::Hangup) => **member == leader || hangs_on_a_tty(member),
         (Manner::Hangup, Step::Term | Step::Kill) => **member == leader,

@@ -10,6 +10,7 @@ use authflow_host::process;
 use crate::{
     log::visible,
     members::{logind_id, logind_leader},
+    own_scope,
     snapshot::{Process, Snapshot},
 };
 
@@ -41,7 +42,8 @@ impl EndedLogins {
         if process.is_zombie || pid == 1 || pid == std::process::id() {
             return None;
         }
-        let session = process.audit_id.and_then(|audit_id| self.0.get(&audit_id));
+        let by_audit_id = process.audit_id.and_then(|audit_id| self.0.get(&audit_id)).copied();
+        let session = by_audit_id.or_else(|| own_scope::session_in(&process.cgroup, snapshot));
         let unit = unit_of_manager(&process.cgroup);
         if session.is_none() && unit.is_none() && !is_of_a_login_that_is_over(process, snapshot) {
             return None;
@@ -50,7 +52,7 @@ impl EndedLogins {
             pid,
             uid: process::login_uid(pid).or_else(|| process::uids(pid).ok()?.first().copied())?,
             command: command(pid)?,
-            session: session.map(SessionId::to_string).unwrap_or_default(),
+            session: session.as_ref().map(SessionId::to_string).unwrap_or_default(),
             unit: unit.unwrap_or_default().to_owned(),
         })
     }

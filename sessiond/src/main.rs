@@ -5,8 +5,10 @@
 //! - [`daemon`]: events in, the registry's actions out
 //! - [`execute`]: carries the actions out, in order
 //! - [`second_enforcer`], [`systemd`]: timers that end what a dead daemon does not
+//! - [`own_scope`]: a scope for a login that nothing else holds together
 //! - [`scopes`]: hears that systemd stops a login's scope
 //! - [`leftovers`]: what runs on although its login is over
+//! - [`remains`]: what a logout leaves, where a rule ends that
 //! - [`deactivation`]: accounts that may no more be used, and the end of what they run
 //! - [`bus`]: parse, authorise, call, reply
 //! - [`flow`]: flows of those who cannot read the records themselves
@@ -43,7 +45,9 @@ mod log_queue;
 mod members;
 mod newcomers;
 mod news;
+mod own_scope;
 mod readable;
+mod remains;
 mod scopes;
 mod second_enforcer;
 mod service_manager;
@@ -56,7 +60,10 @@ mod tty;
 
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
-use authflow_core::config::{Config, DEFAULT_BUS_ADDRESS};
+use authflow_core::{
+    config::{Config, DEFAULT_BUS_ADDRESS},
+    time::BootTime,
+};
 use authflow_host::{
     config::{self, From},
     file,
@@ -95,6 +102,12 @@ struct Arguments {
     /// Which boot this is, where the daemon's own `/proc` does not say it.
     #[arg(long, value_name = "ID", value_parser = boot::id)]
     boot_id: Option<String>,
+    /// End a session of logind's instead, if its time has come.
+    #[arg(long, value_name = "SESSION", requires = "at")]
+    end: Option<String>,
+    /// When that is, in seconds since boot.
+    #[arg(long, value_name = "SECONDS", requires = "end")]
+    at: Option<u64>,
 }
 
 fn main() -> ExitCode {
@@ -111,7 +124,14 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let ended = runtime.block_on(run(log.clone(), paths, arguments.boot_id));
+    let ended = match (arguments.end, arguments.at) {
+        (Some(session), Some(at)) => {
+            let at = BootTime::new(Duration::from_secs(at));
+            let address = bus_address(&log, &paths);
+            runtime.block_on(second_enforcer::end_if_due(&session, at, &address)).map_err(Failure::Logind)
+        }
+        _ => runtime.block_on(run(log.clone(), paths, arguments.boot_id)),
+    };
     log.flush(LAST_LINES);
     // A flow that is being judged by a slow name service must not hold up our end; it is denied.
     runtime.shutdown_background();
@@ -132,6 +152,9 @@ enum Failure {
     /// The bus.
     #[error("the bus at {address}: {why}")]
     Bus { address: String, why: zbus::Error },
+    /// logind does not end a session.
+    #[error("logind: {0}")]
+    Logind(zbus::Error),
     /// A part of the daemon panicked.
     #[error("a defect of authflow-sessiond: {0}")]
     Defect(tokio::task::JoinError),

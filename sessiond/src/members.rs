@@ -2,7 +2,7 @@
 //! used. The guards matter more than the union: one wrong process here is sshd's listener killed, or somebody else's work.
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,6 +15,7 @@ use authflow_host::process::ProcessId;
 use crate::{
     leader::{leader_of, process_of},
     lineage::Lineage,
+    own_scope,
     snapshot::{Process, Snapshot},
 };
 
@@ -70,6 +71,7 @@ pub(crate) fn may_hold(
         || known.by_session.get(&session.id).is_some_and(|known| known.contains(&process.id))
         || session.audit_id.is_some() && session.audit_id == process.audit_id
         || session.logind_id.is_some() && session.logind_id == logind_id(&process.cgroup)
+        || own_scope::session_in(&process.cgroup, snapshot) == Some(session.id)
 }
 
 /// How deep sessions nest at most: each level is a su or sudo that runs.
@@ -203,11 +205,17 @@ impl Look<'_> {
     }
 }
 
-/// The cgroup of the session's scope, if logind names our leader as its leader. Only then is it this session's.
+/// The cgroup of the session's scope, logind's or its own.
+#[must_use]
+pub(crate) fn scope(session: &Session, snapshot: &Snapshot) -> Option<String> {
+    logind_scope(session, snapshot).or_else(|| own_scope::cgroup(session, snapshot))
+}
+
+/// The cgroup of logind's scope, if logind names our leader as its leader. Only then is it this session's.
 ///
 /// The whole path: in the part of the tree that systemd leaves to a user anybody makes a folder with the name of another's scope.
 #[must_use]
-pub(crate) fn scope(session: &Session, snapshot: &Snapshot) -> Option<String> {
+pub(crate) fn logind_scope(session: &Session, snapshot: &Snapshot) -> Option<String> {
     let id = session.logind_id.as_deref().filter(|id| id.bytes().all(|byte| byte.is_ascii_alphanumeric()))?;
     let root = snapshot.systemd_root()?;
     let uid = logind_says(id, "UID=")?;

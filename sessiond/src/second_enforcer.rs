@@ -2,8 +2,8 @@
 //! so that a dead daemon lengthens no session. A new deadline gets a new timer, and only then the old one goes. The timers of an earlier
 //! daemon are found by their names, which say whose they are and for when.
 //!
-//! systemd's clock stands still while the machine sleeps and ours does not: after a sleep the timer is late by as much. The clock that does
-//! not (`WakeSystem=`) would wake the machine to end a session.
+//! systemd's timers go by a clock that stands still while the machine sleeps, or by the wall clock, which anybody sets; the one that is as
+//! ours (`WakeSystem=`) would wake the machine to end a session. So each timer goes off by both, and looks first whether the end is reached.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,6 +20,7 @@ use zbus::Connection;
 
 use crate::{
     daemon::Daemon,
+    desktop,
     event::Event,
     log::Line,
     members,
@@ -42,11 +43,32 @@ const BACK_OFF: Duration = Duration::from_secs(60);
 /// What the names of the timers begin with.
 const PREFIX: &str = "authflow-session-";
 
-/// Everywhere systemd is this is a link to it, or it.
-const LOGINCTL: &str = "/bin/loginctl";
+/// How much later the wall clock has the timer go off: that a time service sets it forward by less must not use this up too soon.
+const SLACK: Duration = Duration::from_secs(60);
+
+/// Where we are installed. The path of our own process is another once an upgrade has replaced the file.
+const PROGRAM: &str = "/usr/libexec/authflow-sessiond";
+
+/// How logind says that it has no such session.
+const NO_SUCH_SESSION: &str = "org.freedesktop.login1.NoSuchSession";
 
 /// When logins end at the latest. One may have two timers for a moment: an old end and a new one.
 type Ends = BTreeSet<(SessionId, BootTime)>;
+
+/// What a timer runs: ends a session of logind's if its end is reached by our own clock. An earlier run may have ended it.
+///
+/// # Errors
+/// There is no bus, or logind does not do it.
+pub(crate) async fn end_if_due(logind_id: &str, at: BootTime, bus_address: &str) -> zbus::Result<()> {
+    if SystemClock.now().boot < at {
+        return Ok(());
+    }
+    let connection = zbus::connection::Builder::address(bus_address).build().await?;
+    match desktop::call(&connection, "TerminateSession", logind_id).await {
+        Err(zbus::Error::MethodError(name, _, _)) if name.as_str() == NO_SUCH_SESSION => Ok(()),
+        ended => ended.map(drop),
+    }
+}
 
 /// Keeps the timers as the sessions are, for as long as the daemon lives.
 pub(crate) async fn run(daemon: Arc<Daemon>, connection: Connection) {
@@ -133,15 +155,19 @@ fn end(session: &Session) -> Option<BootTime> {
 
 /// Whether logind's session is this one: an su has its caller's, and must not take it along.
 fn is_led(session: &Session) -> bool {
-    members::scope(session, &Snapshot::chain(session.leader.pid)).is_some()
+    members::logind_scope(session, &Snapshot::chain(session.leader.pid)).is_some()
 }
 
 async fn arm(connection: &Connection, id: SessionId, end: BootTime, logind_id: &str) -> zbus::Result<()> {
+    let now = SystemClock.now();
+    let delay = end.saturating_since(now.boot).max(LEAST);
     let later = Later {
         name: &name(id, end),
         description: &format!("authflow session {id}: its lifetime is over"),
-        delay: end.saturating_since(SystemClock.now().boot).max(LEAST),
-        command: (LOGINCTL, &["terminate-session", logind_id]),
+        delay,
+        at: now.wall.saturating_add(delay.saturating_add(SLACK)),
+        // Plain words: what a shell would need systemd does not quote in the file that it reads again when it is reloaded.
+        command: (PROGRAM, &["--end", logind_id, "--at", &end.as_secs().to_string()]),
     };
     systemd::run_later(connection, later).await
 }

@@ -1,8 +1,9 @@
 //! What is asked of systemd. Each question is bounded; a machine without systemd answers none.
 
-use std::{path::Path, time::Duration};
+use std::{collections::HashMap, path::Path, time::Duration};
 
-use zbus::{Connection, Variant};
+use authflow_core::time::WallTime;
+use zbus::{Connection, OwnedObjectPath, OwnedVariant, Variant};
 
 /// Its name on the bus.
 pub(crate) const NAME: &str = "org.freedesktop.systemd1";
@@ -18,7 +19,7 @@ const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A row of `ListUnitsByPatterns`: the name comes first.
-type Unit = (String, String, String, String, String, String, zbus::OwnedObjectPath, u32, String, zbus::OwnedObjectPath);
+type Unit = (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
 
 /// The properties of a unit.
 type Properties<'a> = Vec<(&'a str, Variant<'a>)>;
@@ -58,30 +59,33 @@ pub(crate) async fn units(connection: &Connection, states: &[&str], pattern: &st
     Ok(units.into_iter().map(|unit| unit.0).collect())
 }
 
-/// A command that is to be run once, later, by systemd.
+/// A command that is to be run later, by systemd.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Later<'a> {
     /// The name of the units, without an ending.
     pub(crate) name: &'a str,
     /// What it is for.
     pub(crate) description: &'a str,
-    /// In how long.
+    /// In how long, by the clock that stands still while the machine sleeps.
     pub(crate) delay: Duration,
+    /// And once more when the wall clock says so, or when the machine wakes after that; whoever sets that clock has it run early.
+    pub(crate) at: WallTime,
     /// The program, and its arguments from the first behind its name.
     pub(crate) command: (&'a str, &'a [&'a str]),
 }
 
-/// Has systemd run a command later. Stopping the timer takes it back.
+/// Has systemd run a command later, by either clock. Stopping the timer takes it back.
 ///
 /// # Errors
 /// The name is taken, or systemd does not answer.
 pub(crate) async fn run_later(connection: &Connection, later: Later<'_>) -> zbus::Result<()> {
-    let Later { name, description, delay, command: (program, arguments) } = later;
+    let Later { name, description, delay, at, command: (program, arguments) } = later;
     let (timer, service) = (format!("{name}.timer"), format!("{name}.service"));
     let micros = u64::try_from(delay.as_micros()).unwrap_or(u64::MAX);
     let when: Properties<'_> = vec![
         ("Description", description.into()),
         ("TimersMonotonic", vec![("OnActiveSec", micros)].into()),
+        ("TimersCalendar", vec![("OnCalendar", format!("@{}", at.as_secs()))].into()),
         // A minute is the default.
         ("AccuracyUSec", 1_000_000_u64.into()),
         ("RemainAfterElapse", false.into()),
@@ -98,6 +102,87 @@ pub(crate) async fn run_later(connection: &Connection, later: Later<'_>) -> zbus
     call(connection, "StartTransientUnit", &body).await.map(drop)
 }
 
+/// What of a service's settings holds for its cgroup, and not for a process that leaves it. `TasksMax` has a default that is one.
+const CONFINING: [&str; 14] = [
+    "AllowedCPUs",
+    "BPFProgram",
+    "CPUQuotaPerSecUSec",
+    "DeviceAllow",
+    "DevicePolicy",
+    "IPAddressDeny",
+    "IPEgressFilterPath",
+    "IPIngressFilterPath",
+    "MemoryHigh",
+    "MemoryMax",
+    "MemorySwapMax",
+    "RestrictNetworkInterfaces",
+    "SocketBindAllow",
+    "SocketBindDeny",
+];
+
+/// A setting of the process's service that confines what is in its cgroup, if there is one.
+///
+/// # Errors
+/// The process is in no service, or systemd does not answer.
+pub(crate) async fn confinement(connection: &Connection, pid: u32) -> zbus::Result<Option<&'static str>> {
+    let unit: OwnedObjectPath = call(connection, "GetUnitByPID", &pid).await?.body().deserialize()?;
+    let interface = "org.freedesktop.systemd1.Service";
+    let (properties, get_all) = ("org.freedesktop.DBus.Properties", "GetAll");
+    let reply = connection.call_method(Some(NAME), unit.as_str(), Some(properties), get_all, &interface).await?;
+    let set: HashMap<String, OwnedVariant> = reply.body().deserialize()?;
+    Ok(CONFINING.into_iter().find(|name| set.get(*name).is_some_and(|value| confines(value))))
+}
+
+/// Whether such a setting is another than what a service has that says nothing: no limit, no list, and devices by themselves.
+fn confines(value: &Variant<'_>) -> bool {
+    match value {
+        Variant::U64(most) => *most != u64::MAX,
+        Variant::Str(word) => word.as_str() != "auto",
+        Variant::Array(list) => !list.is_empty(),
+        // Whether a list is of what is allowed, and the list.
+        Variant::Structure(parts) => parts.fields().iter().any(confines),
+        Variant::Bool(is_all_that_is_allowed) => *is_all_that_is_allowed,
+        // None of them is of such a type. What nobody foresaw is left alone.
+        Variant::U8(_)
+        | Variant::I16(_)
+        | Variant::U16(_)
+        | Variant::I32(_)
+        | Variant::U32(_)
+        | Variant::I64(_)
+        | Variant::F64(_)
+        | Variant::Signature(_)
+        | Variant::ObjectPath(_)
+        | Variant::Variant(_)
+        | Variant::Dict(_)
+        | Variant::Fd(_) => true,
+    }
+}
+
+/// Begins a scope around one process, and gives the job that does it.
+///
+/// # Errors
+/// The name is taken, the process is gone, or systemd does not answer.
+pub(crate) async fn begin_scope(
+    connection: &Connection,
+    unit: &str,
+    description: &str,
+    pid: u32,
+) -> zbus::Result<OwnedObjectPath> {
+    let what: Properties<'_> = vec![
+        ("Description", description.into()),
+        ("Slice", "user.slice".into()),
+        // As for logind's: when the machine stops, a session ends before what it needs.
+        ("After", vec!["systemd-user-sessions.service"].into()),
+        ("SendSIGHUP", true.into()),
+        ("TasksMax", u64::MAX.into()),
+        ("CollectMode", "inactive-or-failed".into()),
+        ("PIDs", vec![pid].into()),
+    ];
+    let others: Vec<(&str, Properties<'_>)> = Vec::new();
+    let reply = call(connection, "StartTransientUnit", &(unit, "fail", what, others)).await?;
+    reply.body().deserialize()
+}
+
 async fn call<B: zbus::export::serde::Serialize + zbus::DynamicType + Sync>(
     connection: &Connection,
     method: &str,
@@ -107,4 +192,20 @@ async fn call<B: zbus::export::serde::Serialize + zbus::DynamicType + Sync>(
     tokio::time::timeout(PATIENCE, call)
         .await
         .map_err(|_elapsed| zbus::Error::Failure(format!("no answer from systemd within {PATIENCE:?}")))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_that_says_nothing_confines_nothing() {
+        let none: Vec<&str> = Vec::new();
+        let defaults = [Variant::from(u64::MAX), "auto".into(), none.clone().into(), (false, none.clone()).into()];
+        assert!(!defaults.iter().any(confines));
+        let lists = [vec!["eth0"].into(), (false, vec!["eth0"]).into(), (true, none).into()];
+        for set in [Variant::from(1_u64 << 30), "closed".into()].into_iter().chain(lists) {
+            assert!(confines(&set), "{set:?}");
+        }
+    }
 }

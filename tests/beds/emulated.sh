@@ -6,6 +6,8 @@
 # ROOTFS and KERNEL are what rootfs.sh and kernel.sh make. To be run inside overlay.sh, whose end is its own: it needs the disk and the
 # ports. Its sshd is at 127.0.0.1:2222; at :2200 is one without PAM, for root with /root/control. What is in /root/packages comes along,
 # with auditd's beside it, and the script /root/prepare runs in the machine before it has booted, as where images are built: emulated it would take ten times as long.
+# The machine can be put to sleep; /emulated/qmp wakes it, and /emulated/ahead is how far its hardware clock is ahead of ours: what is
+# added to it in a sleep has been slept.
 set -euo pipefail
 rootfs=$1 kernel=$2
 mkdir -p /emulated; cd /emulated
@@ -44,10 +46,13 @@ rm -rf root
 
 qemu=$kernel/tools/usr/bin/qemu-system-x86_64
 [ -x "$qemu" ] || qemu=$(command -v qemu-system-x86_64)
+echo +0 > ahead
+# A q35 forgets in its first sleep where its power registers were, and sleeps no second time.
 start() {
   LD_LIBRARY_PATH=$kernel/tools/usr/lib/x86_64-linux-gnu:$kernel/tools/lib/x86_64-linux-gnu \
+  LD_PRELOAD=$(echo /usr/lib/*/faketime/libfaketimeMT.so.1) FAKETIME_TIMESTAMP_FILE=/emulated/ahead FAKETIME_NO_CACHE=1 DONT_FAKE_MONOTONIC=1 \
   "$qemu" -L "$kernel/tools/usr/share/qemu" -L "$kernel/tools/usr/share/seabios" -L /usr/share/qemu -L /usr/share/seabios \
-    -M q35 -accel tcg,thread=multi,tb-size=512 -cpu max -smp 2 -m 768 -nodefaults -no-user-config -display none -serial file:console \
+    -M pc -accel tcg,thread=multi,tb-size=512 -cpu max -smp 2 -m 768 -nodefaults -no-user-config -display none -serial file:console -qmp unix:qmp,server=on,wait=off \
     -kernel "$kernel/vmlinuz" -initrd "$kernel/initrd.img" \
     -append "console=ttyS0 quiet root=/dev/vda rw mitigations=off audit=1 nowatchdog systemd.getty_auto=no" \
     -drive file=disk.img,format=raw,if=virtio,cache=unsafe -device virtio-rng-pci \

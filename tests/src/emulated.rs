@@ -1,6 +1,13 @@
-//! A machine with a kernel of its own: its clock can be set, and it reboots. It runs inside another, whose people log in to it.
+//! A machine with a kernel of its own: its clock can be set, it sleeps, and it reboots. It runs inside another, whose people log in to it.
 
-use std::{process::Command, time::Duration};
+use std::{
+    io::{BufRead, BufReader, Write},
+    os::unix::net::UnixStream,
+    process::Command,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
 
 use crate::{
     Machine, Output, Packages, Person, Program,
@@ -16,6 +23,8 @@ const LONG_PATIENCE: Duration = Duration::from_secs(240);
 pub struct Emulated<'a> {
     host: &'a Machine,
     emulator: Program,
+    /// How long it has slept.
+    slept: Duration,
 }
 
 impl<'a> Emulated<'a> {
@@ -29,7 +38,7 @@ impl<'a> Emulated<'a> {
         let rootfs = made(Command::new(script("rootfs.sh")).env("AUTHFLOW_SUITE", "bookworm"));
         let start =
             format!("exec {} {rootfs} {} > /root/told 2>&1", script("emulated.sh").display(), made_by("kernel.sh"));
-        let mut emulated = Self { host, emulator: host.start(["sh", "-c", &start]) };
+        let mut emulated = Self { host, emulator: host.start(["sh", "-c", &start]), slept: Duration::ZERO };
         wait_long("the emulated machine", || {
             let told = host.read("/root/told");
             if !emulated.emulator.is_running() {
@@ -42,6 +51,10 @@ impl<'a> Emulated<'a> {
 
     /// Runs a line of shell there as root, past PAM.
     pub fn shell(&self, line: &str) -> Output {
+        self.host.run(Self::argv(line))
+    }
+
+    fn argv(line: &str) -> Vec<&str> {
         let mut argv = vec!["ssh", "-F", "none", "-i", "/root/control", "-p", "2200", "-l", "root"];
         for option in [
             "StrictHostKeyChecking=no",
@@ -57,13 +70,26 @@ impl<'a> Emulated<'a> {
             argv.extend(["-o", option]);
         }
         argv.extend(["127.0.0.1", line]);
-        self.host.run(argv)
+        argv
     }
 
     /// Somebody who logs in there over SSH, by PAM.
     #[must_use]
     pub fn ssh(&self, user: &str) -> Person {
         self.host.ssh(user, &["-p", "2222"])
+    }
+
+    /// Puts it to sleep as its own service manager does, and wakes it when it has slept for so long. It takes a moment, whatever it is.
+    #[track_caller]
+    pub fn sleep(&mut self, how_long: Duration) {
+        let mut control = Control::new(self.host);
+        // It may be told of the sleep before it or behind it.
+        let mut told = self.host.start(Self::argv("systemctl suspend"));
+        wait_long("the sleep", || control.ask("query-status")["status"] == "suspended");
+        self.slept += how_long;
+        self.host.write("/emulated/ahead", &format!("+{}", self.slept.as_secs()));
+        let _ = control.ask("system_wakeup");
+        assert!(told.end().success());
     }
 
     /// Reboots it as its own service manager does, and waits until it is up again.
@@ -79,6 +105,34 @@ impl<'a> Emulated<'a> {
         });
         let answers = "exec 3<>/dev/tcp/127.0.0.1/2222 && head -c 4 <&3";
         wait_long("its sshd", || self.host.run(["timeout", "5", "bash", "-c", answers]).stdout == "SSH-");
+    }
+}
+
+/// The emulator's own controls (QMP).
+struct Control(BufReader<UnixStream>);
+
+impl Control {
+    #[track_caller]
+    fn new(host: &Machine) -> Self {
+        let stream = UnixStream::connect(host.path("/emulated/qmp")).expect("qemu listens");
+        let mut control = Self(BufReader::new(stream));
+        let _ = control.ask("qmp_capabilities");
+        control
+    }
+
+    /// What a command gives. What else is told meanwhile is passed over.
+    #[track_caller]
+    fn ask(&mut self, command: &str) -> Value {
+        writeln!(self.0.get_mut(), "{}", json!({ "execute": command })).expect("qemu listens");
+        loop {
+            let mut line = String::new();
+            assert_ne!(self.0.read_line(&mut line).expect("qemu answers"), 0, "qemu is gone");
+            let mut told: Value = serde_json::from_str(&line).expect("a message");
+            assert!(told.get("error").is_none(), "{command}: {told}");
+            if let Some(answer) = told.get_mut("return") {
+                return answer.take();
+            }
+        }
     }
 }
 

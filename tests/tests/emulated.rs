@@ -1,6 +1,8 @@
-//! The packages on a machine with a kernel of its own, whose clock is set and which really reboots.
+//! The packages on a machine with a kernel of its own, whose clock is set and which really reboots and really sleeps.
 
-use authflow_tests::{Authenticator, Emulated, Machine, Packages};
+use std::time::Duration;
+
+use authflow_tests::{Authenticator, Emulated, Machine, Packages, Person, wait};
 use serde_json::Value;
 
 const SECRET: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
@@ -14,15 +16,27 @@ set -e
 export DEBIAN_FRONTEND=noninteractive
 dpkg --install /root/packages/*.deb
 pam-auth-update --enable authflow authflow-session
-useradd --create-home --shell /bin/bash alice
+for user in alice bob carol; do useradd --create-home --shell /bin/bash $user; done
 printf 'alice ALL=(ALL) ALL\\n' > /etc/sudoers.d/alice
 cat > /etc/authflow/authflow.toml <<'END'
+[[rule]]
+name = 'bob'
+service = ['sshd']
+user = ['bob']
+methods = [['password']]
+session = { idle = 'none', lifetime = '1h' }
+[[rule]]
+name = 'carol'
+service = ['sshd']
+user = ['carol']
+methods = [['password']]
+session = { idle = '3h', lifetime = '5h' }
 [[rule]]
 name = 'ssh'
 service = ['sshd']
 methods = [['password', 'totp']]
 END
-printf '%s' 'PASSWORD' | authflow passwd --user alice --stdin
+for user in alice bob carol; do printf '%s' 'PASSWORD' | authflow passwd --user $user --stdin; done
 printf '%s' SECRET | authflow factor add totp --user alice --secret-stdin --no-confirm
 mkdir -p /etc/systemd/journald.conf.d
 printf '[Journal]\\nAudit=yes\\n' > /etc/systemd/journald.conf.d/audit.conf
@@ -35,7 +49,7 @@ fn a_clock_that_is_set_ends_no_session_and_a_reboot_closes_all() {
     let Some(plan) = Machine::overlay() else { return };
     let host = plan.without_authflow().start();
     let prepare = PREPARE.replace("PASSWORD", PASSWORD).replace("SECRET", SECRET);
-    let machine = Emulated::start(&host, &packages, &prepare);
+    let mut machine = Emulated::start(&host, &packages, &prepare);
 
     let mut phone = Authenticator::new(SECRET);
     let mut today = log_in(&machine, &phone.code());
@@ -86,6 +100,7 @@ fn a_clock_that_is_set_ends_no_session_and_a_reboot_closes_all() {
     assert_eq!(told(["USER_AUTH", alice, failed]), 1, "{audit}");
     assert_eq!(told(["TRUSTED_APP", "op=authflow:opened acct=\"alice\"", "factors=\"password+totp\""]), 3, "{audit}");
     auditds_own_tools_read_it(&machine);
+    what_falls_due_in_a_sleep_ends_with_it(&mut machine, in_again);
 }
 
 /// As they do libpam's: found by what they can be asked for, and counted.
@@ -101,7 +116,68 @@ fn auditds_own_tools_read_it(machine: &Emulated<'_>) {
     assert!(counted.contains("alice ? ? /usr/libexec/authflow-sessiond no"), "{counted}");
 }
 
-fn log_in(machine: &Emulated<'_>, code: &str) -> authflow_tests::Person {
+/// Nobody is heard of by then: the machine has slept, and hardly been up.
+fn what_falls_due_in_a_sleep_ends_with_it(machine: &mut Emulated<'_>, mut alice: Person) {
+    let two_hours = Duration::from_secs(7200);
+    let mut bob = log_in_by_password(machine, "bob");
+    let mut carol = log_in_by_password(machine, "carol");
+    carol.type_line("read -r nothing");
+    let before = deadlines(machine, "carol");
+
+    machine.sleep(two_hours);
+    for person in [&mut alice, &mut bob] {
+        assert_ne!(person.end().code(), Some(0));
+    }
+    wait::until_true("their ends", || sessions(machine).len() == 1);
+    assert_eq!(ended(machine, 2), [["alice", "idle"], ["bob", "lifetime"]]);
+    assert_eq!(only_session(machine)["user"], "carol");
+    let after = deadlines(machine, "carol");
+    for (after, before) in after.iter().zip(&before) {
+        assert!(after.abs_diff(*before) < 60, "the sleep has moved {before:?} to {after:?}");
+    }
+
+    machine.sleep(two_hours);
+    assert_ne!(carol.end().code(), Some(0));
+    wait::until_true("her end", || sessions(machine).is_empty());
+    assert_eq!(ended(machine, 1), [["carol", "idle"]]);
+
+    // Systemd's timers see to it where the daemon is dead, and a wall clock that was set does not mislead them.
+    let mut bob = log_in_by_password(machine, "bob");
+    let timers = || machine.shell("systemctl list-units --plain --no-legend 'authflow-session-*.timer'").success();
+    wait::until_true("the timer", || !timers().is_empty());
+    let last_run = || machine.shell("systemctl show --property=LastTriggerUSec 'authflow-session-*.timer'").success();
+    let never = last_run();
+    let kill = "systemctl mask --runtime authflow-sessiond && systemctl kill --signal=KILL authflow-sessiond";
+    let _ = machine.shell(kill).success();
+    let _ = machine.shell("date --set='+1 day'").success();
+    wait::until_true("the timer's vain run", || last_run() != never);
+    assert_eq!(bob.shell("echo still here"), "still here");
+    let _ = machine.shell("date --set='-1 day'").success();
+    machine.sleep(two_hours);
+    assert_ne!(bob.end().code(), Some(0));
+    assert!(!machine.shell("systemctl is-active authflow-sessiond").status.success(), "it was the timer alone");
+}
+
+/// When a user's only session ends, idle and in any case: by the wall clock, in seconds.
+fn deadlines(machine: &Emulated<'_>, user: &str) -> Vec<i64> {
+    let of_user = |session: &Value| session["user"] == user;
+    let session = sessions(machine).into_iter().find(of_user).expect("it is open");
+    let [idle, lifetime] = ["idle_deadline", "lifetime_deadline"].map(|key| session[key].as_str().expect("a time"));
+    let told = machine.shell(&format!("date --date={idle} +%s; date --date={lifetime} +%s")).success();
+    told.lines().map(|seconds| seconds.parse().expect("seconds")).collect()
+}
+
+/// Who was ended last and why, by their names.
+fn ended(machine: &Emulated<'_>, how_many: usize) -> Vec<[String; 2]> {
+    let limit = format!("authflow history --json --limit {how_many}");
+    let history: Vec<Value> = serde_json::from_str(&machine.shell(&limit).success()).expect("a list");
+    let word = |row: &Value, key: &str| row[key].as_str().unwrap_or("none").to_owned();
+    let mut ended: Vec<_> = history.iter().map(|row| [word(row, "user"), word(row, "end_reason")]).collect();
+    ended.sort();
+    ended
+}
+
+fn log_in(machine: &Emulated<'_>, code: &str) -> Person {
     let mut alice = machine.ssh("alice");
     alice.expect("assword: ");
     alice.type_line(PASSWORD);
@@ -109,6 +185,14 @@ fn log_in(machine: &Emulated<'_>, code: &str) -> authflow_tests::Person {
     alice.type_line(code);
     alice.expect("$ ");
     alice
+}
+
+fn log_in_by_password(machine: &Emulated<'_>, user: &str) -> Person {
+    let mut person = machine.ssh(user);
+    person.expect("assword: ");
+    person.type_line(PASSWORD);
+    person.expect("$ ");
+    person
 }
 
 fn sessions(machine: &Emulated<'_>) -> Vec<Value> {

@@ -31,6 +31,65 @@ fn a_logout_ends_the_shell_and_leaves_what_detached_itself() {
 }
 
 #[test]
+fn a_rule_ends_what_a_logout_leaves_and_no_other_login_is_touched() {
+    let strict = "[[rule]]\nname = \"strict\"\nservice = [\"sshd\"]\nuser = [\"alice\"]\n\
+        methods = [[\"password\", \"totp\"]]\nsession = { at_logout = \"terminate\", grace = \"200ms\" }\n\n[[rule]]";
+    let Some(machine) = machine_with(&RULES.replace("[[rule]]", strict)) else { return };
+    let mut phone = machine.enroll("alice");
+    let mut alice = machine.log_in("alice", &mut phone);
+    let mut other = machine.log_in("alice", &mut phone);
+    let mut bob = machine.log_in("bob", &mut machine.enroll("bob"));
+    // Without the terminal and the family, deaf to a hang-up, and one that is deaf to more than that.
+    alice.type_line(
+        "setsid nohup sleep 4711 >/dev/null 2>&1 & (setsid sh -c 'trap \"\" HUP TERM; sleep 4711 & wait' &)",
+    );
+    other.type_line("setsid nohup sleep 4712 >/dev/null 2>&1 &");
+    bob.type_line("setsid nohup sleep 4713 >/dev/null 2>&1 &");
+    wait::until_true("what all started", || machine.count("sleep 471") == 4);
+    for (user, person) in [("alice", &mut alice), ("bob", &mut bob)] {
+        person.type_line("exit");
+        let _ = person.end();
+        assert_eq!(machine.end_reason(user), "logout");
+    }
+    assert_eq!(machine.count("sleep 4711"), 0, "{}", machine.log());
+    assert_eq!((machine.count("sleep 4712"), machine.count("sleep 4713")), (1, 1));
+    assert_eq!(other.shell("echo still here"), "still here");
+
+    // The leader's end is no way around it, nor is a connection that is cut.
+    let leader = session_of(&machine, "alice")["leader"].to_string();
+    let _ = machine.run(["kill", "-KILL", &leader]).success();
+    let _ = other.end();
+    wait::until_true("the end of the other", || machine.history("alice").len() == 2);
+    assert_eq!(machine.count("sleep 4712"), 0);
+    let mut third = machine.log_in("alice", &mut phone);
+    third.type_line("setsid nohup sleep 4712 >/dev/null 2>&1 &");
+    wait::until_true("what the third started", || machine.count("sleep 4712") == 1);
+    let _ = machine.run(["pkill", "-KILL", "-u", "alice", "-x", "sshd"]).success();
+    let _ = third.end();
+    wait::until_true("the end of the third", || machine.history("alice").len() == 3);
+    assert_eq!((machine.count("sleep 4712"), machine.count("sleep 4713")), (0, 1));
+}
+
+#[test]
+fn what_su_left_ends_with_it_and_the_login_around_it_goes_on() {
+    let rules = RULES.replace("\"sshd\", ", "") + "session = { at_logout = \"terminate\", grace = \"200ms\" }";
+    let login = "[[rule]]\nname = \"ssh\"\nservice = [\"sshd\"]\nmethods = [[\"password\", \"totp\"]]\n";
+    let Some(machine) = machine_with(&format!("{rules}\n{login}")) else { return };
+    let (mut phone, mut bobs) = (machine.enroll("alice"), machine.enroll("bob"));
+    let mut alice = machine.log_in("alice", &mut phone);
+    alice.type_line("setsid nohup sleep 4712 >/dev/null 2>&1 &");
+    become_bob(&machine, &mut alice, &bobs.code());
+    alice.type_line("setsid nohup sleep 4711 >/dev/null 2>&1 & echo begun");
+    alice.expect("begun\r\n");
+    wait::until_true("what both started", || machine.count("sleep 471") == 2);
+    alice.type_line("exit");
+    alice.expect("alice@");
+    assert_eq!(machine.end_reason("bob"), "logout");
+    assert_eq!((machine.count("sleep 4711"), machine.count("sleep 4712")), (0, 1), "{}", machine.log());
+    assert_eq!(alice.shell("echo still here"), "still here");
+}
+
+#[test]
 fn one_logs_out_of_ones_own_sessions_only() {
     let Some(machine) = machine() else { return };
     let mut phone = machine.enroll("alice");

@@ -50,6 +50,25 @@ fn what_logind_ends_is_a_logout() {
 }
 
 #[test]
+fn a_logout_that_leaves_nothing_takes_the_whole_scope_along_and_no_other() {
+    let Some(machine) = machine() else { return };
+    let leaving_nothing = CONFIG.replace("\"1h\"", "\"1h\", at_logout = \"terminate\", grace = \"200ms\"");
+    machine.write("/etc/authflow/authflow.toml", &leaving_nothing);
+    let (mut alice, mut other) = (log_in(&machine, "alice"), log_in(&machine, "alice"));
+    other.type_line("(setsid nohup sleep 4712 >/dev/null 2>&1 &)");
+    alice.type_line("(setsid sh -c 'trap \"\" HUP TERM; sleep 4711 & wait' &)");
+    wait::until_true("what both started", || machine.count("sleep 471") == 2);
+    alice.type_line("exit");
+    let _ = alice.end();
+    assert_eq!(machine.end_reason("alice"), "logout");
+    assert_eq!((machine.count("sleep 4711"), machine.count("sleep 4712")), (0, 1), "{}", machine.log());
+    assert_eq!(other.shell("echo still here"), "still here");
+    let logins = || machine.run(["loginctl", "list-sessions", "--no-legend"]).stdout.lines().count();
+    wait::until_true("logind to see it", || logins() == 1);
+    assert!(machine.log().contains("event=session-closed"), "the login program came to its end");
+}
+
+#[test]
 fn systemd_ends_the_session_of_a_dead_daemon() {
     let Some(machine) = machine() else { return };
     let mut alice = log_in(&machine, "alice");
@@ -73,9 +92,19 @@ fn systemd_ends_the_session_of_a_dead_daemon() {
     wait::until_true("the end of the timer", || timers(&machine) == [bobs.clone()]);
     assert!(!timers(&machine).contains(&alices));
 
-    // Nothing is left of the daemon but the timer, which a setting of the machine's has go off now.
+    // Nothing is left of the daemon but the timer. It goes off too early by a wall clock that was set, looks at the other, and is for nothing.
     let kill = "systemctl mask --runtime authflow-sessiond && systemctl kill --signal=KILL authflow-sessiond";
     let _ = machine.shell(kill).success();
+    let service = bobs.replace(".timer", ".service");
+    let _ = machine.shell(&format!("systemctl daemon-reload && systemctl start {service}")).success();
+    assert_eq!(bob.shell("echo still here"), "still here");
+    assert_eq!(timers(&machine), std::slice::from_ref(&bobs), "and goes off again");
+    // A setting of the machine's has it go off now, for an end that is reached.
+    let logind_id =
+        machine.shell(&format!("systemctl show --property=ExecStart {service} | grep -o -- '--end [^ ]*'")).success();
+    let reached =
+        format!("[Service]\nExecStart=\nExecStart=/usr/libexec/authflow-sessiond {} --at 1\n", logind_id.trim());
+    machine.write(&format!("/run/systemd/system/{service}.d/reached.conf"), &reached);
     machine.write(&format!("/run/systemd/system/{bobs}.d/soon.conf"), "[Timer]\nOnActiveSec=\nOnActiveSec=1s\n");
     let _ = machine.shell(&format!("systemctl daemon-reload && systemctl restart {bobs}")).success();
     let _ = bob.end();

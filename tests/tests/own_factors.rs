@@ -123,5 +123,11 @@ fn nothing_changes_without_a_proof_or_for_anybody_else() {
     assert!(alice.shell(unproved).contains("prove an authenticator first"), "{}", alice.screen());
     let others = alice.shell("authflow factor remove totp --user bob 2>&1; echo $?");
     assert!(others.contains("only root changes another user's"), "{others}");
+    // What is root's alone says what is hers.
+    for command in ["list", "recovery-codes --yes"] {
+        let refused =
+            alice.shell(&format!("authflow factor {command} 2>&1 | tr -d '\\n'; echo \" ${{PIPESTATUS[0]}}\""));
+        assert!(refused.contains("authflow factor add totp") && refused.ends_with(" 4"), "{refused}");
+    }
     assert_eq!(names(&machine), ["password", "totp"]);
 }

@@ -85,6 +85,9 @@ fn every_configuration_that_was_in_force_is_told_however_it_came() {
     let last = known(4).remove(3);
     assert_eq!((last["origin"].as_str(), rules(&last)), (Some("last-good"), vec![Some(20), Some(900)]));
     assert_eq!(alice.shell("echo still here"), "still here");
+    // Who is in keeps what was granted, and whoever applies a stricter rule is told.
+    let said = machine.run(["authflow", "config", "apply", "/root/new.toml"]);
+    assert!(said.stderr.contains("sessions that are open (1) keep the limits"), "{said:#?}");
 }
 
 #[test]

@@ -53,6 +53,23 @@ fn values_are_shown_with_their_origin() {
 }
 
 #[test]
+fn what_is_shown_is_a_file_that_says_the_same() {
+    let image = Image::new();
+    image.write(MAIN, RULE);
+    let shown = |image: &Image| {
+        let shown = image.run(&["config", "show", "--json"], "").json();
+        let settings = shown["settings"].as_array().unwrap();
+        settings.iter().map(|setting| (setting["key"].clone(), setting["value"].clone())).collect::<Vec<_>>()
+    };
+    let before = shown(&image);
+    assert!(before.contains(&("accounts.control".into(), serde_json::Value::Null)), "a word would be a user's name");
+    let text = image.run(&["config", "show"], "").out;
+    image.write(MAIN, &text);
+    assert_eq!(shown(&image), before, "{text}");
+    assert_eq!(image.run(&["config", "show"], "").out.matches("[[rule]]").count(), 1);
+}
+
+#[test]
 fn a_right_file_is_applied_and_is_the_last_good_one_from_then_on() {
     let image = Image::new();
     image.write(MAIN, RULE);

@@ -69,6 +69,41 @@ fn an_initial_password_is_drawn_shown_once_and_kept_with_its_end() {
 }
 
 #[test]
+fn who_has_yet_to_change_an_initial_password_is_listed_with_its_end() {
+    let image = Image::new();
+    image.run(&["passwd", "--user", "alice", "--initial", "--for", "2h"], "");
+    let one = image.run(&["factor", "list", "--user", "alice", "--json"], "").json()["factors"][0].clone();
+    assert_eq!((&one["name"], &one["initial"]), (&"password".into(), &true.into()));
+    assert!(one["expires_at"].is_string(), "{one}");
+    let text = image.run(&["factor", "list", "--user", "alice"], "").out;
+    assert!(text.contains("an initial one, to be changed at the next login; good until "), "{text}");
+    set_password(&image, PASSWORD);
+    let one = image.run(&["factor", "list", "--user", "alice", "--json"], "").json()["factors"][0].clone();
+    assert_eq!((&one["initial"], one["expires_at"].is_null()), (&false.into(), true));
+}
+
+#[test]
+fn everybody_with_a_record_is_listed_and_a_broken_one_hides_nobody() {
+    let image = Image::new();
+    assert_eq!(image.run(&["factor", "list", "--all"], "").out, "nobody has a record\n");
+    set_password(&image, PASSWORD);
+    add_totp(&image, "phone", SECRET);
+    image.run(&["factor", "recovery-codes", "--user", "alice"], "");
+    image.run(&["passwd", "--user", "bob", "--initial"], "");
+    std::fs::write(image.path("var/lib/authflow/users/carol.toml"), "version = 1\n").unwrap();
+    let all = image.run(&["factor", "list", "--all", "--json"], "").json();
+    let all: Vec<_> = all.as_array().unwrap().iter().collect();
+    let [alice, bob, carol] = all.as_slice() else { panic!("{all:?}") };
+    assert_eq!((&alice["user"], &alice["password"], &alice["initial"]), (&"alice".into(), &true.into(), &false.into()));
+    assert_eq!((&alice["authenticators"], &alice["recovery_codes_left"]), (&1.into(), &10.into()));
+    assert_eq!((&bob["user"], &bob["initial"], &bob["authenticators"]), (&"bob".into(), &true.into(), &0.into()));
+    assert!(bob["password_expires_at"].is_string() && bob["recovery_codes_left"].is_null(), "{bob}");
+    assert!(carol["error"].as_str().unwrap().contains("cut short"), "{carol}");
+    let text = image.run(&["factor", "list", "--all"], "").out;
+    assert!(text.contains("initial, until ") && text.contains("cut short"), "{text}");
+}
+
+#[test]
 fn an_initial_password_from_standard_input_is_judged_like_any() {
     let image = Image::new();
     let initial = ["passwd", "--user", "alice", "--initial", "--stdin", "--json"];

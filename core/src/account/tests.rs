@@ -82,3 +82,11 @@ proptest! {
         let _ = Authenticators::parse(&text);
     }
 }
+
+#[test]
+fn the_record_in_the_manual_is_one() {
+    let page = include_str!("../../../docs/man/authflow.toml.5");
+    let record = page.split("version = 1\n").nth(1).and_then(|rest| rest.split_once(END)).expect("a record").0;
+    let read = Authenticators::parse_own(&format!("version = 1\n{record}{END}")).unwrap();
+    assert_eq!(read.totp().first().map(TotpKey::name), Some("phone"));
+}

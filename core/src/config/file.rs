@@ -14,7 +14,9 @@ use crate::{
     enrolment::Enroll,
     factor::Factor,
     password::Cost,
-    policy::{AccountsPolicy, ActivityKind, AtLimit, AtMax, Limits, LockedPassword, WhenUnavailable, WithoutTty},
+    policy::{
+        AccountsPolicy, ActivityKind, AtLimit, AtLogout, AtMax, Limits, LockedPassword, WhenUnavailable, WithoutTty,
+    },
     rule::{AccountMode, FromSession, Method, Network, Rule, SessionPolicy},
     throttle::ThrottlePolicy,
     toml_text,
@@ -63,6 +65,7 @@ struct Password {
 struct Totp {
     skew: Option<Within<0, 10>>,
     issuer: Option<String>,
+    weaker_than_preset: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -98,6 +101,7 @@ struct Session {
     grace: Option<Grace>,
     at_idle: Option<Word<AtLimit>>,
     at_lifetime: Option<Word<AtLimit>>,
+    at_logout: Option<Word<AtLogout>>,
     activity: Option<Word<ActivityKind>>,
     without_tty: Option<Word<WithoutTty>>,
     max_sessions: Option<Count>,
@@ -167,6 +171,7 @@ fn defaults(preset: Option<Preset>) -> Config {
 fn table_reasons(source: Text<'_>, file: &Main) -> Result<Reasons, ConfigError> {
     let tables = [
         ("password", file.password.as_ref().and_then(|table| table.get_ref().weaker_than_preset.as_ref())),
+        ("totp", file.totp.as_ref().and_then(|table| table.weaker_than_preset.as_ref())),
         ("throttle", file.throttle.as_ref().and_then(|table| table.weaker_than_preset.as_ref())),
         ("history", file.history.as_ref().and_then(|table| table.weaker_than_preset.as_ref())),
         ("session", file.session.as_ref().and_then(|table| table.weaker_than_preset.as_ref())),
@@ -357,6 +362,7 @@ impl Session {
                 grace: self.grace.map_or(old.grace, |grace| grace.0),
                 at_idle: self.at_idle.map_or(old.at_idle, |word| word.0),
                 at_lifetime: self.at_lifetime.map_or(old.at_lifetime, |word| word.0),
+                at_logout: self.at_logout.map_or(old.at_logout, |word| word.0),
                 activity: self.activity.map_or(old.activity, |word| word.0),
                 without_tty: self.without_tty.map_or(old.without_tty, |word| word.0),
                 max_sessions: self.max_sessions.map_or(old.max_sessions, |count| count.0),

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    policy::{AtLimit, WhenUnavailable, WithoutTty},
+    policy::{AtLimit, AtLogout, WhenUnavailable, WithoutTty},
     rule::Remote,
 };
 
@@ -23,7 +23,7 @@ fn an_empty_configuration_governs_nothing() {
 fn every_configuration_in_the_documents_is_one() {
     for (document, number) in [
         (include_str!("../../../README.md"), 1),
-        (include_str!("../../../docs/compliance.md"), 3),
+        (include_str!("../../../docs/compliance.md"), 4),
         (include_str!("../../../docs/presets.md"), 2),
         (include_str!("../../../docs/moving-from-google-authenticator.md"), 2),
         (include_str!("../../../docs/screen-lockers.md"), 1),
@@ -45,6 +45,7 @@ fn a_rule_overrides_the_session_defaults_key_by_key() {
         [session]
         idle = "10m"
         at_idle = "terminate"
+        at_logout = "terminate"
         [[rule]]
         name = "robots"
         service = ["sshd"]
@@ -60,6 +61,7 @@ fn a_rule_overrides_the_session_defaults_key_by_key() {
     let [robots, ssh] = config.rules.as_slice() else { panic!("two rules") };
     assert_eq!(robots.session.limits.idle, None);
     assert_eq!(robots.session.limits.at_idle, AtLimit::Terminate);
+    assert_eq!(robots.session.limits.at_logout, AtLogout::Terminate);
     assert_eq!(robots.session.limits.without_tty, WithoutTty::Ignore);
     assert_eq!(robots.session.when_unavailable, WhenUnavailable::Deny);
     assert_eq!(ssh.session.limits.idle, Some(Duration::from_secs(600)));

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Class, Opening};
 use crate::{
-    policy::{AtLimit, UnknownWord},
+    policy::{AtLimit, AtLogout, UnknownWord},
     time::{BootTime, Now},
 };
 
@@ -49,11 +49,12 @@ impl EndReason {
     /// What it does to the session's processes.
     #[must_use]
     pub const fn manner(self, opening: &Opening) -> Manner {
+        let keeps = matches!(opening.limits.at_logout, AtLogout::Keep);
         let at = match self {
             Self::Idle => opening.limits.at_idle,
             Self::Lifetime => opening.limits.at_lifetime,
             // A logout leaves running what detached itself, as closing the terminal does. What is nested ends with what is around it.
-            Self::Logout if !matches!(opening.class, Class::Nested) => AtLimit::Hangup,
+            Self::Logout if keeps && !matches!(opening.class, Class::Nested) => AtLimit::Hangup,
             Self::Logout | Self::LeaderExited | Self::Revoked | Self::Deactivated | Self::Superseded | Self::Reboot => {
                 AtLimit::Terminate
             }
@@ -97,6 +98,8 @@ pub enum Manner {
     Hangup,
     /// Every process of it ends.
     Terminate,
+    /// What it left ends. The leader, who closed it, goes its own way, with what it starts from then on.
+    Remains,
 }
 
 /// How hard the next signal is.

@@ -156,6 +156,12 @@ impl Session {
         self.basis == Basis::Hint
     }
 
+    /// Whether its leader has closed it, and only what that left is being ended.
+    #[must_use]
+    pub fn is_left_by_its_leader(&self) -> bool {
+        matches!(&self.state, State::Closing(closing) if closing.manner == Manner::Remains)
+    }
+
     /// The word for its state on the bus.
     #[must_use]
     pub fn state_word(&self) -> &'static str {

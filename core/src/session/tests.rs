@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::*;
 use crate::{
     factor::{Factor, Factors},
-    policy::{ActivityKind, AtMax, Limits, WithoutTty},
+    policy::{ActivityKind, AtLogout, AtMax, Limits, WithoutTty},
     time::WallTime,
 };
 
@@ -219,6 +219,49 @@ fn who_logs_out_leaves_running_what_detached_itself() {
 }
 
 #[test]
+fn a_rule_may_end_what_a_logout_leaves_and_the_leader_goes_its_own_way() {
+    let terminate = Limits { at_logout: AtLogout::Terminate, ..limits() };
+    let births = [1, 2, 3].map(|n| with_limits(n, terminate.clone()));
+    let mut registry = registry(births.into_iter().chain([nested(4, 1), birth(5)]));
+    assert_eq!(ends(&registry.close(id(1), at(5))), []);
+    assert_eq!(strikes(&registry.review(id(1), QUIET, at(6))), [(id(1), Manner::Remains, Step::Hangup)]);
+    assert_eq!(strikes(&registry.review(id(4), QUIET, at(6))), [(id(4), Manner::Terminate, Step::Hangup)]);
+    assert_eq!(strikes(&registry.review(id(1), QUIET, at(12))), [(id(1), Manner::Remains, Step::Term)]);
+    assert_eq!(strikes(&registry.review(id(1), QUIET, at(18))), [(id(1), Manner::Remains, Step::Kill)]);
+    assert!(registry.leader_exited(id(1), true, at(19)).is_empty(), "what it left is still there");
+    assert_eq!(ends(&registry.review(id(1), DEAD, at(20))), [(id(1), EndReason::Logout)]);
+
+    let _told = registry.log_out(id(2), at(5)).unwrap();
+    assert_eq!(strikes(&registry.review(id(2), QUIET, at(6))), [(id(2), Manner::Terminate, Step::Hangup)]);
+    assert_eq!(farewells(&registry.leader_exited(id(3), true, at(5))), [id(3)], "a lost leader is no way around it");
+    assert_eq!(strikes(&registry.review(id(3), QUIET, at(6))), [(id(3), Manner::Terminate, Step::Hangup)]);
+    assert_eq!(ends(&registry.review(id(3), DEAD, at(7))), [(id(3), EndReason::LeaderExited)]);
+    assert_eq!(registry.find(id(5)).unwrap().state, State::Active, "another login of the user's");
+}
+
+#[test]
+fn a_nested_logout_ends_what_it_left_and_not_the_login_around_it() {
+    let mut su = nested(2, 1);
+    su.opening.limits.at_logout = AtLogout::Terminate;
+    let mut registry = registry([birth(1), su]);
+    assert_eq!(farewells(&registry.close(id(2), at(5))), [id(2)]);
+    assert_eq!(strikes(&registry.review(id(2), QUIET, at(6))), [(id(2), Manner::Remains, Step::Hangup)]);
+    assert_eq!(registry.find(id(1)).unwrap().state, State::Active);
+}
+
+#[test]
+fn who_closed_a_session_may_open_the_next_while_what_is_left_ends() {
+    let terminate = Limits { at_logout: AtLogout::Terminate, ..limits() };
+    let mut registry = registry([with_limits(1, terminate)]);
+    let again = |n: u8| Birth { leader: birth(1).leader, ..birth(n) };
+    assert_eq!(registry.open(again(2), at(4)), Err(NotOpened::LeaderTaken));
+    let _closed = registry.close(id(1), at(5));
+    assert!(registry.open(again(2), at(6)).is_ok());
+    assert_eq!(ends(&registry.review(id(1), DEAD, at(7))), [(id(1), EndReason::Logout)]);
+    assert_eq!(registry.led_by(birth(1).leader).map(|session| session.id), Some(id(2)));
+}
+
+#[test]
 fn a_look_that_comes_late_warns_once() {
     let mut registry = registry([birth(1)]);
     let warned = registry.review(id(1), QUIET, at(IDLE - 5));
@@ -300,6 +343,9 @@ fn who_was_let_in_while_nobody_counted_is_taken_on_and_who_left_is_recorded() {
     assert!(actions.iter().any(|action| matches!(action, Action::Archive(ended) if ended.closed.wall == closed)));
     let actions = registry.record(with_limits(4, supersede), None, at(9)).unwrap();
     assert_eq!(ends(&actions), [(id(4), EndReason::LeaderExited)]);
+    let terminate = Limits { at_logout: AtLogout::Terminate, ..limits() };
+    let actions = registry.record(with_limits(5, terminate), Some(closed), at(9)).unwrap();
+    assert_eq!(ends(&actions), [(id(5), EndReason::Logout)], "nobody knows any more what it left");
 }
 
 #[test]

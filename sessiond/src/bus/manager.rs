@@ -5,7 +5,7 @@ use std::{collections::HashMap, os::fd::AsRawFd, sync::Arc};
 use authflow_bus::{Error, SELF, opening, vouch};
 use authflow_core::{
     deactivation::User,
-    session::{NotOpened, Session, SessionId},
+    session::{Class, NotOpened, Session, SessionId},
     time::Clock,
 };
 use authflow_host::{clock::SystemClock, random};
@@ -26,6 +26,7 @@ use crate::{
     },
     event::Event,
     log::{Line, visible},
+    own_scope,
 };
 
 /// The manager's object.
@@ -63,11 +64,17 @@ impl Manager {
         let leader = hold(&caller, connection).await?;
         let id = SessionId::new(random::bytes().map_err(|why| Error::Degraded(why.to_string()))?);
         let login = Login { id, opening, leader: leader.id(), opened: SystemClock.now(), is_in: false };
+        let is_login = login.opening.class == Class::User;
         self.daemon.open(login).map_err(|refused| match refused {
             NotOpened::TooMany(_) => Error::TooManySessions(refused.to_string()),
             NotOpened::NotVouched => Error::NotAuthorized(refused.to_string()),
             NotOpened::LeaderTaken | NotOpened::IdTaken => Error::InvalidArgument(refused.to_string()),
         })?;
+        // Before the answer, for which the leader waits: what it starts later is born into the scope. An su that becomes a login for want of
+        // one around it stays where it is.
+        if is_login {
+            own_scope::hold_together(&self.daemon, connection, id).await;
+        }
         // An editor may have changed it since the last login.
         self.daemon.note_config();
         Ok((id.to_string(), path_of(id)?))

@@ -15,7 +15,7 @@ use authflow_host::{
 };
 
 use super::Daemon;
-use crate::{audit::Record, event::Event, leader::leader_of, log::Line, members, snapshot::Snapshot};
+use crate::{audit::Record, event::Event, leader::leader_of, log::Line, members, own_scope, snapshot::Snapshot};
 
 /// A login that becomes a session.
 pub(crate) struct Login {
@@ -176,7 +176,12 @@ impl Daemon {
             sharing.next().map(|session| session.id)
         };
         let is_nested = opening.class == Class::Nested;
-        let parent = is_nested.then(|| chain.ancestors(pid).find_map(leads).or_else(same_audit)).flatten();
+        let same_scope = || {
+            let around = own_scope::session_in(&chain.find(pid)?.cgroup, chain)?;
+            registry.find(around).map(|session| session.id)
+        };
+        let around = || chain.ancestors(pid).find_map(leads).or_else(same_audit).or_else(same_scope);
+        let parent = is_nested.then(around).flatten();
         // Nested in nothing that is tracked. Where somebody authenticated it is a login like others and needs its own idle timer; what a
         // service or root started without proving anything to us is work, and must not end for being quiet.
         if is_nested && parent.is_none() && opening.aal > 0 {

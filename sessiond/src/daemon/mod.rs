@@ -42,6 +42,7 @@ use crate::{
     leftovers::EndedLogins,
     log::{Line, Log},
     members::{Known, members, scope_is_populated},
+    remains::is_left,
     snapshot::Snapshot,
     tty::Tty,
 };
@@ -166,10 +167,14 @@ impl Daemon {
 
     /// The application closed a session. Looked at once more first, so that its history is true.
     pub(crate) fn close(self: &Arc<Self>, id: SessionId) {
-        self.look(id);
+        let snapshot = Snapshot::take();
+        self.look_at(id, &snapshot);
         let mut core = self.core();
         let actions = core.registry.close(id, SystemClock.now());
         self.apply(&core, actions);
+        drop(core);
+        // One that leaves nothing is over at once.
+        self.look_at(id, &snapshot);
     }
 
     /// Ends a session.
@@ -358,6 +363,11 @@ impl Daemon {
 fn has_targets(session: &Session, found: &[ProcessId], (registry, snapshot): (&Registry, &Snapshot)) -> bool {
     let State::Closing(closing) = &session.state else { return !found.is_empty() };
     match (closing.manner, closing.step) {
+        // Its leader may be in the scope as well for a while, and is not ended.
+        (Manner::Remains, _) => {
+            found.iter().any(|member| is_left(session, closing, *member, snapshot))
+                || !snapshot.runs(process_of(session.leader)) && scope_is_populated(session, registry, snapshot)
+        }
         // Before the first signal even a hang-up has everything before it, whether the leader is there or not.
         (Manner::Hangup, None) => !found.is_empty(),
         // What forks and ends all the time is never seen twice, or at all; the kernel knows that its scope is not empty.

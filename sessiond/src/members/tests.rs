@@ -21,7 +21,8 @@ fn process(pid: u32, parent: u32, audit_id: Option<u32>) -> Process {
     }
 }
 
-fn session(n: u8, leader: u32, audit_id: Option<u32>) -> Session {
+/// A session that this process leads.
+pub(crate) fn session(n: u8, leader: u32, audit_id: Option<u32>) -> Session {
     Session {
         id: SessionId::new([n; 16]),
         opening: Opening {

@@ -36,6 +36,15 @@ impl<'a> Ground<'a> {
         Self { context, config, stacks: Stacks::under(root), root, trust: context.trust(), rules }
     }
 
+    /// Whether systemd runs the machine, or will run what is an image yet.
+    pub(super) fn has_systemd(&self) -> bool {
+        if self.context.is_image() {
+            self.root.join("usr/lib/systemd/systemd").exists()
+        } else {
+            Path::new("/run/systemd/system").is_dir()
+        }
+    }
+
     /// Where that rule stands.
     pub(super) fn place_of(&self, rule: &Rule) -> Place {
         self.place_of_rule(&rule.name)

@@ -40,7 +40,12 @@ impl Apply {
         let changed = config::apply(&context.paths, context.trust(), &name, text).map_err(|error| failed(&error))?;
         if changed && !context.is_image() {
             // So that the daemon's evidence has it at once; one that is away notices it when it comes.
-            let _noticed_later = context.daemon().and_then(|daemon| daemon.reload());
+            let open = context.daemon().and_then(|daemon| daemon.reload().and_then(|()| daemon.sessions()));
+            let open = open.map_or(0, |open| open.len());
+            if open > 0 {
+                // Nobody should take a stricter rule for one that reaches who is in already.
+                note(&format!("sessions that are open ({open}) keep the limits that they were opened with"));
+            }
         }
         let applied = Applied { changed, file: context.paths.config().display().to_string() };
         Ok(context.output.either(&applied, || match changed {

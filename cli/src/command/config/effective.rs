@@ -40,13 +40,16 @@ pub(super) enum Value {
     Duration(Duration),
     /// No limit.
     None,
+    /// Nothing, for a key that has no word for it.
+    Unset,
     List(Vec<String>),
     Lists(Vec<Vec<String>>),
     Table(Vec<(&'static str, Value)>),
 }
 
-const REASONS: [&str; 4] = [
+const REASONS: [&str; 5] = [
     "password.weaker_than_preset",
+    "totp.weaker_than_preset",
     "throttle.weaker_than_preset",
     "history.weaker_than_preset",
     "session.weaker_than_preset",
@@ -130,7 +133,7 @@ fn values(config: &Config) -> Vec<(&'static str, Value)> {
         ("throttle.lock", Value::Duration(config.throttle.lock)),
         ("accounts.locked_password", Value::Text(config.accounts.locked_password.as_str().to_owned())),
         ("accounts.recheck", Value::Duration(config.accounts.recheck)),
-        ("accounts.control", Value::Text(config.accounts.control.clone().unwrap_or_else(|| "none".to_owned()))),
+        ("accounts.control", config.accounts.control.clone().map_or(Value::Unset, Value::Text)),
         ("history.keep", Value::Duration(config.history_keep)),
     ]
 }
@@ -143,6 +146,7 @@ fn session(policy: &SessionPolicy) -> Vec<(&'static str, Value)> {
         grace,
         at_idle,
         at_lifetime,
+        at_logout,
         activity,
         without_tty,
         max_sessions,
@@ -158,6 +162,7 @@ fn session(policy: &SessionPolicy) -> Vec<(&'static str, Value)> {
         ("session.grace", Value::Duration(*grace)),
         ("session.at_idle", text(at_idle.as_str())),
         ("session.at_lifetime", text(at_lifetime.as_str())),
+        ("session.at_logout", text(at_logout.as_str())),
         ("session.activity", text(activity.as_str())),
         ("session.without_tty", Value::Text(without_tty.to_string())),
         ("session.max_sessions", max_sessions.map_or(Value::None, |most| Value::Number(most.into()))),
@@ -226,6 +231,7 @@ impl std::fmt::Display for Value {
             Self::Flag(flag) => flag.fmt(f),
             Self::Duration(length) => write!(f, "\"{}\"", written(*length)),
             Self::None => f.write_str("\"none\""),
+            Self::Unset => Ok(()),
             Self::List(items) => f.write_str(&list(items)),
             Self::Lists(lists) => {
                 write!(f, "[{}]", lists.iter().map(|items| list(items)).collect::<Vec<_>>().join(", "))
@@ -246,7 +252,7 @@ impl Serialize for Value {
             Self::Flag(flag) => serializer.serialize_bool(*flag),
             Self::Duration(length) if length.subsec_nanos() == 0 => serializer.serialize_u64(length.as_secs()),
             Self::Duration(length) => serializer.serialize_f64(length.as_secs_f64()),
-            Self::None => serializer.serialize_none(),
+            Self::None | Self::Unset => serializer.serialize_none(),
             Self::List(items) => items.serialize(serializer),
             Self::Lists(lists) => lists.serialize(serializer),
             Self::Table(pairs) => as_map(pairs, serializer),

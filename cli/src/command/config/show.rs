@@ -7,7 +7,7 @@ use authflow_host::config::{self, Files};
 use serde::Serialize;
 
 use super::{
-    effective::{self, RuleSettings, Setting},
+    effective::{self, RuleSettings, Setting, Value},
     preset::Comparison,
 };
 use crate::{
@@ -57,6 +57,9 @@ fn text(report: &Report, output: Output) -> String {
             table = outer;
             let _ = writeln!(text, "\n{}", output.bold(&format!("[{table}]")));
         }
+        // Whatever word stood for what is not set would be taken for a value by who pastes it back.
+        let unset = (setting.value == Value::Unset).then(|| format!("#{key} ="));
+        let key = unset.as_deref().unwrap_or(key);
         let _ = writeln!(text, "{}", line(key, &setting.value.to_string(), &setting.origin));
     }
     for rule in &report.rules {

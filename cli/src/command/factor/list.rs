@@ -11,7 +11,7 @@ use authflow_core::{
 };
 use serde::Serialize;
 
-use super::PASSWORD;
+use super::{PASSWORD, everybody};
 use crate::{
     context::Context,
     error::Error,
@@ -23,6 +23,9 @@ pub(crate) struct List {
     /// Whose
     #[arg(long, value_name = "USER")]
     user: Option<String>,
+    /// A line for each user who has a record
+    #[arg(long, conflicts_with = "user")]
+    all: bool,
 }
 
 #[derive(Serialize)]
@@ -49,6 +52,12 @@ struct Entry {
     kind: &'static str,
     added_at: Option<String>,
     last_used_at: Option<String>,
+    /// An administrator chose it: it is to be changed at the next login.
+    initial: bool,
+    /// When it proves nothing any more.
+    expires_at: Option<String>,
+    #[serde(skip)]
+    expires: Option<WallTime>,
     #[serde(skip)]
     added: Option<WallTime>,
     #[serde(skip)]
@@ -75,6 +84,13 @@ struct SourceEntry {
 
 impl List {
     pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
+        context.require_root(
+            "what users can prove is shown to root only; add to your own by authflow factor add totp, \
+             and take away by authflow factor remove NAME",
+        )?;
+        if self.all {
+            return everybody::list(context);
+        }
         let subject = context.subject(self.user.as_deref())?;
         let (keys, state, local) = (subject.authenticators()?, subject.state()?, context.local());
         let (factors, throttle) = (entries(&keys, &state, &local), throttle(&state, &local));
@@ -96,7 +112,8 @@ fn entries(keys: &Authenticators, state: &State, local: &Local) -> Vec<Entry> {
         let added = Some(added).filter(|added| *added != WallTime::default());
         let added_at = added.map(|at| local.rfc3339(at));
         let last_used_at = last_used.map(|at| local.rfc3339(at));
-        Entry { name: name.to_owned(), kind, added_at, last_used_at, added, last_used }
+        let (initial, expires_at, expires) = (false, None, None);
+        Entry { name: name.to_owned(), kind, added_at, last_used_at, initial, expires_at, expires, added, last_used }
     };
     // The step tells when a code was used, to half a minute; one of a phone that is ahead was used by now.
     let used = |key: &TotpKey| {
@@ -105,7 +122,12 @@ fn entries(keys: &Authenticators, state: &State, local: &Local) -> Vec<Entry> {
         Some(WallTime::new(Duration::from_secs(seconds)).min(local.now))
     };
     // Nothing is kept of when a password was used: a success from somewhere may have been by a key and a code.
-    let password = keys.password.as_ref().map(|password| entry(PASSWORD, "password", password.changed, None));
+    let password = keys.password.as_ref().map(|password| Entry {
+        initial: password.must_change,
+        expires_at: password.expires.map(|end| local.rfc3339(end)),
+        expires: password.expires,
+        ..entry(PASSWORD, "password", password.changed, None)
+    });
     let codes = keys.totp().iter().map(|key| entry(key.name(), "totp", key.added(), used(key)));
     password.into_iter().chain(codes).collect()
 }
@@ -137,6 +159,14 @@ fn text(report: &Report, local: &Local, output: Output) -> String {
             table.row([entry.name.clone(), entry.kind.to_owned(), time(entry.added), time(entry.last_used)]);
         }
         text.push_str(&table.render(output));
+    }
+    if let Some(entry) = report.factors.iter().find(|entry| entry.initial) {
+        let until = match entry.expires {
+            Some(end) if end <= local.now => output.alarming("; it has run out"),
+            Some(end) => format!("; good until {}", local.ahead(end)),
+            None => String::new(),
+        };
+        text.push_str(&format!("\nthe password is an initial one, to be changed at the next login{until}\n"));
     }
     if let Some(left) = report.recovery_codes_left {
         text.push_str(&format!("\nrecovery codes left: {left}\n"));

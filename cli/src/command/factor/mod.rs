@@ -1,6 +1,7 @@
 //! `authflow factor`: what a user can prove with.
 
 mod add;
+mod everybody;
 mod list;
 mod own;
 mod recovery_codes;

@@ -31,6 +31,10 @@ struct Made<'a> {
 
 impl RecoveryCodes {
     pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
+        context.require_root(
+            "only root makes new recovery codes; whoever has none left gets some with the next authenticator: \
+             authflow factor add totp",
+        )?;
         let subject = context.subject(self.user.as_deref())?;
         let left = left(&subject.authenticators()?, &subject.state()?);
         if left > 0 && !self.yes && !context.output.json {

@@ -22,6 +22,8 @@ pub struct Clause {
 pub enum Demand {
     /// `password.minimum` at least.
     PasswordMinimum(u32),
+    /// `totp.skew` at most: a code is good for so many steps on each side of its own.
+    Skew(u8),
     /// `throttle.attempts` at most.
     Attempts(u32),
     /// `throttle.window` at least: failures that are forgotten at once bring no lock.
@@ -97,6 +99,7 @@ impl Demand {
     pub const fn key(&self) -> &'static str {
         match self {
             Self::PasswordMinimum(_) => "password.minimum",
+            Self::Skew(_) => "totp.skew",
             Self::Attempts(_) => "throttle.attempts",
             Self::Window(_) => "throttle.window",
             Self::Lock(_) => "throttle.lock",
@@ -120,6 +123,7 @@ impl Demand {
     pub fn required(&self) -> String {
         match self {
             Self::PasswordMinimum(least) => format!("at least {least}"),
+            Self::Skew(most) => format!("at most {most}"),
             Self::Attempts(most) | Self::UserExtend(most) | Self::MaxSessions(most) => format!("at most {most}"),
             Self::Window(least) | Self::Lock(least) | Self::HistoryKeep(least) => {
                 format!("at least \"{}\"", written(*least))
@@ -143,11 +147,12 @@ impl Demand {
 
     /// The value that it is about, as a file writes it.
     pub(super) fn value(&self, values: &Values) -> String {
-        let Values { minimum, throttle, history_keep, limits } = values;
+        let Values { minimum, skew, throttle, history_keep, limits } = values;
         let word = |word: &str| format!("\"{word}\"");
         let limit = |limit: Option<Duration>| word(&limit.map_or_else(|| "none".to_owned(), written));
         match self {
             Self::PasswordMinimum(_) => minimum.to_string(),
+            Self::Skew(_) => skew.to_string(),
             Self::Attempts(_) => throttle.attempts.to_string(),
             Self::Window(_) => limit(Some(throttle.window)),
             Self::Lock(_) => limit(Some(throttle.lock)),
@@ -167,9 +172,12 @@ impl Demand {
 
     pub(super) const fn reach(&self) -> Reach {
         match self {
-            Self::PasswordMinimum(_) | Self::Attempts(_) | Self::Window(_) | Self::Lock(_) | Self::HistoryKeep(_) => {
-                Reach::Machine
-            }
+            Self::PasswordMinimum(_)
+            | Self::Skew(_)
+            | Self::Attempts(_)
+            | Self::Window(_)
+            | Self::Lock(_)
+            | Self::HistoryKeep(_) => Reach::Machine,
             Self::Idle(_)
             | Self::InputAlone
             | Self::SomethingWithoutTty
@@ -193,9 +201,10 @@ impl Demand {
 
     /// Makes the value of its key as strong as it asks, and leaves it alone where it is.
     pub(super) fn tighten(&self, values: &mut Values) {
-        let Values { minimum, throttle, history_keep, limits } = values;
+        let Values { minimum, skew, throttle, history_keep, limits } = values;
         match self {
             Self::PasswordMinimum(least) => raise(minimum, *least),
+            Self::Skew(most) => lower(skew, *most),
             Self::Attempts(most) => lower(&mut throttle.attempts, *most),
             Self::Window(least) => raise(&mut throttle.window, *least),
             Self::Lock(least) => raise(&mut throttle.lock, *least),

@@ -31,6 +31,8 @@ fn value(demand: Demand, too_weak_by: Option<u32>) -> Option<String> {
         Demand::PasswordMinimum(least) => too_weak_by
             .map_or(Some(least), |by| (least > 8).then(|| least.saturating_sub(by).max(8)))
             .map(|n| n.to_string()),
+        // The configuration takes no more than ten.
+        Demand::Skew(number) => Some((u32::from(number) + by).min(10).to_string()),
         Demand::Attempts(number) | Demand::UserExtend(number) | Demand::MaxSessions(number) => most(number),
         Demand::Window(length) | Demand::Lock(length) | Demand::HistoryKeep(length) => shortest(length),
         Demand::Idle(length) | Demand::Lifetime(length) | Demand::InhibitMax(length) => longest(length),
@@ -134,7 +136,7 @@ fn the_numbers_of_a_preset_stay_what_they_were() {
     assert_eq!(
         numbers(Preset::NistAal2),
         format!(
-            "password.minimum at least 8; idle at most 1h; {ACTIVE}; inhibit_max at most 1h; user_extend at most 0; \
+            "password.minimum at least 8; totp.skew at most 1; idle at most 1h; {ACTIVE}; inhibit_max at most 1h; user_extend at most 0; \
              lifetime at most 1d; at_idle terminate; at_lifetime terminate; methods; enroll"
         )
     );
@@ -195,6 +197,15 @@ fn a_way_in_from_elsewhere_needs_both_kinds_and_a_local_one_does_not() {
 }
 
 #[test]
+fn nist_takes_codes_of_one_step_on_each_side_and_no_more_without_a_reason() {
+    let skew = |skew: u8, more: &str| parse(&format!("preset = 'nist-aal2'\n[totp]\nskew = {skew}\n{more}"));
+    assert!(skew(0, "").is_ok() && skew(1, "").is_ok());
+    let error = skew(2, "").unwrap_err().to_string();
+    assert!(error.starts_with("authflow.toml:3:8: skew: 2 is weaker than nist-aal2 asks: at most 1"), "{error}");
+    assert_eq!(skew(10, "weaker_than_preset = 'tokens that drift'").unwrap().totp.skew, 10);
+}
+
+#[test]
 fn an_error_says_place_value_what_is_asked_and_the_way_out() {
     let main = "preset = 'pci-dss-4'\n\n[session]\nidle = '30m'\n";
     assert_eq!(
@@ -232,7 +243,7 @@ fn a_reason_says_something_and_stands_in_its_place() {
             &format!("{RULE}session = {{ idle = '1h', weaker_than_preset = 'x' }}\n"),
             "weaker_than_preset: rule \"ssh\": expected in the rule itself",
         ),
-        ("[totp]\nweaker_than_preset = 'x'\n", "unknown field `weaker_than_preset`"),
+        ("[accounts]\nweaker_than_preset = 'x'\n", "unknown field `weaker_than_preset`"),
     ] {
         let message = parse(text).unwrap_err().message;
         assert!(message.starts_with(expected), "{text}: {message}");

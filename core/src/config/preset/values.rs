@@ -8,6 +8,7 @@ use crate::{config::Config, policy::Limits, rule::SessionPolicy, throttle::Throt
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::config) struct Values {
     pub(super) minimum: u32,
+    pub(super) skew: u8,
     pub(super) throttle: ThrottlePolicy,
     pub(super) history_keep: Duration,
     pub(super) limits: Limits,
@@ -18,6 +19,7 @@ impl Values {
     pub(super) fn of(config: &Config, session: &SessionPolicy) -> Self {
         Self {
             minimum: config.password.minimum,
+            skew: config.totp.skew,
             throttle: config.throttle,
             history_keep: config.history_keep,
             limits: session.limits.clone(),
@@ -27,6 +29,7 @@ impl Values {
     /// Puts them into the tables of `config`.
     pub(super) fn put_into(self, config: &mut Config) {
         config.password.minimum = self.minimum;
+        config.totp.skew = self.skew;
         config.throttle = self.throttle;
         config.history_keep = self.history_keep;
         config.session.limits = self.limits;

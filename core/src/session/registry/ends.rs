@@ -2,6 +2,7 @@
 
 use super::Registry;
 use crate::{
+    policy::AtLogout,
     session::{Action, Closing, EndReason, Ended, Manner, Session, SessionId, State, Step},
     time::{BootTime, Now},
 };
@@ -12,20 +13,29 @@ use crate::{
 pub struct NotEnded;
 
 impl Registry {
-    /// The application closed the session. What it left running of a login lives on, as it always did; nested sessions end. One that is
-    /// being ended is over only when its processes are: sshd closes on the first signal, and what ignores that is still to be ended.
+    /// The application closed the session. What it left running of a login lives on, as it always did, unless its rule says otherwise;
+    /// nested sessions end. One that is being ended is over only when its processes are: sshd closes on the first signal, and what ignores
+    /// that is still to be ended.
     pub fn close(&mut self, id: SessionId, now: Now) -> Vec<Action> {
-        match self.sessions.get(&id).map(|session| &session.state) {
-            Some(State::Active | State::Orphaned) => self.finish(id, EndReason::Logout, now),
-            Some(State::Closing(_)) | None => Vec::new(),
+        match self.sessions.get(&id).map(|session| (&session.state, session.opening.limits.at_logout)) {
+            Some((State::Active | State::Orphaned, AtLogout::Keep)) => self.finish(id, EndReason::Logout, now),
+            Some((State::Active | State::Orphaned, AtLogout::Terminate)) => {
+                let cause = Cause { reason: EndReason::Logout, by: None, message: None, due: None };
+                self.begin_end_in(id, Manner::Remains, &cause, now)
+            }
+            Some((State::Closing(_), _)) | None => Vec::new(),
         }
     }
 
-    /// The leader is gone without having closed. Where members live on the session does, as an orphan.
+    /// The leader is gone without having closed. Where members live on the session does, as an orphan, unless its rule says otherwise.
     pub fn leader_exited(&mut self, id: SessionId, has_members: bool, now: Now) -> Vec<Action> {
         let Some(session) = self.sessions.get_mut(&id) else { return Vec::new() };
         match (&session.state, has_members) {
             (State::Active | State::Orphaned, false) => self.finish(id, EndReason::LeaderExited, now),
+            (State::Active, true) if session.opening.limits.at_logout == AtLogout::Terminate => {
+                let cause = Cause { reason: EndReason::LeaderExited, by: None, message: None, due: None };
+                self.begin_end(id, &cause, now)
+            }
             (State::Active, true) => {
                 session.state = State::Orphaned;
                 // Nobody is left to unlock its screen, so a limit that locked it now ends it.
@@ -87,15 +97,20 @@ impl Registry {
 
     /// Begins the end of a session and of those nested in it. An end under way goes on as it is.
     pub(super) fn begin_end(&mut self, id: SessionId, cause: &Cause<'_>, now: Now) -> Vec<Action> {
+        let Some(session) = self.sessions.get(&id) else { return Vec::new() };
+        // An orphan has no leader to lose its terminal with: all of it ends, or killing su would be a way around the limits.
+        let is_orphan = matches!(session.state, State::Orphaned);
+        let manner = if is_orphan { Manner::Terminate } else { cause.reason.manner(&session.opening) };
+        self.begin_end_in(id, manner, cause, now)
+    }
+
+    fn begin_end_in(&mut self, id: SessionId, manner: Manner, cause: &Cause<'_>, now: Now) -> Vec<Action> {
         let Some(session) = self.sessions.get_mut(&id) else { return Vec::new() };
         if matches!(session.state, State::Closing(_)) {
             return Vec::new();
         }
         let reason = cause.reason;
         let message = cause.message.map(str::to_owned);
-        // An orphan has no leader to lose its terminal with: all of it ends, or killing su would be a way around the limits.
-        let is_orphan = matches!(session.state, State::Orphaned);
-        let manner = if is_orphan { Manner::Terminate } else { reason.manner(&session.opening) };
         session.state = State::Closing(Closing {
             reason,
             manner,

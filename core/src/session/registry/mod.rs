@@ -158,7 +158,7 @@ impl Registry {
         let id = birth.id;
         let mut actions = Vec::from(self.settle_in(birth, now));
         actions.extend(match closed {
-            Some(wall) => self.close(id, Now { wall, ..now }),
+            Some(wall) => self.finish(id, EndReason::Logout, Now { wall, ..now }),
             None => self.leader_exited(id, false, now),
         });
         Ok(actions)
@@ -168,7 +168,8 @@ impl Registry {
         if self.sessions.contains_key(&birth.id) {
             return Err(NotOpened::IdTaken);
         }
-        if self.led_by(birth.leader).is_some() {
+        // A program that has closed its session may open the next one while what that left still ends.
+        if self.led_by(birth.leader).is_some_and(|other| !other.is_left_by_its_leader()) {
             return Err(NotOpened::LeaderTaken);
         }
         if birth.opening.vouched_by.is_some() && !self.is_vouched_for(birth) {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::policy::AtLimit;
+use crate::policy::{AtLimit, AtLogout};
 
 /// Something that may happen to sessions 0 to 3.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +14,7 @@ enum Event {
     Open(u8),
     OpenNested(u8),
     OpenDesktop(u8, AtLimit),
+    OpenLeavingNothing(u8),
     Close(u8),
     LogOut(u8),
     Exit(u8, bool),
@@ -37,6 +38,7 @@ fn event() -> impl Strategy<Value = Event> {
         n.clone().prop_map(Event::Open),
         n.clone().prop_map(Event::OpenNested),
         (n.clone(), at_limit).prop_map(|(n, at)| Event::OpenDesktop(n, at)),
+        n.clone().prop_map(Event::OpenLeavingNothing),
         n.clone().prop_map(Event::Close),
         n.clone().prop_map(Event::LogOut),
         (n.clone(), any::<bool>()).prop_map(|(n, members)| Event::Exit(n, members)),
@@ -82,6 +84,9 @@ impl World {
                 with_limits(0, Limits { at_lifetime, inhibit_max: Duration::from_secs(600), ..limits() }),
                 now,
             ),
+            Event::OpenLeavingNothing(n) => {
+                self.open(n, with_limits(0, Limits { at_logout: AtLogout::Terminate, ..limits() }), now)
+            }
             Event::Close(n) => self.registry.close(target(n), now),
             Event::LogOut(n) => self.registry.log_out(target(n), now).unwrap_or_default(),
             Event::Exit(n, members) => self.registry.leader_exited(target(n), members, now),
@@ -116,7 +121,7 @@ impl World {
         self.opened += 1;
         let number = self.opened;
         let parent = self.live.iter().flatten().next().copied();
-        let is_desktop = like.opening.limits != limits();
+        let is_desktop = !like.opening.limits.inhibit_max.is_zero();
         let birth = Birth {
             id: id(number),
             leader: Leader { pid: u32::from(number), start_time: 7 },

@@ -38,6 +38,8 @@ struct Service<'a> {
     name: &'a str,
     stack: &'a Stack,
     config: &'a Config,
+    /// Whether systemd runs the machine.
+    has_systemd: bool,
 }
 
 impl<'a> Service<'a> {
@@ -76,9 +78,10 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
     let stacks: BTreeMap<String, Stack> =
         named.chain(there).filter_map(|name| ground.stacks.of(&name).map(|stack| (name, stack))).collect();
     let mut found = missing(ground, &stacks);
+    let has_systemd = ground.has_systemd();
     found.extend(siblings(ground, &stacks));
     for (name, stack) in &stacks {
-        let service = Service { name, stack, config };
+        let service = Service { name, stack, config, has_systemd };
         if means_us(stack) {
             found.extend(of_service(&service));
             found.extend(files::findings(ground, stack, service.is_governed()));
@@ -191,7 +194,7 @@ fn not_called(rule: &Rule, name: &str, stack: &Stack) -> Option<Finding> {
             Place::file(&stack.file),
             format!("rule {:?} is about {name}, and pam_authflow.so is not in its stack", rule.name),
             "put our lines into it: authflow setup does so for sshd, login, su and sudo, and \
-             /usr/share/doc/authflow/examples/pam.d has them for others",
+             /usr/share/authflow/examples/pam.d has them for others",
         )
     })
 }
@@ -232,7 +235,7 @@ mod tests {
     ) -> Vec<String> {
         found(rules, files, |ground| {
             let stack = ground.stacks.of(name).unwrap();
-            judge(&Service { name, stack: &stack, config: ground.config })
+            judge(&Service { name, stack: &stack, config: ground.config, has_systemd: ground.has_systemd() })
         })
     }
 

@@ -135,14 +135,14 @@ fn too_early(session: &[&Line], module: &str, defect: Defect) -> Option<Finding>
     Some(Finding::new(defect, place(line), what, format!("put it behind {module}")))
 }
 
-/// A login by whose audit session id and scope nothing is found.
+/// A login by whose audit session id and logind's scope nothing is found. On systemd the daemon asks for a scope.
 fn escaping(service: &Service<'_>, session: &[&Line]) -> Option<Finding> {
     let line = session.iter().find(|line| line.module == OURS).filter(|_| is_login(service))?;
     const MARKS: [&str; 3] = ["pam_loginuid.so", "pam_systemd.so", "pam_elogind.so"];
     let is_marked = session.iter().any(|line| MARKS.contains(&line.module.as_str()));
     (!is_marked).then(|| {
         Finding::new(
-            Defect::SessionEscapes,
+            if service.has_systemd { Defect::SessionUnmarked } else { Defect::SessionEscapes },
             place(line),
             format!("{} has neither pam_loginuid.so nor pam_systemd.so", service.name),
             "put \"session required pam_loginuid.so\" and \"session optional pam_systemd.so\" before our line",
@@ -292,6 +292,9 @@ mod tests {
     #[test]
     fn a_login_that_leaves_no_mark_on_its_processes_is_told() {
         assert_eq!(told(SESSION), ["session-escapes etc/pam.d/sshd:1"]);
+        let on_systemd =
+            judged_of("sshd", TWO_FACTORS, &[("etc/pam.d/sshd", SESSION), ("usr/lib/systemd/systemd", "")], findings);
+        assert_eq!(on_systemd, ["session-unmarked etc/pam.d/sshd:1"]);
         for mark in ["pam_loginuid.so", "pam_systemd.so", "pam_elogind.so"] {
             assert_eq!(told(&format!("session optional {mark}\n{SESSION}")), Vec::<String>::new(), "{mark}");
         }

@@ -1,0 +1,80 @@
+//! What a session leaves when its login program has closed it: all of it but that program, which goes its own way. Some have work to do
+//! behind our line of the stack, as unmounting a home, and some serve the next user.
+
+use std::time::Duration;
+
+use authflow_core::{
+    session::{Closing, Session},
+    time::BootTime,
+};
+use authflow_host::process::ProcessId;
+use rustix::param::clock_ticks_per_second;
+
+use crate::{leader::process_of, snapshot::Snapshot};
+
+/// Whether a member of the session that `closing` ends is what it left.
+#[must_use]
+pub(crate) fn is_left(session: &Session, closing: &Closing, member: ProcessId, snapshot: &Snapshot) -> bool {
+    let leader = process_of(session.leader);
+    if member == leader {
+        return false;
+    }
+    let line = || std::iter::once(member.pid).chain(snapshot.ancestors(member.pid));
+    if !snapshot.runs(leader) || !line().any(|pid| pid == leader.pid) {
+        return true;
+    }
+    let child = line().take_while(|pid| *pid != leader.pid).last().and_then(|pid| snapshot.find(pid));
+    child.is_none_or(|child| child.id.start_time < ticks(closing.began.boot))
+}
+
+/// A time as `/proc` tells when processes started.
+fn ticks(at: BootTime) -> u64 {
+    const NANOS: u128 = Duration::from_secs(1).as_nanos();
+    let ticks = at.since_origin().as_nanos().saturating_mul(u128::from(clock_ticks_per_second())) / NANOS;
+    u64::try_from(ticks).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use authflow_core::{
+        session::{EndReason, Manner},
+        time::{Now, WallTime},
+    };
+
+    use super::*;
+    use crate::{members::tests::session, snapshot::Process};
+
+    #[test]
+    fn what_a_leader_starts_after_it_has_closed_is_its_own_and_all_else_is_left() {
+        let began = Now { boot: BootTime::new(Duration::from_secs(100)), wall: WallTime::default() };
+        let (before, after) = (ticks(began.boot) - 1, ticks(began.boot) + 1);
+        let process = |pid, parent, start_time| Process {
+            id: ProcessId { pid, start_time },
+            uid: 1000,
+            parent,
+            tty: 0,
+            audit_id: None,
+            cgroup: String::new(),
+            is_zombie: false,
+        };
+        let session = session(1, 20, None);
+        let closing = Closing {
+            reason: EndReason::Logout,
+            manner: Manner::Remains,
+            by: None,
+            message: None,
+            due: None,
+            began,
+            step: None,
+            next: began.boot,
+        };
+        let children = [process(21, 20, before), process(22, 21, after), process(23, 20, after), process(25, 1, after)];
+        let left = |snapshot: &Snapshot| {
+            let members = children.iter().map(|child| child.id).chain([process_of(session.leader)]);
+            members.filter(|id| is_left(&session, &closing, *id, snapshot)).map(|id| id.pid).collect::<Vec<_>>()
+        };
+        let with_leader = Snapshot::of(children.iter().cloned().chain([process(20, 10, 1)]));
+        assert_eq!(left(&with_leader), [21, 22, 25]);
+        assert_eq!(left(&Snapshot::of(children.iter().cloned())), [21, 22, 23, 25], "the leader is gone");
+    }
+}
