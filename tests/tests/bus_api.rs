@@ -65,6 +65,16 @@ fn everybody_sees_their_own_session_and_nobody_anothers() {
 }
 
 #[test]
+fn a_session_has_the_id_that_its_login_program_chose() {
+    let Some(machine) = machine() else { return };
+    let id = "0123456789abcdef".repeat(2);
+    let facts = format!("{{'User': <'alice'>, 'Uid': <uint32 1001>, 'Service': <'door'>, 'Id': <'{id}'>}}");
+    let open = |facts: &str| call(&machine, "root", PATH, &format!("{MANAGER}.OpenSession"), &[facts]);
+    assert!(open(&facts).success().contains(&format!("('{id}', objectpath '{}')", object(&id))));
+    assert!(open(&facts.replace(&id, "mine")).failure(1).contains("Error.InvalidArgument"));
+}
+
+#[test]
 fn signals_carry_the_id_and_nothing_else() {
     let Some(machine) = machine() else { return };
     let script = "gdbus monitor --system --dest org.authflow.sessiond1 > /run/heard";

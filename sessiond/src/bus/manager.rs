@@ -2,7 +2,11 @@
 
 use std::{collections::HashMap, os::fd::AsRawFd, sync::Arc};
 
-use authflow_bus::{Error, SELF, opening, vouch};
+use authflow_bus::{
+    Error, SELF,
+    opening::{self, BadDict},
+    vouch,
+};
 use authflow_core::{
     deactivation::User,
     session::{Class, NotOpened, Session, SessionId},
@@ -60,9 +64,13 @@ impl Manager {
             self.daemon.log.write(&line);
             return Err(Error::NotAuthorized("only root's login programs open sessions".to_owned()));
         }
-        let opening = opening::from_dict(&facts).map_err(|why| Error::InvalidArgument(why.to_string()))?;
+        let invalid = |why: BadDict| Error::InvalidArgument(why.to_string());
+        let (opening, id) = (opening::from_dict(&facts).map_err(invalid)?, opening::id(&facts).map_err(invalid)?);
         let leader = hold(&caller, connection).await?;
-        let id = SessionId::new(random::bytes().map_err(|why| Error::Degraded(why.to_string()))?);
+        let id = match id {
+            Some(id) => id,
+            None => SessionId::new(random::bytes().map_err(|why| Error::Degraded(why.to_string()))?),
+        };
         let login = Login { id, opening, leader: leader.id(), opened: SystemClock.now(), is_in: false };
         let is_login = login.opening.class == Class::User;
         self.daemon.open(login).map_err(|refused| match refused {

@@ -61,8 +61,16 @@ impl Daemon {
         let (adopted, missed) = (line(Event::Adopted), line(Event::Missed));
         let opened = Now { boot: opened_boot, wall: opened_wall };
         let is_alive = closed.is_none() && leader.is_alive();
+        let is_open = |id| self.find(id).is_some_and(|session| session.leader == leader_of(leader));
         let done = match id.parse::<SessionId>() {
             Ok(_) if boot_id != self.boot_id => Err("it is of another boot".to_owned()),
+            // It was opened when asked for, and the module did not wait long enough to hear of it.
+            Ok(id) if is_open(id) => {
+                if closed.is_some() {
+                    self.close(id);
+                }
+                Ok((adopted, None))
+            }
             Ok(id) if is_alive => {
                 let login = Login { id, opening, leader, opened, is_in: true };
                 let begun = self.begin(login, &Snapshot::chain(leader.pid));
