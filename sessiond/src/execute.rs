@@ -24,7 +24,7 @@ use crate::{
     event::Event,
     leader::{Held, process_of},
     log::{Line, visible},
-    remains::is_left,
+    remains::left,
     snapshot::Snapshot,
     tty::Tty,
 };
@@ -249,12 +249,13 @@ fn targets((found, snapshot): (&Inspected, &Snapshot), manner: Manner, step: Ste
         let is_of_the_family = || family.contains(&member.pid) || !snapshot.runs(leader);
         tty.is_some_and(|tty| ttys.contains(&tty)) && is_of_the_family()
     };
+    let left: BTreeSet<ProcessId> = match &session.state {
+        State::Closing(closing) if manner == Manner::Remains => left(session, closing, members, snapshot).collect(),
+        State::Closing(_) | State::Active | State::Orphaned => BTreeSet::new(),
+    };
     let is_target = |member: &&ProcessId| match (manner, step) {
         (Manner::Terminate, _) => true,
-        (Manner::Remains, _) => match &session.state {
-            State::Closing(closing) => is_left(session, closing, **member, snapshot),
-            State::Active | State::Orphaned => false,
-        },
+        (Manner::Remains, _) => left.contains(*member),
         // What detached itself from the terminal lives on; what ignores the hang-up loses its terminal with the leader.
         (Manner::Hangup, Step::Hangup) => **member == leader || hangs_on_a_tty(member),
         (Manner::Hangup, Step::Term | Step::Kill) => **member == leader,

@@ -42,7 +42,7 @@ use crate::{
     leftovers::EndedLogins,
     log::{Line, Log},
     members::{Known, members, scope_is_populated},
-    remains::is_left,
+    remains::left,
     snapshot::Snapshot,
     tty::Tty,
 };
@@ -365,7 +365,7 @@ fn has_targets(session: &Session, found: &[ProcessId], (registry, snapshot): (&R
     match (closing.manner, closing.step) {
         // Its leader may be in the scope as well for a while, and is not ended.
         (Manner::Remains, _) => {
-            found.iter().any(|member| is_left(session, closing, *member, snapshot))
+            left(session, closing, found, snapshot).next().is_some()
                 || !snapshot.runs(process_of(session.leader)) && scope_is_populated(session, registry, snapshot)
         }
         // Before the first signal even a hang-up has everything before it, whether the leader is there or not.
