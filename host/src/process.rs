@@ -91,7 +91,15 @@ pub fn text(pid: u32, name: &str) -> io::Result<String> {
 /// # Errors
 /// The process is gone.
 pub fn parent(pid: u32) -> io::Result<u32> {
-    stat_field(pid, 4)
+    let parent = status_field(&text(pid, "status")?, "PPid").and_then(|parent| parent.parse().ok());
+    parent.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/PID/status has another shape"))
+}
+
+/// A field of `/proc/PID/status`. Unlike `stat`, that file never waits for the process, whatever it does: while a process executes a new program
+/// nobody may read its `stat`, and its user can make that last. The program's name cannot forge a field; the kernel escapes line ends in it.
+#[must_use]
+pub fn status_field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
+    status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }
 
 /// The real uid of this process: who started it, also where it is setuid.
@@ -106,7 +114,7 @@ pub fn real_uid() -> u32 {
 /// The process is gone.
 pub fn uids(pid: u32) -> io::Result<Vec<u32>> {
     let status = text(pid, "status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap_or_default();
+    let line = status_field(&status, "Uid").unwrap_or_default();
     Ok(line.split_whitespace().filter_map(|uid| uid.parse().ok()).collect())
 }
 

@@ -214,7 +214,7 @@ fn strike(
         kill_scope(&found.session, snapshot);
     }
     let targets = targets((&found, snapshot), manner, step).into_iter().filter(|target| !before.contains_key(target));
-    let held = targets.filter_map(|target| Held::by_id(target).ok());
+    let held = targets.filter_map(|target| Held::seen(snapshot.find(target.pid)?, target).ok());
     held.map(|held| {
         signal(&held, step);
         (held.id(), held)

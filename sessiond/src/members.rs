@@ -41,7 +41,28 @@ pub(crate) fn members(session: &Session, registry: &Registry, known: &Known, sna
     let scope = scope(session, snapshot);
     let look = Look { session, registry, known, snapshot, scope };
     let found = look.candidates().into_iter().filter_map(|pid| snapshot.find(pid));
-    found.filter(|process| look.is_member(process)).map(|process| process.id).collect()
+    found.filter(|process| look.is_member(process)).map(|process| look.id_of(process)).collect()
+}
+
+/// The session that the process leads, if it leads one.
+#[must_use]
+pub(crate) fn led_by<'a>(process: &Process, registry: &'a Registry) -> Option<&'a Session> {
+    if process.is_unreadable() {
+        return registry.iter().find(|session| may_lead(process, session));
+    }
+    registry.led_by(leader_of(process.id))
+}
+
+/// Whether the process is the session's leader, as far as can be seen.
+fn may_lead(process: &Process, session: &Session) -> bool {
+    is_theirs(process, process_of(session.leader), session)
+}
+
+/// Whether the process is that one of the session's, as far as can be seen. One that is known by its pid alone could be a stranger's, unless
+/// it runs as somebody whom a session has processes of.
+fn is_theirs(process: &Process, id: ProcessId, session: &Session) -> bool {
+    let users = [0, session.opening.uid, session.opening.target_uid];
+    process.may_be(id) && (!process.is_unreadable() || users.contains(&process.uid))
 }
 
 /// Whether the process might be among the session's members. Cheap: of a thousand sessions it leaves the few that are worth a look.
@@ -51,7 +72,10 @@ pub(crate) fn may_hold(session: &Session, pid: u32, known: &Known, snapshot: &Sn
     let leader = session.leader.pid;
     pid == leader
         || snapshot.ancestors(pid).any(|above| above == leader)
-        || known.by_session.get(&session.id).is_some_and(|known| known.contains(&process.id))
+        || known
+            .by_session
+            .get(&session.id)
+            .is_some_and(|known| known.iter().any(|id| is_theirs(process, *id, session)))
         || session.audit_id.is_some() && session.audit_id == process.audit_id
         || session.logind_id.is_some() && session.logind_id == logind_id(&process.cgroup)
 }
@@ -73,11 +97,16 @@ impl Look<'_> {
     fn candidates(&self) -> BTreeSet<u32> {
         let (id, leader) = (self.session.id, process_of(self.session.leader));
         // A pid alone could be a stranger's by now.
-        let is_there = self.snapshot.find(leader.pid).is_some_and(|found| found.id == leader);
+        let is_there = self.snapshot.find(leader.pid).is_some_and(|found| may_lead(found, self.session));
         let mut pids = if is_there { self.snapshot.descendants(leader.pid) } else { BTreeSet::new() };
         pids.extend(is_there.then_some(leader.pid));
         let known = self.known.by_session.get(&id).into_iter().flatten();
-        pids.extend(known.filter(|known| self.snapshot.runs(**known)).map(|known| known.pid));
+        let runs = |known: &&ProcessId| {
+            self.snapshot
+                .find(known.pid)
+                .is_some_and(|found| is_theirs(found, **known, self.session) && !found.is_zombie)
+        };
+        pids.extend(known.filter(runs).map(|known| known.pid));
         // Nested sessions share scope and audit id with the login around them, so there these say little.
         if self.session.opening.class == Class::Nested {
             pids.extend(self.strays());
@@ -86,6 +115,16 @@ impl Look<'_> {
             pids.extend(self.own_audit_id().into_iter().flat_map(|audit_id| self.snapshot.with_audit_id(audit_id)));
         }
         pids
+    }
+
+    /// Which process that is: of one that cannot be read now, what the session knows of it.
+    fn id_of(&self, process: &Process) -> ProcessId {
+        if !process.is_unreadable() {
+            return process.id;
+        }
+        let known = self.known.by_session.get(&self.session.id).into_iter().flatten().copied();
+        let mut ids = std::iter::once(process_of(self.session.leader)).chain(known);
+        ids.find(|id| is_theirs(process, *id, self.session)).unwrap_or(process.id)
     }
 
     /// What a nested session must have started, though nobody saw it below the leader: a process of the login around it that init adopted, as
@@ -103,7 +142,9 @@ impl Look<'_> {
         let leaders: BTreeSet<u32> = others.map(|other| other.leader.pid).collect();
         let is_stray = |process: &&Process| {
             let mut above = self.snapshot.ancestors(process.id.pid);
-            process.uid == target && process.id.start_time >= since && !above.any(|pid| leaders.contains(&pid))
+            // One whose start cannot be read may be older, and of another session.
+            let is_since = process.id.start_time >= since && !process.is_unreadable();
+            process.uid == target && is_since && !above.any(|pid| leaders.contains(&pid))
         };
         let scope = scope(login, self.snapshot);
         let in_scope = scope.iter().flat_map(|scope| self.snapshot.in_cgroup(scope));
@@ -134,14 +175,12 @@ impl Look<'_> {
         if process.is_zombie || process.id.pid == 1 || process.id.pid == std::process::id() {
             return false;
         }
-        process.id == process_of(self.session.leader)
-            || !self.is_above_the_leader(process) && !self.belongs_to_another(process)
+        may_lead(process, self.session) || !self.is_above_the_leader(process) && !self.belongs_to_another(process)
     }
 
     /// Whether the process leads another session than this one, those around it and those nested in it.
-    fn leads_another(&self, process: ProcessId) -> bool {
-        self.registry
-            .led_by(leader_of(process))
+    fn leads_another(&self, process: &Process) -> bool {
+        led_by(process, self.registry)
             .is_some_and(|other| other.id != self.session.id && !self.is_nested_here(other) && !self.is_inside(other))
     }
 
@@ -163,8 +202,8 @@ impl Look<'_> {
         // started the sshd that this session came through.
         let above = self.snapshot.ancestors(process.id.pid).filter_map(|pid| self.snapshot.find(pid));
         let mut below_our_leader =
-            std::iter::once(process).chain(above).take_while(|above| above.id != process_of(self.session.leader));
-        let is_another_sessions = below_our_leader.any(|above| self.leads_another(above.id));
+            std::iter::once(process).chain(above).take_while(|above| !may_lead(above, self.session));
+        let is_another_sessions = below_our_leader.any(|above| self.leads_another(above));
         let has_another_audit_id =
             self.session.audit_id.is_some() && process.audit_id.is_some() && process.audit_id != self.session.audit_id;
         is_another_sessions || has_another_audit_id
