@@ -11,7 +11,7 @@ use authflow_host::process::{self, ProcessId};
 use crate::bounded::{self, Look};
 
 /// How many processes are read at once. What belongs to one is not all read in one instant, and should not lie far apart.
-const AT_ONCE: usize = 256;
+const AT_ONCE: usize = 1024;
 
 /// The start of a process that cannot be read now.
 const UNKNOWN: u64 = u64::MAX;
