@@ -182,6 +182,14 @@ mod tests {
     }
 
     #[test]
+    fn a_field_of_the_status_is_the_line_that_begins_with_its_name() {
+        let status = "Name:\tPPid:\\nPPid: 7\nPid:\t12\nPPid:\t42\nUid:\t1\t2\t3\t4\n";
+        assert_eq!(status_field(status, "PPid"), Some("42"));
+        assert_eq!(status_field(status, "Uid"), Some("1\t2\t3\t4"));
+        assert_eq!(status_field(status, "Threads"), None);
+    }
+
+    #[test]
     fn a_process_with_a_name_that_is_no_text_is_still_seen() {
         let folder = tempfile::tempdir().unwrap();
         let odd = folder.path().join(OsStr::from_bytes(b"odd\xff) S 1"));

@@ -214,7 +214,8 @@ fn strike(
         kill_scope(&found.session, snapshot);
     }
     let targets = targets((&found, snapshot), manner, step).into_iter().filter(|target| !before.contains_key(target));
-    let held = targets.filter_map(|target| Held::seen(snapshot.find(target.pid)?, target).ok());
+    let seen = targets.filter_map(|target| Some((snapshot.find(target.pid)?, target)));
+    let held = Held::all_there(seen).into_iter();
     held.map(|held| {
         signal(&held, step);
         (held.id(), held)

@@ -1,12 +1,16 @@
 //! A process held by its pidfd: no other process can take its place, and its end is an event.
 
-use std::{io, os::fd::OwnedFd};
+use std::{collections::BTreeMap, io, os::fd::OwnedFd};
 
 use authflow_core::session::Leader;
 use authflow_host::process::ProcessId;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use crate::{bounded::identify, readable::readable, snapshot::Process};
+use crate::{
+    bounded::{self, identify},
+    readable::readable,
+    snapshot::Process,
+};
 
 /// A process, held.
 #[derive(Debug)]
@@ -26,13 +30,17 @@ impl Held {
         Ok(Self { id: identify(pid)?, pidfd })
     }
 
-    /// Holds that very process, and goes by `id` for it.
-    ///
-    /// # Errors
-    /// It is gone.
-    pub(crate) fn seen(process: &Process, id: ProcessId) -> io::Result<Self> {
-        let pidfd = open(process.id.pid)?;
-        if process.is_still_there() { Ok(Self { id, pidfd }) } else { Err(io::ErrorKind::NotFound.into()) }
+    /// Holds those of these processes that are still there, under the ids that go with them.
+    #[must_use]
+    pub(crate) fn all_there<'a>(seen: impl Iterator<Item = (&'a Process, ProcessId)>) -> Vec<Self> {
+        let opened: Vec<_> = seen.filter_map(|(process, id)| Some((process, id, open(process.id.pid).ok()?))).collect();
+        let pids: Vec<u32> = opened.iter().map(|(process, ..)| process.id.pid).collect();
+        // Read after the pidfds were got: what is there then is what is held.
+        let now: BTreeMap<u32, Option<io::Result<ProcessId>>> =
+            bounded::look().read(&pids, ProcessId::of).into_iter().collect();
+        let is_there = |process: &Process| process.is_still_there(now.get(&process.id.pid).and_then(Option::as_ref));
+        let there = opened.into_iter().filter(|(process, ..)| is_there(process));
+        there.map(|(_, id, pidfd)| Self { id, pidfd }).collect()
     }
 
     /// Holds that very process.

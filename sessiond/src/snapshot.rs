@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
+    fs, io,
     os::unix::fs::MetadataExt,
 };
 
@@ -48,14 +48,15 @@ impl Process {
         self.id == id || self.is_unreadable() && self.id.pid == id.pid
     }
 
-    /// Whether the process that has the pid now is still this one. To be asked when it is held by a pidfd: then the answer stays true.
+    /// Whether the process that has the pid now, if it can be read, is still this one. To be asked when it is held by a pidfd: then the answer
+    /// stays true.
     #[must_use]
-    pub(crate) fn is_still_there(&self) -> bool {
-        match bounded::identify(self.id.pid) {
-            Ok(now) if !self.is_unreadable() => now == self.id,
-            Err(why) if why.kind() != std::io::ErrorKind::TimedOut => false,
+    pub(crate) fn is_still_there(&self, now: Option<&io::Result<ProcessId>>) -> bool {
+        match now {
+            Some(Ok(now)) if !self.is_unreadable() => *now == self.id,
+            Some(Err(_gone)) => false,
             // One of which no start is known is the same if it is in the same place: in the same session, that is.
-            Ok(_) | Err(_) => unreadable(self.id.pid).is_some_and(|now| {
+            Some(Ok(_)) | None => unreadable(self.id.pid).is_some_and(|now| {
                 let is_whose_it_was = !self.is_unreadable() || now.uid == self.uid;
                 let (place, place_now) =
                     ((self.parent, self.audit_id, &self.cgroup), (now.parent, now.audit_id, &now.cgroup));
@@ -269,6 +270,8 @@ fn cgroup(pid: u32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+
     use super::*;
 
     #[test]
@@ -289,20 +292,26 @@ mod tests {
         let facts = |process: &Process| (process.parent, process.audit_id, process.cgroup.clone(), process.is_zombie);
         assert_eq!(facts(&seen), facts(&readable));
         assert!(seen.is_unreadable() && seen.may_be(readable.id) && !readable.may_be(seen.id));
-        assert!(seen.is_still_there() && readable.is_still_there());
+        let now = || ProcessId::of(readable.id.pid);
+        let is_there = |process: &Process| [Some(&now()), None].map(|now| process.is_still_there(now));
+        assert_eq!((is_there(&seen), is_there(&readable)), ([true, true], [true, true]));
         let start_time = readable.id.start_time + 1;
-        assert!(!Process { id: ProcessId { start_time, ..readable.id }, ..readable.clone() }.is_still_there());
-        assert!(!Process { parent: 1, ..seen.clone() }.is_still_there());
-        assert!(!Process { uid: seen.uid + 1, ..seen.clone() }.is_still_there());
-        assert!(!Process { cgroup: "/another".to_owned(), ..seen.clone() }.is_still_there());
+        let later = Process { id: ProcessId { start_time, ..readable.id }, ..readable.clone() };
+        assert!(!later.is_still_there(Some(&now())));
+        for another in [
+            Process { parent: 1, ..seen.clone() },
+            Process { uid: seen.uid + 1, ..seen.clone() },
+            Process { cgroup: "/another".to_owned(), ..seen.clone() },
+        ] {
+            assert_eq!(is_there(&another), [false, false], "{another:?}");
+        }
         child.kill().unwrap();
-        let pid = rustix::process::Pid::from_child(&child);
-        let over = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
-        rustix::process::waitid(rustix::process::WaitId::Pid(pid), over).unwrap();
+        let over = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(Pid::from_child(&child)), over).unwrap();
         assert!(Snapshot::chain(child.id()).find(child.id()).unwrap().is_zombie);
         assert!(unreadable(child.id()).unwrap().is_zombie);
         child.wait().unwrap();
-        assert!(!seen.is_still_there() && !readable.is_still_there());
+        assert_eq!((is_there(&seen), is_there(&readable)), ([false, false], [false, false]));
     }
 
     #[test]

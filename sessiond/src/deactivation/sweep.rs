@@ -133,7 +133,7 @@ fn strike(
     };
     let targets = snapshot.iter().filter(|process| theirs.has(process, &snapshot) && !spared.contains(&process.id.pid));
     let targets = targets.filter(|process| may_end_manager || !is_of_a_manager(process, &snapshot)).filter(is_in_reach);
-    let held: Vec<Held> = targets.filter_map(|process| Held::seen(process, process.id).ok()).collect();
+    let held = Held::all_there(targets.map(|process| (process, process.id)));
     for held in &held {
         ended
             .entry(held.id())
