@@ -37,8 +37,30 @@ struct Bounds {
     user: Duration,
     /// How long these are left out at least.
     left_out: Duration,
-    /// How many threads may be held up before nothing is read any more.
+    /// How many threads may be held up before nothing is read any more but root's. With twice as many nothing is.
     threads: usize,
+}
+
+/// Whose a process is.
+#[derive(Clone, Copy, Debug, Default)]
+struct Whose {
+    /// Who logged in, if the kernel knows.
+    login: Option<u32>,
+    /// Who runs it.
+    real: Option<u32>,
+}
+
+impl Whose {
+    /// These two never wait.
+    fn look(pid: u32) -> Self {
+        let real = process::uids(pid).ok().and_then(|uids| uids.first().copied());
+        Self { login: process::login_uid(pid), real }
+    }
+
+    /// Whom to blame: who logged in, also where it runs as somebody else by now, or in a user namespace.
+    fn user(self) -> Option<u32> {
+        self.login.or(self.real)
+    }
 }
 
 /// For the processes of this machine.
@@ -51,7 +73,7 @@ static PROCESSES: Reader = Reader::new(
         left_out: Duration::from_secs(60),
         threads: 64,
     },
-    user_of,
+    Whose::look,
 );
 
 /// How much stack a reading thread has.
@@ -79,8 +101,7 @@ pub(crate) fn identify(pid: u32) -> io::Result<ProcessId> {
 /// Reads, and what held them up.
 struct Reader {
     bounds: Bounds,
-    /// Whose a process is.
-    user_of: fn(u32) -> Option<u32>,
+    whose: fn(u32) -> Whose,
     state: Mutex<State>,
     log: OnceLock<Log>,
 }
@@ -115,7 +136,8 @@ pub(crate) struct Look {
 /// What is left out without trying.
 #[derive(Default)]
 struct LeftOut {
-    everything: bool,
+    all: bool,
+    all_but_roots: bool,
     pids: Vec<u32>,
     users: Vec<u32>,
 }
@@ -136,8 +158,8 @@ struct Progress<T> {
 }
 
 impl Reader {
-    const fn new(bounds: Bounds, user_of: fn(u32) -> Option<u32>) -> Self {
-        Self { bounds, user_of, state: Mutex::new(State::new()), log: OnceLock::new() }
+    const fn new(bounds: Bounds, whose: fn(u32) -> Whose) -> Self {
+        Self { bounds, whose, state: Mutex::new(State::new()), log: OnceLock::new() }
     }
 
     const fn look(&'static self) -> Look {
@@ -152,19 +174,26 @@ impl Reader {
         delays.retain(|user, delay| holds_up(*user) || now.saturating_since(delay.last) < self.bounds.left_out);
         let users = delays.iter().filter(|(_, delay)| delay.sum >= self.bounds.user).map(|(user, _)| *user).collect();
         let pids: Vec<u32> = stuck.iter().map(|(pid, _)| *pid).collect();
-        LeftOut { everything: pids.len() >= self.bounds.threads, pids, users }
+        let threads = self.bounds.threads;
+        LeftOut { all: pids.len() >= 2 * threads, all_but_roots: pids.len() >= threads, pids, users }
     }
 
-    /// Whether the process is left out: by its pid, or whoever's it is. That costs a read more, so only while somebody is.
+    /// Whether the process is left out: by its pid, or for whose it is. That costs two reads more, so only while somebody is.
     fn is_left_out(&self, pid: u32, left_out: &LeftOut) -> bool {
-        let is_theirs = || (self.user_of)(pid).is_some_and(|user| left_out.users.contains(&user));
-        left_out.everything || left_out.pids.contains(&pid) || !left_out.users.is_empty() && is_theirs()
+        let is_one_of_many = || {
+            let whose = (self.whose)(pid);
+            // What root runs is the machine's, and a user's login as well; no user holds that up.
+            let is_blamed = || whose.user().is_some_and(|user| left_out.users.contains(&user));
+            whose.real != Some(0) && (left_out.all_but_roots || is_blamed())
+        };
+        let are_many = left_out.all_but_roots || !left_out.users.is_empty();
+        left_out.all || left_out.pids.contains(&pid) || are_many && is_one_of_many()
     }
 
     /// A process held a read up for one more step.
     fn note_delay(&self, pid: u32) {
         // Root's are the machine's own.
-        let Some(user) = (self.user_of)(pid).filter(|user| *user != 0) else { return };
+        let Some(user) = (self.whose)(pid).user().filter(|user| *user != 0) else { return };
         let now = SystemClock.now().boot;
         let mut state = self.state();
         let delay = state.delays.entry(user).or_insert(Delay { sum: Duration::ZERO, last: now });
@@ -172,7 +201,7 @@ impl Reader {
     }
 
     fn note_stuck(&self, pid: u32) {
-        let user = (self.user_of)(pid);
+        let user = (self.whose)(pid).user();
         self.state().stuck.push((pid, user));
         if let Some(log) = self.log.get() {
             let uid = user.map_or_else(|| "-".to_owned(), |user| user.to_string());
@@ -285,11 +314,6 @@ impl<T> Work<T> {
     fn progress(&self) -> MutexGuard<'_, Progress<T>> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Whose a process is: who logged in, also where it runs as somebody else's by now, or in a user namespace. These two never wait.
-fn user_of(pid: u32) -> Option<u32> {
-    process::login_uid(pid).or_else(|| process::uids(pid).ok()?.first().copied())
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ const BOUNDS: Bounds = Bounds {
 const NONE: [u32; 0] = [];
 
 fn reader(bounds: Bounds) -> &'static Reader {
-    Box::leak(Box::new(Reader::new(bounds, |pid| Some(pid / 1000))))
+    Box::leak(Box::new(Reader::new(bounds, |pid| Whose { login: None, real: Some(pid / 1000) })))
 }
 
 /// Those that could be read.
@@ -118,11 +118,27 @@ fn roots_processes_are_not_left_out_for_what_one_of_them_does() {
 }
 
 #[test]
+fn what_root_runs_in_a_login_is_read_whoever_logged_in() {
+    let whose = |pid: u32| Whose { login: Some(14), real: Some(u32::from(pid < 14_003)) };
+    let reader: &'static Reader =
+        Box::leak(Box::new(Reader::new(Bounds { user: BOUNDS.process, threads: 2, ..BOUNDS }, whose)));
+    hold_up(14_001);
+    assert_eq!(readable(reader, &[14_001, 14_002, 14_003]), [14_003]);
+    hold_up(14_004);
+    assert_eq!(readable(reader, &[14_002, 14_003, 14_004]), [14_003]);
+    assert_eq!(reader.left_out().users, [14]);
+    [14_001, 14_004].into_iter().for_each(let_go);
+}
+
+#[test]
 fn nothing_is_read_while_too_many_threads_are_held_up() {
     let reader = reader(Bounds { threads: 2, ..BOUNDS });
-    [7001, 8001].into_iter().for_each(hold_up);
+    [7001, 8001, 101, 102].into_iter().for_each(hold_up);
     assert_eq!(readable(reader, &[7001, 8001, 9001]), NONE);
-    [7001, 8001].into_iter().for_each(let_go);
+    assert_eq!(readable(reader, &[100, 9001]), [100], "root's");
+    assert_eq!(readable(reader, &[100, 101, 102]), [100]);
+    assert_eq!(readable(reader, &[100]), NONE);
+    [7001, 8001, 101, 102].into_iter().for_each(let_go);
     until_nothing_is_stuck(reader);
     assert_eq!(readable(reader, &[7001, 8001, 9001]), [7001, 8001, 9001]);
 }
@@ -153,5 +169,5 @@ fn a_read_that_panics_ends_no_look() {
 fn this_process_is_told_from_others() {
     assert_eq!(identify(std::process::id()).unwrap(), ProcessId::current().unwrap());
     assert_eq!(identify(u32::MAX).unwrap_err().kind(), io::ErrorKind::NotFound);
-    assert!(user_of(std::process::id()).is_some());
+    assert_eq!(Whose::look(std::process::id()).real, Some(process::real_uid()));
 }
