@@ -18,8 +18,9 @@ use authflow_core::{
 use authflow_host::process::ProcessId;
 
 use crate::{
+    bounded,
     desktop::Hint,
-    snapshot::Snapshot,
+    snapshot::{Process, Snapshot},
     tty::{Tty, Use},
 };
 
@@ -122,7 +123,11 @@ impl Activity {
 
     fn compare(&self, session: &Session, members: &[ProcessId], snapshot: &Snapshot, now: Now) -> (Look, Memory) {
         let memory = self.memory(session);
-        let ttys = ttys(session, members, snapshot);
+        let is_unreadable = |id: &ProcessId| snapshot.find(id.pid).is_some_and(Process::is_unreadable);
+        // What cannot be read may hold the ttys that the session had.
+        let is_blind = members.iter().any(is_unreadable);
+        let had = is_blind.then(|| memory.ttys.keys().cloned()).into_iter().flatten();
+        let ttys = ttys(session, members, snapshot, had);
         let limits = &session.opening.limits;
         let mut next = Memory { at: Some(now), told: memory.told, ..Memory::default() };
         let mut look =
@@ -140,11 +145,11 @@ impl Activity {
             look.basis = Basis::Hint;
             // What lies before the last look is not new.
             look.active_at = Some(hint.idle_since.unwrap_or(now.boot)).filter(|at| *at > session.looked);
-        } else if look.ttys.is_empty() {
+        } else if look.ttys.is_empty() && !(is_blind && session.basis == Basis::Tty) {
             look.basis = Basis::None;
             if let WithoutTty::Io(least) = limits.without_tty {
                 look.basis = Basis::Io;
-                next.moved = members.iter().filter_map(|id| Some((*id, moved(id.pid)?))).collect();
+                next.moved = all_moved(members, is_unreadable, &memory.moved);
                 // Nothing to compare with, as after a restart: ignorance must not end what may be hard at work.
                 let is_first = memory.at.is_none();
                 if is_first || increase(&memory.moved, &next.moved) > least {
@@ -178,11 +183,16 @@ impl Activity {
 
 /// The session's ttys: those that its processes hold, if the session's own user owns them or the leader holds them. Somebody else's tty that
 /// a program of the session opened says nothing about the session.
-fn ttys(session: &Session, members: &[ProcessId], snapshot: &Snapshot) -> BTreeMap<Tty, Use> {
+fn ttys(
+    session: &Session,
+    members: &[ProcessId],
+    snapshot: &Snapshot,
+    had: impl Iterator<Item = Tty>,
+) -> BTreeMap<Tty, Use> {
     let owners = [session.opening.uid, session.opening.target_uid];
     let tty_of = |id: &ProcessId| snapshot.find(id.pid).and_then(|process| Tty::of_device(process.tty));
     let leaders = snapshot.find(session.leader.pid).and_then(|process| Tty::of_device(process.tty));
-    let held: BTreeSet<Tty> = members.iter().filter_map(tty_of).collect();
+    let held: BTreeSet<Tty> = members.iter().filter_map(tty_of).chain(had).collect();
     held.into_iter()
         .filter_map(|tty| tty.look().map(|used| (tty, used)))
         .filter(|(tty, used)| owners.contains(&used.owner) || Some(tty) == leaders.as_ref())
@@ -210,6 +220,28 @@ fn changed(
 fn jumped(before: Now, now: Now) -> bool {
     let (wall, boot) = (now.wall.saturating_since(before.wall), now.boot.saturating_since(before.boot));
     now.wall < before.wall || wall.abs_diff(boot) > JUMP
+}
+
+/// What these have moved so far. One that cannot be read moved nothing since, as far as anybody knows: were that activity, it would keep a
+/// session for ever.
+fn all_moved(
+    members: &[ProcessId],
+    is_unreadable: impl Fn(&ProcessId) -> bool,
+    before: &BTreeMap<ProcessId, u64>,
+) -> BTreeMap<ProcessId, u64> {
+    let ids: BTreeMap<u32, ProcessId> = members.iter().map(|id| (id.pid, *id)).collect();
+    let is_member = |id: &ProcessId| ids.get(&id.pid) == Some(id);
+    let mut all: BTreeMap<_, _> =
+        before.iter().filter(|(id, _)| is_member(id)).map(|(id, moved)| (*id, *moved)).collect();
+    let readable: Vec<u32> = ids.values().filter(|id| !is_unreadable(id)).map(|id| id.pid).collect();
+    for (pid, read) in bounded::look().read(&readable, moved) {
+        let (Some(id), Some(bytes)) = (ids.get(&pid), read) else { continue };
+        match bytes {
+            Some(bytes) => all.insert(*id, bytes),
+            None => all.remove(id),
+        };
+    }
+    all
 }
 
 /// Bytes that a process has read and written so far.

@@ -223,7 +223,8 @@ fn strike(
         kill_scope(daemon, &found.session, snapshot);
     }
     let targets = targets((&found, snapshot), manner, step).into_iter().filter(|target| !before.contains_key(target));
-    let held = targets.filter_map(|target| Held::by_id(target).ok());
+    let seen = targets.filter_map(|target| Some((snapshot.find(target.pid)?, target)));
+    let held = Held::all_there(seen).into_iter();
     held.map(|held| {
         signal(&held, step);
         (held.id(), held)

@@ -27,6 +27,7 @@
 mod activity;
 mod audit;
 mod boot;
+mod bounded;
 mod bus;
 mod changes;
 mod daemon;
@@ -169,6 +170,7 @@ async fn run(log: Log, paths: Paths, boot_id: Option<String>) -> Result<(), Fail
         log.write(&Line::error(Event::StateFolder).with("why", &error));
     }
     raise_descriptor_limit();
+    bounded::tell(&log);
     let (todo, actions) = mpsc::unbounded_channel();
     let boot_id = boot_id.map_or_else(process::boot_id, Ok)?;
     let daemon = Daemon::new(log, paths.clone(), boot_id, todo);

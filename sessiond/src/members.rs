@@ -49,10 +49,31 @@ pub(crate) fn members(session: &Session, registry: &Registry, known: &Known, sna
         let is_anybodys = !process.is_zombie && pid != 1 && pid != std::process::id();
         let mut is_ours =
             || !above_the_leader.contains(&pid) && !look.has_another_audit_id(process) && !led_by_another.ask(pid);
-        is_anybodys && (process.id == process_of(session.leader) || is_ours())
+        is_anybodys && (may_lead(process, session) || is_ours())
     };
     let found = look.candidates().into_iter().filter_map(|pid| snapshot.find(pid));
-    found.filter(|process| is_member(process)).map(|process| process.id).collect()
+    found.filter(|process| is_member(process)).map(|process| look.id_of(process)).collect()
+}
+
+/// The session that the process leads, if it leads one.
+#[must_use]
+pub(crate) fn led_by<'a>(process: &Process, registry: &'a Registry) -> Option<&'a Session> {
+    if process.is_unreadable() {
+        return registry.iter().find(|session| may_lead(process, session));
+    }
+    registry.led_by(leader_of(process.id))
+}
+
+/// Whether the process is the session's leader, as far as can be seen.
+fn may_lead(process: &Process, session: &Session) -> bool {
+    is_theirs(process, process_of(session.leader), session)
+}
+
+/// Whether the process is that one of the session's, as far as can be seen. One that is known by its pid alone could be a stranger's, unless
+/// it runs as somebody whom a session has processes of.
+fn is_theirs(process: &Process, id: ProcessId, session: &Session) -> bool {
+    let users = [0, session.opening.uid, session.opening.target_uid];
+    process.may_be(id) && (!process.is_unreadable() || users.contains(&process.uid))
 }
 
 /// Whether the process, which has those above it, might be among the session's members. Cheap: of a thousand sessions it leaves the few that
@@ -68,7 +89,10 @@ pub(crate) fn may_hold(
     let leader = session.leader.pid;
     pid == leader
         || above.contains(&leader)
-        || known.by_session.get(&session.id).is_some_and(|known| known.contains(&process.id))
+        || known
+            .by_session
+            .get(&session.id)
+            .is_some_and(|known| known.iter().any(|id| is_theirs(process, *id, session)))
         || session.audit_id.is_some() && session.audit_id == process.audit_id
         || session.logind_id.is_some() && session.logind_id == logind_id(&process.cgroup)
         || own_scope::session_in(&process.cgroup, snapshot) == Some(session.id)
@@ -91,11 +115,16 @@ impl Look<'_> {
     fn candidates(&self) -> BTreeSet<u32> {
         let (id, leader) = (self.session.id, process_of(self.session.leader));
         // A pid alone could be a stranger's by now.
-        let is_there = self.snapshot.find(leader.pid).is_some_and(|found| found.id == leader);
+        let is_there = self.snapshot.find(leader.pid).is_some_and(|found| may_lead(found, self.session));
         let mut pids = if is_there { self.snapshot.descendants(leader.pid) } else { BTreeSet::new() };
         pids.extend(is_there.then_some(leader.pid));
         let known = self.known.by_session.get(&id).into_iter().flatten();
-        pids.extend(known.filter(|known| self.snapshot.runs(**known)).map(|known| known.pid));
+        let runs = |known: &&ProcessId| {
+            self.snapshot
+                .find(known.pid)
+                .is_some_and(|found| is_theirs(found, **known, self.session) && !found.is_zombie)
+        };
+        pids.extend(known.filter(runs).map(|known| known.pid));
         // Nested sessions share scope and audit id with the login around them, so there these say little.
         if self.session.opening.class == Class::Nested {
             pids.extend(self.strays());
@@ -104,6 +133,16 @@ impl Look<'_> {
             pids.extend(self.own_audit_id().into_iter().flat_map(|audit_id| self.snapshot.with_audit_id(audit_id)));
         }
         pids
+    }
+
+    /// Which process that is: of one that cannot be read now, what the session knows of it.
+    fn id_of(&self, process: &Process) -> ProcessId {
+        if !process.is_unreadable() {
+            return process.id;
+        }
+        let known = self.known.by_session.get(&self.session.id).into_iter().flatten().copied();
+        let mut ids = std::iter::once(process_of(self.session.leader)).chain(known);
+        ids.find(|id| is_theirs(process, *id, self.session)).unwrap_or(process.id)
     }
 
     /// What a nested session must have started, though nobody saw it below the leader: a process of the login around it that init adopted, as
@@ -120,8 +159,11 @@ impl Look<'_> {
         let others = inside.iter().filter(|other| other.id != self.session.id).copied().chain([login]);
         let leaders: BTreeSet<u32> = others.map(|other| other.leader.pid).collect();
         let mut is_led = Lineage::new(self.snapshot, |process| leaders.contains(&process.id.pid).then_some(true));
-        let mut is_stray =
-            |process: &&Process| process.uid == target && process.id.start_time >= since && !is_led.ask(process.parent);
+        let mut is_stray = |process: &&Process| {
+            // One whose start cannot be read may be older, and of another session.
+            let is_since = process.id.start_time >= since && !process.is_unreadable();
+            process.uid == target && is_since && !is_led.ask(process.parent)
+        };
         let scope = scope(login, self.snapshot);
         let in_scope = scope.iter().flat_map(|scope| self.snapshot.in_cgroup(scope));
         // As for the login itself: an id that another login has as well is no evidence.
@@ -147,8 +189,8 @@ impl Look<'_> {
     }
 
     /// Whether the process leads another session than this one, those around it and those nested in it.
-    fn leads_another(&self, process: ProcessId) -> bool {
-        self.registry.led_by(leader_of(process)).is_some_and(|other| self.is_foreign(other))
+    fn leads_another(&self, process: &Process) -> bool {
+        led_by(process, self.registry).is_some_and(|other| self.is_foreign(other))
     }
 
     /// Whether it is another session than this one, those around it and those nested in it.
@@ -167,11 +209,9 @@ impl Look<'_> {
     /// Whether another session's leader started the process. The nearest leader counts: an administrator's shell may have started the sshd
     /// that this session came through.
     fn led_by_another(&self) -> Lineage<'_, impl FnMut(&Process) -> Option<bool>> {
-        // By pid and start time: a pid alone could be a stranger's by now.
-        let leader = process_of(self.session.leader);
-        let answer = move |process: &Process| match process.id {
-            id if id == leader => Some(false),
-            id => self.leads_another(id).then_some(true),
+        // By pid and start time where these can be had: a pid alone could be a stranger's by now.
+        let answer = |process: &Process| {
+            if may_lead(process, self.session) { Some(false) } else { self.leads_another(process).then_some(true) }
         };
         Lineage::new(self.snapshot, answer)
     }

@@ -186,9 +186,9 @@ fn strike(
         Reach::Everything => true,
         Reach::LeftOvers => daemon.is_left_over(process, &snapshot),
     };
-    let targets = snapshot.iter().filter(|process| theirs.has(process, &snapshot) && !spared.contains(&process.id));
+    let targets = snapshot.iter().filter(|process| theirs.has(process, &snapshot) && !spared.contains(&process.id.pid));
     let targets = targets.filter(|process| may_end_manager || !is_of_a_manager(process, &snapshot)).filter(is_in_reach);
-    let held: Vec<Held> = targets.filter_map(|process| Held::by_id(process.id).ok()).collect();
+    let held = Held::all_there(targets.map(|process| (process, process.id)));
     for held in &held {
         ended
             .entry(held.id())

@@ -260,3 +260,63 @@ fn a_login_that_logind_knows_is_one_of_a_person() {
     assert_eq!(leader_of_login("UID=1000\nLEADER=77\n", 1000), Some(77), "what is not told is the safe way");
     assert_eq!(leader_of_login("", 1000), None);
 }
+
+/// A process that does not let itself be read.
+fn unreadable(process: Process) -> Process {
+    Process { id: ProcessId { start_time: u64::MAX, ..process.id }, ..process }
+}
+
+#[test]
+fn what_cannot_be_read_is_in_its_session_all_the_same() {
+    let machine = machine().into_iter().map(|process| if process.id.pid < 20 { process } else { unreadable(process) });
+    let snapshot = Snapshot::of(machine);
+    let (one, two) = (session(1, 20, Some(5)), session(2, 30, Some(6)));
+    assert_eq!(pids(&one, std::slice::from_ref(&two), &snapshot), [20, 21, 22, 25]);
+    assert_eq!(pids(&two, std::slice::from_ref(&one), &snapshot), [30, 31]);
+    let found = members(&one, &registry(&[]), &Known::default(), &snapshot);
+    assert!(found.contains(&process_of(one.leader)), "the leader goes by its own name");
+}
+
+#[test]
+fn a_leader_that_cannot_be_read_keeps_its_own_from_the_session_above() {
+    let machine = [
+        process(1, 0, None),
+        process(20, 1, None),
+        process(21, 20, None),
+        process(30, 21, None),
+        process(31, 30, None),
+    ];
+    let hidden = |pid| machine.clone().map(|process| if process.id.pid == pid { unreadable(process) } else { process });
+    let (above, below) = (session(1, 20, None), session(2, 30, None));
+    for pid in [1, 21, 30, 31] {
+        assert_eq!(pids(&above, std::slice::from_ref(&below), &Snapshot::of(hidden(pid))), [20, 21], "{pid}");
+    }
+}
+
+#[test]
+fn a_pid_alone_makes_nobody_elses_process_a_known_one() {
+    let registry = registry(&[]);
+    let session = session(1, 20, None);
+    let mut known = Known::default();
+    known.note(session.id, &[ProcessId { pid: 22, start_time: 1 }]);
+    let found = |process: Process| {
+        let snapshot = Snapshot::of([self::process(1, 0, None), process]);
+        members(&session, &registry, &known, &snapshot)
+    };
+    assert_eq!(found(unreadable(process(22, 1, None))), [ProcessId { pid: 22, start_time: 1 }]);
+    assert_eq!(found(Process { uid: 1001, ..unreadable(process(22, 1, None)) }), []);
+    let later = Process { id: ProcessId { pid: 22, start_time: 2 }, ..process(22, 1, None) };
+    assert_eq!(found(later), []);
+}
+
+#[test]
+fn what_init_adopted_and_cannot_be_read_is_no_stray_for_it_may_be_older() {
+    let mut machine = machine();
+    machine.push(unreadable(Process { uid: 1001, ..process(42, 1, Some(5)) }));
+    let around = session(1, 20, Some(5));
+    let mut inner = nested(2, 22, 1);
+    inner.opening.target_uid = 1001;
+    let snapshot = Snapshot::of(machine);
+    assert!(!pids(&inner, &[around.clone(), inner.clone()], &snapshot).contains(&42));
+    assert!(pids(&around, &[around.clone(), inner], &snapshot).contains(&42));
+}
