@@ -14,13 +14,14 @@ fn an_error_is_named_with_file_line_and_column() {
     assert_eq!(said.code, 1);
     assert!(said.out.contains("authflow.toml:2:1: unknown field `idel`"), "{}", said.out);
     let json: serde_json::Value = serde_json::from_str(&image.run(&["config", "check", "--json"], "").out).unwrap();
-    assert_eq!((&json["errors"][0]["line"], &json["errors"][0]["column"]), (&2.into(), &1.into()));
+    assert_eq!((&json[0]["id"], &json[0]["severity"]), (&"config-broken".into(), &"error".into()), "{json}");
+    assert!(json[0]["file"].as_str().unwrap().ends_with(MAIN) && json[0]["line"] == 2, "{json}");
 }
 
 #[test]
 fn a_new_file_is_checked_before_it_is_live() {
     let image = Image::new();
-    image.write(MAIN, RULE);
+    image.write(MAIN, &format!("{RULE}enroll = {{ mode = \"required\" }}\n"));
     image.write("new.toml", "[session]\nidle = \"0s\"\n");
     let said = image.run(&["config", "check", image.path("new.toml").to_str().unwrap()], "");
     assert_eq!(said.code, 1);

@@ -54,10 +54,7 @@ fn missing(context: &Context) -> Option<Finding> {
 }
 
 fn broken(context: &Context, unusable: &Unusable, has_last_good: bool) -> Finding {
-    let (place, what) = match unusable {
-        Unusable::Config(error) => (Place::line(error.file.as_ref(), error.line), error.message.clone()),
-        Unusable::File(error) => (Place::file(context.paths.config()), error.to_string()),
-    };
+    let (place, what) = slip(context, unusable);
     let in_force = if has_last_good {
         "the last good one is in force"
     } else {
@@ -70,6 +67,20 @@ fn broken(context: &Context, unusable: &Unusable, has_last_good: bool) -> Findin
     // With the drop-ins beside it: it is the main file that is applied, whichever is broken.
     let fix = closing.unwrap_or_else(|| format!("correct it, and then: {}", applying(context)));
     Finding::new(Defect::ConfigBroken, place, format!("{what} ({in_force})"), fix)
+}
+
+/// Where something is wrong, and what.
+fn slip(context: &Context, unusable: &Unusable) -> (Place, String) {
+    match unusable {
+        Unusable::Config(error) => (Place::line(error.file.as_ref(), error.line), error.message.clone()),
+        Unusable::File(error) => (Place::file(context.paths.config()), error.to_string()),
+    }
+}
+
+/// A text that was to be in force, and cannot be used.
+pub(super) fn unusable(context: &Context, why: &Unusable) -> Finding {
+    let (place, what) = slip(context, why);
+    Finding::new(Defect::ConfigBroken, place, what, "correct it")
 }
 
 /// Rules that nothing stands behind. Until a setup is confirmed its rules are to go away, and then it writes one.

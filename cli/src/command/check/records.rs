@@ -39,14 +39,7 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
             return not_looked_at(ground, &error.to_string(), "see that it is a folder that root can read");
         }
     };
-    let mut found = Vec::new();
-    let mut enrolled = BTreeMap::new();
-    for user in &users {
-        match records.authenticators(user).and_then(|record| records.state(user).map(|_| record)) {
-            Ok(record) => drop(enrolled.insert(user.clone(), record.unwrap_or_default())),
-            Err(error) => found.push(unusable(ground, user, &error)),
-        }
-    }
+    let (enrolled, mut found) = read(ground, &records, &users);
     found.extend(of_nobody(ground, &users, &disabled));
     // Somebody's record that cannot be read may be what a rule needs.
     if found.iter().all(|finding| finding.defect != Defect::RecordUnusable) {
@@ -55,6 +48,35 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
         found.extend(ground.config.rules.iter().filter_map(of_rule));
     }
     found
+}
+
+/// The names of the rules that nobody can meet. Where the records cannot all be read, none is called so.
+pub(super) fn rules_for_nobody(ground: &Ground<'_>) -> BTreeSet<String> {
+    let records = Records::trusting(ground.context.paths.clone(), ground.trust);
+    let Ok(users) = records.users() else { return BTreeSet::new() };
+    let (enrolled, unusable) = read(ground, &records, &users);
+    if !unusable.is_empty() {
+        return BTreeSet::new();
+    }
+    let hopeless = |rule: &&Rule| nobody_can_meet(ground, rule, &enrolled).is_some();
+    ground.config.rules.iter().filter(hopeless).map(|rule| rule.name.clone()).collect()
+}
+
+/// What everybody has, and the records that cannot be used.
+fn read(
+    ground: &Ground<'_>,
+    records: &Records,
+    users: &BTreeSet<String>,
+) -> (BTreeMap<String, Authenticators>, Vec<Finding>) {
+    let mut enrolled = BTreeMap::new();
+    let mut found = Vec::new();
+    for user in users {
+        match records.authenticators(user).and_then(|record| records.state(user).map(|_| record)) {
+            Ok(record) => drop(enrolled.insert(user.clone(), record.unwrap_or_default())),
+            Err(error) => found.push(unusable(ground, user, &error)),
+        }
+    }
+    (enrolled, found)
 }
 
 /// The command after which what was not trusted is.

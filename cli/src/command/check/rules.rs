@@ -47,9 +47,8 @@ fn of_core(ground: &Ground<'_>, warning: &Warning) -> Finding {
 
 /// A rule that takes a key where nobody can show one.
 fn key_elsewhere(ground: &Ground<'_>, rule: &Rule) -> Option<Finding> {
-    let takes_keys = rule.methods.iter().all(|method| method.factors().contains(Factor::Publickey));
     let is_elsewhere = |service: &String| service != "*" && !ground.config.is_sshd(service);
-    (takes_keys && rule.services.iter().all(is_elsewhere)).then(|| {
+    (takes_keys(rule) && rule.services.iter().all(is_elsewhere)).then(|| {
         Finding::new(
             Defect::RuleKeyElsewhere,
             ground.place_of(rule),
@@ -59,13 +58,22 @@ fn key_elsewhere(ground: &Ground<'_>, rule: &Rule) -> Option<Finding> {
     })
 }
 
+/// Whether nobody gets in by that rule without a key.
+pub(super) fn takes_keys(rule: &Rule) -> bool {
+    rule.methods.iter().all(|method| method.factors().contains(Factor::Publickey))
+}
+
+/// Whether a rule is for whoever comes.
+pub(super) fn is_for_everybody(rule: &Rule) -> bool {
+    rule.users.is_empty() && rule.groups.is_empty() && rule.from.is_empty()
+}
+
 /// Services where whoever no rule is for is denied.
 fn without_catch_all(ground: &Ground<'_>) -> Vec<Finding> {
     let rules = &ground.config.rules;
     let services: BTreeSet<&String> = rules.iter().flat_map(|rule| &rule.services).collect();
-    let takes_all = |rule: &&Rule| rule.users.is_empty() && rule.groups.is_empty() && rule.from.is_empty();
-    let lacking =
-        services.into_iter().filter(|service| !rules.iter().filter(takes_all).any(|rule| rule.governs(service)));
+    let is_open = |service: &&String| rules.iter().any(|rule| is_for_everybody(rule) && rule.governs(service));
+    let lacking = services.into_iter().filter(|service| !is_open(service));
     let finding = |service: &String| {
         let last = rules.iter().rfind(|rule| rule.governs(service))?;
         Some(Finding::new(

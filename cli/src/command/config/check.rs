@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 
 use authflow_core::config::Config;
 use authflow_host::config::{self, Files, Unusable};
-use serde::Serialize;
 
 use crate::{
-    command::check::{self, Finding, Severity},
+    command::check::{self, Finding, Judgement, Severity},
     context::Context,
     error::Error,
     output::{Output, text::clean},
@@ -19,37 +18,24 @@ pub(crate) struct Check {
     file: Option<PathBuf>,
 }
 
-#[derive(Default, Serialize)]
-struct Report {
-    ok: bool,
-    errors: Vec<Defect>,
-    warnings: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct Defect {
-    file: Option<String>,
-    line: Option<usize>,
-    column: Option<usize>,
-    message: String,
-}
-
 impl Check {
     pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
         let checked = match &self.file {
             Some(file) => check_file(context, file)?,
             None => parsed(config::read_live(&context.paths, context.trust())),
         };
-        let report = match checked {
+        let (found, is_right) = match &checked {
             Ok((config, files)) => {
-                let found = check::findings_of(context, &config, &files);
-                let told = found.iter().filter(|finding| finding.defect.severity() != Severity::Note);
-                Report { ok: true, warnings: told.map(Finding::on_one_line).collect(), ..Report::default() }
+                let Judgement { found, is_wrong, shut: _ } = check::judge(context, config, files);
+                (found, !is_wrong)
             }
-            Err(unusable) => Report { errors: vec![defect(unusable)], ..Report::default() },
+            Err(why) => (vec![check::unusable(context, why)], false),
         };
-        context.output.either(&report, || text(&report, context.output))?;
-        if report.ok { Ok(()) } else { Err(Error::Defects) }
+        context.output.either(&found, || match &checked {
+            Ok(_) => text(&found, is_right, context.output),
+            Err(why) => format!("{}: {}\n", context.output.alarming("error"), clean(&why.to_string())),
+        })?;
+        if is_right { Ok(()) } else { Err(Error::Defects) }
     }
 }
 
@@ -64,25 +50,16 @@ fn parsed(files: Result<Files, Unusable>) -> Result<(Config, Files), Unusable> {
     Ok((files.parse()?, files))
 }
 
-fn defect(unusable: Unusable) -> Defect {
-    match unusable {
-        Unusable::Config(error) => Defect {
-            file: Some(error.file),
-            line: Some(error.line),
-            column: Some(error.column),
-            message: error.message,
-        },
-        Unusable::File(error) => Defect { file: None, line: None, column: None, message: error.to_string() },
-    }
-}
-
-fn text(report: &Report, output: Output) -> String {
-    let errors = report.errors.iter().map(|defect| match (&defect.file, defect.line, defect.column) {
-        (Some(file), Some(line), Some(column)) => format!("{file}:{line}:{column}: {}", defect.message),
-        _ => defect.message.clone(),
-    });
-    let errors = errors.map(|error| format!("{}: {}\n", output.alarming("error"), clean(&error)));
-    let warnings = report.warnings.iter().map(|warning| format!("{}: {}\n", output.bold("warning"), clean(warning)));
-    let text: String = errors.chain(warnings).collect();
-    if report.ok { text + "the configuration is right\n" } else { text }
+/// A line each, and what comes of them.
+fn text(found: &[Finding], is_right: bool, output: Output) -> String {
+    let severity = |severity: Severity| match severity {
+        Severity::Error => output.alarming("error"),
+        Severity::Warning | Severity::Note => output.bold(severity.as_str()),
+    };
+    let line = |finding: &Finding| {
+        let defect = finding.defect;
+        format!("{}: {} [{}]\n", severity(defect.severity()), clean(&finding.on_one_line()), defect.id())
+    };
+    let text: String = found.iter().map(line).collect();
+    text + if is_right { "the configuration is right\n" } else { "the configuration can be used, and is wrong\n" }
 }
