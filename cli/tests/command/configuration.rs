@@ -30,6 +30,24 @@ fn a_new_file_is_checked_before_it_is_live() {
 }
 
 #[test]
+fn a_new_version_of_a_drop_in_is_checked_before_it_is_live() {
+    let image = Image::new();
+    image.write(MAIN, "");
+    std::fs::create_dir(image.path("etc/authflow/authflow.toml.d")).unwrap();
+    let rule = "[[rule]]\nname = \"ssh\"\nservice = [\"sshd\"]\nmethods = [[\"password\"]]\n";
+    image.write("etc/authflow/authflow.toml.d/10-ssh.toml", rule);
+    image.write("new.toml", rule);
+    let new = image.path("new.toml");
+    let check = |name: &str| image.run(&["config", "check", "--drop-in", name, new.to_str().unwrap()], "");
+    assert_eq!(check("10-ssh.toml").code, 0, "{}", check("10-ssh.toml").out);
+    let twice = check("20-ssh.toml");
+    assert!(twice.code == 1 && twice.out.contains("ssh"), "{}", twice.out);
+    assert_eq!((check("../10-ssh.toml").code, check("10-ssh").code), (2, 2));
+    image.write("new.toml", "[[rule\n");
+    assert!(check("10-ssh.toml").out.contains("new.toml:1:"), "{}", check("10-ssh.toml").out);
+}
+
+#[test]
 fn what_is_probably_not_meant_is_warned_of_and_passes() {
     let image = Image::new();
     image.write(MAIN, &RULE.replace("\"totp\"]]", "\"totp\"], [\"password\"]]"));

@@ -16,12 +16,15 @@ use crate::{
 pub(crate) struct Check {
     /// A new configuration to check in place of the live one, together with the drop-ins
     file: Option<PathBuf>,
+    /// The file is to become that drop-in, beside the live configuration; one that is there is replaced
+    #[arg(long, value_name = "NAME", requires = "file")]
+    drop_in: Option<String>,
 }
 
 impl Check {
     pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
         let checked = match &self.file {
-            Some(file) => check_file(context, file)?,
+            Some(file) => check_file(context, file, self.drop_in.as_deref())?,
             None => parsed(config::read_live(&context.paths, context.trust())),
         };
         let (found, is_right) = match &checked {
@@ -39,10 +42,21 @@ impl Check {
     }
 }
 
-fn check_file(context: &Context, file: &Path) -> Result<Result<(Config, Files), Unusable>, Error> {
+fn check_file(
+    context: &Context,
+    file: &Path,
+    drop_in: Option<&str>,
+) -> Result<Result<(Config, Files), Unusable>, Error> {
+    if let Some(no_drop_in) = drop_in.filter(|name| !config::is_drop_in(name)) {
+        return Err(Error::Usage(format!("{no_drop_in:?} would not be read: a drop-in is NAME.toml, without a path")));
+    }
     let name = file.display().to_string();
     let text = std::fs::read_to_string(file).map_err(|error| Error::failed(&name, &error))?;
-    Ok(parsed(config::candidate(&context.paths, context.trust(), &name, text)))
+    let (paths, trust) = (&context.paths, context.trust());
+    Ok(parsed(match drop_in {
+        Some(drop_in) => config::candidate_drop_in(paths, trust, drop_in, (&name, text)),
+        None => config::candidate(paths, trust, &name, text),
+    }))
 }
 
 fn parsed(files: Result<Files, Unusable>) -> Result<(Config, Files), Unusable> {
