@@ -30,9 +30,8 @@ fn a_group_is_its_gid_and_not_what_another_is_called() {
     assert!(opens(&machine, None));
     machine.write("/etc/authflow/authflow.toml", &format!("{FIRST}group = [\"no-such-group\"]\n"));
     assert!(!opens(&machine, None));
-    let said = machine.run(["authflow", "config", "check"]);
-    assert!(said.stdout.contains("there is no group \"no-such-group\""), "{said:?}");
-    assert!(said.status.code() == Some(1) && said.stdout.contains("[rule-nobody-can-meet]"), "{said:?}");
+    let warned = machine.run(["authflow", "config", "check"]).success();
+    assert!(warned.contains("there is no group \"no-such-group\""), "{warned}");
 }
 
 #[test]

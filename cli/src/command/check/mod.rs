@@ -15,7 +15,7 @@
 //! - `pam`: the PAM stacks
 //! - `sshd`: sshd's settings
 //! - `sudo`: sudoers
-//! - `files`, `records`: authflow's own
+//! - `files`, `records`: authflow's own; `names`: whose names they go by
 //! - `shut`: the services that let nobody in
 //! - `clock`, `daemon`: what runs beside
 
@@ -28,6 +28,7 @@ mod finding;
 #[cfg(test)]
 mod fixture;
 mod ground;
+mod names;
 mod own;
 mod owner;
 mod pam;

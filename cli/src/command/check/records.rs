@@ -22,7 +22,7 @@ use super::{
     Ground, Place,
     catalogue::Defect,
     finding::Finding,
-    own,
+    names, own,
     owner::{self, OPEN, WRITABLE},
 };
 
@@ -40,7 +40,7 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
         }
     };
     let (enrolled, mut found) = read(ground, &records, &users);
-    found.extend(of_nobody(ground, &users, &disabled));
+    found.extend(names::findings(ground, &users, &disabled));
     // Somebody's record that cannot be read may be what a rule needs.
     if found.iter().all(|finding| finding.defect != Defect::RecordUnusable) {
         let of_rule =
@@ -135,33 +135,6 @@ fn unusable(ground: &Ground<'_>, user: &str, error: &RecordError) -> Finding {
     Finding::new(Defect::RecordUnusable, place, format!("{what}, so {user} is denied"), fix)
 }
 
-/// What is there for users who are not. An image's users may be made by its first boot, and a directory that is away has none.
-fn of_nobody(ground: &Ground<'_>, users: &BTreeSet<String>, disabled: &BTreeSet<String>) -> Vec<Finding> {
-    let context = ground.context;
-    if context.is_image() || local_accounts::has_directory(&context.paths) {
-        return Vec::new();
-    }
-    let is_nobody = |user: &&String| matches!(accounts::by_name(user), Ok(None));
-    let record = |user: &String| {
-        Finding::new(
-            Defect::RecordOfNobody,
-            Place::file(&context.paths.users()),
-            format!("there is a record for {user:?}, and no such user"),
-            "remove the files that go by that name here, in ../state and in /etc/authflow/users",
-        )
-    };
-    let mark = |user: &String| {
-        Finding::new(
-            Defect::DisabledNobody,
-            Place::file(&context.paths.state()),
-            format!("{user:?} is marked as disabled, and there is no such user"),
-            format!("authflow user enable {user}, if the name is to be given again"),
-        )
-    };
-    let records = users.iter().filter(is_nobody).map(record);
-    records.chain(disabled.iter().filter(is_nobody).map(mark)).collect()
-}
-
 /// A rule that takes a code in every method, and that nobody has an authenticator for.
 fn nobody_can_meet(ground: &Ground<'_>, rule: &Rule, enrolled: &BTreeMap<String, Authenticators>) -> Option<Finding> {
     let needs_a_code = rule
@@ -192,9 +165,8 @@ fn some_cannot_meet(ground: &Ground<'_>, rule: &Rule, enrolled: &BTreeMap<String
         return None;
     }
     let has_directory = local_accounts::has_directory(&ground.context.paths);
-    // A directory that is away may be slow to say so.
-    let most = if has_directory { 100 } else { usize::MAX };
-    let is_there = |user: &&String| matches!(accounts::by_name(user), Ok(Some(_)));
+    let most = own::most_users(ground);
+    let is_there = |user: &&String| matches!(accounts::by_name(user), Ok(Some(account)) if account.name == **user);
     let cannot = |user: &&String| {
         own::factors(ground, user).is_some_and(|mut own| {
             // A directory's password is not seen here.

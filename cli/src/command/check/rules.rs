@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use authflow_core::{config::Warning, factor::Factor, rule::Rule};
 use authflow_host::{accounts, local_accounts};
 
-use super::{Ground, catalogue::Defect, finding::Finding};
+use super::{Ground, catalogue::Defect, finding::Finding, names, own};
 
 /// What is probably not meant.
 pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
@@ -16,6 +16,7 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
     // An image's users and groups may be made by its first boot.
     if !ground.context.is_image() {
         found.extend(ground.config.rules.iter().flat_map(|rule| unknown_names(ground, rule)));
+        found.extend(ground.config.rules.iter().flat_map(|rule| spellings(ground, rule)));
     }
     found
 }
@@ -101,6 +102,20 @@ fn unknown_names(ground: &Ground<'_>, rule: &Rule) -> Vec<Finding> {
     let users: Vec<&String> = own.iter().filter(|user| matches!(accounts::by_name(user), Ok(None))).collect();
     let groups = missing(Defect::RuleGroupMissing, "group", &groups);
     groups.into_iter().chain(missing(Defect::RuleUserMissing, "user", &users)).collect()
+}
+
+/// Users whom a rule names as a directory knows them, too. Logins go by the account's own name.
+fn spellings(ground: &Ground<'_>, rule: &Rule) -> Vec<Finding> {
+    let spelt = rule.users.iter().take(own::most_users(ground)).filter_map(|user| Some((user, names::own_name(user)?)));
+    let finding = |(user, own): (&String, String)| {
+        Finding::new(
+            Defect::RuleUserSpelling,
+            ground.place_of(rule),
+            format!("rule {:?} names {user:?}, and the account's own name is {own:?}", rule.name),
+            format!("write {own:?}"),
+        )
+    };
+    spelt.map(finding).collect()
 }
 
 #[cfg(test)]
