@@ -22,19 +22,25 @@ pub(super) fn own_name(user: &str) -> Option<String> {
     (account.name != user).then_some(account.name)
 }
 
-/// What is there for users who are not. A directory that is away has none.
+/// What is there for users who are not. A directory that is away has none, so with one only those count who were the machine's own until
+/// the last change of its file.
 fn of_nobody(ground: &Ground<'_>, users: &BTreeSet<String>, disabled: &BTreeSet<String>) -> Vec<Finding> {
     let paths = &ground.context.paths;
-    if local_accounts::has_directory(paths) {
-        return Vec::new();
-    }
-    let is_nobody = |user: &&String| matches!(accounts::by_name(user), Ok(None));
+    let (has_directory, former) = (local_accounts::has_directory(paths), local_accounts::former_names(paths));
+    let is_nobody =
+        |user: &&String| (!has_directory || former.contains(*user)) && matches!(accounts::by_name(user), Ok(None));
     let record = |user: &String| {
+        let managed = paths.managed_users().join(format!("{}.toml", name::file_name(user).unwrap_or_default()));
+        let first = if managed.exists() {
+            format!("remove {} where it comes from, and then: ", managed.display())
+        } else {
+            String::new()
+        };
         Finding::new(
             Defect::RecordOfNobody,
             Place::file(&paths.users()),
             format!("there is a record for {user:?}, and no such user"),
-            "remove the files that go by that name here, in ../state and in /etc/authflow/users",
+            format!("{first}authflow user forget {user}"),
         )
     };
     let mark = |user: &String| {
@@ -42,7 +48,7 @@ fn of_nobody(ground: &Ground<'_>, users: &BTreeSet<String>, disabled: &BTreeSet<
             Defect::DisabledNobody,
             Place::file(&paths.state()),
             format!("{user:?} is marked as disabled, and there is no such user"),
-            format!("authflow user enable {user}, if the name is to be given again"),
+            format!("authflow user forget {user}, if the name is to be given again"),
         )
     };
     let records = users.iter().filter(is_nobody).map(record);
