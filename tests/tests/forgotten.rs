@@ -51,3 +51,17 @@ fn the_hook_leaves_a_name_alone_that_is_still_known_and_never_fails() {
     let _ = machine.run(["authflow", "user", "forget", "alice", "--yes"]).success();
     assert!(!door::opens(&machine, "alice", machine.password(), &phone.code()));
 }
+
+#[test]
+fn an_account_that_is_renamed_while_it_is_disabled_is_told() {
+    let Some(plan) = door::plan(door::RULE) else { return };
+    let machine = plan.user("dora").without_daemon().start();
+    let _ = machine.run(["authflow", "user", "disable", "dora"]).success();
+    let is_told = || machine.run(["authflow", "check", "--json"]).stdout.contains("\"disabled-renamed\"");
+    assert!(!is_told());
+    let _ = machine.run(["usermod", "-l", "dora-left", "dora"]).success();
+    assert!(is_told());
+    let _ = machine.run(["authflow", "user", "disable", "dora-left"]).success();
+    let _ = machine.run(["authflow", "user", "forget", "dora"]).success();
+    assert!(!is_told());
+}

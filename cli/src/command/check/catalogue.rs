@@ -247,6 +247,8 @@ defects! {
         "whoever is given that name next is kept out"
     DisabledSpelling Error "disabled-spelling" "the mark of a disabled user goes by another spelling than the account's own name"
         "the mark keeps nobody out"
+    DisabledRenamed Error "disabled-renamed" "the account of a disabled user has another name now, which is not disabled"
+        "who is to be kept out gets in by the new name"
     CommonPasswordsMissing Warning "common-passwords-missing" "the list of common passwords cannot be read"
         "only root can set passwords"
     RecordsNotLookedAt Note "records-not-looked-at" "users' records were not looked at"
