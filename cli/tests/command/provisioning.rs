@@ -154,7 +154,7 @@ fn a_hostile_name_stays_in_its_folder() {
 fn a_managed_record_is_not_written() {
     let image = Image::new();
     std::fs::create_dir(image.path("etc/authflow/users")).unwrap();
-    image.write("etc/authflow/users/alice.toml", "version = 1\n");
+    image.write("etc/authflow/users/alice.toml", "version = 1\n# end of record\n");
     let said = set_password(&image, PASSWORD);
     assert_eq!(said.code, 4);
     assert!(said.error.contains("alice.toml is managed"), "{}", said.error);

@@ -217,7 +217,8 @@ mod tests {
     use crate::command::check::fixture::{TWO_FACTORS, found};
 
     const RECORD: &str = "etc/authflow/users/alice.toml";
-    const ENROLLED: &str = "version = 1\n\n[[totp]]\nname = \"phone\"\nsecret = \"JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP\"\n";
+    const ENROLLED: &str =
+        "version = 1\n\n[[totp]]\nname = \"phone\"\nsecret = \"JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP\"\n# end of record\n";
 
     #[test]
     fn a_rule_that_nobody_can_meet_is_told() {
@@ -270,6 +271,12 @@ mod tests {
         let folder = fixes(&[(RECORD, ENROLLED)], "etc/authflow/users");
         assert!(folder.starts_with("chown root:root ") && folder.ends_with("etc/authflow/users"), "{folder}");
         assert!(folder.contains(" && chmod 0700 "), "{folder}");
+    }
+
+    #[test]
+    fn a_managed_record_that_is_cut_short_is_no_user_with_fewer_factors() {
+        let cut = ENROLLED.replace("# end of record\n", "");
+        assert_eq!(found(TWO_FACTORS, &[(RECORD, cut.as_str())], findings), [format!("record-unusable {RECORD}")]);
     }
 
     #[test]
