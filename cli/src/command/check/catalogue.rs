@@ -241,6 +241,8 @@ defects! {
         "secrets can be read or records replaced, or the file is not trusted and logins are denied"
     RecordUnusable Error "record-unusable" "a user's record cannot be read"
         "the user is denied"
+    PasswordOutdated Note "password-outdated" "the system's password was changed after authflow's own was set"
+        "the change counts for nothing where a rule asks: authflow's own password goes on"
     RecordOfNobody Warning "record-of-nobody" "a record for a user who does not exist"
         "whoever is given that name next inherits it"
     DisabledNobody Note "disabled-nobody" "the mark of a disabled user who does not exist"

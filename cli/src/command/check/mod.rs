@@ -15,7 +15,7 @@
 //! - `pam`: the PAM stacks
 //! - `sshd`: sshd's settings
 //! - `sudo`: sudoers
-//! - `files`, `records`: authflow's own; `names`: whose names they go by
+//! - `files`, `records`: authflow's own; `names`: whose names they go by; `outdated`: passwords
 //! - `shut`: the services that let nobody in
 //! - `clock`, `daemon`: what runs beside
 
@@ -29,6 +29,7 @@ mod finding;
 mod fixture;
 mod ground;
 mod names;
+mod outdated;
 mod own;
 mod owner;
 mod pam;

@@ -22,7 +22,7 @@ use super::{
     Ground, Place,
     catalogue::Defect,
     finding::Finding,
-    names, own,
+    names, outdated, own,
     owner::{self, OPEN, WRITABLE},
 };
 
@@ -40,6 +40,7 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
         }
     };
     let (enrolled, mut found) = read(ground, &records, &users);
+    found.extend(outdated::findings(ground, &enrolled));
     found.extend(names::findings(ground, &users, &disabled));
     // Somebody's record that cannot be read may be what a rule needs.
     if found.iter().all(|finding| finding.defect != Defect::RecordUnusable) {
