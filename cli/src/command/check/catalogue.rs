@@ -67,6 +67,8 @@ defects! {
         "it is not used: the last good one is in force, and without one every governed login is denied"
     ConfigNoLastGood Error "config-no-last-good" "PAM stacks call authflow, and there is no last good configuration"
         "the first slip in the live one denies every login through these stacks"
+    ConfigUnreadable Note "config-unreadable" "users cannot read the configuration"
+        "commands and lockers that are not root go by the last good one, or by none"
     ConfigNotApplied Note "config-not-applied" "the last good configuration says something else than the live one"
         "should the live one break, the older rules are in force again"
 

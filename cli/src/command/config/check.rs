@@ -32,6 +32,9 @@ impl Check {
                 let Judgement { found, is_wrong, shut: _ } = check::judge(context, config, files);
                 (found, !is_wrong)
             }
+            Err(Unusable::File(error)) if error.is_denied() && !context.is_root() => {
+                return Err(Error::failed("you may not read the configuration", error));
+            }
             Err(why) => (vec![check::unusable(context, why)], false),
         };
         context.output.either(&found, || match &checked {
