@@ -68,7 +68,7 @@ defects! {
     ConfigNoLastGood Error "config-no-last-good" "PAM stacks call authflow, and there is no last good configuration"
         "the first slip in the live one denies every login through these stacks"
     ConfigUnreadable Note "config-unreadable" "users cannot read the configuration"
-        "commands and lockers that are not root go by the last good one, or by none"
+        "what is not root goes by the last good one, and without one no locker unlocks"
     ConfigNotApplied Note "config-not-applied" "the last good configuration says something else than the live one"
         "should the live one break, the older rules are in force again"
 
