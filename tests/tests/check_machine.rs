@@ -30,7 +30,9 @@ fn what_is_wrong_beside_the_stacks_is_told_with_its_line() {
     assert_eq!(told, ["sshd-not-asked", "records-not-looked-at", "sudoers-not-looked-at"]);
 
     // Somebody who is to be kept out and is in.
-    let alice = machine.log_in("alice", &mut phone);
+    let mut alice = machine.log_in("alice", &mut phone);
+    // The daemon sees the mark, too: what is deaf to its signals is still in while it is looked at.
+    assert_eq!(alice.shell("trap '' HUP TERM"), "");
     machine.write("/var/lib/authflow/state/alice.disabled", "");
     let _ = machine.shell("chmod 0600 /var/lib/authflow/state/alice.disabled").success();
     is_told(&machine, "disabled-in-session");
