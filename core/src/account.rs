@@ -18,7 +18,7 @@ use crate::{
 
 const VERSION: u32 = 1;
 
-/// The last line of a record that we wrote. One cut short might still parse, and would have lost a factor.
+/// The last line of a record. One cut short might still parse, and would have lost a factor.
 const END: &str = "# end of record\n";
 
 /// Most authenticators a user may have: each is a chance for a guess.
@@ -79,8 +79,8 @@ pub enum BadRecord {
         /// Counted from 1.
         line: usize,
     },
-    /// The last line of a record of ours is missing.
-    #[error("the record is cut short: its last line is missing")]
+    /// The last line of a record is missing.
+    #[error("the record is cut short: its last line (\"{}\") is missing", END.trim_end())]
     Truncated,
     /// Written by a newer version.
     #[error("the record has version {0}, this program knows version {VERSION}")]
@@ -164,16 +164,23 @@ impl Authenticators {
     /// Reads a record that we wrote, which must be whole.
     ///
     /// # Errors
-    /// As [`Authenticators::parse`], and a missing last line.
+    /// As [`Authenticators::parse`].
     pub fn parse_own(text: &str) -> Result<Self, BadRecord> {
-        if text.ends_with(END) { Self::parse(text) } else { Err(BadRecord::Truncated) }
+        if text.ends_with(END) { Self::read(text) } else { Err(BadRecord::Truncated) }
     }
 
-    /// Reads a record from anywhere: people write managed ones by hand.
+    /// Reads a record from anywhere: people write managed ones by hand, so blanks behind the last line are no matter, and a slip is told
+    /// with its line.
     ///
     /// # Errors
-    /// Whatever is not exactly as it should be, with the place and without the content.
+    /// Whatever is not exactly as it should be, with the place and without the content; a missing last line.
     pub fn parse(text: &str) -> Result<Self, BadRecord> {
+        let record = Self::read(text)?;
+        let is_whole = text.trim_end().lines().next_back().is_some_and(|line| line == END.trim_end());
+        if is_whole { Ok(record) } else { Err(BadRecord::Truncated) }
+    }
+
+    fn read(text: &str) -> Result<Self, BadRecord> {
         let file: File = toml_text::from_str(text).map_err(|error| BadRecord::Syntax {
             line: 1 + text.bytes().take(error.offset).filter(|byte| *byte == b'\n').count(),
         })?;

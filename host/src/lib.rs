@@ -15,7 +15,7 @@
 //! - [`new_password`]: what a new one must be here, and setting it
 //! - [`config`]: the configuration, or the last good one
 //! - [`records`], [`lock`]: user records, and the one way to settle a judgement; `disabled`: the mark that keeps a user out;
-//!   `known`: whose there are
+//!   `known`: whose there are; [`forget`]: nothing is left of a name
 //! - [`sealed`]: a secret on its way to another process
 //! - `undisturbed`: nobody stops the process that holds a lock
 //! - [`desk`]: the one driver of a flow; `enrolment`: its part that enrols an authenticator; `caller`: who calls, as it is counted
@@ -34,6 +34,7 @@ pub mod desk;
 mod disabled;
 mod enrolment;
 pub mod file;
+pub mod forget;
 pub mod hash_memory;
 pub mod hashing;
 mod known;

@@ -285,7 +285,7 @@ impl Records {
         Ok(file::write_durably(&self.paths.users(), &record_name, text.as_bytes(), 0o600)?)
     }
 
-    fn lock(&self, file_name: &str) -> Result<Lock, RecordError> {
+    pub(crate) fn lock(&self, file_name: &str) -> Result<Lock, RecordError> {
         let path = self.paths.state().join(format!("{file_name}.lock"));
         match lock::take(&path, self.trust) {
             // The first login of all.

@@ -53,6 +53,30 @@ fn over_the_bus_another_spelling_is_the_same_user() {
     machine.ssh("alice", KEY).expect("$ ");
 }
 
+#[test]
+fn a_rule_and_a_mark_by_another_spelling_are_told() {
+    let Some(machine) = machine() else { return };
+    let ids = || {
+        let said = machine.run(["authflow", "check", "--json"]);
+        let found: Vec<serde_json::Value> = serde_json::from_str(&said.stdout).expect("a list");
+        found.iter().filter_map(|found| found["id"].as_str().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    let spelt = |ids: Vec<String>| ids.into_iter().filter(|id| id.ends_with("-spelling")).collect::<Vec<_>>();
+    let rule_for = |user: &str| {
+        machine.write("/etc/authflow/authflow.toml", &format!("{CONFIG}user = [\"{user}\"]\n"));
+    };
+    rule_for("alice");
+    assert_eq!(spelt(ids()), Vec::<String>::new());
+    rule_for("Alice");
+    assert_eq!(spelt(ids()), ["rule-user-spelling"]);
+    // What is told is so: the rule is for nobody.
+    assert_eq!(machine.ssh("alice", KEY).end().code(), Some(255));
+    rule_for("alice");
+    let _ = machine.shell("umask 077; echo > /var/lib/authflow/state/Alice.disabled").success();
+    assert_eq!(spelt(ids()), ["disabled-spelling"]);
+    machine.ssh("alice", KEY).expect("$ ");
+}
+
 fn machine() -> Option<Machine> {
     let machine = Machine::overlay()?.config(CONFIG).user("alice").sshd(SSHD).pam("sshd", STACK).start();
     machine.add_name_service("spelling");

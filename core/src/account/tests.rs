@@ -27,11 +27,18 @@ fn a_record_cut_short_is_an_error_and_not_a_user_with_fewer_factors() {
     for end in 0..text.len() {
         assert_eq!(Authenticators::parse_own(&text[..end]).unwrap_err(), BadRecord::Truncated);
     }
+    // By hand, the end of the last line does not matter, and all else does.
+    for end in 0..text.len() - 1 {
+        assert!(Authenticators::parse(&text[..end]).is_err(), "{end}");
+    }
+    for end in ["", "\n", "\n\n", "\r\n"] {
+        assert_eq!(*Authenticators::parse(&format!("{}{end}", text.trim_end())).unwrap().to_text(), *text);
+    }
 }
 
 #[test]
 fn a_hand_written_record_needs_only_name_and_secret() {
-    let text = format!("version = 1\n[[totp]]\nname = \"phone\"\nsecret = \"{SECRET}\"\n");
+    let text = format!("version = 1\n[[totp]]\nname = \"phone\"\nsecret = \"{SECRET}\"\n# end of record\n");
     let read = Authenticators::parse(&text).unwrap();
     assert_eq!((read.totp()[0].digits(), read.totp()[0].period_seconds()), (6, 30));
 }
