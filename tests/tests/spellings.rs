@@ -21,7 +21,8 @@ fn a_user_disabled_by_one_spelling_is_out_by_all_and_so_are_open_sessions() {
         });
         assert!(machine.sessions().iter().all(|session| session["user"] == "alice"));
         let told = machine.run(["authflow", "user", "disable", spelling]).success();
-        assert!(told.contains("alice is disabled; 2 sessions end"), "{told}");
+        // The daemon sees the mark, too, and may have ended them already.
+        assert!(told.contains("alice is disabled"), "{told}");
         wait::until_true("the end of both", || machine.history("alice").len() == 2);
         for login in ["alice", "ALICE", "Alice", "alice@corp"] {
             assert_eq!(machine.ssh(login, KEY).end().code(), Some(255), "{login}");
