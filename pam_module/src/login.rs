@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use authflow_core::{
     config::Config,
+    console,
     factor::Factors,
     rule::{Remote, Request, Rule},
 };
@@ -113,7 +114,12 @@ impl<'p, H: Handle> Login<'p, H> {
     /// Where the user is.
     pub fn remote(&self) -> Remote {
         let connection = self.facts.connection.as_deref().filter(|_| self.is_sshd());
-        ssh::remote(self.facts.remote_host.as_deref(), connection)
+        let told = ssh::remote(self.facts.remote_host.as_deref(), connection);
+        // Whoever runs something himself is here. What root runs for others may be reached from anywhere.
+        if !self.facts.is_called_by_root {
+            return told;
+        }
+        console::place(told, &self.facts.service, self.facts.tty.as_deref())
     }
 
     /// `PAM_USER` as this phase finds it.

@@ -7,7 +7,7 @@ mod tests;
 
 use std::{collections::BTreeMap, time::Duration};
 
-pub use source::{BadSource, NOBODY, Source};
+pub use source::{BadSource, NOBODY, ServiceName, Source};
 
 use crate::time::WallTime;
 
@@ -140,7 +140,7 @@ impl Throttle {
         let in_a_row = match source {
             Source::Local(0) => 0,
             source if source.is_here() => tally.in_a_row,
-            Source::Local(_) | Source::Network(_) | Source::Unknown => self.consecutive,
+            Source::Local(_) | Source::Service(_) | Source::Network(_) | Source::Unknown => self.consecutive,
         };
         in_a_row >= CEILING && tally.succeeded.is_none()
     }

@@ -15,7 +15,7 @@ fn at(seconds: u64) -> WallTime {
 }
 
 fn from(address: &str) -> Caller {
-    Caller { source: Source::new(Remote::from_rhost(Some(address)), 0), is_root: false }
+    Caller { source: Source::new(Remote::from_rhost(Some(address)), 0, ServiceName::new("sshd")), is_root: false }
 }
 
 fn console(is_root: bool) -> Caller {
@@ -24,6 +24,10 @@ fn console(is_root: bool) -> Caller {
 
 fn called_by(uid: u32) -> Caller {
     Caller { source: Source::Local(uid), is_root: false }
+}
+
+fn service(name: &str) -> Caller {
+    Caller { source: Source::new(Remote::Untold, 0, ServiceName::new(name)), is_root: false }
 }
 
 #[test]
@@ -241,9 +245,66 @@ fn at_the_ceiling_who_calls_here_stops_himself_and_nobody_else() {
 }
 
 #[test]
+fn what_root_runs_is_the_console_only_at_one_and_else_that_service_alone() {
+    let source = |remote, uid| Source::new(remote, uid, ServiceName::new("smtp"));
+    assert_eq!(source(Remote::Console, 0), Source::CONSOLE);
+    for elsewhere in [Remote::Untold, Remote::Local] {
+        assert_eq!(source(elsewhere, 0).to_string(), "service:smtp");
+    }
+    for anywhere in [Remote::Console, Remote::Local, Remote::Untold] {
+        assert_eq!(source(anywhere, 1001), Source::Local(1001), "who calls is known");
+    }
+    for odd in ["", "a b", "smtp\n", "\u{e9}", "a:b", "../smtp", "a-name-of-more-than-thirty-two-bytes"] {
+        assert_eq!(ServiceName::new(odd), ServiceName::of_others(), "{odd:?}");
+    }
+}
+
+#[test]
+fn whoever_guesses_at_a_service_that_tells_no_place_locks_that_service_alone() {
+    let (mut throttle, smtp) = (Throttle::default(), service("smtp"));
+    for _ in 0..5 {
+        assert_eq!(throttle.gate(&POLICY, &smtp, at(0)), Gate::Open);
+        throttle.failed(&POLICY, &smtp, at(0));
+    }
+    assert_eq!(throttle.gate(&POLICY, &smtp, at(1)), Gate::Wait(at(900)));
+    for other in [console(false), console(true), service("imap"), called_by(1000), from("10.9.9.9")] {
+        assert_eq!(throttle.gate(&POLICY, &other, at(1)), Gate::Open, "{other:?}");
+    }
+}
+
+#[test]
+fn at_a_service_that_tells_no_place_root_is_guessed_neither_faster_than_others_nor_for_ever() {
+    let (mut throttle, smtp) = (Throttle::default(), Caller { is_root: true, ..service("smtp") });
+    for _ in 0..5 {
+        throttle.failed(&POLICY, &smtp, at(0));
+    }
+    assert_eq!(throttle.gate(&POLICY, &smtp, at(1)), Gate::Wait(at(900)));
+    // Four in each window: no lock ever comes of them.
+    for n in 5..CEILING {
+        let now = at(u64::from(n / 4) * 900);
+        assert_eq!(throttle.gate(&POLICY, &smtp, now), Gate::Open);
+        throttle.failed(&POLICY, &smtp, now);
+    }
+    let later = at(1_000_000);
+    assert_eq!(throttle.gate(&POLICY, &smtp, later), Gate::Stopped);
+    for other in [console(true), service("imap"), called_by(1000), from("10.9.9.9")] {
+        assert_eq!(throttle.gate(&POLICY, &other, later), Gate::Open, "{other:?}");
+    }
+}
+
+#[test]
 fn the_word_of_an_older_state_is_the_console() {
     assert_eq!("local".parse(), Ok(Source::CONSOLE));
-    for word in ["local:", "local:-1", "local:alice", "local:4294967296"] {
+    for word in [
+        "local:",
+        "local:-1",
+        "local:alice",
+        "local:4294967296",
+        "service:",
+        "service:a b",
+        "service:a:b",
+        "services:a",
+    ] {
         assert_eq!(word.parse::<Source>(), Err(BadSource), "{word}");
     }
 }
@@ -338,12 +399,13 @@ proptest! {
     }
 
     #[test]
-    fn a_source_is_read_as_it_is_printed(bits in any::<u128>(), v4 in any::<u32>()) {
+    fn a_source_is_read_as_it_is_printed(bits in any::<u128>(), v4 in any::<u32>(), name in "[a-z:.@ -]{0,40}") {
         for source in [
             Source::CONSOLE, Source::Local(v4), Source::Local(NOBODY), Source::Unknown,
             Source::from(IpAddr::V4(v4.into())), Source::from(IpAddr::V6(bits.into())), Source::LOOPBACK,
             Source::from(IpAddr::V6((bits >> 64).into())), Source::from(IpAddr::V6((0x64_ff9b << 96 | u128::from(v4)).into())),
-            Source::from(IpAddr::V6((0x2002 << 112 | bits >> 16).into())),
+            Source::from(IpAddr::V6((0x2002 << 112 | bits >> 16).into())), Source::Service(ServiceName::new(&name)),
+            Source::Service(ServiceName::of_others()),
         ] {
             prop_assert_eq!(source.to_string().parse(), Ok(source));
         }

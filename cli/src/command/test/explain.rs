@@ -3,6 +3,7 @@
 use authflow_core::{
     account::Authenticators,
     config::Config,
+    console,
     enrolment::Enroll,
     factor::{Factor, Factors},
     flow::{Prompt, asked, choose, is_left_to_the_stack},
@@ -110,7 +111,7 @@ fn with_records(
         lacks: if chosen.is_none() { lacks(&rule.methods, &has.union(&case.proved)) } else { Vec::new() },
         ..report
     };
-    let reason = match (standing(config, case, (account, &records), state)?, chosen) {
+    let reason = match (standing((config, rule), case, (account, &records), state)?, chosen) {
         (Some(reason), _) => Some(reason),
         (None, Some(_)) if must_enrol_in_vain(enroll, &records, account)? => {
             Some("the user has no authenticator, and the record is managed: it is never written here".to_owned())
@@ -151,7 +152,7 @@ fn stand_ins(keys: &Authenticators, state: &State) -> Factors {
 
 /// What keeps the user out whatever is answered.
 fn standing(
-    config: &Config,
+    (config, rule): (&Config, &Rule),
     case: &Case,
     (account, records): (&Account, &Records),
     mut state: State,
@@ -164,9 +165,10 @@ fn standing(
     if entry.is_some_and(|entry| entry.is_expired(now)) {
         return Ok(Some("the account has expired (chage -E)".to_owned()));
     }
-    // At sudo and a screen locker the user calls; nobody but root calls login.
-    let calling_uid = if case.service == "login" { 0 } else { account.uid };
-    let caller = Caller { source: Source::new(case.remote, calling_uid), is_root: account.uid == 0 };
+    // At sudo and a screen locker the user calls, and root runs everything else.
+    let calling_uid = if console::is_called_here(&case.service) { account.uid } else { 0 };
+    let source = Source::new(case.remote, calling_uid, rule.counted_name(&case.service));
+    let caller = Caller { source, is_root: account.uid == 0 };
     Ok(match state.throttle.gate(&config.throttle, &caller, now) {
         Gate::Open => None,
         Gate::Wait(until) => Some(format!("locked for this source until {until} (authflow user unlock)")),
