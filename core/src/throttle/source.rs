@@ -48,6 +48,12 @@ impl ServiceName {
     }
 }
 
+impl fmt::Display for ServiceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 fn is_plain(service: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.@+".contains(&byte);
     (1..=LONGEST_NAME).contains(&service.len()) && service.bytes().all(is_plain)

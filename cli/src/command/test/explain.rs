@@ -165,15 +165,29 @@ fn standing(
     if entry.is_some_and(|entry| entry.is_expired(now)) {
         return Ok(Some("the account has expired (chage -E)".to_owned()));
     }
-    // At sudo and a screen locker the user calls, and root runs everything else.
-    let calling_uid = if console::is_called_here(&case.service) { account.uid } else { 0 };
-    let source = Source::new(case.remote, calling_uid, rule.counted_name(&case.service));
-    let caller = Caller { source, is_root: account.uid == 0 };
-    Ok(match state.throttle.gate(&config.throttle, &caller, now) {
-        Gate::Open => None,
-        Gate::Wait(until) => Some(format!("locked for this source until {until} (authflow user unlock)")),
-        Gate::Stopped => Some("stopped for unknown sources after too many failures (authflow user unlock)".to_owned()),
-    })
+    let name = rule.counted_name(&case.service);
+    Ok(calling_uids(&case.service, account).iter().find_map(|uid| {
+        let source = Source::new(case.remote, *uid, name.clone());
+        let caller = Caller { source, is_root: account.uid == 0 };
+        match state.throttle.gate(&config.throttle, &caller, now) {
+            Gate::Open => None,
+            Gate::Wait(until) => Some(format!("locked for this source until {until} (authflow user unlock)")),
+            Gate::Stopped => {
+                Some("stopped for unknown sources after too many failures (authflow user unlock)".to_owned())
+            }
+        }
+    }))
+}
+
+/// Who may call that service. At sudo and a screen locker it is the user, at a login root, and of what is not known it may be either.
+fn calling_uids(service: &str, account: &Account) -> Vec<u32> {
+    if console::is_called_here(service) {
+        vec![account.uid]
+    } else if console::is_known(service) {
+        vec![0]
+    } else {
+        vec![0, account.uid]
+    }
 }
 
 /// A factor of the method that the prompts do not ask for: they are those of another method, which comes first.
