@@ -39,7 +39,7 @@ pub fn is_known(service: &str) -> bool {
     service == "login" || is_never_remote(service) || is_display_manager(service)
 }
 
-/// Where a login is that a process of root's makes at `service` on `tty`. `told` is what `PAM_RHOST` says: where that is nothing, the rest does.
+/// Where a login is that is made for others at `service` on `tty`. `told` is what `PAM_RHOST` says: where that is nothing, the rest does.
 #[must_use]
 pub fn place(told: Remote, service: &str, tty: Option<&str>) -> Remote {
     if told != Remote::Local {

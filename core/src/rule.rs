@@ -94,7 +94,7 @@ pub enum Remote {
     Console,
     /// No remote host, and a service that nobody reaches over a network: this machine.
     Local,
-    /// No remote host, of a service that may be anybody's.
+    /// No remote host, of a service that runs for others and may be anybody's.
     Untold,
     /// An address.
     Address(IpAddr),
