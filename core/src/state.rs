@@ -275,6 +275,7 @@ mod tests {
     use crate::{
         secret::Secret,
         stand_in::{CODE_BYTES, code_from},
+        throttle::ServiceName,
     };
 
     fn digest(random: &[u8; CODE_BYTES]) -> CodeDigest {
@@ -296,6 +297,7 @@ mod tests {
             });
         let source = prop_oneof![
             any::<u32>().prop_map(Source::Local),
+            "[a-z0-9.-]{1,34}".prop_map(|name| Source::Service(ServiceName::new(&name))),
             any::<u32>().prop_map(|bits| Source::from(std::net::IpAddr::V4(bits.into())))
         ];
         let steps = prop::collection::btree_map(".{1,12}", 0..u64::MAX / 2, 0..3);

@@ -5,6 +5,7 @@ use std::{collections::VecDeque, io, sync::Arc};
 
 use authflow_core::{
     config::Config,
+    console,
     factor::Factors,
     first_authenticator::NotByPassword,
     flow::{Denial, Manner, Prompt, Verdict},
@@ -49,7 +50,7 @@ pub(super) enum Place {
     /// A PAM service, on this machine.
     Service(String),
     /// The session that the caller is in: as it was opened, from where it was opened.
-    Session { service: String, remote_host: Option<String> },
+    Session { service: String, remote_host: Option<String>, tty: Option<String> },
 }
 
 /// A flow that was looked up: what is asked, and what it will be judged by.
@@ -233,7 +234,11 @@ impl Place {
             Self::Session { .. } if config.rules.iter().any(|rule| rule.names(RENEWAL)) => {
                 (RENEWAL.to_owned(), Remote::Local)
             }
-            Self::Session { service, remote_host } => (service, Remote::from_rhost(remote_host.as_deref())),
+            Self::Session { service, remote_host, tty } => {
+                let told = Remote::from_rhost(remote_host.as_deref());
+                let remote = console::place(told, &service, tty.as_deref());
+                (service, remote)
+            }
         }
     }
 }
@@ -279,10 +284,15 @@ mod tests {
 
     #[test]
     fn a_renewal_is_by_its_own_rule_or_by_the_one_that_opened_the_session() {
-        let place = || Place::Session { service: "sshd".to_owned(), remote_host: Some("10.0.0.5".to_owned()) };
+        let remote_host = || Some("10.0.0.5".to_owned());
+        let place = || Place::Session { service: "sshd".to_owned(), remote_host: remote_host(), tty: None };
         assert_eq!(place().resolve(&config("authflow")), ("authflow".to_owned(), Remote::Local));
         let address = Remote::Address("10.0.0.5".parse().unwrap());
         assert_eq!(place().resolve(&config("*")), ("sshd".to_owned(), address));
+        let untold = Place::Session { service: "panel".to_owned(), remote_host: None, tty: None };
+        assert_eq!(untold.resolve(&config("*")), ("panel".to_owned(), Remote::Untold));
+        let console = Place::Session { service: "login".to_owned(), remote_host: None, tty: Some("tty1".to_owned()) };
+        assert_eq!(console.resolve(&config("*")), ("login".to_owned(), Remote::Console));
     }
 
     #[test]

@@ -264,6 +264,10 @@ defects! {
     RecordsNotLookedAt Note "records-not-looked-at" "users' records were not looked at"
         "what is said here is not everything"
 
+    RuleLocalUntold Note "rule-local-untold" "a rule for this machine alone names a service that may be reached from elsewhere"
+        "where root runs the service and it tells no terminal of the machine's own, the rule is not for it"
+    ServiceTellsNoPlace Note "service-tells-no-place" "a service was seen to tell PAM neither a remote host nor a terminal"
+        "all who use it are one source: whoever guesses at a user there locks the user out of it"
     // Clock, bus and daemon.
     ClockNotSynchronised Warning "clock-not-synchronised" "a rule takes codes, and nothing keeps the clock right"
         "when it is half a minute off, no code passes"

@@ -33,6 +33,7 @@ mod outdated;
 mod own;
 mod owner;
 mod pam;
+mod places;
 mod preset;
 mod records;
 mod report;
@@ -90,6 +91,7 @@ fn findings_by(context: &Context, preset: Option<Preset>) -> Vec<Finding> {
         found.extend(of_config(&ground));
         found.extend(of_machine(&ground));
         found.extend(preset::findings(&ground, preset));
+        found.extend(places::findings(&ground));
     }
     finding::in_order(found)
 }

@@ -1,5 +1,5 @@
-//! `authflow test --run`: the flow itself, at this terminal. It is a real attempt: failures count, root's as the console's, and a code
-//! is used up. No session comes of it.
+//! `authflow test --run`: the flow itself, at this terminal. It is a real attempt: failures count, at login as the console's and else as the
+//! service's, and a code is used up. No session comes of it.
 
 use authflow_core::{
     config::Config,

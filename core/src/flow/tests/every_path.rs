@@ -116,7 +116,7 @@ fn after(attempt: Attempt<'_>) -> State {
 /// The state after so many guesses from there.
 fn guessed(count: u32, address: &str) -> State {
     let mut state = State::default();
-    let caller = Caller { source: Source::new(Remote::from_rhost(Some(address)), 0), is_root: false };
+    let caller = Caller { source: Source::from(address.parse::<std::net::IpAddr>().unwrap()), is_root: false };
     (0..count).for_each(|_| state.throttle.failed(&TERMS.throttle, &caller, step(4)));
     state
 }
