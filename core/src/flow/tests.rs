@@ -13,7 +13,7 @@ use crate::{
     news::Event,
     rule::{AccountMode, Method, SessionPolicy},
     stand_in::{self, Bypass, CodeDigest, RecoverySet, StandIn},
-    state::State,
+    state::{self, State},
     throttle::{Caller, Source, ThrottlePolicy},
     time::WallTime,
     totp::TotpKey,
@@ -475,6 +475,19 @@ fn a_password_alone_clears_no_count_of_guesses_at_the_code() {
 }
 
 proptest! {
+    #[test]
+    fn no_attempt_adds_half_of_what_room_is_kept_for(
+        before in state::tests::state(), network in any::<u64>(), which in any::<prop::sample::Index>(),
+    ) {
+        let rows: Vec<_> = every_path::granted().into_iter().chain(every_path::denied()).collect();
+        let (attempt, _, _) = rows.into_iter().nth(which.index(34)).unwrap();
+        let address = std::net::Ipv6Addr::from(u128::from(network) << 64 | u128::from(network)).to_string();
+        let mut state = before.clone();
+        let _either_way = Attempt { remote: Remote::from_rhost(Some(&address)), ..attempt }.run(&mut state);
+        let (before, after) = (before.to_text().len(), state.to_text().len());
+        prop_assert!(after <= before + state::GROWTH / 2, "{before} -> {after}");
+    }
+
     #[test]
     fn no_order_of_attempts_lets_a_step_in_twice(tries in prop::collection::vec((0_usize..10, 0_u64..10), 1..40)) {
         let (mut state, mut used) = (State::default(), std::collections::BTreeSet::new());
