@@ -223,8 +223,10 @@ impl Records {
         let file_name = slot.file_name().map_err(RecordError::from)?;
         let _lock = self.lock(&file_name)?;
         let (state, slots) = self.read_state_to_write(&file_name)?;
-        let Judgement { next, record, verdict } = judge(&state)?;
-        slots.write(&next.to_text()).map_err(RecordError::from)?;
+        let Judgement { next, is_as_it_was, record, verdict } = judge(&state)?;
+        if !is_as_it_was {
+            slots.write(&next.to_text()).map_err(RecordError::from)?;
+        }
         if let (Slot::User(user), Some(record)) = (slot, record) {
             self.write_own(user, &record)?;
         }

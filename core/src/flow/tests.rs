@@ -310,6 +310,29 @@ fn the_fifth_failure_locks_the_source_for_the_right_answers_too() {
     assert!(later.run(&mut state).is_ok());
 }
 
+/// What is written for nobody else would tell users from decoys by the time it takes.
+#[test]
+fn only_who_calls_here_and_is_kept_waiting_has_nothing_written() {
+    let judged = |remote: Remote, calling_uid, failures| {
+        let caller = Caller { source: Source::new(remote, calling_uid), is_root: false };
+        let mut state = State::default();
+        (0..failures).for_each(|_| state.throttle.failed(&TERMS.throttle, &caller, step(4)));
+        let subject = Subject { remote, calling_uid, ..subject() };
+        let flow =
+            Flow::begin(FlowId::new([7; 16]), &rule(&[&[Password]]), subject, Factors::none(), Manner::default());
+        let Step::Ask(ask) = flow else { panic!("a question") };
+        let Step::Answered(answered) = ask.answer(Secret::from(RIGHT)) else { panic!("one question") };
+        let judgement = answered.judge(HashOutcome::Matched, &alice(), &state, (&TERMS, step(4)));
+        assert!(!judgement.is_as_it_was || judgement.next == state);
+        judgement.is_as_it_was
+    };
+    let far = Remote::from_rhost(Some("192.0.2.1"));
+    assert!(judged(Remote::Local, 1001, 5));
+    for (remote, calling_uid, failures) in [(Remote::Local, 1001, 4), (Remote::Local, 0, 5), (far, 1001, 5)] {
+        assert!(!judged(remote, calling_uid, failures), "{remote:?} {calling_uid} {failures}");
+    }
+}
+
 #[test]
 fn junk_from_sshd_is_no_attempt_at_the_account() {
     let mut state = State::default();
