@@ -21,6 +21,7 @@ use crate::{
     accounts::{self, Account, AccountError},
     caller,
     enrolment::{self, Setting},
+    matching,
     passwords::{Compared, Matched, PasswordError, Passwords},
     random,
     records::{Looked, RecordError, Records, Slot},
@@ -199,10 +200,8 @@ impl<'a> Desk<'a> {
     fn case(&self, attempt: &Attempt<'_>) -> Result<Option<Case<'_>>, DeskError> {
         let Some(stand_in) = self.config.stand_in_for(attempt.service) else { return Ok(None) };
         let Attempt { service, remote, account, .. } = *attempt;
-        let named = self.config.groups_named_for(service);
-        let groups = account.map(|account| account.groups_among(named)).transpose()?.unwrap_or_default();
-        let user = own_name(account, attempt.user);
-        let matched = self.config.rule_for(&Request { service, user, groups: &groups, remote });
+        let request = Request { service, user: own_name(account, attempt.user), groups: &[], remote };
+        let matched = matching::rule_for(self.config, account, request)?;
         let (rule, is_ruled) = (matched.unwrap_or(stand_in), matched.is_some());
         if is_ruled && is_left_to_the_stack(&rule.methods, &attempt.proved) {
             return Ok(None);

@@ -13,7 +13,7 @@
 //! - [`crypt`], [`hash_memory`]: what hashing needs
 //! - [`hashing`], [`passwords`]: passwords hashed, compared and kept up
 //! - [`new_password`]: what a new one must be here, and setting it
-//! - [`config`]: the configuration, or the last good one
+//! - [`config`]: the configuration, or the last good one; [`matching`]: the rule of it for a login
 //! - [`records`], [`lock`]: user records, and the one way to settle a judgement; `disabled`: the mark that keeps a user out;
 //!   `known`: whose there are
 //! - [`sealed`]: a secret on its way to another process
@@ -39,6 +39,7 @@ pub mod hashing;
 mod known;
 pub mod local_accounts;
 pub mod lock;
+pub mod matching;
 pub mod new_password;
 pub mod passwords;
 pub mod paths;

@@ -141,7 +141,7 @@ fn is_ours<H: Handle>(login: &Login<'_, H>, account: &Account, keys: &Authentica
     if !is_by_root(login) || login.config.password.sources != [Source::Authflow] {
         return Ok(false);
     }
-    let groups = new_password::groups_that_count(&login.config, account)?;
+    let groups = new_password::groups_that_count(&login.config, account);
     Ok(asks_for_password(&login.config.rules, &account.name, &groups))
 }
 
@@ -208,7 +208,7 @@ fn rules<H: Handle>(
     keys: &Authenticators,
     change: &Change,
 ) -> Result<PasswordRules, Error> {
-    let groups = new_password::groups_that_count(&login.config, account)?;
+    let groups = new_password::groups_that_count(&login.config, account);
     let holder = Holder { name: &account.name, gecos: &account.gecos, groups: &groups };
     let (rules, list) = new_password::rules(&login.config, holder, keys, (&login.place.paths, login.place.trust));
     match (list, change) {
