@@ -31,6 +31,7 @@ use crate::{
     args::{FirstPass, Options},
     ask_new::{self, AskOld, NewPasswords},
     code::Answer,
+    console,
     error::{BadNewPassword, Error},
     event::Event,
     handle::Handle,
@@ -177,6 +178,7 @@ fn ask_old<H: Handle>(
         calling_uid: process::real_uid(),
         proved: Factors::none(),
         manner: Manner::default(),
+        is_at_console: console::is_login_there(&login.facts),
     };
     if options.first_pass == FirstPass::Ask && !login.facts.is_silent {
         login.pam.tell(&format!("Changing the password of {}.", visible(&account.name, 64)));

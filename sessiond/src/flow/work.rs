@@ -253,6 +253,7 @@ impl Case {
             calling_uid: self.uid,
             proved: Factors::none(),
             manner: self.manner,
+            is_at_console: false,
         }
     }
 }
