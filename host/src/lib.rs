@@ -17,7 +17,7 @@
 //! - [`records`], [`lock`]: user records, and the one way to settle a judgement; `disabled`: the mark that keeps a user out;
 //!   `known`: whose there are
 //! - [`sealed`]: a secret on its way to another process
-//! - `undisturbed`: nobody stops or starves the process that holds a lock; `scheduling`: its share of the machine
+//! - [`undisturbed`]: nobody stops or starves the process that holds a lock; `scheduling`: its share of the machine
 //! - [`desk`]: the one driver of a flow; `enrolment`: its part that enrols an authenticator; `caller`: who calls, as it is counted
 //! - [`deferred`]: what the machine would start for a user by itself
 //! - [`pending`]: logins that the daemon has yet to adopt
@@ -52,4 +52,4 @@ pub mod sealed;
 pub mod shadow;
 pub mod slots;
 pub mod subordinate;
-mod undisturbed;
+pub mod undisturbed;

@@ -16,7 +16,7 @@ use crate::{file, scheduling::Share};
 
 /// Lasts until dropped; then signals, real uid, share and limits are as before.
 #[derive(Debug)]
-pub(crate) struct Undisturbed {
+pub struct Undisturbed {
     mask: Option<SigSet>,
     set_uid: Option<(ResUid, Share)>,
     file_size: Option<(rlim_t, rlim_t)>,
@@ -32,7 +32,7 @@ impl Undisturbed {
     /// # Errors
     /// The caller lets files become so short (`ulimit -f`) that a failure could not be counted, and that cannot be changed. A success may be
     /// shorter by a few bytes, so whoever chose the limit would guess as often as he likes.
-    pub(crate) fn begin() -> io::Result<Self> {
+    pub fn begin() -> io::Result<Self> {
         let file_size = make_room()?;
         let stops: SigSet = [Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU].into_iter().collect();
         let mask = stops.thread_swap_mask(SigmaskHow::SIG_BLOCK).ok();
