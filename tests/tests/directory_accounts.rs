@@ -59,6 +59,8 @@ fn a_directory_that_is_away_turns_no_rule_off() {
         let _ = machine.run(["rm", GROUPS]).success();
         assert!(!gets_in("alice", ""), "{group}: {}", machine.log());
         machine.logged(&["user=alice", "cannot look up a group"]);
+        let found = machine.run(["authflow", "check"]).stdout;
+        assert!(group == "5000" || found.contains("no source of names tells of the group [\"operators\"]"), "{found}");
         assert!(gets_in("root", ""), "{group}: {}", machine.log());
         machine.write(GROUPS, "");
         assert!(gets_in("alice", ""), "it answers, and she is in it no more: {group}: {}", machine.log());

@@ -37,7 +37,7 @@ pub struct Sealed<T = Verdict>(T);
 pub struct Written(());
 
 impl Written {
-    /// To be called by `host::records` alone, after the state was written and synced.
+    /// To be called by `host::records` alone, after the state was written and synced, or where it is as it was.
     #[must_use]
     pub const fn after_durable_write() -> Self {
         Self(())
