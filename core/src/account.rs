@@ -63,10 +63,10 @@ impl Password {
         Self { hash, changed, must_change: true, expires: Some(expires) }
     }
 
-    /// Whether its time is over.
+    /// Whether its time is over. Where it has an end and was set in the future, the clock was set back, and nobody knows how much of it is gone.
     #[must_use]
     pub fn is_over(&self, now: WallTime) -> bool {
-        self.expires.is_some_and(|expires| now >= expires)
+        self.expires.is_some_and(|expires| now >= expires || now < self.changed)
     }
 }
 
@@ -216,7 +216,7 @@ impl Authenticators {
                 .iter()
                 .map(|key| TotpEntry {
                     name: key.name().to_owned(),
-                    secret: totp::secret_to_base32(key.secret()).to_string(),
+                    secret: String::new(),
                     algorithm: key.hash().as_str().to_owned(),
                     digits: key.digits(),
                     period: key.period_seconds(),
@@ -225,7 +225,7 @@ impl Authenticators {
                 .collect(),
         };
         // Every value has a TOML form, so this cannot fail; an empty text would not parse and thus deny.
-        Zeroizing::new(toml::to_string(&file).map(|text| text + END).unwrap_or_default())
+        with_secrets(&toml::to_string(&file).unwrap_or_default(), &self.totp)
     }
 
     /// The authenticators for codes, oldest first.
@@ -264,6 +264,27 @@ impl Authenticators {
         let totp = self.totp.first().map(|_| Factor::Totp);
         password.into_iter().chain(totp).collect()
     }
+}
+
+/// The record's text with each authenticator's secret in its line, in one piece of memory: a text that grew as it was written would leave
+/// secrets behind in what it grew out of.
+fn with_secrets(text: &str, keys: &[TotpKey]) -> Zeroizing<String> {
+    if text.is_empty() {
+        return Zeroizing::default();
+    }
+    let secrets: Vec<_> = keys.iter().map(|key| totp::secret_to_base32(key.secret())).collect();
+    let length = text.len() + END.len() + secrets.iter().map(|secret| secret.len()).sum::<usize>();
+    let mut whole = Zeroizing::new(String::with_capacity(length));
+    let mut secrets = secrets.iter().peekable();
+    for line in text.split_inclusive('\n') {
+        // No other line reads so: a name has no line break in it.
+        match secrets.next_if(|_| line == "secret = \"\"\n") {
+            Some(secret) => ["secret = \"", secret, "\"\n"].iter().for_each(|part| whole.push_str(part)),
+            None => whole.push_str(line),
+        }
+    }
+    whole.push_str(END);
+    whole
 }
 
 fn read_password(entry: PasswordEntry) -> Result<Password, BadRecord> {

@@ -20,6 +20,9 @@ use crate::{
 
 const VERSION: u32 = 1;
 
+/// How much room a state's text needs for the next attempt, whatever comes of it: more than twice what one adds.
+pub const GROWTH: usize = 1024;
+
 /// A user's state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
@@ -268,7 +271,7 @@ impl From<Tally> for Entry {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -283,7 +286,7 @@ mod tests {
     }
 
     // TOML's integers are signed, so times and steps stay below 2^63.
-    fn state() -> impl Strategy<Value = State> {
+    pub(crate) fn state() -> impl Strategy<Value = State> {
         let time = (0..u64::MAX / 2).prop_map(WallTime::from_micros);
         let tally = (any::<(u32, u32, u32)>(), time.clone(), time.clone(), time.clone(), prop::option::of(time))
             .prop_map(|((failures, locks, in_a_row), since, touched, not_before, succeeded)| Tally {

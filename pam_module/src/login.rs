@@ -14,6 +14,7 @@ use authflow_host::{
     config::{self, From},
     desk::Desk,
     file::Trust,
+    matching,
     paths::Paths,
     process,
     records::Records,
@@ -143,11 +144,11 @@ impl<'p, H: Handle> Login<'p, H> {
     /// The rule for the login of that account, if one matches. By the account's own name, as in the flow: the given spelling may differ.
     ///
     /// # Errors
-    /// A rule names groups, and the user's cannot be looked up.
+    /// It hangs on a group that cannot be looked up.
     pub fn rule_for(&self, account: &Account) -> Result<Option<&Rule>, Error> {
         let (service, user) = (self.facts.service.as_str(), account.name.as_str());
-        let groups = account.groups_among(self.config.groups_named_for(service))?;
-        Ok(self.config.rule_for(&Request { service, user, groups: &groups, remote: self.remote() }))
+        let request = Request { service, user, groups: &[], remote: self.remote() };
+        Ok(matching::rule_for(&self.config, Some(account), request)?)
     }
 
     /// The users' records.

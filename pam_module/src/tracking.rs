@@ -7,6 +7,7 @@ use authflow_host::{
     pending::{self, Pending},
     process::{self, ProcessId},
     random,
+    undisturbed::Undisturbed,
 };
 
 use crate::{
@@ -38,7 +39,7 @@ pub fn begin<H: Handle>(
     opening: &Opening,
     when_unavailable: WhenUnavailable,
 ) -> Result<Option<Opened>, Error> {
-    let error = match daemon(login).open(opening) {
+    let error = match ask(login, opening) {
         Ok(id) => return Ok(Some(Opened { id, is_pending: false })),
         Err(error) => error,
     };
@@ -69,6 +70,14 @@ pub fn begin<H: Handle>(
             None
         }
     })
+}
+
+/// Asks the daemon. The caller of su and sudo may stop them: for as long as it is asked he must not, or he would have the time run out and
+/// himself let in with a session that nobody watches.
+fn ask<H: Handle>(login: &Login<'_, H>, opening: &Opening) -> Result<String, DaemonError> {
+    let is_in_callers_reach = !login.facts.is_called_by_root;
+    let _undisturbed = is_in_callers_reach.then(Undisturbed::begin);
+    daemon(login).open(opening)
 }
 
 /// Ends the session: it is not to be adopted any more, or the daemon is told.

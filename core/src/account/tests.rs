@@ -21,6 +21,22 @@ fn a_record_is_read_as_it_was_written() {
     assert_eq!(read.factors(), Factors::none().with(Factor::Totp));
 }
 
+/// A text that grows moves, and leaves what it was behind.
+#[test]
+fn the_text_is_made_in_one_piece_whatever_authenticators_are_called() {
+    let mut record = record();
+    for (name, secret) in [("secret = \"\"", 1), ("a\\\"b", 2)] {
+        record.add_totp(TotpKey::new(name, Secret::new(vec![secret; 40]), WallTime::default()).unwrap()).unwrap();
+    }
+    let text = record.to_text();
+    assert_eq!(text.capacity(), text.len());
+    let read = Authenticators::parse_own(&text).unwrap();
+    let told = |record: &Authenticators| -> Vec<_> {
+        record.totp().iter().map(|key| (key.name().to_owned(), key.secret().expose().to_vec())).collect()
+    };
+    assert_eq!(told(&read), told(&record));
+}
+
 #[test]
 fn a_record_cut_short_is_an_error_and_not_a_user_with_fewer_factors() {
     let text = record().to_text();
@@ -65,6 +81,10 @@ fn an_initial_password_stays_one_through_text_and_runs_out() {
     let mut record = Authenticators { password: Some(Password::initial(hash, set, end)), ..record() };
     let read = Authenticators::parse_own(&record.to_text()).unwrap().password.unwrap();
     assert!(read.must_change && !read.is_over(WallTime::from_micros(8_999_999)) && read.is_over(end));
+    assert!(
+        !read.is_over(set) && read.is_over(WallTime::from_micros(999_999)),
+        "no clock that is set back brings it back"
+    );
     record.password = Some(Password::chosen(read.hash, set));
     let text = record.to_text();
     assert!(!text.contains("must_change") && !text.contains("expires"), "a password of one's own has no end");

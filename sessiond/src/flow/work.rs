@@ -170,7 +170,7 @@ fn permission_to_enrol(paths: &Paths, config: &Config, account: &Account) -> Res
     }
     let state = records.state(&account.name).map_err(DeskError::from)?;
     let has_codes = keys.recovery.as_ref().is_some_and(|set| set.left(&state.spent_codes) > 0);
-    match own_factors::first_by_password(config, account)? {
+    match own_factors::first_by_password(config, account) {
         Ok(()) => Ok(Permission::First),
         Err(_not_by_password) if has_codes => Ok(Permission::Change),
         Err(not_by_password) => Err(not_by_password.into()),
@@ -258,6 +258,7 @@ impl Case {
             calling_uid: self.uid,
             proved: Factors::none(),
             manner: self.manner,
+            is_at_console: false,
         }
     }
 }

@@ -92,7 +92,7 @@ defects! {
     ThrottleLongLock Warning "throttle-long-lock" "a lock that in practice an administrator lifts"
         "whoever fails at sudo or su waits for another administrator"
     RuleGroupMissing Warning "rule-group-missing" "a rule names a group that does not exist"
-        "nobody is in it"
+        "nobody is in it; where its source is away, who could be in it is denied"
     RuleUserMissing Warning "rule-user-missing" "a rule names a user who does not exist"
         "the rule is for nobody, or for whoever is given that name next"
     RuleUserSpelling Error "rule-user-spelling" "a rule names a user by another spelling than the account's own name"

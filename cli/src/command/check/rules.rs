@@ -96,12 +96,18 @@ fn unknown_names(ground: &Ground<'_>, rule: &Rule) -> Vec<Finding> {
         Some(Finding::new(defect, ground.place_of(rule), what, format!("make the {kind}, or correct the name")))
     };
     // A data base that cannot be asked has not said that there is none.
+    let untold: Vec<&String> = rule.groups.iter().filter(|group| accounts::gid_of(group).is_err()).collect();
     let groups: Vec<&String> = rule.groups.iter().filter(|group| matches!(accounts::gid_of(group), Ok(None))).collect();
     // A directory that is away does not know its users.
     let own = if local_accounts::has_directory(&ground.context.paths) { &[] } else { rule.users.as_slice() };
     let users: Vec<&String> = own.iter().filter(|user| matches!(accounts::by_name(user), Ok(None))).collect();
     let groups = missing(Defect::RuleGroupMissing, "group", &groups);
-    groups.into_iter().chain(missing(Defect::RuleUserMissing, "user", &users)).collect()
+    let untold = (!untold.is_empty()).then(|| {
+        let what = format!("no source of names tells of the group {untold:?}, and rule {:?} names it", rule.name);
+        let fix = "have the last source for groups in nsswitch.conf answer, or correct the name: till then who could be in it is denied";
+        Finding::new(Defect::RuleGroupMissing, ground.place_of(rule), what, fix)
+    });
+    groups.into_iter().chain(untold).chain(missing(Defect::RuleUserMissing, "user", &users)).collect()
 }
 
 /// Users whom a rule names as a directory knows them, too. Logins go by the account's own name.

@@ -41,6 +41,7 @@ pub(super) fn run(context: &Context, config: &Config, case: &Case) -> Result<(),
         calling_uid: process::real_uid(),
         proved: case.proved.clone(),
         manner: Manner::default(),
+        is_at_console: false,
     };
     let desk = Desk::new(config, Records::trusting(context.paths.clone(), context.trust()), &SystemClock);
     let verdict = match desk.run(&attempt, &mut Asking(&terminal))? {

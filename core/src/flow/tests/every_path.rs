@@ -41,7 +41,7 @@ fn no_way_is_left_out() {
     }
 }
 
-fn granted() -> Vec<Row> {
+pub(super) fn granted() -> Vec<Row> {
     let fresh = State::default;
     let proving = |factor, attempt| Attempt { proved: Factors::none().with(factor), ..attempt };
     let without_code = |answers| Attempt { holder: without_totp(), ..attempt(LENIENT, answers) };
@@ -62,7 +62,7 @@ fn granted() -> Vec<Row> {
     ]
 }
 
-fn denied() -> Vec<Row> {
+pub(super) fn denied() -> Vec<Row> {
     let fresh = State::default;
     let right = || attempt(BOTH, &[RIGHT, CODES[4]]);
     let standing = |standing| Attempt { holder: Holder { standing, ..alice() }, ..right() };
