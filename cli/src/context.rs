@@ -81,17 +81,32 @@ impl Context {
             Ok(loaded) => {
                 match loaded.from {
                     From::Live => {}
+                    // What is in force is what root reads.
+                    From::LastGood { why } if self.may_not_read_config() => {
+                        note(&format!(
+                            "the last good configuration is taken for the one in force, which you may not read: {why}"
+                        ));
+                    }
                     From::LastGood { why } => note(&format!("the last good configuration is in force, since {why}")),
                 }
                 Ok(loaded.config)
             }
             Err(error) => match *error.live {
                 Unusable::File(file) if file.is_missing() => Ok(Config::default()),
+                Unusable::File(file) if file.is_denied() && !self.is_root() => {
+                    Err(Error::failed("you may not read the configuration", &file))
+                }
                 live @ (Unusable::File(_) | Unusable::Config(_)) => {
                     Err(Error::failed("the configuration cannot be used", &live))
                 }
             },
         }
+    }
+
+    /// Whether the live configuration is for others than the caller.
+    fn may_not_read_config(&self) -> bool {
+        let live = config::read_live(&self.paths, self.trust());
+        !self.is_root() && matches!(live, Err(Unusable::File(file)) if file.is_denied())
     }
 
     /// The daemon of this machine. A broken configuration does not keep an administrator from it: the default address is

@@ -32,6 +32,9 @@ pub(crate) enum Error {
     /// No such account.
     #[error("no user {0:?} on this machine")]
     NoUser(String),
+    /// No such authenticator, as has been said.
+    #[error("there is no such authenticator")]
+    NoFactor,
     /// Only root can.
     #[error("{0} (run it as root)")]
     NeedsRoot(&'static str),
@@ -129,7 +132,7 @@ impl Error {
             | Self::Failed(_)
             | Self::Io(_) => 1,
             Self::Usage(_) | Self::Time(_) | Self::Ambiguous { .. } | Self::NoTerminal(_) => 2,
-            Self::NoSession(_) | Self::InNoSession | Self::NoUser(_) => 3,
+            Self::NoSession(_) | Self::InNoSession | Self::NoUser(_) | Self::NoFactor => 3,
             Self::NeedsRoot(_) | Self::NotAllowed(_) | Self::Denied | Self::NotRenewed => 4,
             Self::Unreachable { .. } => 5,
             // As every shell has them, env(1) and sudo(8).

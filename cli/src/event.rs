@@ -13,6 +13,8 @@ authflow_core::events! {
     FactorAdded = "factor-added",
     /// An authenticator or the password was removed.
     FactorRemoved = "factor-removed",
+    /// What went by a user's name was taken away.
+    Forgotten = "forgotten",
     /// An initial password was set.
     InitialPasswordSet = "initial-password-set",
     /// A password was set.

@@ -49,11 +49,9 @@ impl Subject {
         self.account.as_ref().map_or("", |account| &account.gecos)
     }
 
-    /// Those of the groups that rules name which the user is in.
-    pub(crate) fn groups(&self, config: &Config) -> Result<Vec<String>, Error> {
-        let Some(account) = &self.account else { return Ok(Vec::new()) };
-        let named = config.rules.iter().flat_map(|rule| &rule.groups).map(String::as_str);
-        account.groups_among(named).map_err(|error| Error::failed("the user data base", &error))
+    /// Those of the groups that rules name which the user may be in.
+    pub(crate) fn groups(&self, config: &Config) -> Vec<String> {
+        self.account.as_ref().map(|account| new_password::groups_that_count(config, account)).unwrap_or_default()
     }
 
     /// What the user can prove with; nothing if there is no record.

@@ -18,7 +18,7 @@ use crate::{
 
 const VERSION: u32 = 1;
 
-/// The last line of a record that we wrote. One cut short might still parse, and would have lost a factor.
+/// The last line of a record. One cut short might still parse, and would have lost a factor.
 const END: &str = "# end of record\n";
 
 /// Most authenticators a user may have: each is a chance for a guess.
@@ -63,10 +63,10 @@ impl Password {
         Self { hash, changed, must_change: true, expires: Some(expires) }
     }
 
-    /// Whether its time is over.
+    /// Whether its time is over. Where it has an end and was set in the future, the clock was set back, and nobody knows how much of it is gone.
     #[must_use]
     pub fn is_over(&self, now: WallTime) -> bool {
-        self.expires.is_some_and(|expires| now >= expires)
+        self.expires.is_some_and(|expires| now >= expires || now < self.changed)
     }
 }
 
@@ -79,8 +79,8 @@ pub enum BadRecord {
         /// Counted from 1.
         line: usize,
     },
-    /// The last line of a record of ours is missing.
-    #[error("the record is cut short: its last line is missing")]
+    /// The last line of a record is missing.
+    #[error("the record is cut short: its last line (\"{}\") is missing", END.trim_end())]
     Truncated,
     /// Written by a newer version.
     #[error("the record has version {0}, this program knows version {VERSION}")]
@@ -164,16 +164,23 @@ impl Authenticators {
     /// Reads a record that we wrote, which must be whole.
     ///
     /// # Errors
-    /// As [`Authenticators::parse`], and a missing last line.
+    /// As [`Authenticators::parse`].
     pub fn parse_own(text: &str) -> Result<Self, BadRecord> {
-        if text.ends_with(END) { Self::parse(text) } else { Err(BadRecord::Truncated) }
+        if text.ends_with(END) { Self::read(text) } else { Err(BadRecord::Truncated) }
     }
 
-    /// Reads a record from anywhere: people write managed ones by hand.
+    /// Reads a record from anywhere: people write managed ones by hand, so blanks behind the last line are no matter, and a slip is told
+    /// with its line.
     ///
     /// # Errors
-    /// Whatever is not exactly as it should be, with the place and without the content.
+    /// Whatever is not exactly as it should be, with the place and without the content; a missing last line.
     pub fn parse(text: &str) -> Result<Self, BadRecord> {
+        let record = Self::read(text)?;
+        let is_whole = text.trim_end().lines().next_back().is_some_and(|line| line == END.trim_end());
+        if is_whole { Ok(record) } else { Err(BadRecord::Truncated) }
+    }
+
+    fn read(text: &str) -> Result<Self, BadRecord> {
         let file: File = toml_text::from_str(text).map_err(|error| BadRecord::Syntax {
             line: 1 + text.bytes().take(error.offset).filter(|byte| *byte == b'\n').count(),
         })?;
@@ -209,7 +216,7 @@ impl Authenticators {
                 .iter()
                 .map(|key| TotpEntry {
                     name: key.name().to_owned(),
-                    secret: totp::secret_to_base32(key.secret()).to_string(),
+                    secret: String::new(),
                     algorithm: key.hash().as_str().to_owned(),
                     digits: key.digits(),
                     period: key.period_seconds(),
@@ -218,7 +225,7 @@ impl Authenticators {
                 .collect(),
         };
         // Every value has a TOML form, so this cannot fail; an empty text would not parse and thus deny.
-        Zeroizing::new(toml::to_string(&file).map(|text| text + END).unwrap_or_default())
+        with_secrets(&toml::to_string(&file).unwrap_or_default(), &self.totp)
     }
 
     /// The authenticators for codes, oldest first.
@@ -257,6 +264,27 @@ impl Authenticators {
         let totp = self.totp.first().map(|_| Factor::Totp);
         password.into_iter().chain(totp).collect()
     }
+}
+
+/// The record's text with each authenticator's secret in its line, in one piece of memory: a text that grew as it was written would leave
+/// secrets behind in what it grew out of.
+fn with_secrets(text: &str, keys: &[TotpKey]) -> Zeroizing<String> {
+    if text.is_empty() {
+        return Zeroizing::default();
+    }
+    let secrets: Vec<_> = keys.iter().map(|key| totp::secret_to_base32(key.secret())).collect();
+    let length = text.len() + END.len() + secrets.iter().map(|secret| secret.len()).sum::<usize>();
+    let mut whole = Zeroizing::new(String::with_capacity(length));
+    let mut secrets = secrets.iter().peekable();
+    for line in text.split_inclusive('\n') {
+        // No other line reads so: a name has no line break in it.
+        match secrets.next_if(|_| line == "secret = \"\"\n") {
+            Some(secret) => ["secret = \"", secret, "\"\n"].iter().for_each(|part| whole.push_str(part)),
+            None => whole.push_str(line),
+        }
+    }
+    whole.push_str(END);
+    whole
 }
 
 fn read_password(entry: PasswordEntry) -> Result<Password, BadRecord> {

@@ -11,12 +11,14 @@
 //! - [`policy`]: what a rule grants: limits of a session, and what happens at them
 //! - [`session`]: sessions from opening to end
 //! - [`deactivation`]: when an account may no more be used, and what is doubted about that
+//! - [`console`]: where a login is that tells of no remote host
 //! - [`event`], [`outside`]: the names of log lines, and text from outside in them
 //! - [`vouch`]: whether a session vouches for its owner in a flow
 #![forbid(unsafe_code)]
 
 pub mod account;
 pub mod config;
+pub mod console;
 pub mod deactivation;
 pub mod enrolment;
 pub mod event;

@@ -9,9 +9,11 @@ use std::{
 use ipnet::IpNet;
 
 use crate::{
+    console,
     enrolment::Enroll,
     factor::{Factor, Factors},
     policy::{Limits, WhenUnavailable},
+    throttle::ServiceName,
 };
 
 /// A set of factors that together are enough.
@@ -88,8 +90,12 @@ impl fmt::Display for Method {
 /// Where a login comes from, as far as it can be trusted. Names from DNS never count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Remote {
-    /// No remote host: this machine.
+    /// The machine's own console.
+    Console,
+    /// No remote host, and a service that nobody reaches over a network: this machine.
     Local,
+    /// No remote host, of a service that runs for others and may be anybody's.
+    Untold,
     /// An address.
     Address(IpAddr),
     /// A remote host that is no address; matches `from` only where a rule lists `"unknown"`.
@@ -97,7 +103,7 @@ pub enum Remote {
 }
 
 impl Remote {
-    /// Reads `PAM_RHOST`.
+    /// Reads `PAM_RHOST`. Where there is none, [`crate::console::place`] knows more.
     #[must_use]
     pub fn from_rhost(rhost: Option<&str>) -> Self {
         match rhost {
@@ -115,13 +121,13 @@ fn address(text: &str) -> Option<IpAddr> {
     }
 }
 
-/// `local`, the address, or `unknown`.
+/// `local`, the address, or `unknown`, as rules write it.
 impl fmt::Display for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Local => f.write_str("local"),
+            Self::Console | Self::Local => f.write_str("local"),
             Self::Address(address) => address.fmt(f),
-            Self::Unknown => f.write_str("unknown"),
+            Self::Untold | Self::Unknown => f.write_str("unknown"),
         }
     }
 }
@@ -131,9 +137,9 @@ impl fmt::Display for Remote {
 pub enum Network {
     /// A network, or one address.
     Net(IpNet),
-    /// `"unknown"`: remote hosts that are no address.
+    /// `"unknown"`: remote hosts that are no address, and none where it may be anybody.
     Unknown,
-    /// `"local"`: no remote host.
+    /// `"local"`: this machine.
     Local,
 }
 
@@ -143,10 +149,10 @@ impl Network {
     pub fn holds(&self, remote: Remote) -> bool {
         match (self, remote) {
             (Self::Net(net), Remote::Address(address)) => net.contains(&address),
-            (Self::Unknown, Remote::Unknown) | (Self::Local, Remote::Local) => true,
-            (Self::Net(_), Remote::Local | Remote::Unknown)
-            | (Self::Unknown, Remote::Local | Remote::Address(_))
-            | (Self::Local, Remote::Unknown | Remote::Address(_)) => false,
+            (Self::Unknown, Remote::Untold | Remote::Unknown) | (Self::Local, Remote::Console | Remote::Local) => true,
+            (Self::Net(_), Remote::Console | Remote::Local | Remote::Untold | Remote::Unknown)
+            | (Self::Unknown, Remote::Console | Remote::Local | Remote::Address(_))
+            | (Self::Local, Remote::Untold | Remote::Unknown | Remote::Address(_)) => false,
         }
     }
 }
@@ -251,6 +257,16 @@ impl Rule {
         self.services.iter().any(|name| name == service)
     }
 
+    /// The name by which attempts at that service are counted, where they tell of no place: its own where a rule or authflow knows it.
+    #[must_use]
+    pub fn counted_name(&self, service: &str) -> ServiceName {
+        if self.names(service) || console::is_known(service) {
+            ServiceName::new(service)
+        } else {
+            ServiceName::of_others()
+        }
+    }
+
     /// Whether this rule decides that request: lists are "or", different keys "and".
     #[must_use]
     pub fn matches(&self, request: &Request<'_>) -> bool {
@@ -347,8 +363,29 @@ mod tests {
             assert!(!rule.matches(&request(Remote::from_rhost(Some(translated)))), "{translated}");
         }
         let unknown = Rule { from: vec![Network::Unknown], ..rule.clone() };
+        let local = Rule { from: vec![Network::Local], ..rule };
         assert!(unknown.matches(&request(Remote::from_rhost(Some("host.example.org")))));
         assert!(!unknown.matches(&request(Remote::Local)));
+        assert!(unknown.matches(&request(Remote::Untold)));
+        for (place, is_here) in
+            [(Remote::Console, true), (Remote::Local, true), (Remote::Untold, false), (Remote::Unknown, false)]
+        {
+            assert_eq!(local.matches(&request(place)), is_here, "{place:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_no_rule_writes_out_are_counted_as_one() {
+        let (named, any) = (
+            Rule { services: vec!["smtp".into(), "*".into()], ..rule() },
+            Rule { services: vec!["*".into()], ..rule() },
+        );
+        let counted = |rule: &Rule, service| rule.counted_name(service) == ServiceName::new(service);
+        assert!(counted(&named, "smtp") && !counted(&any, "smtp"));
+        for service in ["made-up", "gdm-made-up"] {
+            assert_eq!(named.counted_name(service), ServiceName::of_others());
+        }
+        assert!(counted(&any, "gdm-password") && counted(&any, "login"), "a screen waits for no made-up name");
     }
 
     #[test]

@@ -20,6 +20,9 @@ use crate::{
 
 const VERSION: u32 = 1;
 
+/// How much room a state's text needs for the next attempt, whatever comes of it: more than twice what one adds.
+pub const GROWTH: usize = 1024;
+
 /// A user's state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
@@ -268,13 +271,14 @@ impl From<Tally> for Entry {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
     use crate::{
         secret::Secret,
         stand_in::{CODE_BYTES, code_from},
+        throttle::ServiceName,
     };
 
     fn digest(random: &[u8; CODE_BYTES]) -> CodeDigest {
@@ -282,7 +286,7 @@ mod tests {
     }
 
     // TOML's integers are signed, so times and steps stay below 2^63.
-    fn state() -> impl Strategy<Value = State> {
+    pub(crate) fn state() -> impl Strategy<Value = State> {
         let time = (0..u64::MAX / 2).prop_map(WallTime::from_micros);
         let tally = (any::<(u32, u32, u32)>(), time.clone(), time.clone(), time.clone(), prop::option::of(time))
             .prop_map(|((failures, locks, in_a_row), since, touched, not_before, succeeded)| Tally {
@@ -296,6 +300,7 @@ mod tests {
             });
         let source = prop_oneof![
             any::<u32>().prop_map(Source::Local),
+            "[a-z0-9.-]{1,34}".prop_map(|name| Source::Service(ServiceName::new(&name))),
             any::<u32>().prop_map(|bits| Source::from(std::net::IpAddr::V4(bits.into())))
         ];
         let steps = prop::collection::btree_map(".{1,12}", 0..u64::MAX / 2, 0..3);

@@ -63,8 +63,8 @@ impl Asker {
     pub const fn check(&self) -> Result<u32, NotVouched> {
         let &Self { user, real_uid, audit_id, remote } = self;
         match remote {
-            Remote::Local => {}
-            Remote::Address(_) | Remote::Unknown => return Err(NotVouched::Remote),
+            Remote::Console | Remote::Local => {}
+            Remote::Address(_) | Remote::Untold | Remote::Unknown => return Err(NotVouched::Remote),
         }
         if user == 0 || real_uid == 0 {
             return Err(NotVouched::Root);
@@ -228,7 +228,7 @@ mod tests {
         }
         let roots = OwnSession { uid: 0, ..session() };
         assert_eq!(refusal(Asker { user: 0, real_uid: 0, ..ALICE }, &roots), NotVouched::Root);
-        let remotes = [Remote::Unknown, Remote::Address("192.0.2.1".parse().unwrap())];
+        let remotes = [Remote::Unknown, Remote::Untold, Remote::Address("192.0.2.1".parse().unwrap())];
         for remote in remotes {
             assert_eq!(refusal(Asker { remote, ..ALICE }, &session()), NotVouched::Remote);
         }

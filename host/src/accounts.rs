@@ -42,18 +42,37 @@ impl Account {
     /// # Errors
     /// The data base could not be asked.
     pub fn groups_among<'a>(&self, named: impl Iterator<Item = &'a str>) -> Result<Vec<String>, AccountError> {
+        let Membership { groups, untold } = self.membership(named);
+        untold.map_or(Ok(groups), |untold| Err(untold.why))
+    }
+
+    /// The same, and with them those that nothing is known of: for what becomes stricter with every group.
+    pub fn groups_perhaps_among<'a>(&self, named: impl Iterator<Item = &'a str>) -> Vec<String> {
+        let Membership { mut groups, untold } = self.membership(named);
+        groups.extend(untold.into_iter().flat_map(|untold| untold.groups));
+        groups
+    }
+
+    /// The same, told apart.
+    pub(crate) fn membership<'a>(&self, named: impl Iterator<Item = &'a str>) -> Membership {
         let mut named = named.peekable();
+        let mut membership = Membership::default();
         if named.peek().is_none() {
-            return Ok(Vec::new());
+            return membership;
         }
-        let gids = self.gids()?;
-        let mut among = Vec::new();
+        let gids = self.gids();
         for group in named {
-            if gid_of(group)?.is_some_and(|gid| gids.contains(&gid)) {
-                among.push(group.to_owned());
+            let is_in = gids.as_ref().map_err(|why| *why).and_then(|gids| is_among(group, gids));
+            match is_in {
+                Ok(true) => membership.groups.push(group.to_owned()),
+                Ok(false) => {}
+                Err(why) => {
+                    let untold = membership.untold.get_or_insert(Untold { groups: Vec::new(), why });
+                    untold.groups.push(group.to_owned());
+                }
             }
         }
-        Ok(among)
+        membership
     }
 
     /// All groups, the primary one included.
@@ -64,19 +83,54 @@ impl Account {
     }
 }
 
+/// How a user stands to groups that rules name.
+#[derive(Debug, Default)]
+pub(crate) struct Membership {
+    /// Those that the user is in.
+    pub(crate) groups: Vec<String>,
+    /// Those that the user may be in.
+    pub(crate) untold: Option<Untold>,
+}
+
+/// Groups that no source of names tells of.
+#[derive(Debug)]
+pub(crate) struct Untold {
+    pub(crate) groups: Vec<String>,
+    pub(crate) why: AccountError,
+}
+
+/// Whether a group that a rule names is one of those gids. Where it is none, that is worth something only if the source that it would come
+/// from answers: getgrouplist(3) leaves out what a source that is away would have told.
+fn is_among(group: &str, gids: &[Gid]) -> Result<bool, AccountError> {
+    match gid_of(group)? {
+        Some(gid) if gids.contains(&gid) => Ok(true),
+        Some(gid) if is_number(group) => Group::from_gid(gid).map(|_found_or_not| false).map_err(no_group),
+        Some(_) | None => Ok(false),
+    }
+}
+
+fn is_number(group: &str) -> bool {
+    group.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+const fn no_group(why: Errno) -> AccountError {
+    AccountError { what: "a group", why }
+}
+
 /// The gid of the group that a rule names, if there is one. Digits are a gid, whatever a directory may call its groups.
 ///
 /// # Errors
 /// The data base could not be asked.
 pub fn gid_of(group: &str) -> Result<Option<Gid>, AccountError> {
-    if group.bytes().all(|byte| byte.is_ascii_digit()) {
+    if is_number(group) {
         return Ok(group.parse().ok().map(Gid::from_raw));
     }
     if group.contains('\0') {
         return Ok(None);
     }
-    let found = absent_is_none(Group::from_name(group)).map_err(|why| AccountError { what: "a group", why })?;
-    Ok(found.map(|group| group.gid))
+    // An error of any kind is a source that is away: sssd's and winbind's say ENOENT for it, and where there is no such group glibc says so
+    // without one.
+    Ok(Group::from_name(group).map_err(no_group)?.map(|group| group.gid))
 }
 
 /// The user data base could not be asked.
@@ -119,7 +173,7 @@ fn found(answer: nix::Result<Option<User>>) -> Result<Option<Account>, AccountEr
     Ok(found.map(Account::from))
 }
 
-/// getpwnam(3) and getgrnam(3) list these errors as other ways to say "not found".
+/// getpwnam(3) lists these errors as other ways to say "not found". A user who is none is denied, so it opens nothing.
 fn absent_is_none<T>(answer: nix::Result<Option<T>>) -> nix::Result<Option<T>> {
     match answer {
         Err(Errno::ENOENT | Errno::ESRCH | Errno::EBADF) => Ok(None),

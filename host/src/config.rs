@@ -90,6 +90,29 @@ pub fn check_drop_ins(paths: &Paths, trust: Trust, changed: &[(PathBuf, Option<S
     Ok(with_drop_ins(paths, trust, changed)?.parse()?)
 }
 
+/// `text`, named `name` in messages, as the drop-in of that file name beside the live files.
+///
+/// # Errors
+/// A live file cannot be read or trusted.
+pub fn candidate_drop_in(
+    paths: &Paths,
+    trust: Trust,
+    file_name: &str,
+    (name, text): (&str, String),
+) -> Result<Files, Unusable> {
+    let place = paths.config_drop_ins().join(file_name);
+    let mut files = with_drop_ins(paths, trust, &[(place.clone(), Some(text))])?;
+    let place = place.display().to_string();
+    files.drop_ins.iter_mut().filter(|(there, _)| *there == place).for_each(|(there, _)| name.clone_into(there));
+    Ok(files)
+}
+
+/// Whether a file of that name in the folder of drop-ins is read. Editors' and package managers' leavings begin with a dot or end otherwise.
+#[must_use]
+pub fn is_drop_in(file_name: &str) -> bool {
+    !file_name.starts_with('.') && !file_name.contains('/') && file_name.ends_with(".toml")
+}
+
 /// The live files, with these drop-ins changed.
 fn with_drop_ins(paths: &Paths, trust: Trust, changed: &[(PathBuf, Option<String>)]) -> Result<Files, Unusable> {
     let mut files = read_live(paths, trust)?;
@@ -222,9 +245,7 @@ fn drop_in_paths(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
     let mut paths = Vec::new();
     for entry in entries {
         let path = entry.map_err(failed)?.path();
-        // Editors' and package managers' leavings begin with a dot or end otherwise.
-        let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if !is_hidden && path.extension().is_some_and(|ending| ending == "toml") {
+        if path.file_name().is_some_and(|name| is_drop_in(&name.to_string_lossy())) {
             paths.push(path);
         }
     }
@@ -322,6 +343,21 @@ mod tests {
         assert_eq!(tried("20.toml", Some(ONE)), ["one"]);
         assert_eq!(tried("20.toml", None), Vec::<String>::new());
         assert_eq!(machine.rules(), ["two"]);
+    }
+
+    #[test]
+    fn a_new_version_of_a_drop_in_is_taken_in_the_place_of_the_old_one() {
+        let machine = Machine::new().with("");
+        fs::write(machine.paths.config_drop_ins().join("20.toml"), TWO).unwrap();
+        let new = |name: &str, text: &str| {
+            candidate_drop_in(&machine.paths, mine(), name, ("/tmp/new.toml", text.to_owned())).unwrap().parse()
+        };
+        let names = |config: Config| config.rules.into_iter().map(|rule| rule.name).collect::<Vec<_>>();
+        assert_eq!(names(new("20.toml", TWO).unwrap()), ["two"]);
+        assert_eq!(names(new("10.toml", ONE).unwrap()), ["one", "two"]);
+        assert!(new("10.toml", TWO).unwrap_err().to_string().contains("two"));
+        assert!(new("20.toml", "[[rule").unwrap_err().to_string().starts_with("/tmp/new.toml:1:"));
+        assert!(is_drop_in("10-a.toml") && !is_drop_in(".a.toml") && !is_drop_in("a.toml~") && !is_drop_in("a/b.toml"));
     }
 
     #[test]

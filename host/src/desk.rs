@@ -21,6 +21,7 @@ use crate::{
     accounts::{self, Account, AccountError},
     caller,
     enrolment::{self, Setting},
+    matching,
     passwords::{Compared, Matched, PasswordError, Passwords},
     random,
     records::{Looked, RecordError, Records, Slot},
@@ -74,6 +75,9 @@ pub struct Attempt<'a> {
     pub proved: Factors,
     /// How to ask.
     pub manner: Manner,
+    /// Whether it is made at a real console of this machine, by a process that root has called. Root is never disabled there: somebody must
+    /// be able to undo it.
+    pub is_at_console: bool,
 }
 
 /// What became of an attempt.
@@ -150,7 +154,7 @@ impl<'a> Desk<'a> {
     pub fn run(&self, attempt: &Attempt<'_>, conversation: &mut dyn Conversation) -> Result<Decision, DeskError> {
         let Some(case) = self.case(attempt)? else { return Ok(Decision::NotGoverned) };
         let answered = converse(begin(attempt, &case)?, conversation)?;
-        self.decide(answered, (attempt.account, case.is_ruled), conversation).map(Decision::Judged)
+        self.decide(answered, Applicant::new(attempt, &case), conversation).map(Decision::Judged)
     }
 
     /// What an attempt will be asked, for those who ask before they run it. `None` where it is not governed. Decides nothing.
@@ -173,7 +177,7 @@ impl<'a> Desk<'a> {
         let rule = Rule::of_password_alone("password-change");
         let case = Case { rule: &rule, is_ruled: true, is_sshd: self.config.is_sshd(attempt.service) };
         let answered = converse(begin(attempt, &case)?, conversation)?;
-        self.decide(answered, (attempt.account, case.is_ruled), conversation)
+        self.decide(answered, Applicant::new(attempt, &case), conversation)
     }
 
     /// What the user can prove when asked: the record's factors, and the password where the system has one that counts.
@@ -199,10 +203,8 @@ impl<'a> Desk<'a> {
     fn case(&self, attempt: &Attempt<'_>) -> Result<Option<Case<'_>>, DeskError> {
         let Some(stand_in) = self.config.stand_in_for(attempt.service) else { return Ok(None) };
         let Attempt { service, remote, account, .. } = *attempt;
-        let named = self.config.groups_named_for(service);
-        let groups = account.map(|account| account.groups_among(named)).transpose()?.unwrap_or_default();
-        let user = own_name(account, attempt.user);
-        let matched = self.config.rule_for(&Request { service, user, groups: &groups, remote });
+        let request = Request { service, user: own_name(account, attempt.user), groups: &[], remote };
+        let matched = matching::rule_for(self.config, account, request)?;
         let (rule, is_ruled) = (matched.unwrap_or(stand_in), matched.is_some());
         if is_ruled && is_left_to_the_stack(&rule.methods, &attempt.proved) {
             return Ok(None);
@@ -214,9 +216,10 @@ impl<'a> Desk<'a> {
     fn decide(
         &self,
         answered: Answered,
-        (account, is_ruled): (Option<&Account>, bool),
+        applicant: Applicant<'_>,
         conversation: &mut dyn Conversation,
     ) -> Result<Judged, DeskError> {
+        let account = applicant.account;
         let screen = conversation.screen();
         let Looked { record, seen } =
             account.map(|account| self.records.look(&account.name)).transpose()?.unwrap_or_default();
@@ -235,7 +238,7 @@ impl<'a> Desk<'a> {
                 Some(account) if !self.records.is_still(&account.name, &seen)? => self.keys(account)?,
                 Some(_) | None => keys,
             };
-            let holder = self.holder((account, is_ruled), keys_now, has_screen)?;
+            let holder = self.holder(applicant, keys_now, has_screen)?;
             let deciding =
                 account.map(|account| self.passwords().deciding(account, &holder.keys)).transpose()?.flatten();
             let outcome = match &matched {
@@ -246,7 +249,9 @@ impl<'a> Desk<'a> {
         };
         let verdict = match (self.records.try_settle(slot, judge)?, account, screen) {
             (Finding::Verdict(verdict), _, _) => verdict,
-            (Finding::Enrol(enrolling), Some(account), Some(screen)) => self.enrol(*enrolling, account, screen)?,
+            (Finding::Enrol(enrolling), Some(account), Some(screen)) => {
+                self.enrol(*enrolling, (applicant, account), screen)?
+            }
             (Finding::Enrol(_), None, _) => Verdict::Denied(Denial::UnknownUser),
             (Finding::Enrol(_), _, None) => Verdict::Denied(Denial::NoScreen),
         };
@@ -259,7 +264,12 @@ impl<'a> Desk<'a> {
     }
 
     /// Has an authenticator enrolled, and judges once more by what is true after that.
-    fn enrol(&self, enrolling: Enrolling, account: &Account, screen: &mut dyn Screen) -> Result<Verdict, DeskError> {
+    fn enrol(
+        &self,
+        enrolling: Enrolling,
+        (applicant, account): (Applicant<'_>, &Account),
+        screen: &mut dyn Screen,
+    ) -> Result<Verdict, DeskError> {
         let Config { totp, .. } = self.config;
         let setting = Setting { issuer: &totp.issuer, user: &account.name, skew: totp.skew, clock: self.clock };
         let concluded = match enrolment::ask(enrolling, &setting, screen)? {
@@ -267,7 +277,7 @@ impl<'a> Desk<'a> {
             Err(denial) => return Ok(Verdict::Denied(denial)),
         };
         self.records.try_settle(Slot::User(&account.name), |state| {
-            let holder = self.holder((Some(account), true), self.keys(account)?, true)?;
+            let holder = self.holder(applicant, self.keys(account)?, true)?;
             Ok(concluded.judge(&holder, state, (&self.terms(), self.clock.now().wall)))
         })
     }
@@ -280,19 +290,14 @@ impl<'a> Desk<'a> {
         Ok(self.records.authenticators(&account.name)?.unwrap_or_default())
     }
 
-    fn holder(
-        &self,
-        (account, is_ruled): (Option<&Account>, bool),
-        keys: Authenticators,
-        has_screen: bool,
-    ) -> Result<Holder, DeskError> {
-        let Some(account) = account else {
+    fn holder(&self, applicant: Applicant<'_>, keys: Authenticators, has_screen: bool) -> Result<Holder, DeskError> {
+        let Some(account) = applicant.account else {
             let (standing, enrollable) = (Standing::Unknown, Enrollable::NoScreen);
             return Ok(Holder { standing, keys, has: Factors::none(), enrollable });
         };
-        let standing = if self.records.is_disabled(&account.name)? {
+        let standing = if self.records.is_disabled(&account.name)? && !applicant.is_root_at_console {
             Standing::Disabled
-        } else if is_ruled {
+        } else if applicant.is_ruled {
             Standing::Good
         } else {
             Standing::Unruled
@@ -319,6 +324,22 @@ struct Case<'a> {
     /// Whether the rule matches, or only stands in so that strangers see the same questions.
     is_ruled: bool,
     is_sshd: bool,
+}
+
+/// Who wants in, as far as the judgement goes by it.
+#[derive(Clone, Copy)]
+struct Applicant<'a> {
+    account: Option<&'a Account>,
+    is_ruled: bool,
+    is_root_at_console: bool,
+}
+
+impl<'a> Applicant<'a> {
+    fn new(attempt: &Attempt<'a>, case: &Case<'_>) -> Self {
+        let is_root = attempt.account.is_some_and(|account| account.uid == 0);
+        let is_root_at_console = attempt.is_at_console && is_root;
+        Self { account: attempt.account, is_ruled: case.is_ruled, is_root_at_console }
+    }
 }
 
 fn begin(attempt: &Attempt<'_>, case: &Case<'_>) -> io::Result<Step> {

@@ -7,11 +7,12 @@ use authflow_core::{deactivation::Mark, name};
 
 use crate::{
     file::{self, FileError},
+    local_accounts,
     records::{RecordError, Records},
 };
 
 impl Records {
-    /// Marks the user as disabled; tells whether that changed anything.
+    /// Marks the user as disabled, with the uid where the account is this machine's own; tells whether that changed anything.
     ///
     /// # Errors
     /// The mark cannot be written.
@@ -21,6 +22,9 @@ impl Records {
         }
         let file = format!("{}.disabled", name::file_name(user)?);
         let folder = self.state_folder()?;
+        // By the machine's own file alone: no directory that is away may stand between.
+        let uid = local_accounts::uid_of(&self.paths, user).ok().flatten();
+        let mark = Mark { uid, ..mark.clone() };
         file::write_durably(&folder, &file, format!("{mark}\n").as_bytes(), 0o600)?;
         Ok(true)
     }
@@ -74,7 +78,7 @@ mod tests {
         fs::create_dir_all(folder.path().join("var/lib")).unwrap();
         let owner = nix::unistd::geteuid().as_raw();
         let records = Records::trusting(Paths::new(folder.path()), Trust::of(owner));
-        let mark = |by: &str| Mark { by: by.to_owned(), message: "call 4711".to_owned() };
+        let mark = |by: &str| Mark { by: by.to_owned(), message: "call 4711".to_owned(), uid: None };
         assert!(!records.enable("alice").unwrap());
         assert!(records.disable("alice", &mark("root")).unwrap());
         assert!(!records.disable("alice", &mark("another")).unwrap());
@@ -85,6 +89,17 @@ mod tests {
         assert!(!records.enable("alice").unwrap());
         assert!(records.disable("", &mark("no name")).is_err());
         assert_eq!(records.mark("alice").unwrap(), None);
+    }
+
+    #[test]
+    fn a_mark_knows_whose_account_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("var/lib")).unwrap();
+        fs::create_dir_all(folder.path().join("etc")).unwrap();
+        fs::write(folder.path().join("etc/passwd"), "dora:x:1777:1777::/:/bin/sh\n").unwrap();
+        let records = Records::trusting(Paths::new(folder.path()), Trust::of(nix::unistd::geteuid().as_raw()));
+        assert!(records.disable("dora", &Mark::default()).unwrap());
+        assert_eq!(records.mark("dora").unwrap().and_then(|mark| mark.uid), Some(1777));
     }
 
     #[test]

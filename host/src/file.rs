@@ -87,6 +87,12 @@ impl FileError {
         matches!(self, Self::Missing(_))
     }
 
+    /// Whether it is not for the caller to look at.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == ErrorKind::PermissionDenied)
+    }
+
     fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         // A folder of the path that is none means as well that there is no such file.
         if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) {

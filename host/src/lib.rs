@@ -13,11 +13,11 @@
 //! - [`crypt`], [`hash_memory`]: what hashing needs
 //! - [`hashing`], [`passwords`]: passwords hashed, compared and kept up
 //! - [`new_password`]: what a new one must be here, and setting it
-//! - [`config`]: the configuration, or the last good one
+//! - [`config`]: the configuration, or the last good one; [`matching`]: the rule of it for a login
 //! - [`records`], [`lock`]: user records, and the one way to settle a judgement; `disabled`: the mark that keeps a user out;
-//!   `known`: whose there are
+//!   `known`: whose there are; [`forget`]: nothing is left of a name
 //! - [`sealed`]: a secret on its way to another process
-//! - `undisturbed`: nobody stops the process that holds a lock
+//! - [`undisturbed`]: nobody stops or starves the process that holds a lock; `scheduling`: its share of the machine
 //! - [`desk`]: the one driver of a flow; `enrolment`: its part that enrols an authenticator; `caller`: who calls, as it is counted
 //! - [`deferred`]: what the machine would start for a user by itself
 //! - [`pending`]: logins that the daemon has yet to adopt
@@ -34,11 +34,13 @@ pub mod desk;
 mod disabled;
 mod enrolment;
 pub mod file;
+pub mod forget;
 pub mod hash_memory;
 pub mod hashing;
 mod known;
 pub mod local_accounts;
 pub mod lock;
+pub mod matching;
 pub mod new_password;
 pub mod passwords;
 pub mod paths;
@@ -46,8 +48,9 @@ pub mod pending;
 pub mod process;
 pub mod random;
 pub mod records;
+mod scheduling;
 pub mod sealed;
 pub mod shadow;
 pub mod slots;
 pub mod subordinate;
-mod undisturbed;
+pub mod undisturbed;

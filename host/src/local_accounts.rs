@@ -1,6 +1,6 @@
 //! Which accounts are this machine's own, in its files, and whether it has any others. The files answer at once; a directory may not.
 
-use std::{fs, io, path::Path};
+use std::{collections::BTreeSet, fs, io, path::Path};
 
 use crate::paths::Paths;
 
@@ -25,6 +25,26 @@ pub fn names_of(paths: &Paths, uid: u32) -> io::Result<Vec<String>> {
         Some((name.to_owned(), uid))
     };
     Ok(text.lines().filter_map(entry).filter(|(_, found)| *found == uid).map(|(name, _)| name).collect())
+}
+
+/// The names that were in `/etc/passwd` before its last change, and are no more. Without the copy that the account tools keep, none is
+/// known.
+#[must_use]
+pub fn former_names(paths: &Paths) -> BTreeSet<String> {
+    let (Ok(now), Ok(before)) = (names(paths), read(&paths.root().join("etc/passwd-"))) else { return BTreeSet::new() };
+    let before = before.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.to_owned());
+    before.filter(|name| !now.contains(name)).collect()
+}
+
+/// The uid that `/etc/passwd` has for that name.
+///
+/// # Errors
+/// It cannot be read.
+pub fn uid_of(paths: &Paths, user: &str) -> io::Result<Option<u32>> {
+    let text = read(&paths.root().join("etc/passwd"))?;
+    let entry =
+        text.lines().map(|line| line.split(':')).find_map(|mut fields| (fields.next() == Some(user)).then_some(fields));
+    Ok(entry.and_then(|mut fields| fields.nth(1)?.parse().ok()))
 }
 
 /// Whether nsswitch.conf names a source of users beside the machine's own. When in doubt it does.
@@ -62,6 +82,11 @@ mod tests {
         let (_root, paths) = machine("passwd: files\n");
         assert_eq!(names(&paths).unwrap(), ["root", "alice"]);
         assert_eq!(names_of(&paths, 1000).unwrap(), ["alice"]);
+        assert_eq!((uid_of(&paths, "alice").unwrap(), uid_of(&paths, "ali").unwrap()), (Some(1000), None));
+        assert!(former_names(&paths).is_empty());
+        fs::write(paths.root().join("etc/passwd-"), "alice:x:1000:1000::/:/bin/sh\nbob:x:1001:1001::/:/bin/sh\n")
+            .unwrap();
+        assert_eq!(former_names(&paths), BTreeSet::from(["bob".to_owned()]));
         assert!(names(&Paths::new("/nonexistent")).is_err());
     }
 

@@ -10,7 +10,7 @@ use authflow_core::{
 };
 
 use crate::{
-    accounts::{Account, AccountError},
+    accounts::Account,
     file::{self, FileError, Trust},
     paths::Paths,
     records::{RecordError, Records},
@@ -57,12 +57,10 @@ pub fn rules(
     (PasswordRules { minimum, names, common }, list)
 }
 
-/// Those of the groups that rules name which the user is in.
-///
-/// # Errors
-/// The data base could not be asked.
-pub fn groups_that_count(config: &Config, account: &Account) -> Result<Vec<String>, AccountError> {
-    account.groups_among(config.rules.iter().flat_map(|rule| &rule.groups).map(String::as_str))
+/// Those of the groups that rules name which the user may be in: each can only ask for more.
+#[must_use]
+pub fn groups_that_count(config: &Config, account: &Account) -> Vec<String> {
+    account.groups_perhaps_among(config.rules.iter().flat_map(|rule| &rule.groups).map(String::as_str))
 }
 
 /// Why a new password was not set.

@@ -7,7 +7,7 @@ use authflow_core::{
     account::{Authenticators, BadRecord},
     flow::{Judgement, Written},
     name::{self, BadName},
-    state::{BadState, State},
+    state::{self, BadState, State},
 };
 
 use crate::{
@@ -222,9 +222,11 @@ impl Records {
     ) -> Result<T, E> {
         let file_name = slot.file_name().map_err(RecordError::from)?;
         let _lock = self.lock(&file_name)?;
-        let (state, slots) = self.read_state(&file_name, Slots::read_to_write)?;
-        let Judgement { next, record, verdict } = judge(&state)?;
-        slots.write(&next.to_text()).map_err(RecordError::from)?;
+        let (state, slots) = self.read_state_to_write(&file_name)?;
+        let Judgement { next, is_as_it_was, record, verdict } = judge(&state)?;
+        if !is_as_it_was {
+            slots.write(&next.to_text()).map_err(RecordError::from)?;
+        }
         if let (Slot::User(user), Some(record)) = (slot, record) {
             self.write_own(user, &record)?;
         }
@@ -260,7 +262,7 @@ impl Records {
     pub fn update_state<T>(&self, user: &str, change: impl FnOnce(&mut State) -> T) -> Result<T, RecordError> {
         let file_name = name::file_name(user)?;
         let _lock = self.lock(&file_name)?;
-        let (mut state, slots) = self.read_state(&file_name, Slots::read_to_write)?;
+        let (mut state, slots) = self.read_state_to_write(&file_name)?;
         let before = state.clone();
         let told = change(&mut state);
         if state != before {
@@ -285,7 +287,7 @@ impl Records {
         Ok(file::write_durably(&self.paths.users(), &record_name, text.as_bytes(), 0o600)?)
     }
 
-    fn lock(&self, file_name: &str) -> Result<Lock, RecordError> {
+    pub(crate) fn lock(&self, file_name: &str) -> Result<Lock, RecordError> {
         let path = self.paths.state().join(format!("{file_name}.lock"));
         match lock::take(&path, self.trust) {
             // The first login of all.
@@ -303,6 +305,11 @@ impl Records {
             file::ensure_folder(&folder, 0o700)?;
         }
         Ok(())
+    }
+
+    /// The state, with room for whatever comes next: without it nothing is judged, so that no answer is told apart by what fits.
+    fn read_state_to_write(&self, file_name: &str) -> Result<(State, Slots), RecordError> {
+        self.read_state(file_name, |path, trust| Slots::read_to_write(path, trust)?.with_room(state::GROWTH, trust))
     }
 
     fn read_state(

@@ -19,9 +19,17 @@ pub struct Entry {
     pub hash: Secret,
     /// The day on which the account ends, counted from 1970, if it does.
     expires: Option<u64>,
+    /// The day on which the password was last changed, if that is known.
+    changed: Option<u64>,
 }
 
 impl Entry {
+    /// Whether the password was changed on a later day than that of `time`. Of the same day nothing can be told.
+    #[must_use]
+    pub fn is_changed_after(&self, time: WallTime) -> bool {
+        self.changed.is_some_and(|day| day > time.as_secs() / 86_400)
+    }
+
     /// Whether the account has ended. The day itself is the first one without access (shadow(5)).
     #[must_use]
     pub fn is_expired(&self, now: WallTime) -> bool {
@@ -92,8 +100,9 @@ fn read(name: &CStr, room: usize) -> io::Result<Option<Entry>> {
         let text = unsafe { CStr::from_ptr(entry.sp_pwdp) };
         Secret::new(text.to_bytes().to_vec())
     };
-    // -1 is "never".
-    Ok(Some(Entry { hash, expires: u64::try_from(entry.sp_expire).ok() }))
+    // -1 is "never", and 0 as the day of the change "at the next login".
+    let changed = u64::try_from(entry.sp_lstchg).ok().filter(|day| *day > 0);
+    Ok(Some(Entry { hash, expires: u64::try_from(entry.sp_expire).ok(), changed }))
 }
 
 #[cfg(test)]
@@ -103,7 +112,14 @@ mod tests {
     use super::*;
 
     fn entry(hash: &str, expires: Option<u64>) -> Entry {
-        Entry { hash: Secret::from(hash), expires }
+        Entry { hash: Secret::from(hash), expires, changed: None }
+    }
+
+    #[test]
+    fn a_change_counts_as_later_from_the_next_day_on() {
+        let noon = WallTime::new(Duration::from_secs(20_000 * 86_400 + 43_200));
+        let changed = |day| Entry { changed: day, ..entry("x", None) }.is_changed_after(noon);
+        assert!(!changed(None) && !changed(Some(19_999)) && !changed(Some(20_000)) && changed(Some(20_001)));
     }
 
     #[test]

@@ -18,6 +18,9 @@ const SMALLEST: usize = 4096;
 /// The first word of a slot.
 const MARK: &str = "authflow-slot";
 
+/// The longest first line of a slot: the mark, the digest, and two numbers.
+const HEAD: usize = 96;
+
 /// Why there is no text.
 #[derive(Debug, thiserror::Error)]
 pub enum SlotsError {
@@ -88,6 +91,22 @@ impl Slots {
         self.newest.as_ref().map(|newest| newest.text.as_str())
     }
 
+    /// The same with slots that have room for a text that is longer by `growth`, laid out anew where they have not. To be called before
+    /// it is decided what to write: found out afterwards, a long text would fail on a full disk, or for want of a descriptor, where a
+    /// short one fits.
+    ///
+    /// # Errors
+    /// There is no room. Then the text is as it was.
+    pub fn with_room(self, growth: usize, trust: Trust) -> Result<Self, SlotsError> {
+        match &self.newest {
+            Some(Newest { text, slot_size, sequence, .. }) if text.len() + growth + HEAD > *slot_size => {
+                self.begin(sequence.saturating_add(1), text, growth)?;
+                Self::read_to_write(&self.path, trust)
+            }
+            Some(_) | None => Ok(self),
+        }
+    }
+
     /// Writes the next text, durably. The caller holds a lock since before it was read.
     ///
     /// # Errors
@@ -99,7 +118,7 @@ impl Slots {
         {
             return self.overwrite(file, &slot, if *is_second { 0 } else { *slot_size });
         }
-        self.begin(sequence, text)
+        self.begin(sequence, text, 0)
     }
 
     fn overwrite(&self, file: &File, slot: &[u8], offset: usize) -> Result<(), FileError> {
@@ -108,13 +127,14 @@ impl Slots {
         file.sync_data().map_err(|error| io("sync", error))
     }
 
-    /// Lays the file out anew, with slots that have room for the text. Every byte of it is written, so that no later write has to ask
-    /// the file system for room.
-    fn begin(&self, sequence: u64, text: &str) -> Result<(), FileError> {
+    /// Lays the file out anew, with slots that have room for the text and so much more. Every byte of it is written, so that no later
+    /// write has to ask the file system for room.
+    fn begin(&self, sequence: u64, text: &str, growth: usize) -> Result<(), FileError> {
         let before = self.newest.as_ref().map_or(SMALLEST, |newest| newest.slot_size);
         let sizes = std::iter::successors(Some(before), |size| size.checked_mul(2));
         let largest = usize::try_from(file::LARGEST / 2).unwrap_or(usize::MAX);
-        let slot = sizes.take_while(|size| *size <= largest).find_map(|size| pack(sequence, text, size));
+        let mut roomy = sizes.take_while(|size| *size <= largest).filter(|size| text.len() + growth + HEAD <= *size);
+        let slot = roomy.find_map(|size| pack(sequence, text, size));
         let mut whole = slot.ok_or_else(|| FileError::TooLarge(self.path.clone()))?;
         whole.resize(whole.len() * 2, b'\n');
         let folder = self.path.parent().unwrap_or_else(|| Path::new("/"));
@@ -217,6 +237,25 @@ mod tests {
         let endless = "x".repeat(usize::try_from(file::LARGEST).unwrap());
         assert!(matches!(Slots::read_to_write(&path, mine()).unwrap().write(&endless), Err(FileError::TooLarge(_))));
         assert_eq!(read(&path).unwrap().as_deref(), Some("short again"));
+    }
+
+    #[test]
+    fn room_is_made_before_it_is_needed_and_only_then() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("alice");
+        let longest = SMALLEST - HEAD - 100;
+        for (length, slot_size) in [(longest, SMALLEST), (longest + 1, 2 * SMALLEST)] {
+            let text = "x".repeat(length);
+            write(&path, &text);
+            let slots = Slots::read_to_write(&path, mine()).unwrap().with_room(100, mine()).unwrap();
+            assert_eq!(slots.text(), Some(text.as_str()));
+            assert_eq!(fs::metadata(&path).unwrap().len(), 2 * slot_size as u64);
+            fs::create_dir_all(folder.path().join(".alice.new/in-the-way")).unwrap();
+            slots.write(&"y".repeat(length + 100)).unwrap();
+            fs::remove_dir_all(folder.path().join(".alice.new")).unwrap();
+        }
+        let head = pack(u64::MAX, "", SMALLEST).unwrap().iter().position(|byte| *byte == b'\n').unwrap() + 1;
+        assert!(head + "1048576".len() - "0".len() <= HEAD, "{head}");
     }
 
     #[test]

@@ -150,6 +150,7 @@ fn here(user: &str) -> Attempt<'_> {
         calling_uid: 0,
         proved: Factors::none(),
         manner: Manner::default(),
+        is_at_console: false,
     }
 }
 

@@ -11,12 +11,19 @@ mod login;
 
 use std::{
     env, fs,
+    net::IpAddr,
     os::unix::fs::{PermissionsExt, symlink},
     path::Path,
     process::Command,
 };
 
-use authflow_core::flow::{Denial, Verdict};
+use authflow_core::{
+    flow::{Denial, Judgement, Verdict},
+    state::State,
+    throttle::{Caller, Source},
+    time::WallTime,
+};
+use authflow_host::records::{RecordError, Slot};
 use login::{Login, phone, records};
 use nix::{
     sys::resource::{Resource, getrlimit},
@@ -88,6 +95,31 @@ fn files_that_may_not_become_long_enough_are_given_room_or_nobody_is_judged() {
 fn a_soft_limit_is_lifted_for_the_write_and_is_the_callers_again() {
     let folder = used_machine();
     assert_eq!(told_under(SHELL, "trap '' XFSZ; ulimit -S -f 0", folder.path()), GRANTED_UNDER_NO_ROOM);
+}
+
+/// A longer text would want another file, and that a descriptor: with neither, a failure could not be counted, and a success that fits
+/// could not be told from one that was guessed.
+#[test]
+fn near_the_end_of_its_room_nothing_is_judged_before_there_is_more() {
+    let folder = used_machine();
+    let state = folder.path().join("var/lib/authflow/state/alice");
+    let records = records(folder.path());
+    let network = |n: u32| Caller { source: Source::from(IpAddr::from(n.to_be_bytes())), is_root: false };
+    let fail_from = |n| {
+        let fail = |state: &mut State| state.throttle.failed(&<_>::default(), &network(n), WallTime::default());
+        records.update_state("alice", fail).unwrap();
+        4096 - records.state("alice").unwrap().to_text().len()
+    };
+    (0x0a00_0000..).find(|n| fail_from(*n) < 1120).unwrap();
+    assert_eq!(fs::metadata(&state).unwrap().len(), 8192);
+    let in_the_way = folder.path().join("var/lib/authflow/state/.alice.new");
+    fs::create_dir_all(in_the_way.join("inside")).unwrap();
+    let judged =
+        records.settle(Slot::User("alice"), |_| -> Judgement<Verdict> { unreachable!("it is judged without room") });
+    assert!(matches!(judged, Err(RecordError::File(_))), "{judged:?}");
+    fs::remove_dir_all(in_the_way).unwrap();
+    assert!(matches!(Login::new().settle(&records), Ok(Verdict::Granted(_))));
+    assert_eq!(fs::metadata(&state).unwrap().len(), 16384);
 }
 
 #[test]

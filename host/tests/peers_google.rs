@@ -203,6 +203,7 @@ impl Machine {
             calling_uid: 0,
             proved: Factors::none(),
             manner: Manner::default(),
+            is_at_console: false,
         };
         let clock = At(Duration::from_secs(at * 30 + 15));
         Desk::new(&self.config, self.records.clone(), &clock).run(&attempt, &mut Answer(code))

@@ -16,6 +16,7 @@ use crate::{
     account::Closed,
     args::{FirstPass, Options},
     code::Answer,
+    console,
     conversation::Questions,
     error::Error,
     handle::{Handle, UserName},
@@ -37,6 +38,7 @@ pub fn ask<H: Handle>(login: &mut Login<'_, H>, user: &UserName, options: &Optio
         calling_uid: process::real_uid(),
         proved: login.proved_by_sshd(),
         manner: Manner { one_prompt: options.one_prompt },
+        is_at_console: console::is_login_there(&login.facts),
     };
     let Some(prompts) = login.desk().prompts(&attempt)? else { return Ok(Answer::NotOurs) };
     let closed = Closed::look(user.as_str(), account.as_ref())?;

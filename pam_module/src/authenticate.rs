@@ -22,6 +22,7 @@ use crate::{
     ahead,
     args::Options,
     code::Answer,
+    console,
     conversation::{Given, Questions, screen_of},
     error::Error,
     event::Event,
@@ -80,6 +81,7 @@ fn attempt<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<A
         calling_uid: process::real_uid(),
         proved: proved_before(&login, &user, options)?.union(&login.proved_by_sshd()).union(&from_session),
         manner: Manner { one_prompt: options.one_prompt },
+        is_at_console: console::is_login_there(&login.facts),
     };
     let desk = Desk::new(&login.config, login.records(), &SystemClock);
     // A module before us that is `required` has us run after a wrong password as well: nobody enrols by that.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use authflow_core::{
     config::Config,
+    console,
     factor::Factors,
     rule::{Remote, Request, Rule},
 };
@@ -13,7 +14,9 @@ use authflow_host::{
     config::{self, From},
     desk::Desk,
     file::Trust,
+    matching,
     paths::Paths,
+    process,
     records::Records,
 };
 
@@ -21,7 +24,7 @@ use crate::{
     args::Options,
     error::Error,
     event::Event,
-    handle::{Facts, Handle},
+    handle::{Facts, Handle, UserName},
     log::{Line, Priority},
     notes::KnownConfig,
     ssh,
@@ -113,7 +116,20 @@ impl<'p, H: Handle> Login<'p, H> {
     /// Where the user is.
     pub fn remote(&self) -> Remote {
         let connection = self.facts.connection.as_deref().filter(|_| self.is_sshd());
-        ssh::remote(self.facts.remote_host.as_deref(), connection)
+        let told = ssh::remote(self.facts.remote_host.as_deref(), connection);
+        // What is run for others may be reached from anywhere.
+        if told == Remote::Local && !self.is_called_by_the_user() {
+            console::place(told, &self.facts.service, self.facts.tty.as_deref())
+        } else {
+            told
+        }
+    }
+
+    /// Whether whoever wants in runs the application himself: by a login that he has here. A web server runs a helper that is setuid, too.
+    fn is_called_by_the_user(&self) -> bool {
+        let is_own = |user: &UserName| matches!(accounts::by_name(user.as_str()), Ok(Some(account)) if account.uid == process::real_uid());
+        let is_own = || self.facts.user.as_ref().is_some_and(is_own);
+        !self.facts.is_called_by_root && (console::is_called_here(&self.facts.service) || is_own())
     }
 
     /// `PAM_USER` as this phase finds it.
@@ -128,11 +144,11 @@ impl<'p, H: Handle> Login<'p, H> {
     /// The rule for the login of that account, if one matches. By the account's own name, as in the flow: the given spelling may differ.
     ///
     /// # Errors
-    /// A rule names groups, and the user's cannot be looked up.
+    /// It hangs on a group that cannot be looked up.
     pub fn rule_for(&self, account: &Account) -> Result<Option<&Rule>, Error> {
         let (service, user) = (self.facts.service.as_str(), account.name.as_str());
-        let groups = account.groups_among(self.config.groups_named_for(service))?;
-        Ok(self.config.rule_for(&Request { service, user, groups: &groups, remote: self.remote() }))
+        let request = Request { service, user, groups: &[], remote: self.remote() };
+        Ok(matching::rule_for(&self.config, Some(account), request)?)
     }
 
     /// The users' records.
@@ -160,4 +176,31 @@ fn place_of(options: &Options, place: &Place) -> Place {
 /// There is none, or it cannot be looked up.
 pub fn account_of(user: &str) -> Result<Account, Error> {
     accounts::by_name(user)?.ok_or(Error::NoAccount)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::Machine;
+
+    #[test]
+    fn a_helper_that_somebody_runs_for_others_is_not_here_and_what_one_runs_for_himself_is() {
+        let machine = Machine::new("[[rule]]\nname = \"all\"\nservice = [\"*\"]\nmethods = [[\"password\"]]\n");
+        let place = |service: &str, user: &str, (is_called_by_root, tty): (bool, Option<&str>)| {
+            let mut pam = machine.login(service, &[]);
+            pam.facts.user = Some(UserName::new(user.as_bytes()));
+            pam.facts.is_called_by_root = is_called_by_root;
+            pam.facts.tty = tty.map(str::to_owned);
+            Login::load(&mut pam, &Options::default(), &machine.place).unwrap().remote()
+        };
+        let (himself, root) = ((false, None), (true, None));
+        assert_eq!(place("a-locker", &machine.user, himself), Remote::Local);
+        assert_eq!(place("su", "no-such-user", himself), Remote::Local);
+        for somebody in ["no-such-user", "nobody"] {
+            assert_eq!(place("web-helper", somebody, himself), Remote::Untold, "{somebody}");
+        }
+        assert_eq!(place("smtp", &machine.user, root), Remote::Untold);
+        assert_eq!(place("login", &machine.user, (true, Some("/dev/tty1"))), Remote::Console);
+        assert_eq!(place("gdm-password", &machine.user, root), Remote::Local);
+    }
 }

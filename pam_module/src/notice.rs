@@ -86,12 +86,15 @@ pub fn not_now(why: &str) -> String {
     format!("authflow: {}.", visible(why, 128))
 }
 
-/// Where something came from, as the end of a clause. `local`, `local:UID` and `unknown` stand for no address.
+/// Where something came from, as the end of a clause. `local`, `local:UID`, `service:NAME` and `unknown` stand for no address.
 fn place(source: &str) -> String {
     match source {
         "unknown" => String::new(),
         local if local == "local" || local.starts_with("local:") => " on this machine".to_owned(),
-        address => format!(" from {}", visible(address, 64)),
+        source => match source.strip_prefix("service:") {
+            Some(service) => format!(" at the service {}", visible(service, 64)),
+            None => format!(" from {}", visible(source, 64)),
+        },
     }
 }
 
@@ -164,6 +167,7 @@ mod tests {
         let limits = Limits::default();
         let told = |source| Notice { previous: Some((WallTime::default(), source)), ..notice(&limits) }.to_string();
         assert!(told("local").ends_with("Last login 1970-01-01 00:00 UTC on this machine."));
+        assert!(told("service:smtp").ends_with("Last login 1970-01-01 00:00 UTC at the service smtp."));
         assert!(told("local:1000").ends_with("Last login 1970-01-01 00:00 UTC on this machine."));
         assert!(told("unknown").ends_with("Last login 1970-01-01 00:00 UTC."));
     }

@@ -31,6 +31,7 @@ use crate::{
     args::{FirstPass, Options},
     ask_new::{self, AskOld, NewPasswords},
     code::Answer,
+    console,
     error::{BadNewPassword, Error},
     event::Event,
     handle::Handle,
@@ -141,7 +142,7 @@ fn is_ours<H: Handle>(login: &Login<'_, H>, account: &Account, keys: &Authentica
     if !is_by_root(login) || login.config.password.sources != [Source::Authflow] {
         return Ok(false);
     }
-    let groups = new_password::groups_that_count(&login.config, account)?;
+    let groups = new_password::groups_that_count(&login.config, account);
     Ok(asks_for_password(&login.config.rules, &account.name, &groups))
 }
 
@@ -177,6 +178,7 @@ fn ask_old<H: Handle>(
         calling_uid: process::real_uid(),
         proved: Factors::none(),
         manner: Manner::default(),
+        is_at_console: console::is_login_there(&login.facts),
     };
     if options.first_pass == FirstPass::Ask && !login.facts.is_silent {
         login.pam.tell(&format!("Changing the password of {}.", visible(&account.name, 64)));
@@ -208,7 +210,7 @@ fn rules<H: Handle>(
     keys: &Authenticators,
     change: &Change,
 ) -> Result<PasswordRules, Error> {
-    let groups = new_password::groups_that_count(&login.config, account)?;
+    let groups = new_password::groups_that_count(&login.config, account);
     let holder = Holder { name: &account.name, gecos: &account.gecos, groups: &groups };
     let (rules, list) = new_password::rules(&login.config, holder, keys, (&login.place.paths, login.place.trust));
     match (list, change) {

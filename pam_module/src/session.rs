@@ -220,7 +220,9 @@ fn opening<H: Handle>(login: &Login<'_, H>, class: Class, account: Account, targ
     let tty = facts.tty.clone().filter(|tty| !(login.is_sshd() && tty == "ssh"));
     let remote_host = match login.remote() {
         Remote::Address(address) => Some(address.to_string()),
-        Remote::Local | Remote::Unknown => facts.remote_host.as_deref().map(|host| visible(host, 255)),
+        Remote::Console | Remote::Local | Remote::Untold | Remote::Unknown => {
+            facts.remote_host.as_deref().map(|host| visible(host, 255))
+        }
     };
     Opening {
         // The account's own name, however it was spelt: whoever is disabled or looked for is so by that one.

@@ -43,7 +43,9 @@ pub fn remote(remote_host: Option<&str>, connection: Option<&str>) -> Remote {
         // A connection means a client: sshd without a remote host would be a surprise, and no local login.
         Remote::Local if connection.is_none() => Remote::Local,
         known @ Remote::Address(_) => known,
-        Remote::Local | Remote::Unknown => connection.map_or(Remote::Unknown, client_address),
+        Remote::Console | Remote::Local | Remote::Untold | Remote::Unknown => {
+            connection.map_or(Remote::Unknown, client_address)
+        }
     }
 }
 
@@ -51,7 +53,7 @@ pub fn remote(remote_host: Option<&str>, connection: Option<&str>) -> Remote {
 fn client_address(connection: &str) -> Remote {
     match Remote::from_rhost(connection.split(' ').next()) {
         known @ Remote::Address(_) => known,
-        Remote::Local | Remote::Unknown => Remote::Unknown,
+        Remote::Console | Remote::Local | Remote::Untold | Remote::Unknown => Remote::Unknown,
     }
 }
 

@@ -11,6 +11,7 @@ use authflow_host::{
     pending::{self, Pending},
     process::{self, ProcessId},
     random,
+    undisturbed::Undisturbed,
 };
 
 use crate::{
@@ -44,7 +45,7 @@ pub fn begin<H: Handle>(
 ) -> Result<Option<Opened>, Error> {
     // One id either way: the daemon may open the session and we not hear of it.
     let id = SessionId::new(random::bytes().map_err(Error::Process)?);
-    let error = match daemon(login).open(id, opening) {
+    let error = match ask(login, id, opening) {
         Ok(id) => return Ok(Some(Opened { id, is_pending: false })),
         Err(error) => error,
     };
@@ -75,6 +76,14 @@ pub fn begin<H: Handle>(
             None
         }
     })
+}
+
+/// Asks the daemon. The caller of su and sudo may stop them: for as long as it is asked he must not, or he would have the time run out and
+/// himself let in with a session that nobody watches.
+fn ask<H: Handle>(login: &Login<'_, H>, id: SessionId, opening: &Opening) -> Result<String, DaemonError> {
+    let is_in_callers_reach = !login.facts.is_called_by_root;
+    let _undisturbed = is_in_callers_reach.then(Undisturbed::begin);
+    daemon(login).open(id, opening)
 }
 
 /// Ends the session: it is not to be adopted any more, or the daemon is told.

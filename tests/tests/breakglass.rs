@@ -46,6 +46,18 @@ fn root_at_the_console_needs_no_daemon_where_others_do() {
     assert!(!open(&machine, "alice", CONSOLE, machine.password(), &alice.code()));
 }
 
+/// Whoever disabled root may be gone; somebody must be able to undo it.
+#[test]
+fn root_is_never_disabled_at_its_own_console() {
+    let Some(machine) = start(plan()) else { return };
+    let (mut root, mut alice) = (machine.enroll("root"), machine.enroll("alice"));
+    let _ = machine.run(["touch", "/var/lib/authflow/state/root.disabled", "/var/lib/authflow/state/alice.disabled"]);
+    assert!(!open(&machine, "root", &["-Itty=/dev/pts/0"], machine.password(), &root.code()));
+    assert!(!open(&machine, "root", CONSOLE, SYSTEM_PASSWORD, &root.wrong_code()));
+    assert!(open(&machine, "root", CONSOLE, machine.password(), &root.code()), "{}", machine.log());
+    assert!(!open(&machine, "alice", CONSOLE, machine.password(), &alice.code()));
+}
+
 fn plan() -> Option<Plan> {
     Some(Machine::overlay()?.user("alice").pam("console", STACK).config(RULE).without_daemon())
 }

@@ -328,3 +328,16 @@ const FILES: &[Case] = &[Case {
     breakage: "rm /usr/share/authflow/common-passwords.txt",
     told: &["common-passwords-missing /usr/share/authflow/common-passwords.txt"],
 }];
+
+/// Ansible's and chpasswd's word is not ours; within one day nobody can tell which came later.
+#[test]
+fn a_system_password_that_was_changed_later_is_noted_and_does_not_count() {
+    let Some(plan) = good::plan() else { return };
+    let machine = plan.start();
+    let _ = machine.enroll("alice");
+    let _ = machine.feed(["chpasswd"], b"alice:another one entirely\n").success();
+    assert_eq!(good::check(&machine), (Vec::new(), Some(0)), "on the same day");
+    let _ = machine.shell("chage -d $(date -d 'now + 2 days' +%F) alice").success();
+    let (found, code) = good::check(&machine);
+    assert!(found.len() == 1 && found[0]["id"] == "password-outdated" && code == Some(0), "{found:#?}");
+}

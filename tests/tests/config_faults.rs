@@ -85,6 +85,48 @@ fn a_fault_is_told_by_the_command_before_it_is_live() {
     assert_eq!(machine.read(LIVE), door::RULE);
 }
 
+#[test]
+fn what_lets_nobody_in_is_told_and_not_put_in_force_unless_it_is_meant() {
+    let Some(plan) = door::plan("") else { return };
+    let machine = plan.without_daemon().start();
+    machine.write("/root/new.toml", &format!("{}group = [\"root\"]\n", door::RULE));
+    let apply = |more: &[&str]| machine.run([&["authflow", "config", "apply", "/root/new.toml"], more].concat());
+    let said = apply(&[]);
+    assert!(said.status.code() == Some(1) && said.stderr.contains("nobody would get in by door"), "{said:?}");
+    assert_eq!(machine.read(LIVE), "");
+    let said = machine.run(["authflow", "config", "check", "/root/new.toml", "--json"]);
+    let found: serde_json::Value = serde_json::from_str(&said.stdout).expect("a list");
+    assert_eq!(said.status.code(), Some(1));
+    assert_eq!(
+        (&found[0]["id"], &found[0]["severity"], &found[0]["file"]),
+        (&"rule-nobody-can-meet".into(), &"error".into(), &"/root/new.toml".into())
+    );
+    let _ = apply(&["--anyway"]).success();
+    assert!(machine.read(LIVE).contains("root"));
+    // Where somebody has what it takes it needs no word.
+    let _ = machine.enroll("alice");
+    machine.write("/root/new.toml", door::RULE);
+    let _ = apply(&[]).success();
+    assert!(machine.run(["authflow", "config", "check"]).success().ends_with("the configuration is right\n"));
+}
+
+#[test]
+fn a_user_is_not_told_that_what_root_alone_reads_is_broken() {
+    let Some(plan) = door::plan(door::RULE) else { return };
+    let machine = plan.without_daemon().start();
+    let _ = machine.enroll("alice");
+    apply(&machine, &format!("# newer\n{}", door::RULE));
+    let _ = machine.shell(&format!("chmod 0640 {LIVE}")).success();
+    let as_alice = ["setpriv", "--reuid=alice", "--regid=alice", "--clear-groups", "authflow"];
+    let say = |more: &[&str]| machine.run([&as_alice[..], more].concat());
+    let said = say(&["config", "show"]);
+    assert!(said.status.success() && said.stderr.contains("which you may not read"), "{said:?}");
+    let said = say(&["check", "--json"]);
+    assert!(said.stdout.contains("config-unreadable") && !said.stdout.contains("config-broken"), "{said:?}");
+    assert!(say(&["config", "check"]).failure(1).contains("you may not read the configuration"));
+    assert!(machine.run(["authflow", "check", "--json"]).stdout.contains("config-unreadable"));
+}
+
 fn apply(machine: &Machine, text: &str) {
     machine.write("/root/new.toml", text);
     let _ = machine.run(["authflow", "config", "apply", "/root/new.toml"]).success();

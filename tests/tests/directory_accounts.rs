@@ -35,3 +35,34 @@ fn who_is_gone_from_a_directory_is_told_from_a_directory_that_is_away() {
     assert_eq!(machine.end_reason("dora"), "deactivated");
     machine.logged(&["event=deactivated", "user=dora", "the account was removed"]);
 }
+
+/// A rule for a group of the directory's is the stricter one here, as it mostly is. libnss-extrausers says of a missing file what sssd's says of
+/// a missing socket.
+#[test]
+fn a_directory_that_is_away_turns_no_rule_off() {
+    const RULES: &str = "[[rule]]\nname = \"operators\"\nservice = [\"door\"]\ngroup = [\"GROUP\"]\nmethods = [[\"password\", \"totp\"]]\n\
+        [[rule]]\nname = \"rest\"\nservice = [\"door\"]\nmethods = [[\"password\"]]\n";
+    const DOOR: &str = "auth required pam_authflow.so\naccount required pam_authflow.so\n";
+    const GROUPS: &str = "/var/lib/extrausers/group";
+    for group in ["operators", "5000"] {
+        let Some(plan) = Machine::overlay() else { return };
+        let plan = plan.user("alice").config(&RULES.replace("GROUP", group)).pam("door", DOOR).without_daemon();
+        let machine =
+            plan.file("/etc/nsswitch.conf", "passwd: files\ngroup: files extrausers\nshadow: files\n").start();
+        let (mut phone, _) = (machine.enroll("alice"), machine.enroll("root"));
+        let gets_in = |user: &str, code: &str| {
+            let words = ["pamtester", "door", user, "authenticate", "acct_mgmt"];
+            machine.person(words).answer_all(&[("assword: ", machine.password()), ("code: ", code)]).success()
+        };
+        machine.write(GROUPS, "operators:x:5000:alice\n");
+        assert!(gets_in("alice", &phone.code()), "{group}: {}", machine.log());
+        let _ = machine.run(["rm", GROUPS]).success();
+        assert!(!gets_in("alice", ""), "{group}: {}", machine.log());
+        machine.logged(&["user=alice", "cannot look up a group"]);
+        let found = machine.run(["authflow", "check"]).stdout;
+        assert!(group == "5000" || found.contains("no source of names tells of the group [\"operators\"]"), "{found}");
+        assert!(gets_in("root", ""), "{group}: {}", machine.log());
+        machine.write(GROUPS, "");
+        assert!(gets_in("alice", ""), "it answers, and she is in it no more: {group}: {}", machine.log());
+    }
+}

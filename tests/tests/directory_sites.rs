@@ -55,10 +55,10 @@ session required pam_authflow.so
 fn the_directory_knows_the_password_and_we_the_code() {
     for stack in [REQUIRED, REQUISITE, SHIPPED, ASK] {
         let Some(machine) = machine(stack) else { return };
+        let mut phone = enroll(&machine);
         let checked = machine.run(["authflow", "config", "check"]).success();
         assert_eq!(checked.contains("prefer requisite"), stack == REQUIRED, "{checked}");
         assert_eq!(checked.contains("pam.d"), stack == REQUIRED, "{checked}");
-        let mut phone = enroll(&machine);
         for mut alice in [machine.ssh("alice", &[]), machine.person(["login", "alice"])] {
             alice.expect("assword: ");
             alice.type_line(DIRECTORYS);

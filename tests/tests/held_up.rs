@@ -2,6 +2,7 @@
 //! worth nothing by then: a password, a factor or an account that is gone opens nothing.
 
 use authflow_tests::{Machine, Person, wait};
+use rustix::process::Signal;
 
 const CONFIG: &str = r#"
 [password]
@@ -117,4 +118,26 @@ fn su_that_was_merely_stopped_goes_on_and_lets_in() {
     for bob in [own, systems] {
         assert!(stopped_before_the_verdict(&bob, NOTHING), "{}", bob.0.log());
     }
+}
+
+/// Stopped till `bus_timeout` is over, su would let its caller in as if there were no daemon, with a session that nobody watches.
+#[test]
+fn su_is_out_of_its_callers_reach_while_the_daemon_is_asked() {
+    let Some(plan) = Machine::overlay() else { return };
+    let config = format!("bus_timeout = \"10s\"\n{CONFIG}");
+    let machine = plan.user("alice").user("bob").config(&config).shipped_pam("su").start();
+    let code = machine.enroll("bob").code();
+    let mut alice = become_bob(&machine);
+    machine.signal_daemon(Signal::STOP);
+    alice.type_line(&code);
+    machine.logged(&["event=granted", "user=bob"]);
+    let signal = "setpriv --reuid=alice --regid=alice --init-groups kill -0 $(pgrep -x su)";
+    wait::until_true("the daemon to be asked", || !machine.shell(signal).status.success());
+    assert!(machine.run(["pgrep", "-x", "su"]).status.success(), "it is there, and not to be signalled");
+    machine.signal_daemon(Signal::CONT);
+    let _ = alice.end();
+    assert!(alice.sees("bob\r\n"), "{}", machine.log());
+    let history = machine.run(["authflow", "history", "--service", "su", "--json"]).success();
+    assert_eq!(history.matches("\"service\": \"su\"").count(), 1, "{history}{}", machine.log());
+    assert!(!machine.log().contains("daemon-away"), "{}", machine.log());
 }

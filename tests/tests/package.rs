@@ -21,6 +21,9 @@ const SSHD: &str = "KbdInteractiveAuthentication yes\nPasswordAuthentication no\
 const KEYS: &str = "KbdInteractiveAuthentication yes\nPasswordAuthentication no\nAuthorizedKeysFile /etc/ssh/keys-%u\n\
                     AuthenticationMethods publickey,keyboard-interactive:pam keyboard-interactive:pam";
 
+/// The one file in /etc that is the package's own.
+const HOOK: &str = "/etc/shadow-maint/userdel-post.d/authflow";
+
 #[test]
 fn the_packages_are_clean_by_lintian() {
     let Some(packages) = Packages::built() else { return };
@@ -51,7 +54,10 @@ fn installing_changes_no_login_and_removing_leaves_none_behind() {
     let _ = machine.run(["systemd-analyze", "security", "--threshold=20", "authflow-sessiond"]).success();
     assert_eq!(machine.sessions(), Vec::<Value>::new());
     let conffiles = machine.shell("dpkg-query --show --showformat='${Conffiles}' authflow libpam-authflow").success();
-    assert_eq!(conffiles, "", "policy in a conffile");
+    let conffiles: Vec<_> = conffiles.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(conffiles, [HOOK], "policy in a conffile");
+    nothing_is_left_of_a_user_who_is_removed(&machine);
+    rules_that_cannot_be_used_any_more_are_cried_out(&machine);
 
     // The profile alone changes no login, either: no rule governs any.
     enable_profile(&machine);
@@ -69,6 +75,28 @@ fn installing_changes_no_login_and_removing_leaves_none_behind() {
     what_is_kept_and_what_is_not(&machine, &packages);
     assert_eq!(stacks(&machine), before);
     logs_in_by_the_system(&machine);
+}
+
+fn nothing_is_left_of_a_user_who_is_removed(machine: &Machine) {
+    let _ = machine.run(["useradd", "carol"]).success();
+    machine.give_password("carol");
+    let record = "/var/lib/authflow/users/carol.toml";
+    assert!(machine.path(record).exists());
+    let _ = machine.run(["userdel", "carol"]).success();
+    assert!(!machine.path(record).exists());
+}
+
+/// An upgrade goes through all the same.
+fn rules_that_cannot_be_used_any_more_are_cried_out(machine: &Machine) {
+    let config = machine.read("/etc/authflow/authflow.toml");
+    let configured = || {
+        let said = machine.shell("DEBIAN_FRONTEND=noninteractive dpkg-reconfigure authflow 2>&1").success();
+        said.contains("WARNING: this version cannot use /etc/authflow/authflow.toml")
+    };
+    assert!(!configured());
+    machine.write("/etc/authflow/authflow.toml", "of_another_version = 1\n");
+    assert!(configured());
+    machine.write("/etc/authflow/authflow.toml", &config);
 }
 
 /// Whoever names the module by hand is told so, and nothing has changed.

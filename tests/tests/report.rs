@@ -71,12 +71,13 @@ fn every_configuration_that_was_in_force_is_told_however_it_came() {
     };
     assert_eq!(rules(&known(1)[0]), [Some(15), Some(900)]);
     // By the command, at once.
+    let mut phone = machine.enroll("alice");
     machine.write("/root/new.toml", &CONFIG.replace("15s", "20s"));
     let _ = machine.run(["authflow", "config", "apply", "/root/new.toml"]).success();
     assert_eq!(rules(&known(2)[1]), [Some(20), Some(900)]);
     // By an editor: at the next login.
     machine.write("/etc/authflow/authflow.toml", &CONFIG.replace("15s", "25s"));
-    let mut alice = machine.log_in("alice", &mut machine.enroll("alice"));
+    let mut alice = machine.log_in("alice", &mut phone);
     assert_eq!(rules(&known(3)[2]), [Some(25), Some(900)]);
     // A slip of the editor: what was applied holds again, and that is told. The daemon was away meanwhile.
     machine.kill_daemon();

@@ -276,6 +276,7 @@ fn ansibles_become_works_with_and_without_a_password() {
 #[test]
 fn the_check_says_where_sudo_gives_a_ticket() {
     let Some(machine) = machine(&rules("5m")) else { return };
+    let _ = machine.enroll("alice");
     let check = || machine.run(["authflow", "config", "check"]).success();
     assert!(!check().contains("ticket"), "{}", check());
     machine.write("/etc/sudoers.d/more", "Defaults:alice timestamp_timeout=5\n");

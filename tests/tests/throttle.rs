@@ -1,6 +1,6 @@
 //! Guessing is stopped at the source it comes from; the user gets in from elsewhere, and an administrator lifts the lock.
 
-use authflow_tests::{Authenticator, Machine, Person};
+use authflow_tests::{Authenticator, Machine, Person, Plan};
 
 const RULE: &str = r#"
 [throttle]
@@ -159,6 +159,43 @@ fn who_fails_at_su_to_root_waits_as_for_anybody_and_root_at_the_console_does_not
     let mut console = machine.person(["login", "root"]);
     machine.give_answers(&mut console, &phone.code());
     console.expect("# ");
+}
+
+/// What a mail server or a web panel has: root asks, and PAM is told neither a host nor a terminal.
+const UNTOLD: &str =
+    "auth required pam_authflow.so\naccount required pam_authflow.so\nsession required pam_authflow.so\n";
+
+#[test]
+fn whoever_guesses_at_a_service_that_tells_no_place_locks_that_service_and_no_console() {
+    let Some(plan) = Machine::overlay() else { return };
+    let rules = "[[rule]]\nname = \"all\"\nservice = [\"smtp\", \"imap\", \"login\"]\nmethods = [[\"password\"]]\n";
+    let services = |plan: Plan| ["smtp", "imap", "login"].into_iter().fold(plan, |plan, name| plan.pam(name, UNTOLD));
+    let machine = services(plan.user("alice").config(rules)).without_daemon().start();
+    machine.give_password("root");
+    machine.give_password("alice");
+    let knock = |service: &[&str], user: &str, password: &str| {
+        let argv = [&["pamtester"], service, &[user, "authenticate"]].concat();
+        machine.person(argv).answer_all(&[("Password: ", password)]).success()
+    };
+    for user in ["alice", "root"] {
+        for _ in 0..5 {
+            assert!(!knock(&["smtp"], user, "a guess"), "{user}");
+        }
+        assert!(!knock(&["smtp"], user, machine.password()), "{user}");
+        machine.logged(&["service=smtp", &format!("user={user}"), "locked for this source until"]);
+        for elsewhere in [&["-I", "tty=/dev/tty1", "login"][..], &["-I", "tty=pts/3", "login"], &["imap"]] {
+            assert!(knock(elsewhere, user, machine.password()), "{user} at {elsewhere:?}");
+        }
+        let told = machine.run(["authflow", "factor", "list", "--user", user, "--json"]).json();
+        let sources = told["throttle"]["sources"].as_array().expect("sources").iter();
+        let sources: Vec<_> = sources.map(|source| source["source"].as_str().unwrap_or_default()).collect();
+        assert_eq!(sources, ["local", "service:imap", "service:login", "service:smtp"], "{told:#}");
+    }
+    // Nor is it of this machine for rules.
+    machine.write("/etc/authflow/authflow.toml", &rules.replace("methods", "from = [\"local\"]\nmethods"));
+    assert!(!knock(&["imap"], "alice", machine.password()));
+    assert!(!knock(&["-I", "tty=pts/3", "login"], "alice", machine.password()));
+    assert!(knock(&["-I", "tty=/dev/tty1", "login"], "alice", machine.password()));
 }
 
 fn login(machine: &Machine, from: &str, password: &str, code: &str) -> bool {

@@ -74,7 +74,7 @@ impl Passwd {
     fn set(&self, context: &Context) -> Result<Changed, Error> {
         let subject = context.subject(self.user.as_deref())?;
         let config = context.config()?;
-        let groups = subject.groups(&config)?;
+        let groups = subject.groups(&config);
         let holder = Holder { name: subject.name(), gecos: subject.gecos(), groups: &groups };
         let place = (&context.paths, context.trust());
         let (rules, list) = new_password::rules(&config, holder, &subject.authenticators()?, place);

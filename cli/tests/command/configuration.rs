@@ -14,18 +14,37 @@ fn an_error_is_named_with_file_line_and_column() {
     assert_eq!(said.code, 1);
     assert!(said.out.contains("authflow.toml:2:1: unknown field `idel`"), "{}", said.out);
     let json: serde_json::Value = serde_json::from_str(&image.run(&["config", "check", "--json"], "").out).unwrap();
-    assert_eq!((&json["errors"][0]["line"], &json["errors"][0]["column"]), (&2.into(), &1.into()));
+    assert_eq!((&json[0]["id"], &json[0]["severity"]), (&"config-broken".into(), &"error".into()), "{json}");
+    assert!(json[0]["file"].as_str().unwrap().ends_with(MAIN) && json[0]["line"] == 2, "{json}");
 }
 
 #[test]
 fn a_new_file_is_checked_before_it_is_live() {
     let image = Image::new();
-    image.write(MAIN, RULE);
+    image.write(MAIN, &format!("{RULE}enroll = {{ mode = \"required\" }}\n"));
     image.write("new.toml", "[session]\nidle = \"0s\"\n");
     let said = image.run(&["config", "check", image.path("new.toml").to_str().unwrap()], "");
     assert_eq!(said.code, 1);
     assert!(said.out.contains("new.toml:2:8: idle: \"0s\" is zero"), "{}", said.out);
     assert_eq!(image.run(&["config", "check"], "").code, 0);
+}
+
+#[test]
+fn a_new_version_of_a_drop_in_is_checked_before_it_is_live() {
+    let image = Image::new();
+    image.write(MAIN, "");
+    std::fs::create_dir(image.path("etc/authflow/authflow.toml.d")).unwrap();
+    let rule = "[[rule]]\nname = \"ssh\"\nservice = [\"sshd\"]\nmethods = [[\"password\"]]\n";
+    image.write("etc/authflow/authflow.toml.d/10-ssh.toml", rule);
+    image.write("new.toml", rule);
+    let new = image.path("new.toml");
+    let check = |name: &str| image.run(&["config", "check", "--drop-in", name, new.to_str().unwrap()], "");
+    assert_eq!(check("10-ssh.toml").code, 0, "{}", check("10-ssh.toml").out);
+    let twice = check("20-ssh.toml");
+    assert!(twice.code == 1 && twice.out.contains("ssh"), "{}", twice.out);
+    assert_eq!((check("../10-ssh.toml").code, check("10-ssh").code), (2, 2));
+    image.write("new.toml", "[[rule\n");
+    assert!(check("10-ssh.toml").out.contains("new.toml:1:"), "{}", check("10-ssh.toml").out);
 }
 
 #[test]

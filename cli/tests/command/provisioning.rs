@@ -137,9 +137,15 @@ fn a_name_or_a_secret_that_is_taken_is_refused() {
 fn what_is_removed_twice_is_changed_once() {
     let image = Image::new();
     add_totp(&image, "phone", SECRET);
-    let remove = || image.run(&["factor", "remove", "phone", "--user", "alice", "--yes", "--json"], "").json();
-    assert_eq!(remove()["changed"], true);
-    assert_eq!(remove()["changed"], false);
+    let remove = || image.run(&["factor", "remove", "phone", "--user", "alice", "--yes", "--json"], "");
+    assert_eq!(remove().json()["changed"], true);
+    let again = remove();
+    let said: serde_json::Value = serde_json::from_str(&again.out).unwrap();
+    assert_eq!(
+        (again.code, &said["changed"]),
+        (3, &false.into()),
+        "a misspelt name must not look like one that is gone"
+    );
 }
 
 #[test]
@@ -189,7 +195,7 @@ fn a_hostile_name_stays_in_its_folder() {
 fn a_managed_record_is_not_written() {
     let image = Image::new();
     std::fs::create_dir(image.path("etc/authflow/users")).unwrap();
-    image.write("etc/authflow/users/alice.toml", "version = 1\n");
+    image.write("etc/authflow/users/alice.toml", "version = 1\n# end of record\n");
     let said = set_password(&image, PASSWORD);
     assert_eq!(said.code, 4);
     assert!(said.error.contains("alice.toml is managed"), "{}", said.error);

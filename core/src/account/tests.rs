@@ -21,17 +21,40 @@ fn a_record_is_read_as_it_was_written() {
     assert_eq!(read.factors(), Factors::none().with(Factor::Totp));
 }
 
+/// A text that grows moves, and leaves what it was behind.
+#[test]
+fn the_text_is_made_in_one_piece_whatever_authenticators_are_called() {
+    let mut record = record();
+    for (name, secret) in [("secret = \"\"", 1), ("a\\\"b", 2)] {
+        record.add_totp(TotpKey::new(name, Secret::new(vec![secret; 40]), WallTime::default()).unwrap()).unwrap();
+    }
+    let text = record.to_text();
+    assert_eq!(text.capacity(), text.len());
+    let read = Authenticators::parse_own(&text).unwrap();
+    let told = |record: &Authenticators| -> Vec<_> {
+        record.totp().iter().map(|key| (key.name().to_owned(), key.secret().expose().to_vec())).collect()
+    };
+    assert_eq!(told(&read), told(&record));
+}
+
 #[test]
 fn a_record_cut_short_is_an_error_and_not_a_user_with_fewer_factors() {
     let text = record().to_text();
     for end in 0..text.len() {
         assert_eq!(Authenticators::parse_own(&text[..end]).unwrap_err(), BadRecord::Truncated);
     }
+    // By hand, the end of the last line does not matter, and all else does.
+    for end in 0..text.len() - 1 {
+        assert!(Authenticators::parse(&text[..end]).is_err(), "{end}");
+    }
+    for end in ["", "\n", "\n\n", "\r\n"] {
+        assert_eq!(*Authenticators::parse(&format!("{}{end}", text.trim_end())).unwrap().to_text(), *text);
+    }
 }
 
 #[test]
 fn a_hand_written_record_needs_only_name_and_secret() {
-    let text = format!("version = 1\n[[totp]]\nname = \"phone\"\nsecret = \"{SECRET}\"\n");
+    let text = format!("version = 1\n[[totp]]\nname = \"phone\"\nsecret = \"{SECRET}\"\n# end of record\n");
     let read = Authenticators::parse(&text).unwrap();
     assert_eq!((read.totp()[0].digits(), read.totp()[0].period_seconds()), (6, 30));
 }
@@ -58,6 +81,10 @@ fn an_initial_password_stays_one_through_text_and_runs_out() {
     let mut record = Authenticators { password: Some(Password::initial(hash, set, end)), ..record() };
     let read = Authenticators::parse_own(&record.to_text()).unwrap().password.unwrap();
     assert!(read.must_change && !read.is_over(WallTime::from_micros(8_999_999)) && read.is_over(end));
+    assert!(
+        !read.is_over(set) && read.is_over(WallTime::from_micros(999_999)),
+        "no clock that is set back brings it back"
+    );
     record.password = Some(Password::chosen(read.hash, set));
     let text = record.to_text();
     assert!(!text.contains("must_change") && !text.contains("expires"), "a password of one's own has no end");

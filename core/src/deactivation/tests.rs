@@ -258,7 +258,7 @@ fn who_has_no_session_any_more_is_forgotten() {
 }
 
 fn mark() -> Mark {
-    Mark { by: "root".to_owned(), message: "call 4711".to_owned() }
+    Mark { by: "root".to_owned(), message: "call 4711".to_owned(), uid: None }
 }
 
 fn any_seen() -> impl Strategy<Value = Seen> {

@@ -92,7 +92,8 @@ impl Answered {
 
     /// Who tries, for the throttle.
     pub(super) fn caller(&self) -> Caller {
-        let source = Source::new(self.subject.remote, self.subject.calling_uid);
+        let Subject { remote, calling_uid, service, .. } = &self.subject;
+        let source = Source::new(*remote, *calling_uid, self.rule.counted_name(service));
         Caller { source, is_root: self.subject.uid == Some(0) }
     }
 

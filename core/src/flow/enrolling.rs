@@ -171,7 +171,7 @@ impl Concluded {
         };
         let proof = Proof { factors, spent: None, enrolment };
         let receipt = answered.grant((uid, proof), (holder, &mut next), now);
-        Judgement { next, record, verdict: Sealed::new(Verdict::Granted(Box::new(receipt))) }
+        Judgement { next, is_as_it_was: false, record, verdict: Sealed::new(Verdict::Granted(Box::new(receipt))) }
     }
 
     /// The record to be written, if the login may go on.

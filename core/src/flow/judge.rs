@@ -126,7 +126,10 @@ impl Answered {
             (None, Ok(_)) => Finding::Verdict(deny(Denial::UnknownUser, &mut next, (&caller, terms), now)),
             (_, Err(denial)) => Finding::Verdict(deny(denial, &mut next, (&caller, terms), now)),
         };
-        Judgement { next, record: None, verdict: Sealed::new(finding) }
+        // Who has an account here knows whose there are; and locked out himself, he is not to keep the lock from others for a sync's time.
+        let has_account = matches!(caller.source, Source::Local(uid) if uid != 0);
+        let is_as_it_was = gate != Gate::Open && has_account && next == *state;
+        Judgement { next, is_as_it_was, record: None, verdict: Sealed::new(finding) }
     }
 
     /// Notes the success, uses up what passes once, and writes the receipt.

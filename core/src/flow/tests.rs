@@ -13,7 +13,7 @@ use crate::{
     news::Event,
     rule::{AccountMode, Method, SessionPolicy},
     stand_in::{self, Bypass, CodeDigest, RecoverySet, StandIn},
-    state::State,
+    state::{self, State},
     throttle::{Caller, Source, ThrottlePolicy},
     time::WallTime,
     totp::TotpKey,
@@ -310,6 +310,32 @@ fn the_fifth_failure_locks_the_source_for_the_right_answers_too() {
     assert!(later.run(&mut state).is_ok());
 }
 
+/// What is written for nobody else would tell users from decoys by the time it takes.
+#[test]
+fn only_who_calls_here_and_is_kept_waiting_has_nothing_written() {
+    let judged = |remote: Remote, calling_uid, failures| {
+        let caller = Caller {
+            source: Source::new(remote, calling_uid, crate::throttle::ServiceName::new("sshd")),
+            is_root: false,
+        };
+        let mut state = State::default();
+        (0..failures).for_each(|_| state.throttle.failed(&TERMS.throttle, &caller, step(4)));
+        let subject = Subject { remote, calling_uid, ..subject() };
+        let flow =
+            Flow::begin(FlowId::new([7; 16]), &rule(&[&[Password]]), subject, Factors::none(), Manner::default());
+        let Step::Ask(ask) = flow else { panic!("a question") };
+        let Step::Answered(answered) = ask.answer(Secret::from(RIGHT)) else { panic!("one question") };
+        let judgement = answered.judge(HashOutcome::Matched, &alice(), &state, (&TERMS, step(4)));
+        assert!(!judgement.is_as_it_was || judgement.next == state);
+        judgement.is_as_it_was
+    };
+    let far = Remote::from_rhost(Some("192.0.2.1"));
+    assert!(judged(Remote::Local, 1001, 5));
+    for (remote, calling_uid, failures) in [(Remote::Local, 1001, 4), (Remote::Local, 0, 5), (far, 1001, 5)] {
+        assert!(!judged(remote, calling_uid, failures), "{remote:?} {calling_uid} {failures}");
+    }
+}
+
 #[test]
 fn junk_from_sshd_is_no_attempt_at_the_account() {
     let mut state = State::default();
@@ -475,6 +501,19 @@ fn a_password_alone_clears_no_count_of_guesses_at_the_code() {
 }
 
 proptest! {
+    #[test]
+    fn no_attempt_adds_half_of_what_room_is_kept_for(
+        before in state::tests::state(), network in any::<u64>(), which in any::<prop::sample::Index>(),
+    ) {
+        let rows: Vec<_> = every_path::granted().into_iter().chain(every_path::denied()).collect();
+        let (attempt, _, _) = rows.into_iter().nth(which.index(34)).unwrap();
+        let address = std::net::Ipv6Addr::from(u128::from(network) << 64 | u128::from(network)).to_string();
+        let mut state = before.clone();
+        let _either_way = Attempt { remote: Remote::from_rhost(Some(&address)), ..attempt }.run(&mut state);
+        let (before, after) = (before.to_text().len(), state.to_text().len());
+        prop_assert!(after <= before + state::GROWTH / 2, "{before} -> {after}");
+    }
+
     #[test]
     fn no_order_of_attempts_lets_a_step_in_twice(tries in prop::collection::vec((0_usize..10, 0_u64..10), 1..40)) {
         let (mut state, mut used) = (State::default(), std::collections::BTreeSet::new());

@@ -11,6 +11,9 @@ use crate::{account::Authenticators, state::State, time::WallTime};
 pub struct Judgement<T = Verdict> {
     /// The user's next state.
     pub next: State,
+    /// Whether nothing has to be written: somebody of this machine was kept waiting, and all is as it was. Whoever comes by is written for
+    /// even then, since the time it takes would tell decoys from users.
+    pub is_as_it_was: bool,
     /// The user's next record, if it changes. To be written after the state: an authenticator is worth nothing before the code that
     /// confirmed it is used up.
     pub record: Option<Authenticators>,
@@ -21,7 +24,7 @@ pub struct Judgement<T = Verdict> {
 impl Judgement {
     /// A denial that changes nothing but the state.
     pub(super) const fn denied(next: State, denial: Denial) -> Self {
-        Self { next, record: None, verdict: Sealed::new(Verdict::Denied(denial)) }
+        Self { next, is_as_it_was: false, record: None, verdict: Sealed::new(Verdict::Denied(denial)) }
     }
 }
 
@@ -34,7 +37,7 @@ pub struct Sealed<T = Verdict>(T);
 pub struct Written(());
 
 impl Written {
-    /// To be called by `host::records` alone, after the state was written and synced.
+    /// To be called by `host::records` alone, after the state was written and synced, or where it is as it was.
     #[must_use]
     pub const fn after_durable_write() -> Self {
         Self(())

@@ -1,13 +1,15 @@
 //! How often one may fail: per (user, source) and per user. Counters live in the user's state on disk, so they hold across
 //! parallel logins and reboots. A wait is a time before which nothing is judged, never a sleep.
 
+#[cfg(test)]
+mod crowd_tests;
 mod source;
 #[cfg(test)]
 mod tests;
 
 use std::{collections::BTreeMap, time::Duration};
 
-pub use source::{BadSource, NOBODY, Source};
+pub use source::{BadSource, NOBODY, ServiceName, Source};
 
 use crate::time::WallTime;
 
@@ -40,9 +42,12 @@ const LONGEST_LOCK: Duration = Duration::from_secs(3600);
 /// After so long without a failure a source starts anew.
 const LOCKS_FORGOTTEN: Duration = Duration::from_secs(24 * 3600);
 
-/// How many sources elsewhere are remembered a user, and as many on this machine. A stranger elsewhere who is forgotten still counts
-/// towards the ceiling.
+/// How many sources elsewhere are remembered a user. A stranger who is forgotten still counts towards the ceiling.
 const REMEMBERED: usize = 64;
+
+/// How many on this machine. What they failed is counted nowhere else: whoever has more accounts than that here could take turns with
+/// them and would never be stopped.
+const REMEMBERED_HERE: usize = 512;
 
 /// How many of them may be sources that the user has succeeded from. Strangers need room, or two of them would push each other's failures
 /// out, and none would ever be locked.
@@ -140,7 +145,7 @@ impl Throttle {
         let in_a_row = match source {
             Source::Local(0) => 0,
             source if source.is_here() => tally.in_a_row,
-            Source::Local(_) | Source::Network(_) | Source::Unknown => self.consecutive,
+            Source::Local(_) | Source::Service(_) | Source::Network(_) | Source::Unknown => self.consecutive,
         };
         in_a_row >= CEILING && tally.succeeded.is_none()
     }
@@ -216,24 +221,24 @@ impl Throttle {
 
     /// Keeps the map small, those on this machine and those elsewhere apart: a crowd there must not wipe out who failed here.
     fn forget_surplus(&mut self, keep: &Source) {
-        let is_alike = |source: &Source| source.is_here() == keep.is_here();
-        loop {
-            let alike = || self.sources.iter().filter(|(source, _)| is_alike(source));
-            let has_too_many_known = alike().filter(|(_, tally)| tally.succeeded.is_some()).count() > KNOWN;
-            if !has_too_many_known && alike().count() <= REMEMBERED {
-                return;
-            }
-            let oldest = alike()
-                .filter(|(source, _)| *source != keep)
-                // Who failed most in a row goes last: that is counted nowhere else.
-                .min_by_key(|(_, tally)| {
-                    (tally.succeeded.is_some() != has_too_many_known, tally.in_a_row, tally.touched)
-                })
-                .map(|(source, _)| source.clone());
-            match oldest {
-                Some(source) => self.sources.remove(&source),
-                None => return,
-            };
+        let most = if keep.is_here() { REMEMBERED_HERE } else { REMEMBERED };
+        let alike = || self.sources.iter().filter(|(source, _)| source.is_here() == keep.is_here());
+        let surplus = alike().count().saturating_sub(most);
+        let known_surplus = alike().filter(|(_, tally)| tally.succeeded.is_some()).count().saturating_sub(KNOWN);
+        if surplus == 0 && known_surplus == 0 {
+            return;
+        }
+        let (mut known, mut others): (Vec<_>, Vec<_>) = alike()
+            .filter(|(source, _)| *source != keep)
+            .map(|(source, tally)| (tally.in_a_row, tally.touched, tally.succeeded.is_some(), source.clone()))
+            .partition(|(_, _, is_known, _)| *is_known);
+        // Who failed most in a row goes last, since that is counted nowhere else; of the others, who came last.
+        known.sort();
+        others.sort();
+        known.truncate(known_surplus);
+        others.truncate(surplus.saturating_sub(known.len()));
+        for (_, _, _, source) in known.into_iter().chain(others) {
+            self.sources.remove(&source);
         }
     }
 }

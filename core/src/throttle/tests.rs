@@ -7,22 +7,22 @@ use proptest::prelude::*;
 use super::*;
 use crate::rule::Remote;
 
-const POLICY: ThrottlePolicy =
+pub(super) const POLICY: ThrottlePolicy =
     ThrottlePolicy { attempts: 5, window: Duration::from_secs(900), lock: Duration::from_secs(900) };
 
-fn at(seconds: u64) -> WallTime {
+pub(super) fn at(seconds: u64) -> WallTime {
     WallTime::new(Duration::from_secs(1_000_000 + seconds))
 }
 
-fn from(address: &str) -> Caller {
-    Caller { source: Source::new(Remote::from_rhost(Some(address)), 0), is_root: false }
+pub(super) fn from(address: &str) -> Caller {
+    Caller { source: Source::new(Remote::from_rhost(Some(address)), 0, ServiceName::new("sshd")), is_root: false }
 }
 
-fn console(is_root: bool) -> Caller {
+pub(super) fn console(is_root: bool) -> Caller {
     Caller { source: Source::CONSOLE, is_root }
 }
 
-fn called_by(uid: u32) -> Caller {
+pub(super) fn called_by(uid: u32) -> Caller {
     Caller { source: Source::Local(uid), is_root: false }
 }
 
@@ -243,7 +243,16 @@ fn at_the_ceiling_who_calls_here_stops_himself_and_nobody_else() {
 #[test]
 fn the_word_of_an_older_state_is_the_console() {
     assert_eq!("local".parse(), Ok(Source::CONSOLE));
-    for word in ["local:", "local:-1", "local:alice", "local:4294967296"] {
+    for word in [
+        "local:",
+        "local:-1",
+        "local:alice",
+        "local:4294967296",
+        "service:",
+        "service:a b",
+        "service:a:b",
+        "services:a",
+    ] {
         assert_eq!(word.parse::<Source>(), Err(BadSource), "{word}");
     }
 }
@@ -299,12 +308,13 @@ fn who_failed_here_is_not_forgotten_for_a_crowd_elsewhere_or_for_who_failed_less
     for _ in 0..3 {
         throttle.failed(&POLICY, &here(1001), at(0));
     }
-    for host in 0..200_u8 {
-        throttle.failed(&POLICY, &from(&format!("10.0.0.{host}")), at(1 + u64::from(host)));
-        throttle.failed(&POLICY, &here(2000 + u32::from(host)), at(1 + u64::from(host)));
+    for n in 0..600 {
+        let elsewhere = Caller { source: IpAddr::V4((0x0a00_0000 + n).into()).into(), is_root: false };
+        throttle.failed(&POLICY, &elsewhere, at(1 + u64::from(n)));
+        throttle.failed(&POLICY, &here(2000 + n), at(1 + u64::from(n)));
     }
     assert_eq!(throttle.sources.get(&Source::Local(1001)).map(|tally| tally.in_a_row), Some(3));
-    assert_eq!(throttle.sources.len(), 2 * REMEMBERED);
+    assert_eq!(throttle.sources.len(), REMEMBERED + REMEMBERED_HERE);
 }
 
 proptest! {
@@ -338,12 +348,13 @@ proptest! {
     }
 
     #[test]
-    fn a_source_is_read_as_it_is_printed(bits in any::<u128>(), v4 in any::<u32>()) {
+    fn a_source_is_read_as_it_is_printed(bits in any::<u128>(), v4 in any::<u32>(), name in "[a-z:.@ -]{0,40}") {
         for source in [
             Source::CONSOLE, Source::Local(v4), Source::Local(NOBODY), Source::Unknown,
             Source::from(IpAddr::V4(v4.into())), Source::from(IpAddr::V6(bits.into())), Source::LOOPBACK,
             Source::from(IpAddr::V6((bits >> 64).into())), Source::from(IpAddr::V6((0x64_ff9b << 96 | u128::from(v4)).into())),
-            Source::from(IpAddr::V6((0x2002 << 112 | bits >> 16).into())),
+            Source::from(IpAddr::V6((0x2002 << 112 | bits >> 16).into())), Source::Service(ServiceName::new(&name)),
+            Source::Service(ServiceName::of_others()),
         ] {
             prop_assert_eq!(source.to_string().parse(), Ok(source));
         }

@@ -36,7 +36,7 @@ fn a_managed_record_wins_and_is_never_written() {
     let (_folder, records) = records();
     enrol(&records).unwrap();
     fs::create_dir_all(records.paths.managed_users()).unwrap();
-    fs::write(records.paths.managed_users().join("alice.toml"), "version = 1\n").unwrap();
+    fs::write(records.paths.managed_users().join("alice.toml"), "version = 1\n# end of record\n").unwrap();
     assert!(records.authenticators("alice").unwrap().unwrap().totp().is_empty());
     assert!(matches!(enrol(&records), Err(RecordError::Managed(_))));
 }
@@ -61,7 +61,7 @@ fn a_record_is_another_after_every_change_and_where_one_comes_before_it() {
     let second = records.look("alice").unwrap();
     fs::create_dir_all(records.paths.managed_users()).unwrap();
     let managed = records.paths.managed_users().join("alice.toml");
-    fs::write(&managed, "version = 1\n").unwrap();
+    fs::write(&managed, "version = 1\n# end of record\n").unwrap();
     let third = records.look("alice").unwrap();
     assert!(!is_still(&second) && is_still(&third));
     fs::remove_file(managed).unwrap();

@@ -65,7 +65,7 @@ pub(crate) async fn disable(
     let Order { by, message, .. } = order;
     let Meant { name, users } = meant(daemon, order).await.map_err(|why| refusal(&why, "nothing is done"))?;
     let user = name.as_str();
-    let mark = Mark { by: by.to_owned(), message: message.to_owned() };
+    let mark = Mark { by: by.to_owned(), message: message.to_owned(), uid: None };
     let marked = change_mark(daemon, user, move |records, user| records.disable(user, &mark)).await;
     let mut ended = 0;
     for user in users {

@@ -285,7 +285,8 @@ mod tests {
 
     #[test]
     fn who_was_disabled_while_no_daemon_ran_is_told_what_the_mark_says() {
-        let disabled = |by: &str| Cause::Disabled(Mark { by: by.to_owned(), message: "call\x1b 4711".to_owned() });
+        let disabled =
+            |by: &str| Cause::Disabled(Mark { by: by.to_owned(), message: "call\x1b 4711".to_owned(), uid: None });
         assert_eq!(words(&disabled("root")), (Some("root".to_owned()), "call? 4711".to_owned()));
         assert_eq!(words(&disabled("")), (None, "the account was disabled".to_owned()));
     }

@@ -21,7 +21,7 @@ use authflow_bus::Error;
 use authflow_core::{
     flow::{Denial, FlowId, Manner},
     secret::Secret,
-    session::{Renewal, SessionId},
+    session::{Opening, Renewal, SessionId},
     time::{Clock, WallTime},
 };
 use authflow_host::{clock::SystemClock, paths::Paths, random};
@@ -229,7 +229,8 @@ impl Flows {
         let session = self.daemon.session_of(owner.process.pid).and_then(|id| self.daemon.find(id));
         let opening = session.map(|session| session.opening).filter(|opening| opening.uid == owner.uid);
         let opening = opening.ok_or_else(in_none)?;
-        Ok(Place::Session { service: opening.service, remote_host: opening.remote_host })
+        let Opening { service, remote_host, tty, .. } = opening;
+        Ok(Place::Session { service, remote_host, tty })
     }
 
     fn begin_work(&self, uid: u32) -> Result<Work<'_>, Error> {

@@ -107,10 +107,10 @@ impl Unchanged {
 /// Whether the user may enrol a first authenticator by the password alone, as the configuration is now.
 ///
 /// # Errors
-/// It takes more, or the user's groups cannot be found out.
-pub(super) fn first_by_password(config: &Config, account: &Account) -> Result<Result<(), NotByPassword>, AccountError> {
+/// It takes more, by a rule that may be about the user.
+pub(super) fn first_by_password(config: &Config, account: &Account) -> Result<(), NotByPassword> {
     let named = config.rules.iter().flat_map(|rule| &rule.groups).map(String::as_str);
-    Ok(first_authenticator::by_password(config, &account.name, &account.groups_among(named)?))
+    first_authenticator::by_password(config, &account.name, &account.groups_perhaps_among(named))
 }
 
 /// Adds an authenticator; tells whose, and whether the recovery codes were taken.
@@ -127,7 +127,7 @@ pub(super) fn add(
     let config = config::load(paths)?.config;
     let (account, records) = (account(paths, uid)?, Records::new(paths.clone()));
     if permission == Permission::First {
-        first_by_password(&config, &account)??;
+        first_by_password(&config, &account)?;
     }
     let (user, skew) = (account.name, config.totp.skew);
     let Wish { name, secret, code, recovery } = wish;

@@ -5,6 +5,7 @@ use std::{collections::VecDeque, io, sync::Arc};
 
 use authflow_core::{
     config::Config,
+    console,
     factor::Factors,
     first_authenticator::NotByPassword,
     flow::{Denial, Manner, Prompt, Verdict},
@@ -49,7 +50,7 @@ pub(super) enum Place {
     /// A PAM service, on this machine.
     Service(String),
     /// The session that the caller is in: as it was opened, from where it was opened.
-    Session { service: String, remote_host: Option<String> },
+    Session { service: String, remote_host: Option<String>, tty: Option<String> },
 }
 
 /// A flow that was looked up: what is asked, and what it will be judged by.
@@ -169,7 +170,7 @@ fn permission_to_enrol(paths: &Paths, config: &Config, account: &Account) -> Res
     }
     let state = records.state(&account.name).map_err(DeskError::from)?;
     let has_codes = keys.recovery.as_ref().is_some_and(|set| set.left(&state.spent_codes) > 0);
-    match own_factors::first_by_password(config, account)? {
+    match own_factors::first_by_password(config, account) {
         Ok(()) => Ok(Permission::First),
         Err(_not_by_password) if has_codes => Ok(Permission::Change),
         Err(not_by_password) => Err(not_by_password.into()),
@@ -233,7 +234,11 @@ impl Place {
             Self::Session { .. } if config.rules.iter().any(|rule| rule.names(RENEWAL)) => {
                 (RENEWAL.to_owned(), Remote::Local)
             }
-            Self::Session { service, remote_host } => (service, Remote::from_rhost(remote_host.as_deref())),
+            Self::Session { service, remote_host, tty } => {
+                let told = Remote::from_rhost(remote_host.as_deref());
+                let remote = console::place(told, &service, tty.as_deref());
+                (service, remote)
+            }
         }
     }
 }
@@ -253,6 +258,7 @@ impl Case {
             calling_uid: self.uid,
             proved: Factors::none(),
             manner: self.manner,
+            is_at_console: false,
         }
     }
 }
@@ -279,10 +285,15 @@ mod tests {
 
     #[test]
     fn a_renewal_is_by_its_own_rule_or_by_the_one_that_opened_the_session() {
-        let place = || Place::Session { service: "sshd".to_owned(), remote_host: Some("10.0.0.5".to_owned()) };
+        let remote_host = || Some("10.0.0.5".to_owned());
+        let place = || Place::Session { service: "sshd".to_owned(), remote_host: remote_host(), tty: None };
         assert_eq!(place().resolve(&config("authflow")), ("authflow".to_owned(), Remote::Local));
         let address = Remote::Address("10.0.0.5".parse().unwrap());
         assert_eq!(place().resolve(&config("*")), ("sshd".to_owned(), address));
+        let untold = Place::Session { service: "panel".to_owned(), remote_host: None, tty: None };
+        assert_eq!(untold.resolve(&config("*")), ("panel".to_owned(), Remote::Untold));
+        let console = Place::Session { service: "login".to_owned(), remote_host: None, tty: Some("tty1".to_owned()) };
+        assert_eq!(console.resolve(&config("*")), ("login".to_owned(), Remote::Console));
     }
 
     #[test]

@@ -1,5 +1,10 @@
 //! The configuration's own files: whether they are there, can be trusted, and parse, and what is in force if not.
 
+use std::{
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
 use authflow_core::config::Config;
 use authflow_host::config::{self, Files, Unusable};
 
@@ -27,7 +32,9 @@ pub(super) fn read(context: &Context) -> InForce {
     let live = config::read_live(paths, trust).and_then(|files| Ok((files.parse()?, files)));
     let unusable = match live {
         Ok((config, files)) => {
-            let found = no_last_good(context, &config).or_else(|| not_applied(context, &files)).into_iter().collect();
+            let mut found: Vec<_> =
+                no_last_good(context, &config).or_else(|| not_applied(context, &files)).into_iter().collect();
+            found.extend(unreadable(context, &files));
             return InForce { config: Some(config), files: Some(files), found };
         }
         Err(unusable) => unusable,
@@ -35,6 +42,7 @@ pub(super) fn read(context: &Context) -> InForce {
     let last_good = config::load_trusting(paths, trust).ok().map(|loaded| loaded.config);
     let is_missing = matches!(&unusable, Unusable::File(error) if error.is_missing());
     let found = match (is_missing, last_good.is_some()) {
+        _ if is_hidden(context, &unusable) => vec![hidden(context, &unusable)],
         (true, false) => missing(context).into_iter().collect(),
         (_, has_last_good) => vec![broken(context, &unusable, has_last_good)],
     };
@@ -54,10 +62,7 @@ fn missing(context: &Context) -> Option<Finding> {
 }
 
 fn broken(context: &Context, unusable: &Unusable, has_last_good: bool) -> Finding {
-    let (place, what) = match unusable {
-        Unusable::Config(error) => (Place::line(error.file.as_ref(), error.line), error.message.clone()),
-        Unusable::File(error) => (Place::file(context.paths.config()), error.to_string()),
-    };
+    let (place, what) = slip(context, unusable);
     let in_force = if has_last_good {
         "the last good one is in force"
     } else {
@@ -70,6 +75,47 @@ fn broken(context: &Context, unusable: &Unusable, has_last_good: bool) -> Findin
     // With the drop-ins beside it: it is the main file that is applied, whichever is broken.
     let fix = closing.unwrap_or_else(|| format!("correct it, and then: {}", applying(context)));
     Finding::new(Defect::ConfigBroken, place, format!("{what} ({in_force})"), fix)
+}
+
+/// Where something is wrong, and what.
+fn slip(context: &Context, unusable: &Unusable) -> (Place, String) {
+    match unusable {
+        Unusable::Config(error) => (Place::line(error.file.as_ref(), error.line), error.message.clone()),
+        Unusable::File(error) => (Place::file(context.paths.config()), error.to_string()),
+    }
+}
+
+/// A text that was to be in force, and cannot be used.
+pub(super) fn unusable(context: &Context, why: &Unusable) -> Finding {
+    let (place, what) = slip(context, why);
+    Finding::new(Defect::ConfigBroken, place, what, "correct it")
+}
+
+/// Whether root would find what the caller may not read.
+fn is_hidden(context: &Context, unusable: &Unusable) -> bool {
+    !context.is_root() && matches!(unusable, Unusable::File(error) if error.is_denied())
+}
+
+fn hidden(context: &Context, why: &Unusable) -> Finding {
+    let what = format!("{why}; what is said here goes by the last good configuration, if there is one");
+    Finding::new(Defect::ConfigUnreadable, Place::file(context.paths.config()), what, "run it as root")
+}
+
+/// Files of the configuration that root alone reads.
+fn unreadable(context: &Context, files: &Files) -> Option<Finding> {
+    let closed =
+        |path: &Path, needed: u32| path.metadata().is_ok_and(|meta| meta.permissions().mode() & needed != needed);
+    let main = context.paths.config().parent().into_iter().map(Path::to_owned);
+    let folders = main.chain([context.paths.config_drop_ins()]).filter(|folder| closed(folder, 0o005));
+    let texts = files.texts().map(|text| PathBuf::from(text.name)).filter(|file| closed(file, 0o004));
+    let paths: Vec<String> = folders.chain(texts).map(|path| path.display().to_string()).collect();
+    let first = paths.first()?;
+    Some(Finding::new(
+        Defect::ConfigUnreadable,
+        Place::file(Path::new(first)),
+        format!("others than root cannot read {}", paths.join(", ")),
+        format!("chmod o+rX {} (there are no secrets in it)", paths.join(" ")),
+    ))
 }
 
 /// Rules that nothing stands behind. Until a setup is confirmed its rules are to go away, and then it writes one.
@@ -123,6 +169,24 @@ mod tests {
 
     use super::*;
     use crate::command::check::fixture::{TWO_FACTORS, told};
+
+    #[test]
+    fn what_root_alone_may_read_is_noted_and_is_not_called_broken() {
+        let root = tempfile::tempdir().unwrap();
+        let main = root.path().join("etc/authflow/authflow.toml");
+        fs::create_dir_all(main.parent().unwrap()).unwrap();
+        fs::write(&main, "").unwrap();
+        let context = Context::new(false, Some(root.path().to_owned()));
+        let found = || told(read(&context).found, &format!("{}/", root.path().display()));
+        let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        set(main.parent().unwrap(), 0o755);
+        set(&main, 0o644);
+        assert_eq!(found(), Vec::<String>::new());
+        set(&main, 0o640);
+        assert_eq!(found(), ["config-unreadable etc/authflow/authflow.toml"]);
+        set(main.parent().unwrap(), 0o750);
+        assert_eq!(found(), ["config-unreadable etc/authflow"]);
+    }
 
     #[test]
     fn rules_without_a_last_good_one_are_told_where_a_stack_comes_to_them() {

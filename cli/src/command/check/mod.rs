@@ -15,7 +15,8 @@
 //! - `pam`: the PAM stacks
 //! - `sshd`: sshd's settings
 //! - `sudo`: sudoers
-//! - `files`, `records`: authflow's own
+//! - `files`, `records`: authflow's own; `names`: whose names they go by; `outdated`: passwords
+//! - `shut`: the services that let nobody in
 //! - `clock`, `daemon`: what runs beside
 
 mod catalogue;
@@ -27,19 +28,23 @@ mod finding;
 #[cfg(test)]
 mod fixture;
 mod ground;
+mod names;
+mod outdated;
 mod own;
 mod owner;
 mod pam;
+mod places;
 mod preset;
 mod records;
 mod report;
 mod rules;
 mod service;
+mod shut;
 pub(in crate::command) mod sshd;
 mod sudo;
 
 use authflow_core::config::{Config, preset::Preset};
-use authflow_host::config::Files;
+use authflow_host::config::{Files, Unusable};
 use serde::Serialize;
 
 use self::ground::Ground;
@@ -81,33 +86,48 @@ fn findings_by(context: &Context, preset: Option<Preset>) -> Vec<Finding> {
     let mut found = in_force.found;
     if let Some(config) = &in_force.config {
         let ground = Ground::new(context, config, in_force.files.as_ref());
+        found.extend(rules::findings(&ground));
+        found.extend(records::findings(&ground));
         found.extend(of_config(&ground));
         found.extend(of_machine(&ground));
         found.extend(preset::findings(&ground, preset));
+        found.extend(places::findings(&ground));
     }
     finding::in_order(found)
 }
 
-/// What is wrong with a configuration that may come to be in force here: with its rules, and with the PAM stacks and sudoers that they
-/// meet. Worst first.
-pub(crate) fn findings_of(context: &Context, config: &Config, files: &Files) -> Vec<Finding> {
-    finding::in_order(of_config(&Ground::new(context, config, Some(files))))
+/// What is wrong with a configuration that may come to be in force here.
+pub(crate) struct Judgement {
+    /// With its rules, what stands around them, and what users have for them. Worst first.
+    pub found: Vec<Finding>,
+    /// Whether rules, or the records that they need, are wrong. Lines that come later, as at a first setup, are no such thing.
+    pub is_wrong: bool,
+    /// The services that would let nobody in any more.
+    pub shut: Vec<String>,
 }
 
+/// Judges a configuration that may come to be in force here.
+pub(crate) fn judge(context: &Context, config: &Config, files: &Files) -> Judgement {
+    let ground = Ground::new(context, config, Some(files));
+    let found = of_config(&ground);
+    let own = [rules::findings(&ground), records::findings(&ground)].concat();
+    let is_wrong = own.iter().any(|finding| finding.defect.severity() == Severity::Error);
+    Judgement { found: finding::in_order([found, own].concat()), is_wrong, shut: shut::services(&ground) }
+}
+
+/// What the text cannot be used for.
+pub(crate) fn unusable(context: &Context, why: &Unusable) -> Finding {
+    config_file::unusable(context, why)
+}
+
+/// What other files make of the rules.
 fn of_config(ground: &Ground<'_>) -> Vec<Finding> {
-    [rules::findings(ground), pam::findings(ground), sudo::findings(ground)].concat()
+    [pam::findings(ground), sudo::findings(ground), sshd::findings(ground)].concat()
 }
 
 /// What has nothing to do with what is about to be put in force.
 fn of_machine(ground: &Ground<'_>) -> Vec<Finding> {
-    [
-        sshd::findings(ground),
-        files::findings(ground),
-        records::findings(ground),
-        clock::findings(ground),
-        daemon::findings(ground),
-    ]
-    .concat()
+    [files::findings(ground), clock::findings(ground), daemon::findings(ground)].concat()
 }
 
 #[derive(Serialize)]

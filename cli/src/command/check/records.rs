@@ -22,7 +22,7 @@ use super::{
     Ground, Place,
     catalogue::Defect,
     finding::Finding,
-    own,
+    names, outdated, own,
     owner::{self, OPEN, WRITABLE},
 };
 
@@ -39,15 +39,9 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
             return not_looked_at(ground, &error.to_string(), "see that it is a folder that root can read");
         }
     };
-    let mut found = Vec::new();
-    let mut enrolled = BTreeMap::new();
-    for user in &users {
-        match records.authenticators(user).and_then(|record| records.state(user).map(|_| record)) {
-            Ok(record) => drop(enrolled.insert(user.clone(), record.unwrap_or_default())),
-            Err(error) => found.push(unusable(ground, user, &error)),
-        }
-    }
-    found.extend(of_nobody(ground, &users, &disabled));
+    let (enrolled, mut found) = read(ground, &records, &users);
+    found.extend(outdated::findings(ground, &enrolled));
+    found.extend(names::findings(ground, &users, &disabled));
     // Somebody's record that cannot be read may be what a rule needs.
     if found.iter().all(|finding| finding.defect != Defect::RecordUnusable) {
         let of_rule =
@@ -55,6 +49,35 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
         found.extend(ground.config.rules.iter().filter_map(of_rule));
     }
     found
+}
+
+/// The names of the rules that nobody can meet. Where the records cannot all be read, none is called so.
+pub(super) fn rules_for_nobody(ground: &Ground<'_>) -> BTreeSet<String> {
+    let records = Records::trusting(ground.context.paths.clone(), ground.trust);
+    let Ok(users) = records.users() else { return BTreeSet::new() };
+    let (enrolled, unusable) = read(ground, &records, &users);
+    if !unusable.is_empty() {
+        return BTreeSet::new();
+    }
+    let hopeless = |rule: &&Rule| nobody_can_meet(ground, rule, &enrolled).is_some();
+    ground.config.rules.iter().filter(hopeless).map(|rule| rule.name.clone()).collect()
+}
+
+/// What everybody has, and the records that cannot be used.
+fn read(
+    ground: &Ground<'_>,
+    records: &Records,
+    users: &BTreeSet<String>,
+) -> (BTreeMap<String, Authenticators>, Vec<Finding>) {
+    let mut enrolled = BTreeMap::new();
+    let mut found = Vec::new();
+    for user in users {
+        match records.authenticators(user).and_then(|record| records.state(user).map(|_| record)) {
+            Ok(record) => drop(enrolled.insert(user.clone(), record.unwrap_or_default())),
+            Err(error) => found.push(unusable(ground, user, &error)),
+        }
+    }
+    (enrolled, found)
 }
 
 /// The command after which what was not trusted is.
@@ -113,33 +136,6 @@ fn unusable(ground: &Ground<'_>, user: &str, error: &RecordError) -> Finding {
     Finding::new(Defect::RecordUnusable, place, format!("{what}, so {user} is denied"), fix)
 }
 
-/// What is there for users who are not. An image's users may be made by its first boot, and a directory that is away has none.
-fn of_nobody(ground: &Ground<'_>, users: &BTreeSet<String>, disabled: &BTreeSet<String>) -> Vec<Finding> {
-    let context = ground.context;
-    if context.is_image() || local_accounts::has_directory(&context.paths) {
-        return Vec::new();
-    }
-    let is_nobody = |user: &&String| matches!(accounts::by_name(user), Ok(None));
-    let record = |user: &String| {
-        Finding::new(
-            Defect::RecordOfNobody,
-            Place::file(&context.paths.users()),
-            format!("there is a record for {user:?}, and no such user"),
-            "remove the files that go by that name here, in ../state and in /etc/authflow/users",
-        )
-    };
-    let mark = |user: &String| {
-        Finding::new(
-            Defect::DisabledNobody,
-            Place::file(&context.paths.state()),
-            format!("{user:?} is marked as disabled, and there is no such user"),
-            format!("authflow user enable {user}, if the name is to be given again"),
-        )
-    };
-    let records = users.iter().filter(is_nobody).map(record);
-    records.chain(disabled.iter().filter(is_nobody).map(mark)).collect()
-}
-
 /// A rule that takes a code in every method, and that nobody has an authenticator for.
 fn nobody_can_meet(ground: &Ground<'_>, rule: &Rule, enrolled: &BTreeMap<String, Authenticators>) -> Option<Finding> {
     let needs_a_code = rule
@@ -170,9 +166,8 @@ fn some_cannot_meet(ground: &Ground<'_>, rule: &Rule, enrolled: &BTreeMap<String
         return None;
     }
     let has_directory = local_accounts::has_directory(&ground.context.paths);
-    // A directory that is away may be slow to say so.
-    let most = if has_directory { 100 } else { usize::MAX };
-    let is_there = |user: &&String| matches!(accounts::by_name(user), Ok(Some(_)));
+    let most = own::most_users(ground);
+    let is_there = |user: &&String| matches!(accounts::by_name(user), Ok(Some(account)) if account.name == **user);
     let cannot = |user: &&String| {
         own::factors(ground, user).is_some_and(|mut own| {
             // A directory's password is not seen here.
@@ -223,7 +218,8 @@ mod tests {
     use crate::command::check::fixture::{TWO_FACTORS, found};
 
     const RECORD: &str = "etc/authflow/users/alice.toml";
-    const ENROLLED: &str = "version = 1\n\n[[totp]]\nname = \"phone\"\nsecret = \"JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP\"\n";
+    const ENROLLED: &str =
+        "version = 1\n\n[[totp]]\nname = \"phone\"\nsecret = \"JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP\"\n# end of record\n";
 
     #[test]
     fn a_rule_that_nobody_can_meet_is_told() {
@@ -276,6 +272,12 @@ mod tests {
         let folder = fixes(&[(RECORD, ENROLLED)], "etc/authflow/users");
         assert!(folder.starts_with("chown root:root ") && folder.ends_with("etc/authflow/users"), "{folder}");
         assert!(folder.contains(" && chmod 0700 "), "{folder}");
+    }
+
+    #[test]
+    fn a_managed_record_that_is_cut_short_is_no_user_with_fewer_factors() {
+        let cut = ENROLLED.replace("# end of record\n", "");
+        assert_eq!(found(TWO_FACTORS, &[(RECORD, cut.as_str())], findings), [format!("record-unusable {RECORD}")]);
     }
 
     #[test]

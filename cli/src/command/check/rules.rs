@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use authflow_core::{config::Warning, factor::Factor, rule::Rule};
 use authflow_host::{accounts, local_accounts};
 
-use super::{Ground, catalogue::Defect, finding::Finding};
+use super::{Ground, catalogue::Defect, finding::Finding, names, own};
 
 /// What is probably not meant.
 pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
@@ -16,6 +16,7 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
     // An image's users and groups may be made by its first boot.
     if !ground.context.is_image() {
         found.extend(ground.config.rules.iter().flat_map(|rule| unknown_names(ground, rule)));
+        found.extend(ground.config.rules.iter().flat_map(|rule| spellings(ground, rule)));
     }
     found
 }
@@ -47,9 +48,8 @@ fn of_core(ground: &Ground<'_>, warning: &Warning) -> Finding {
 
 /// A rule that takes a key where nobody can show one.
 fn key_elsewhere(ground: &Ground<'_>, rule: &Rule) -> Option<Finding> {
-    let takes_keys = rule.methods.iter().all(|method| method.factors().contains(Factor::Publickey));
     let is_elsewhere = |service: &String| service != "*" && !ground.config.is_sshd(service);
-    (takes_keys && rule.services.iter().all(is_elsewhere)).then(|| {
+    (takes_keys(rule) && rule.services.iter().all(is_elsewhere)).then(|| {
         Finding::new(
             Defect::RuleKeyElsewhere,
             ground.place_of(rule),
@@ -59,13 +59,22 @@ fn key_elsewhere(ground: &Ground<'_>, rule: &Rule) -> Option<Finding> {
     })
 }
 
+/// Whether nobody gets in by that rule without a key.
+pub(super) fn takes_keys(rule: &Rule) -> bool {
+    rule.methods.iter().all(|method| method.factors().contains(Factor::Publickey))
+}
+
+/// Whether a rule is for whoever comes.
+pub(super) fn is_for_everybody(rule: &Rule) -> bool {
+    rule.users.is_empty() && rule.groups.is_empty() && rule.from.is_empty()
+}
+
 /// Services where whoever no rule is for is denied.
 fn without_catch_all(ground: &Ground<'_>) -> Vec<Finding> {
     let rules = &ground.config.rules;
     let services: BTreeSet<&String> = rules.iter().flat_map(|rule| &rule.services).collect();
-    let takes_all = |rule: &&Rule| rule.users.is_empty() && rule.groups.is_empty() && rule.from.is_empty();
-    let lacking =
-        services.into_iter().filter(|service| !rules.iter().filter(takes_all).any(|rule| rule.governs(service)));
+    let is_open = |service: &&String| rules.iter().any(|rule| is_for_everybody(rule) && rule.governs(service));
+    let lacking = services.into_iter().filter(|service| !is_open(service));
     let finding = |service: &String| {
         let last = rules.iter().rfind(|rule| rule.governs(service))?;
         Some(Finding::new(
@@ -87,12 +96,32 @@ fn unknown_names(ground: &Ground<'_>, rule: &Rule) -> Vec<Finding> {
         Some(Finding::new(defect, ground.place_of(rule), what, format!("make the {kind}, or correct the name")))
     };
     // A data base that cannot be asked has not said that there is none.
+    let untold: Vec<&String> = rule.groups.iter().filter(|group| accounts::gid_of(group).is_err()).collect();
     let groups: Vec<&String> = rule.groups.iter().filter(|group| matches!(accounts::gid_of(group), Ok(None))).collect();
     // A directory that is away does not know its users.
     let own = if local_accounts::has_directory(&ground.context.paths) { &[] } else { rule.users.as_slice() };
     let users: Vec<&String> = own.iter().filter(|user| matches!(accounts::by_name(user), Ok(None))).collect();
     let groups = missing(Defect::RuleGroupMissing, "group", &groups);
-    groups.into_iter().chain(missing(Defect::RuleUserMissing, "user", &users)).collect()
+    let untold = (!untold.is_empty()).then(|| {
+        let what = format!("no source of names tells of the group {untold:?}, and rule {:?} names it", rule.name);
+        let fix = "have the last source for groups in nsswitch.conf answer, or correct the name: till then who could be in it is denied";
+        Finding::new(Defect::RuleGroupMissing, ground.place_of(rule), what, fix)
+    });
+    groups.into_iter().chain(untold).chain(missing(Defect::RuleUserMissing, "user", &users)).collect()
+}
+
+/// Users whom a rule names as a directory knows them, too. Logins go by the account's own name.
+fn spellings(ground: &Ground<'_>, rule: &Rule) -> Vec<Finding> {
+    let spelt = rule.users.iter().take(own::most_users(ground)).filter_map(|user| Some((user, names::own_name(user)?)));
+    let finding = |(user, own): (&String, String)| {
+        Finding::new(
+            Defect::RuleUserSpelling,
+            ground.place_of(rule),
+            format!("rule {:?} names {user:?}, and the account's own name is {own:?}", rule.name),
+            format!("write {own:?}"),
+        )
+    };
+    spelt.map(finding).collect()
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! `authflow config apply FILE`: puts a file in force. It is checked together with the drop-ins first; a file with an error
-//! changes nothing.
+//! changes nothing, and neither does one that lets nobody in, unless that is meant.
 
 use std::path::PathBuf;
 
@@ -17,6 +17,9 @@ use crate::{
 pub(crate) struct Apply {
     /// The new configuration
     file: PathBuf,
+    /// Also where it lets nobody in by a service that calls authflow
+    #[arg(long)]
+    anyway: bool,
 }
 
 #[derive(Serialize)]
@@ -34,8 +37,13 @@ impl Apply {
         let files =
             config::candidate(&context.paths, context.trust(), &name, text.clone()).map_err(|error| failed(&error))?;
         let checked = files.parse().map_err(|error| failed(&error))?;
-        for finding in check::findings_of(context, &checked, &files) {
-            note(&format!("{}: {}", finding.defect.severity().as_str(), clean(&finding.on_one_line())));
+        let judged = check::judge(context, &checked, &files);
+        for finding in &judged.found {
+            let defect = finding.defect;
+            note(&format!("{}: {} [{}]", defect.severity().as_str(), clean(&finding.on_one_line()), defect.id()));
+        }
+        if !judged.shut.is_empty() && !self.anyway {
+            return Err(shut(&judged.shut));
         }
         let changed = config::apply(&context.paths, context.trust(), &name, text).map_err(|error| failed(&error))?;
         if changed && !context.is_image() {
@@ -53,4 +61,11 @@ impl Apply {
             false => format!("{} said so already: nothing changed\n", clean(&applied.file)),
         })?)
     }
+}
+
+fn shut(services: &[String]) -> Error {
+    Error::Failed(format!(
+        "not applied: nobody would get in by {} (enrol somebody first, let people enrol in the login, or say --anyway)",
+        services.join(", ")
+    ))
 }

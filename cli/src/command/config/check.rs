@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 
 use authflow_core::config::Config;
 use authflow_host::config::{self, Files, Unusable};
-use serde::Serialize;
 
 use crate::{
-    command::check::{self, Finding, Severity},
+    command::check::{self, Finding, Judgement, Severity},
     context::Context,
     error::Error,
     output::{Output, text::clean},
@@ -17,46 +16,50 @@ use crate::{
 pub(crate) struct Check {
     /// A new configuration to check in place of the live one, together with the drop-ins
     file: Option<PathBuf>,
-}
-
-#[derive(Default, Serialize)]
-struct Report {
-    ok: bool,
-    errors: Vec<Defect>,
-    warnings: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct Defect {
-    file: Option<String>,
-    line: Option<usize>,
-    column: Option<usize>,
-    message: String,
+    /// The file is to become that drop-in, beside the live configuration; one that is there is replaced
+    #[arg(long, value_name = "NAME", requires = "file")]
+    drop_in: Option<String>,
 }
 
 impl Check {
     pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
         let checked = match &self.file {
-            Some(file) => check_file(context, file)?,
+            Some(file) => check_file(context, file, self.drop_in.as_deref())?,
             None => parsed(config::read_live(&context.paths, context.trust())),
         };
-        let report = match checked {
+        let (found, is_right) = match &checked {
             Ok((config, files)) => {
-                let found = check::findings_of(context, &config, &files);
-                let told = found.iter().filter(|finding| finding.defect.severity() != Severity::Note);
-                Report { ok: true, warnings: told.map(Finding::on_one_line).collect(), ..Report::default() }
+                let Judgement { found, is_wrong, shut: _ } = check::judge(context, config, files);
+                (found, !is_wrong)
             }
-            Err(unusable) => Report { errors: vec![defect(unusable)], ..Report::default() },
+            Err(Unusable::File(error)) if error.is_denied() && !context.is_root() => {
+                return Err(Error::failed("you may not read the configuration", error));
+            }
+            Err(why) => (vec![check::unusable(context, why)], false),
         };
-        context.output.either(&report, || text(&report, context.output))?;
-        if report.ok { Ok(()) } else { Err(Error::Defects) }
+        context.output.either(&found, || match &checked {
+            Ok(_) => text(&found, is_right, context.output),
+            Err(why) => format!("{}: {}\n", context.output.alarming("error"), clean(&why.to_string())),
+        })?;
+        if is_right { Ok(()) } else { Err(Error::Defects) }
     }
 }
 
-fn check_file(context: &Context, file: &Path) -> Result<Result<(Config, Files), Unusable>, Error> {
+fn check_file(
+    context: &Context,
+    file: &Path,
+    drop_in: Option<&str>,
+) -> Result<Result<(Config, Files), Unusable>, Error> {
+    if let Some(no_drop_in) = drop_in.filter(|name| !config::is_drop_in(name)) {
+        return Err(Error::Usage(format!("{no_drop_in:?} would not be read: a drop-in is NAME.toml, without a path")));
+    }
     let name = file.display().to_string();
     let text = std::fs::read_to_string(file).map_err(|error| Error::failed(&name, &error))?;
-    Ok(parsed(config::candidate(&context.paths, context.trust(), &name, text)))
+    let (paths, trust) = (&context.paths, context.trust());
+    Ok(parsed(match drop_in {
+        Some(drop_in) => config::candidate_drop_in(paths, trust, drop_in, (&name, text)),
+        None => config::candidate(paths, trust, &name, text),
+    }))
 }
 
 fn parsed(files: Result<Files, Unusable>) -> Result<(Config, Files), Unusable> {
@@ -64,25 +67,16 @@ fn parsed(files: Result<Files, Unusable>) -> Result<(Config, Files), Unusable> {
     Ok((files.parse()?, files))
 }
 
-fn defect(unusable: Unusable) -> Defect {
-    match unusable {
-        Unusable::Config(error) => Defect {
-            file: Some(error.file),
-            line: Some(error.line),
-            column: Some(error.column),
-            message: error.message,
-        },
-        Unusable::File(error) => Defect { file: None, line: None, column: None, message: error.to_string() },
-    }
-}
-
-fn text(report: &Report, output: Output) -> String {
-    let errors = report.errors.iter().map(|defect| match (&defect.file, defect.line, defect.column) {
-        (Some(file), Some(line), Some(column)) => format!("{file}:{line}:{column}: {}", defect.message),
-        _ => defect.message.clone(),
-    });
-    let errors = errors.map(|error| format!("{}: {}\n", output.alarming("error"), clean(&error)));
-    let warnings = report.warnings.iter().map(|warning| format!("{}: {}\n", output.bold("warning"), clean(warning)));
-    let text: String = errors.chain(warnings).collect();
-    if report.ok { text + "the configuration is right\n" } else { text }
+/// A line each, and what comes of them.
+fn text(found: &[Finding], is_right: bool, output: Output) -> String {
+    let severity = |severity: Severity| match severity {
+        Severity::Error => output.alarming("error"),
+        Severity::Warning | Severity::Note => output.bold(severity.as_str()),
+    };
+    let line = |finding: &Finding| {
+        let defect = finding.defect;
+        format!("{}: {} [{}]\n", severity(defect.severity()), clean(&finding.on_one_line()), defect.id())
+    };
+    let text: String = found.iter().map(line).collect();
+    text + if is_right { "the configuration is right\n" } else { "the configuration can be used, and is wrong\n" }
 }

@@ -1,4 +1,5 @@
-//! `authflow factor remove NAME`: takes an authenticator or the password away. Removing what is not there changes nothing.
+//! `authflow factor remove NAME`: takes an authenticator or the password away. Removing what is not there changes nothing,
+//! and the exit code says so: a name that was misspelt is no authenticator taken from a thief.
 
 use authflow_core::{
     account::Authenticators,
@@ -34,7 +35,7 @@ impl Remove {
         if let Some(user) = own::caller(context, self.user.as_deref())? {
             let changed = own::prove(context)?.remove_factor(&self.name)?;
             self.report(context, &user, changed)?;
-            return if changed { offer_to_end_others(context, &user) } else { Ok(()) };
+            return if changed { offer_to_end_others(context, &user) } else { Err(none()) };
         }
         let subject = context.subject(self.user.as_deref())?;
         let mut keys = subject.authenticators()?;
@@ -55,7 +56,11 @@ impl Remove {
             journal::note(context, journal::Event::FactorRemoved, &[("user", subject.name()), ("name", &self.name)]);
         }
         self.report(context, subject.name(), changed)?;
-        if changed && !self.yes { offer_to_end_others(context, subject.name()) } else { Ok(()) }
+        match (changed, self.yes) {
+            (false, _) => Err(none()),
+            (true, true) => Ok(()),
+            (true, false) => offer_to_end_others(context, subject.name()),
+        }
     }
 
     fn report(&self, context: &Context, user: &str, changed: bool) -> Result<(), Error> {
@@ -69,6 +74,11 @@ impl Remove {
             }
         })?)
     }
+}
+
+/// It has been reported.
+fn none() -> Error {
+    Error::Untold(Box::new(Error::NoFactor))
 }
 
 /// Whoever could still use what was removed may sit in a session that it opened.

@@ -3,6 +3,7 @@
 use authflow_core::{
     account::Authenticators,
     config::Config,
+    console,
     enrolment::Enroll,
     factor::{Factor, Factors},
     flow::{Prompt, asked, choose, is_left_to_the_stack},
@@ -110,7 +111,7 @@ fn with_records(
         lacks: if chosen.is_none() { lacks(&rule.methods, &has.union(&case.proved)) } else { Vec::new() },
         ..report
     };
-    let reason = match (standing(config, case, (account, &records), state)?, chosen) {
+    let reason = match (standing((config, rule), case, (account, &records), state)?, chosen) {
         (Some(reason), _) => Some(reason),
         (None, Some(_)) if must_enrol_in_vain(enroll, &records, account)? => {
             Some("the user has no authenticator, and the record is managed: it is never written here".to_owned())
@@ -151,7 +152,7 @@ fn stand_ins(keys: &Authenticators, state: &State) -> Factors {
 
 /// What keeps the user out whatever is answered.
 fn standing(
-    config: &Config,
+    (config, rule): (&Config, &Rule),
     case: &Case,
     (account, records): (&Account, &Records),
     mut state: State,
@@ -164,14 +165,29 @@ fn standing(
     if entry.is_some_and(|entry| entry.is_expired(now)) {
         return Ok(Some("the account has expired (chage -E)".to_owned()));
     }
-    // At sudo and a screen locker the user calls; nobody but root calls login.
-    let calling_uid = if case.service == "login" { 0 } else { account.uid };
-    let caller = Caller { source: Source::new(case.remote, calling_uid), is_root: account.uid == 0 };
-    Ok(match state.throttle.gate(&config.throttle, &caller, now) {
-        Gate::Open => None,
-        Gate::Wait(until) => Some(format!("locked for this source until {until} (authflow user unlock)")),
-        Gate::Stopped => Some("stopped for unknown sources after too many failures (authflow user unlock)".to_owned()),
-    })
+    let name = rule.counted_name(&case.service);
+    Ok(calling_uids(&case.service, account).iter().find_map(|uid| {
+        let source = Source::new(case.remote, *uid, name.clone());
+        let caller = Caller { source, is_root: account.uid == 0 };
+        match state.throttle.gate(&config.throttle, &caller, now) {
+            Gate::Open => None,
+            Gate::Wait(until) => Some(format!("locked for this source until {until} (authflow user unlock)")),
+            Gate::Stopped => {
+                Some("stopped for unknown sources after too many failures (authflow user unlock)".to_owned())
+            }
+        }
+    }))
+}
+
+/// Who may call that service. At sudo and a screen locker it is the user, at a login root, and of what is not known it may be either.
+fn calling_uids(service: &str, account: &Account) -> Vec<u32> {
+    if console::is_called_here(service) {
+        vec![account.uid]
+    } else if console::is_known(service) {
+        vec![0]
+    } else {
+        vec![0, account.uid]
+    }
 }
 
 /// A factor of the method that the prompts do not ask for: they are those of another method, which comes first.

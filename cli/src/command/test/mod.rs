@@ -9,6 +9,7 @@ pub(crate) use report::{Foreseen, Outcome};
 
 use authflow_core::{
     config::Config,
+    console,
     factor::{Factor, Factors},
     rule::Remote,
 };
@@ -22,7 +23,7 @@ pub(crate) struct Test {
     /// The PAM service, as sshd, login, su or sudo
     #[arg(long, value_name = "SERVICE")]
     service: String,
-    /// The address that it comes from; without it this machine's own
+    /// The address that it comes from, or "local"; without it the console at login, and none told elsewhere
     #[arg(long, value_name = "ADDRESS")]
     from: Option<String>,
     /// What is proved before anything is asked: publickey (sshd), password (`proved=password` on the PAM line), session
@@ -40,8 +41,8 @@ pub(crate) fn foresee(
     (user, service): (&str, &str),
     proved: Factors,
 ) -> Result<Foreseen, Error> {
-    let from = config.is_sshd(service).then_some("127.0.0.1");
-    let case = Case { user: user.to_owned(), service: service.to_owned(), remote: Remote::from_rhost(from), proved };
+    let remote = usual_place(config, service);
+    let case = Case { user: user.to_owned(), service: service.to_owned(), remote, proved };
     explain::foresee(context, config, &case)
 }
 
@@ -52,6 +53,18 @@ struct Case {
     service: String,
     remote: Remote,
     proved: Factors,
+}
+
+/// Where a login at that service comes from, where nothing else is said.
+fn usual_place(config: &Config, service: &str) -> Remote {
+    if config.is_sshd(service) {
+        // sshd has no login without an address.
+        Remote::from_rhost(Some("127.0.0.1"))
+    } else if service == "login" {
+        Remote::Console
+    } else {
+        console::place(Remote::Local, service, None)
+    }
 }
 
 impl Test {
@@ -88,8 +101,8 @@ impl Test {
             }
         }
         let remote = match self.from.as_deref() {
-            // sshd has no login without an address.
-            None if is_sshd => Remote::from_rhost(Some("127.0.0.1")),
+            None => usual_place(config, &self.service),
+            Some("local") if self.service == "login" => Remote::Console,
             from => Remote::from_rhost(from.filter(|from| *from != "local")),
         };
         let proved = self.proved.into_iter().collect();

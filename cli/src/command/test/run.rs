@@ -1,5 +1,5 @@
-//! `authflow test --run`: the flow itself, at this terminal. It is a real attempt: failures count, root's as the console's, and a code
-//! is used up. No session comes of it.
+//! `authflow test --run`: the flow itself, at this terminal. It is a real attempt: failures count, at login as the console's and else as the
+//! service's, and a code is used up. No session comes of it.
 
 use authflow_core::{
     config::Config,
@@ -41,6 +41,7 @@ pub(super) fn run(context: &Context, config: &Config, case: &Case) -> Result<(),
         calling_uid: process::real_uid(),
         proved: case.proved.clone(),
         manner: Manner::default(),
+        is_at_console: false,
     };
     let desk = Desk::new(config, Records::trusting(context.paths.clone(), context.trust()), &SystemClock);
     let verdict = match desk.run(&attempt, &mut Asking(&terminal))? {

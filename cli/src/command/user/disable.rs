@@ -67,7 +67,7 @@ impl Disable {
             0 => "root".to_owned(),
             uid => format!("uid {uid}"),
         };
-        let mark = Mark { by, message: clean(&self.message) };
+        let mark = Mark { by, message: clean(&self.message), uid: None };
         Ok(Self::records(context).disable(&self.user, &mark)?)
     }
 

@@ -3,6 +3,7 @@
 mod bypass;
 mod disable;
 mod enable;
+mod forget;
 mod unlock;
 mod waiting;
 
@@ -18,6 +19,8 @@ pub(crate) enum User {
     Disable(disable::Disable),
     /// Let a disabled user in again
     Enable(enable::Enable),
+    /// Take away what goes by a name, so that whoever is given it next inherits nothing
+    Forget(forget::Forget),
     /// List who should have lost their sessions, but for so many at once; `user disable` ends what one has open
     Waiting(waiting::Waiting),
     /// Issue a code that stands in for the authenticator once, for the phone that is lost
@@ -30,6 +33,7 @@ impl User {
             Self::Unlock(command) => command.run(context),
             Self::Disable(command) => command.run(context),
             Self::Enable(command) => command.run(context),
+            Self::Forget(command) => command.run(context),
             Self::Waiting(command) => command.run(context),
             Self::Bypass(command) => command.run(context),
         }

@@ -7,15 +7,11 @@ use super::{
 };
 use crate::{
     config::Config,
+    console,
     enrolment::Enroll,
     factor::{Factor, Factors},
     rule::{Method, Network, Rule},
 };
-
-/// Services that nobody reaches over a network: the program runs on a terminal or desktop that somebody has already. A rule for any other
-/// can say `from = ["local"]`.
-const LOCAL_SERVICES: &str = "authflow atd chfn chsh cron crond i3lock login passwd polkit-1 su su-l sudo sudo-i swaylock systemd-user \
-                              vlock xscreensaver";
 
 /// Adds what of that rule is weaker.
 pub(super) fn add_weaker(found: &mut Vec<Weaker>, preset: Preset, (config, rule): (&Config, &Rule)) {
@@ -55,7 +51,8 @@ fn of_rule(preset: Preset, clause: &Clause, value: String) -> Weaker {
 
 fn is_reachable_from_elsewhere(rule: &Rule) -> bool {
     let is_local_alone = !rule.from.is_empty() && rule.from.iter().all(|network| *network == Network::Local);
-    !is_local_alone && rule.services.iter().any(|service| !LOCAL_SERVICES.split(' ').any(|local| local == service))
+    // A rule for any other service can say `from = ["local"]`.
+    !is_local_alone && rule.services.iter().any(|service| service != "login" && !console::is_never_remote(service))
 }
 
 /// What a login by `method` has proved: with `session`, what that session must have proved.

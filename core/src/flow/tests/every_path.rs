@@ -41,7 +41,7 @@ fn no_way_is_left_out() {
     }
 }
 
-fn granted() -> Vec<Row> {
+pub(super) fn granted() -> Vec<Row> {
     let fresh = State::default;
     let proving = |factor, attempt| Attempt { proved: Factors::none().with(factor), ..attempt };
     let without_code = |answers| Attempt { holder: without_totp(), ..attempt(LENIENT, answers) };
@@ -62,7 +62,7 @@ fn granted() -> Vec<Row> {
     ]
 }
 
-fn denied() -> Vec<Row> {
+pub(super) fn denied() -> Vec<Row> {
     let fresh = State::default;
     let right = || attempt(BOTH, &[RIGHT, CODES[4]]);
     let standing = |standing| Attempt { holder: Holder { standing, ..alice() }, ..right() };
@@ -116,7 +116,7 @@ fn after(attempt: Attempt<'_>) -> State {
 /// The state after so many guesses from there.
 fn guessed(count: u32, address: &str) -> State {
     let mut state = State::default();
-    let caller = Caller { source: Source::new(Remote::from_rhost(Some(address)), 0), is_root: false };
+    let caller = Caller { source: Source::from(address.parse::<std::net::IpAddr>().unwrap()), is_root: false };
     (0..count).for_each(|_| state.throttle.failed(&TERMS.throttle, &caller, step(4)));
     state
 }
