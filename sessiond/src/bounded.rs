@@ -2,6 +2,9 @@
 //! program, and a file system of its user's own holds that up for as long as that user likes. So these are read on threads beside, and what
 //! does not come is done without: a process costs its delay once, and a user who does it again and again is left out for a while.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::BTreeMap,
     fs, io,
@@ -315,6 +318,3 @@ impl<T> Work<T> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-#[cfg(test)]
-mod tests;
