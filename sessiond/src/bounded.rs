@@ -2,6 +2,9 @@
 //! program, and a file system of its user's own holds that up for as long as that user likes. So these are read on threads beside, and what
 //! does not come is done without: a process costs its delay once, and a user who does it again and again is left out for a while.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::BTreeMap,
     fs, io,
@@ -94,7 +97,7 @@ pub(crate) fn look() -> Look {
 /// # Errors
 /// There is none, or it cannot be read now ([`io::ErrorKind::TimedOut`]).
 pub(crate) fn identify(pid: u32) -> io::Result<ProcessId> {
-    let found = look().read(&[pid], ProcessId::of).pop().and_then(|(_, found)| found);
+    let found = PROCESSES.look_at_one().read(&[pid], ProcessId::of).pop().and_then(|(_, found)| found);
     found.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
 }
 
@@ -131,6 +134,8 @@ pub(crate) struct Look {
     reader: &'static Reader,
     /// How long it was held up so far.
     held_up: Duration,
+    /// How long one user's processes may have held reads up.
+    user: Duration,
 }
 
 /// What is left out without trying.
@@ -163,16 +168,22 @@ impl Reader {
     }
 
     const fn look(&'static self) -> Look {
-        Look { reader: self, held_up: Duration::ZERO }
+        Look { reader: self, held_up: Duration::ZERO, user: self.bounds.user }
     }
 
-    fn left_out(&self) -> LeftOut {
+    /// Somebody asks for that process: a user with a file system that hangs is left out of looks at all, and can unlock the screen all the same.
+    fn look_at_one(&'static self) -> Look {
+        Look { user: self.bounds.user.saturating_mul(2), ..self.look() }
+    }
+
+    /// What is left out, with that much time for one user's processes.
+    fn left_out(&self, user: Duration) -> LeftOut {
         let now = SystemClock.now().boot;
         let mut state = self.state();
         let State { stuck, delays } = &mut *state;
         let holds_up = |user| stuck.iter().any(|(_, whose)| *whose == Some(user));
         delays.retain(|user, delay| holds_up(*user) || now.saturating_since(delay.last) < self.bounds.left_out);
-        let users = delays.iter().filter(|(_, delay)| delay.sum >= self.bounds.user).map(|(user, _)| *user).collect();
+        let users = delays.iter().filter(|(_, delay)| delay.sum >= user).map(|(user, _)| *user).collect();
         let pids: Vec<u32> = stuck.iter().map(|(pid, _)| *pid).collect();
         let threads = self.bounds.threads;
         LeftOut { all: pids.len() >= 2 * threads, all_but_roots: pids.len() >= threads, pids, users }
@@ -227,7 +238,7 @@ impl Look {
     pub(crate) fn read<T: Send + 'static>(&mut self, pids: &[u32], read: fn(u32) -> T) -> Vec<(u32, Option<T>)> {
         let (mut found, mut todo) = (Vec::with_capacity(pids.len()), pids.to_vec());
         while !todo.is_empty() {
-            let left_out = self.reader.left_out();
+            let left_out = self.reader.left_out(self.user);
             let is_given_up = self.held_up >= self.reader.bounds.look;
             let (without, readable): (Vec<u32>, Vec<u32>) =
                 todo.into_iter().partition(|pid| is_given_up || self.reader.is_left_out(*pid, &left_out));
@@ -315,6 +326,3 @@ impl<T> Work<T> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -94,6 +94,13 @@ fn who_holds_reads_up_again_and_again_is_left_out_and_nobody_else_is() {
     stuck.iter().for_each(|pid| hold_up(*pid));
     assert_eq!(readable(reader, &[4001, 4002, 5001]), [5001]);
     assert_eq!(readable(reader, &[4003, 5001]), [5001]);
+    assert_eq!(reader.look_at_one().read(&[4003], read), [(4003, Some(4003))], "alone");
+    hold_up(4004);
+    hold_up(4005);
+    assert_eq!(reader.look_at_one().read(&[4004], read), [(4004, None)]);
+    assert_eq!(reader.look_at_one().read(&[4005], read), [(4005, None)]);
+    assert_eq!(reader.look_at_one().read(&[4003], read), [(4003, None)], "not for ever");
+    let stuck = [stuck[0], stuck[1], 4004, 4005];
     stuck.iter().for_each(|pid| let_go(*pid));
     until_nothing_is_stuck(reader);
     assert_eq!(readable(reader, &[4003, 5001]), [5001], "for a while");
@@ -126,7 +133,7 @@ fn what_root_runs_in_a_login_is_read_whoever_logged_in() {
     assert_eq!(readable(reader, &[14_001, 14_002, 14_003]), [14_003]);
     hold_up(14_004);
     assert_eq!(readable(reader, &[14_002, 14_003, 14_004]), [14_003]);
-    assert_eq!(reader.left_out().users, [14]);
+    assert_eq!(reader.left_out(BOUNDS.process).users, [14]);
     [14_001, 14_004].into_iter().for_each(let_go);
 }
 
