@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use authflow_core::{
     factor::{Factor, Factors},
     policy::Limits,
-    session::{Class, Opening},
+    session::{Class, Opening, SessionId},
     time::WallTime,
 };
 use zbus::{OwnedVariant, Variant};
@@ -77,6 +77,14 @@ pub fn from_dict(dict: &HashMap<String, OwnedVariant>) -> Result<Opening, BadDic
     })
 }
 
+/// The id that the module has chosen for the session. Who gives up waiting for the answer writes the login down under the same.
+///
+/// # Errors
+/// It is none.
+pub fn id(dict: &HashMap<String, OwnedVariant>) -> Result<Option<SessionId>, BadDict> {
+    Dict(dict).word("Id")
+}
+
 /// A factor that this version does not know was proved all the same; it is left out rather than the login refused.
 fn factors(dict: &Dict<'_>) -> Result<Factors, BadDict> {
     Ok(dict.texts("Factors")?.iter().filter_map(|word| word.parse::<Factor>().ok()).collect())
@@ -105,10 +113,7 @@ fn limits(dict: &Dict<'_>) -> Result<Limits, BadDict> {
 mod tests {
     use std::time::Duration;
 
-    use authflow_core::{
-        policy::{AtLimit, AtLogout, AtMax, WithoutTty},
-        session::SessionId,
-    };
+    use authflow_core::policy::{AtLimit, AtLogout, AtMax, WithoutTty};
 
     use super::*;
 
@@ -162,12 +167,16 @@ mod tests {
         let opening = from_dict(&dict).unwrap();
         assert_eq!((opening.target.as_str(), opening.target_uid), ("alice", 1000));
         assert_eq!(opening.limits, Limits::default());
+        assert_eq!(id(&dict), Ok(None));
         dict.remove("Uid");
         assert_eq!(from_dict(&dict), Err(BadDict::Missing("Uid")));
     }
 
     #[test]
     fn a_value_of_another_type_or_word_is_an_error() {
+        let mut dict = owned(to_dict(&opening()));
+        dict.insert("Id".to_owned(), Variant::from("x").try_into_owned().unwrap());
+        assert!(id(&dict).is_err());
         for (key, value) in [("Uid", Variant::from("x")), ("Class", "king".into()), ("Factors", 7_u32.into())] {
             let mut dict = owned(to_dict(&opening()));
             dict.insert(key.to_owned(), value.try_into_owned().unwrap());

@@ -91,7 +91,15 @@ pub fn text(pid: u32, name: &str) -> io::Result<String> {
 /// # Errors
 /// The process is gone.
 pub fn parent(pid: u32) -> io::Result<u32> {
-    stat_field(pid, 4)
+    let parent = status_field(&text(pid, "status")?, "PPid").and_then(|parent| parent.parse().ok());
+    parent.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/PID/status has another shape"))
+}
+
+/// A field of `/proc/PID/status`. Unlike `stat`, that file never waits for the process, whatever it does: while a process executes a new program
+/// nobody may read its `stat`, and its user can make that last. The program's name cannot forge a field; the kernel escapes line ends in it.
+#[must_use]
+pub fn status_field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
+    status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }
 
 /// The real uid of this process: who started it, also where it is setuid.
@@ -106,7 +114,7 @@ pub fn real_uid() -> u32 {
 /// The process is gone.
 pub fn uids(pid: u32) -> io::Result<Vec<u32>> {
     let status = text(pid, "status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap_or_default();
+    let line = status_field(&status, "Uid").unwrap_or_default();
     Ok(line.split_whitespace().filter_map(|uid| uid.parse().ok()).collect())
 }
 
@@ -171,6 +179,14 @@ mod tests {
         let stat = "7 (a) R 1 (b) S 42 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 99 23";
         assert_eq!(field::<u32>(stat, 4), Some(42));
         assert_eq!(field::<u64>("7 (x) S", 22), None);
+    }
+
+    #[test]
+    fn a_field_of_the_status_is_the_line_that_begins_with_its_name() {
+        let status = "Name:\tPPid:\\nPPid: 7\nPid:\t12\nPPid:\t42\nUid:\t1\t2\t3\t4\n";
+        assert_eq!(status_field(status, "PPid"), Some("42"));
+        assert_eq!(status_field(status, "Uid"), Some("1\t2\t3\t4"));
+        assert_eq!(status_field(status, "Threads"), None);
     }
 
     #[test]

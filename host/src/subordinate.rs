@@ -10,14 +10,32 @@ use crate::{local_accounts, paths::Paths};
 /// # Errors
 /// It is there and cannot be read.
 pub fn uids(paths: &Paths, name: &str, uid: u32) -> io::Result<Vec<Range<u32>>> {
-    let text = match fs::read(paths.root().join("etc/subuid")) {
-        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
+    let text = read(paths)?;
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
     let names = local_accounts::names_of(paths, uid)?;
     let is_theirs = |owner: &str| owner == name || owner.parse() == Ok(uid) || names.iter().any(|name| name == owner);
     Ok(text.lines().filter_map(parse).filter(|(owner, _)| is_theirs(owner)).map(|(_, range)| range).collect())
+}
+
+/// The range that `/etc/subuid` gives to somebody and this uid is in, whoever that is. None where there is no such file.
+///
+/// # Errors
+/// It is there and cannot be read.
+pub fn range_around(paths: &Paths, uid: u32) -> io::Result<Option<Range<u32>>> {
+    if uid < LOWEST {
+        return Ok(None);
+    }
+    Ok(read(paths)?.lines().filter_map(parse).map(|(_, range)| range).find(|range| range.contains(&uid)))
+}
+
+fn read(paths: &Paths) -> io::Result<String> {
+    match fs::read(paths.root().join("etc/subuid")) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(error),
+    }
 }
 
 /// A line `OWNER:FIRST:COUNT`. Root's uid and those next to it are nobody's to hand out, whatever the file says.
@@ -40,6 +58,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let paths = Paths::new(root.path());
         assert_eq!(uids(&paths, "alice", 1000).unwrap(), []);
+        assert_eq!(range_around(&paths, 100_000).unwrap(), None);
         fs::create_dir(root.path().join("etc")).unwrap();
         let text =
             "bob:100000:65536\nalice:165536:65536\n1000:300000:10\nalice:0:5\nalice:x:1\nalice\n\nalice:4294967295:9\n";
@@ -47,6 +66,17 @@ mod tests {
         fs::write(root.path().join("etc/passwd"), "alice:x:1000:1000::/:/bin/sh\n").unwrap();
         for name in ["alice", ""] {
             assert_eq!(uids(&paths, name, 1000).unwrap(), [165_536..231_072, 300_000..300_010, u32::MAX..u32::MAX]);
+        }
+        for (uid, range) in [
+            (0, None),
+            (1000, None),
+            (99_999, None),
+            (100_000, Some(100_000..165_536)),
+            (165_535, Some(100_000..165_536)),
+            (300_009, Some(300_000..300_010)),
+            (300_010, None),
+        ] {
+            assert_eq!(range_around(&paths, uid).unwrap(), range, "{uid}");
         }
     }
 }

@@ -4,7 +4,10 @@
 use std::{collections::HashMap, fs::File, io, time::Duration};
 
 use authflow_bus as bus;
-use authflow_core::{session::Opening, vouch::OwnSession};
+use authflow_core::{
+    session::{Opening, SessionId},
+    vouch::OwnSession,
+};
 use zbus::{Message, OwnedObjectPath, connection};
 
 use crate::call::Call;
@@ -55,12 +58,14 @@ impl Daemon {
         self.limit
     }
 
-    /// Opens a session whose leader is this process. Its id.
+    /// Opens a session whose leader is this process, by that id. The id that it has: a daemon of before this version chooses another.
     ///
     /// # Errors
     /// The daemon refuses, or cannot be asked.
-    pub fn open(&self, opening: &Opening) -> Result<String, DaemonError> {
-        let reply = self.exchange(&Call::OpenSession(bus::opening::to_dict(opening)), self.limit).map_err(|why| {
+    pub fn open(&self, id: SessionId, opening: &Opening) -> Result<String, DaemonError> {
+        let mut facts = bus::opening::to_dict(opening);
+        facts.insert("Id", id.to_string().into());
+        let reply = self.exchange(&Call::OpenSession(facts), self.limit).map_err(|why| {
             let error = DaemonError::from(why);
             let is_our_lack = matches!(error, DaemonError::Failed(_)) && lacks_descriptors();
             if is_our_lack { DaemonError::NoDescriptors } else { error }

@@ -22,7 +22,7 @@ use authflow_core::{
 };
 use authflow_host::{
     file::{self, FileError, Trust},
-    process::ProcessId,
+    process::{self, ProcessId},
 };
 use serde::{Deserialize, Serialize};
 
@@ -252,7 +252,7 @@ impl Shelf<'_> {
         for entry in entries.flatten().take(SWEPT_AT_ONCE) {
             let name = entry.file_name();
             let process = name.to_str().and_then(|name| name.trim_start_matches('.').parse::<ProcessId>().ok());
-            if process.is_some_and(|process| !process.is_alive()) {
+            if process.is_some_and(|process| !may_read(process)) {
                 let _the_next_sweep_tries_again = unlink(&entry.path());
             }
         }
@@ -261,6 +261,13 @@ impl Shelf<'_> {
     fn path(&self, reader: ProcessId) -> std::path::PathBuf {
         self.0.join(reader.to_string())
     }
+}
+
+/// Whether that process may still come for its receipt. It is sshd's, and runs as we do: what has its pid and runs as somebody else came later,
+/// and is not looked into, since a user's process can keep whoever asks for its start waiting.
+fn may_read(process: ProcessId) -> bool {
+    let runs_as = process::uids(process.pid).ok().and_then(|uids| uids.first().copied());
+    runs_as == Some(process::real_uid()) && process.is_alive()
 }
 
 /// Whether this call removed the file; false if there was none.

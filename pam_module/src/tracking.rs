@@ -1,7 +1,11 @@
 //! Has a session tracked: by the daemon, or, while that is away, by a file that it adopts when it is back. Section 9 of the design
 //! decides which: a dead daemon locks nobody out, unless the rule wants it so.
 
-use authflow_core::{policy::WhenUnavailable, session::Opening, time::Clock};
+use authflow_core::{
+    policy::WhenUnavailable,
+    session::{Opening, SessionId},
+    time::Clock,
+};
 use authflow_host::{
     clock::SystemClock,
     pending::{self, Pending},
@@ -39,7 +43,9 @@ pub fn begin<H: Handle>(
     opening: &Opening,
     when_unavailable: WhenUnavailable,
 ) -> Result<Option<Opened>, Error> {
-    let error = match ask(login, opening) {
+    // One id either way: the daemon may open the session and we not hear of it.
+    let id = SessionId::new(random::bytes().map_err(Error::Process)?);
+    let error = match ask(login, id, opening) {
         Ok(id) => return Ok(Some(Opened { id, is_pending: false })),
         Err(error) => error,
     };
@@ -61,8 +67,8 @@ pub fn begin<H: Handle>(
         DaemonError::TimedOut(_) | DaemonError::Failed(_) => Event::DaemonAway,
     };
     login.pam.log(Priority::Warning, &Line::new(event).with("user", &opening.user).with("why", error));
-    Ok(match write_down(login, opening) {
-        Ok(id) => Some(Opened { id, is_pending: true }),
+    Ok(match write_down(login, id, opening) {
+        Ok(()) => Some(Opened { id: id.to_string(), is_pending: true }),
         Err(why) => {
             login
                 .pam
@@ -74,10 +80,10 @@ pub fn begin<H: Handle>(
 
 /// Asks the daemon. The caller of su and sudo may stop them: for as long as it is asked he must not, or he would have the time run out and
 /// himself let in with a session that nobody watches.
-fn ask<H: Handle>(login: &Login<'_, H>, opening: &Opening) -> Result<String, DaemonError> {
+fn ask<H: Handle>(login: &Login<'_, H>, id: SessionId, opening: &Opening) -> Result<String, DaemonError> {
     let is_in_callers_reach = !login.facts.is_called_by_root;
     let _undisturbed = is_in_callers_reach.then(Undisturbed::begin);
-    daemon(login).open(opening)
+    daemon(login).open(id, opening)
 }
 
 /// Ends the session: it is not to be adopted any more, or the daemon is told.
@@ -95,12 +101,11 @@ pub fn daemon<H>(login: &Login<'_, H>) -> Daemon {
     Daemon::new(login.config.bus_address.clone(), login.config.bus_timeout)
 }
 
-/// Writes the session down for the daemon. Its id.
-fn write_down<H: Handle>(login: &Login<'_, H>, opening: &Opening) -> Result<String, WriteError> {
-    let id = random::bytes::<16>()?.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+/// Writes the session down for the daemon.
+fn write_down<H: Handle>(login: &Login<'_, H>, id: SessionId, opening: &Opening) -> Result<(), WriteError> {
     let now = SystemClock.now();
     let pending = Pending {
-        id: id.clone(),
+        id: id.to_string(),
         boot_id: process::boot_id()?,
         leader: ProcessId::current()?,
         opened_boot: now.boot,
@@ -108,8 +113,7 @@ fn write_down<H: Handle>(login: &Login<'_, H>, opening: &Opening) -> Result<Stri
         closed: None,
         opening: opening.clone(),
     };
-    pending.write(&login.place.paths)?;
-    Ok(id)
+    Ok(pending.write(&login.place.paths)?)
 }
 
 /// Why a session could not be written down.

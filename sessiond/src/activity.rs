@@ -4,6 +4,9 @@
 //! has not changed is no activity, one that has is activity at the time that it claims, and core clamps that between the last look and now.
 //! What the daemon itself writes to a tty stamps it, too, and is nobody's activity.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -18,8 +21,9 @@ use authflow_core::{
 use authflow_host::process::ProcessId;
 
 use crate::{
+    bounded,
     desktop::Hint,
-    snapshot::Snapshot,
+    snapshot::{Process, Snapshot},
     tty::{Tty, Use},
 };
 
@@ -122,7 +126,11 @@ impl Activity {
 
     fn compare(&self, session: &Session, members: &[ProcessId], snapshot: &Snapshot, now: Now) -> (Look, Memory) {
         let memory = self.memory(session);
-        let ttys = ttys(session, members, snapshot);
+        let is_unreadable = |id: &ProcessId| snapshot.find(id.pid).is_some_and(Process::is_unreadable);
+        // What cannot be read may hold the ttys that the session had.
+        let is_blind = members.iter().any(is_unreadable);
+        let had = is_blind.then(|| memory.ttys.keys().cloned()).into_iter().flatten();
+        let ttys = ttys(session, members, snapshot, had);
         let limits = &session.opening.limits;
         let mut next = Memory { at: Some(now), told: memory.told, ..Memory::default() };
         let mut look =
@@ -140,11 +148,11 @@ impl Activity {
             look.basis = Basis::Hint;
             // What lies before the last look is not new.
             look.active_at = Some(hint.idle_since.unwrap_or(now.boot)).filter(|at| *at > session.looked);
-        } else if look.ttys.is_empty() {
+        } else if look.ttys.is_empty() && !(is_blind && session.basis == Basis::Tty) {
             look.basis = Basis::None;
             if let WithoutTty::Io(least) = limits.without_tty {
                 look.basis = Basis::Io;
-                next.moved = members.iter().filter_map(|id| Some((*id, moved(id.pid)?))).collect();
+                next.moved = all_moved(members, is_unreadable, &memory.moved);
                 // Nothing to compare with, as after a restart: ignorance must not end what may be hard at work.
                 let is_first = memory.at.is_none();
                 if is_first || increase(&memory.moved, &next.moved) > least {
@@ -178,11 +186,16 @@ impl Activity {
 
 /// The session's ttys: those that its processes hold, if the session's own user owns them or the leader holds them. Somebody else's tty that
 /// a program of the session opened says nothing about the session.
-fn ttys(session: &Session, members: &[ProcessId], snapshot: &Snapshot) -> BTreeMap<Tty, Use> {
+fn ttys(
+    session: &Session,
+    members: &[ProcessId],
+    snapshot: &Snapshot,
+    had: impl Iterator<Item = Tty>,
+) -> BTreeMap<Tty, Use> {
     let owners = [session.opening.uid, session.opening.target_uid];
     let tty_of = |id: &ProcessId| snapshot.find(id.pid).and_then(|process| Tty::of_device(process.tty));
     let leaders = snapshot.find(session.leader.pid).and_then(|process| Tty::of_device(process.tty));
-    let held: BTreeSet<Tty> = members.iter().filter_map(tty_of).collect();
+    let held: BTreeSet<Tty> = members.iter().filter_map(tty_of).chain(had).collect();
     held.into_iter()
         .filter_map(|tty| tty.look().map(|used| (tty, used)))
         .filter(|(tty, used)| owners.contains(&used.owner) || Some(tty) == leaders.as_ref())
@@ -212,6 +225,28 @@ fn jumped(before: Now, now: Now) -> bool {
     now.wall < before.wall || wall.abs_diff(boot) > JUMP
 }
 
+/// What these have moved so far. One that cannot be read moved nothing since, as far as anybody knows: were that activity, it would keep a
+/// session for ever.
+fn all_moved(
+    members: &[ProcessId],
+    is_unreadable: impl Fn(&ProcessId) -> bool,
+    before: &BTreeMap<ProcessId, u64>,
+) -> BTreeMap<ProcessId, u64> {
+    let ids: BTreeMap<u32, ProcessId> = members.iter().map(|id| (id.pid, *id)).collect();
+    let is_member = |id: &ProcessId| ids.get(&id.pid) == Some(id);
+    let mut all: BTreeMap<_, _> =
+        before.iter().filter(|(id, _)| is_member(id)).map(|(id, moved)| (*id, *moved)).collect();
+    let readable: Vec<u32> = ids.values().filter(|id| !is_unreadable(id)).map(|id| id.pid).collect();
+    for (pid, read) in bounded::look().read(&readable, moved) {
+        let (Some(id), Some(bytes)) = (ids.get(&pid), read) else { continue };
+        match bytes {
+            Some(bytes) => all.insert(*id, bytes),
+            None => all.remove(id),
+        };
+    }
+    all
+}
+
 /// Bytes that a process has read and written so far.
 fn moved(pid: u32) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
@@ -222,132 +257,4 @@ fn moved(pid: u32) -> Option<u64> {
 /// What moved since: of processes that were there before all that is more, of new ones all.
 fn increase(before: &BTreeMap<ProcessId, u64>, after: &BTreeMap<ProcessId, u64>) -> u64 {
     after.iter().map(|(id, bytes)| bytes.saturating_sub(before.get(id).copied().unwrap_or(0))).sum()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::tests::session;
-
-    fn at(seconds: u64) -> Now {
-        let secs = Duration::from_secs;
-        Now { boot: BootTime::new(secs(100 + seconds)), wall: WallTime::new(secs(1_000_000 + seconds)) }
-    }
-
-    #[test]
-    fn a_clock_that_is_set_is_told_from_one_that_runs() {
-        assert!(!jumped(at(0), at(3600)));
-        let forward = Now { wall: at(86_400).wall, ..at(60) };
-        let back = Now { wall: WallTime::new(Duration::from_secs(1)), ..at(60) };
-        assert!(jumped(at(0), forward) && jumped(at(0), back));
-    }
-
-    #[test]
-    fn a_stamp_that_is_new_is_activity_and_one_that_was_seen_or_is_older_than_the_look_is_none() {
-        let (seen, unseen) = ((Some(at(5).wall), Some(at(10))), (None, None));
-        let at_stamp = |(before, last), stamp, now| changed((before, stamp), last, at(10).boot, now);
-        assert_eq!(at_stamp(seen, at(5).wall, at(60)), None);
-        assert_eq!(at_stamp(seen, at(40).wall, at(60)), Some(at(40).boot));
-        assert_eq!(at_stamp(seen, at(999_999).wall, at(60)), Some(at(60).boot), "forged: not later than now");
-        // The clock was set forward by a day: what was typed before seems to be a day old.
-        let tomorrow = Now { wall: at(86_460).wall, ..at(60) };
-        assert_eq!(at_stamp(seen, at(40).wall, tomorrow), Some(at(60).boot));
-        assert_eq!(at_stamp(seen, at(5).wall, tomorrow), None, "and what was not typed is still none");
-        // Nothing is remembered, as after a restart.
-        assert_eq!(at_stamp(unseen, at(8).wall, at(60)), None);
-        assert_eq!(at_stamp(unseen, at(40).wall, at(60)), Some(at(40).boot));
-    }
-
-    #[test]
-    fn what_the_daemon_wrote_is_no_activity_and_what_others_wrote_is() {
-        let tty = Tty::of_device(136 << 8).unwrap();
-        let used = |input, output| Use { owner: 1000, input: at(input).wall, output: at(output).wall };
-        let memory = Memory {
-            ttys: BTreeMap::from([(tty.clone(), used(2, 5))]),
-            at: Some(at(30)),
-            told: Some(at(31).wall),
-            ..Memory::default()
-        };
-        let at_use = |used, kind| memory.used_at((&tty, used), kind, at(30).boot, at(60));
-        let either = ActivityKind::InputOutput;
-        assert_eq!(at_use(used(2, 31), either), None, "the warning");
-        assert_eq!(at_use(used(2, 33), either), None, "the warning, written once more by a terminal in the terminal");
-        assert_eq!(at_use(used(2, 40), either), Some(at(40).boot), "a program");
-        assert_eq!(at_use(used(2, 20), either), Some(at(20).boot), "a program, before the warning");
-        assert_eq!(at_use(used(32, 31), either), Some(at(32).boot), "a key, pressed at once");
-        assert_eq!(at_use(used(2, 40), ActivityKind::Input), None);
-    }
-
-    #[test]
-    fn what_the_daemon_wrote_before_a_restart_is_no_activity_either() {
-        let tty = Tty::of_device(136 << 8).unwrap();
-        let session = Session { told: Some(at(31).wall), ..session(1) };
-        let memory = Activity::default().memory(&session);
-        let at_output = |output| {
-            let used = Use { owner: 1000, input: at(2).wall, output: at(output).wall };
-            memory.used_at((&tty, used), ActivityKind::InputOutput, at(30).boot, at(60))
-        };
-        assert_eq!(at_output(31), None, "the warning, not seen before");
-        assert_eq!(at_output(40), Some(at(40).boot), "a program");
-    }
-
-    #[test]
-    fn what_others_wrote_since_the_last_look_is_not_hidden_by_what_the_daemon_writes() {
-        let tty = Tty::of_device(136 << 8).unwrap();
-        let used = |input, output| Use { owner: 1000, input: at(input).wall, output: at(output).wall };
-        let told = |shown: Use, before: Option<u64>| {
-            let mut memory = Memory {
-                ttys: BTreeMap::from([(tty.clone(), used(2, 5))]),
-                told: before.map(|before| at(before).wall),
-                ..Memory::default()
-            };
-            let is_told = memory.will_be_told(|_tty| Some(shown), at(60).wall);
-            assert_eq!(is_told, memory.told == Some(at(60).wall));
-            (memory.told, memory.ttys[&tty])
-        };
-        assert_eq!(told(used(2, 5), None), (Some(at(60).wall), used(2, 5)));
-        assert_eq!(told(used(2, 40), None), (None, used(2, 5)), "a program");
-        assert_eq!(told(used(3, 5), None), (None, used(2, 5)), "a key");
-        assert_eq!(told(used(2, 40), Some(39)), (Some(at(60).wall), used(2, 40)), "what the daemon wrote before");
-        assert_eq!(told(used(2, 50), Some(39)), (Some(at(39).wall), used(2, 5)), "a program, after that");
-    }
-
-    #[test]
-    fn a_desktop_is_used_until_it_says_otherwise_and_no_longer() {
-        let (mut activity, mut session) = (Activity::default(), session(1));
-        let used = |activity: &Activity, session: &Session, seconds| {
-            activity.peek(session, &[], &Snapshot::default(), at(seconds)).active_at
-        };
-        let idle_since = |seconds| Some(Hint { idle_since: Some(at(seconds).boot), is_locked: false });
-        assert_eq!(used(&activity, &session, 10), Some(at(10).boot), "io, whose first look knows nothing");
-        let _none = activity.take_hint(session.id, Some(Hint { idle_since: None, is_locked: false }));
-        assert_eq!(used(&activity, &session, 20), Some(at(20).boot));
-        session.looked = at(20).boot;
-        let _in_use = activity.take_hint(session.id, idle_since(25));
-        assert_eq!(used(&activity, &session, 30), Some(at(25).boot));
-        session.looked = at(30).boot;
-        assert_eq!(used(&activity, &session, 40), None, "what is not new is no activity");
-        let _idle = activity.take_hint(session.id, None);
-        assert_eq!(activity.peek(&session, &[], &Snapshot::default(), at(50)).basis, Basis::Io);
-    }
-
-    #[test]
-    fn whether_a_desktop_is_used_is_not_known_to_a_new_daemon() {
-        let session = Session { basis: Basis::Hint, ..session(1) };
-        let look = Activity::default().peek(&session, &[], &Snapshot::default(), at(10));
-        assert_eq!((look.basis, look.active_at), (Basis::Hint, Some(at(10).boot)));
-    }
-
-    #[test]
-    fn only_what_is_more_than_before_was_moved() {
-        let id = |pid| ProcessId { pid, start_time: 1 };
-        let before = BTreeMap::from([(id(1), 100), (id(2), 500)]);
-        let after = BTreeMap::from([(id(1), 150), (id(3), 70)]);
-        assert_eq!(increase(&before, &after), 120);
-    }
-
-    #[test]
-    fn this_process_has_moved_something() {
-        assert!(moved(std::process::id()).unwrap() > 0);
-    }
 }

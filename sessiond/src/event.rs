@@ -93,6 +93,8 @@ authflow_core::events! {
     PendingUnwatched = "pending-unwatched",
     /// A process cannot be watched yet; it is tried again.
     ProcessNotHeld = "process-not-held",
+    /// A process does not let the kernel tell of it; it is treated by what else is known.
+    ProcessUnreadable = "process-unreadable",
     /// A disabled user may log in again.
     Reactivated = "reactivated",
     /// Both limits of a session started anew.

@@ -24,8 +24,7 @@ use crate::{
     event::Event,
     leader::{Held, process_of},
     log::{Line, visible},
-    members::scope,
-    remains::is_left,
+    remains::left,
     snapshot::Snapshot,
     tty::Tty,
 };
@@ -221,10 +220,11 @@ fn strike(
         Manner::Hangup => false,
     };
     if is_whole && step == Step::Kill {
-        kill_scope(&found.session, snapshot);
+        kill_scope(daemon, &found.session, snapshot);
     }
     let targets = targets((&found, snapshot), manner, step).into_iter().filter(|target| !before.contains_key(target));
-    let held = targets.filter_map(|target| Held::by_id(target).ok());
+    let seen = targets.filter_map(|target| Some((snapshot.find(target.pid)?, target)));
+    let held = Held::all_there(seen).into_iter();
     held.map(|held| {
         signal(&held, step);
         (held.id(), held)
@@ -244,17 +244,19 @@ fn targets((found, snapshot): (&Inspected, &Snapshot), manner: Manner, step: Ste
     let Inspected { session, members, ttys } = found;
     let leader = process_of(session.leader);
     // A tmux server has terminals of its own for what runs in it, and left the leader's family: it lives on with all of them.
+    let family = snapshot.descendants(leader.pid);
     let hangs_on_a_tty = |member: &ProcessId| {
         let tty = snapshot.find(member.pid).and_then(|process| Tty::of_device(process.tty));
-        let is_of_the_family = || snapshot.ancestors(member.pid).any(|pid| pid == leader.pid) || !snapshot.runs(leader);
+        let is_of_the_family = || family.contains(&member.pid) || !snapshot.runs(leader);
         tty.is_some_and(|tty| ttys.contains(&tty)) && is_of_the_family()
+    };
+    let left: BTreeSet<ProcessId> = match &session.state {
+        State::Closing(closing) if manner == Manner::Remains => left(session, closing, members, snapshot).collect(),
+        State::Closing(_) | State::Active | State::Orphaned => BTreeSet::new(),
     };
     let is_target = |member: &&ProcessId| match (manner, step) {
         (Manner::Terminate, _) => true,
-        (Manner::Remains, _) => match &session.state {
-            State::Closing(closing) => is_left(session, closing, **member, snapshot),
-            State::Active | State::Orphaned => false,
-        },
+        (Manner::Remains, _) => left.contains(*member),
         // What detached itself from the terminal lives on; what ignores the hang-up loses its terminal with the leader.
         (Manner::Hangup, Step::Hangup) => **member == leader || hangs_on_a_tty(member),
         (Manner::Hangup, Step::Term | Step::Kill) => **member == leader,
@@ -272,9 +274,10 @@ fn signal(held: &Held, step: Step) {
     held.signal(Signal::CONT);
 }
 
-/// Ends a scope as a whole, which no fork escapes. It is the session's own: logind names our leader as its leader.
-fn kill_scope(session: &Session, snapshot: &Snapshot) {
-    if let Some(scope) = scope(session, snapshot) {
+/// Ends a scope as a whole, which no fork escapes. It is the session's own: logind names our leader as its leader, and nobody else logged in
+/// from there.
+fn kill_scope(daemon: &Daemon, session: &Session, snapshot: &Snapshot) {
+    if let Some(scope) = daemon.whole_scope(session, snapshot) {
         let _no_such_cgroup = fs::write(format!("/sys/fs/cgroup{scope}/cgroup.kill"), "1");
     }
 }

@@ -1,12 +1,16 @@
 //! A process held by its pidfd: no other process can take its place, and its end is an event.
 
-use std::{io, os::fd::OwnedFd};
+use std::{collections::BTreeMap, io, os::fd::OwnedFd};
 
 use authflow_core::session::Leader;
 use authflow_host::process::ProcessId;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use crate::readable::readable;
+use crate::{
+    bounded::{self, identify},
+    readable::readable,
+    snapshot::Process,
+};
 
 /// A process, held.
 #[derive(Debug)]
@@ -19,31 +23,46 @@ impl Held {
     /// Holds the process that has that pid now.
     ///
     /// # Errors
-    /// There is none.
+    /// There is none, or it does not let itself be told from another.
     pub(crate) fn by_pid(pid: u32) -> io::Result<Self> {
         let pidfd = open(pid)?;
         // Read after the pidfd was got: were the process gone by now, this would fail or the pidfd would tell.
-        Ok(Self { id: ProcessId::of(pid)?, pidfd })
+        Ok(Self { id: identify(pid)?, pidfd })
+    }
+
+    /// Holds those of these processes that are still there, under the ids that go with them.
+    #[must_use]
+    pub(crate) fn all_there<'a>(seen: impl Iterator<Item = (&'a Process, ProcessId)>) -> Vec<Self> {
+        let opened: Vec<_> = seen.filter_map(|(process, id)| Some((process, id, open(process.id.pid).ok()?))).collect();
+        let pids: Vec<u32> = opened.iter().map(|(process, ..)| process.id.pid).collect();
+        // Read after the pidfds were got: what is there then is what is held.
+        let now: BTreeMap<u32, Option<io::Result<ProcessId>>> =
+            bounded::look().read(&pids, ProcessId::of).into_iter().collect();
+        let is_there = |process: &Process| process.is_still_there(now.get(&process.id.pid).and_then(Option::as_ref));
+        let there = opened.into_iter().filter(|(process, ..)| is_there(process));
+        there.map(|(_, id, pidfd)| Self { id, pidfd }).collect()
     }
 
     /// Holds that very process.
     ///
     /// # Errors
-    /// It is gone.
+    /// It is gone, or does not let itself be told from another.
     pub(crate) fn by_id(id: ProcessId) -> io::Result<Self> {
         let held = Self::by_pid(id.pid)?;
         if held.id == id { Ok(held) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 
-    /// Holds that very process; `None` if it is gone.
+    /// Holds that very process to wait for its end; `None` if it is gone. One that does not let itself be told from another is taken for it:
+    /// later looks tell, and nothing is done to it.
     ///
     /// # Errors
     /// It is there, and cannot be held: there are no descriptors left, for one.
     pub(crate) fn if_there(id: ProcessId) -> io::Result<Option<Self>> {
-        match Self::by_id(id) {
-            Ok(held) => Ok(Some(held)),
-            Err(_) if !id.is_alive() => Ok(None),
-            Err(error) => Err(error),
+        let pidfd = open(id.pid);
+        match identify(id.pid) {
+            Ok(now) if now == id => Ok(Some(Self { id, pidfd: pidfd? })),
+            Err(why) if why.kind() == io::ErrorKind::TimedOut => Ok(Some(Self { id, pidfd: pidfd? })),
+            Ok(_) | Err(_) => Ok(None),
         }
     }
 

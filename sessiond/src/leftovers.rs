@@ -8,6 +8,7 @@ use authflow_core::session::{Class, Ended, SessionId};
 use authflow_host::process;
 
 use crate::{
+    bounded,
     log::visible,
     members::{logind_id, logind_leader},
     own_scope,
@@ -35,7 +36,7 @@ impl EndedLogins {
         }
     }
 
-    /// What the process is a left-over of, if it is one. That no live session holds it must be known.
+    /// What the process is a left-over of, if it is one; its command is yet to be told. That no live session holds it must be known.
     #[must_use]
     pub(crate) fn left_over(&self, process: &Process, snapshot: &Snapshot) -> Option<LeftOver> {
         let pid = process.id.pid;
@@ -51,11 +52,24 @@ impl EndedLogins {
         Some(LeftOver {
             pid,
             uid: process::login_uid(pid).or_else(|| process::uids(pid).ok()?.first().copied())?,
-            command: command(pid)?,
+            command: String::new(),
             session: session.as_ref().map(SessionId::to_string).unwrap_or_default(),
             unit: unit.unwrap_or_default().to_owned(),
         })
     }
+}
+
+/// Tells what these run. One that is gone by now is left out.
+#[must_use]
+pub(crate) fn with_commands(found: Vec<LeftOver>) -> Vec<LeftOver> {
+    let pids: Vec<u32> = found.iter().map(|left_over| left_over.pid).collect();
+    // The arguments lie in the process's own memory, which it may keep from whoever wants to read it.
+    let commands: BTreeMap<u32, Option<Option<String>>> = bounded::look().read(&pids, command).into_iter().collect();
+    let tell = |left_over: LeftOver| {
+        let command = commands.get(&left_over.pid)?.clone().unwrap_or_else(|| name(left_over.pid))?;
+        Some(LeftOver { command, ..left_over })
+    };
+    found.into_iter().filter_map(tell).collect()
 }
 
 /// The unit of a user manager that the process is in; the manager itself is none.
@@ -79,7 +93,11 @@ fn command(pid: u32) -> Option<String> {
     File::open(format!("/proc/{pid}/cmdline")).ok()?.take(LONGEST).read_to_end(&mut line).ok()?;
     let words: Vec<_> = line.split(|byte| *byte == 0).filter(|word| !word.is_empty()).collect();
     let line = String::from_utf8_lossy(&words.join(&b' ')).into_owned();
-    if line.is_empty() { Some(visible(process::text(pid, "comm").ok()?.trim())) } else { Some(visible(&line)) }
+    if line.is_empty() { name(pid) } else { Some(visible(&line)) }
+}
+
+fn name(pid: u32) -> Option<String> {
+    Some(visible(process::text(pid, "comm").ok()?.trim()))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@
 //! - [`deactivation`]: accounts that may no more be used, and the end of what they run
 //! - [`bus`]: parse, authorise, call, reply
 //! - [`flow`]: flows of those who cannot read the records themselves
-//! - [`snapshot`], [`members`], [`leader`]: processes, and whose they are
+//! - [`snapshot`], [`lineage`], [`members`], [`leader`]: processes, and whose they are
 //! - [`tty`], [`activity`]: terminals, and when they were used
 //! - [`desktop`]: what logind knows of desktops
 //! - [`store`], [`spare`], [`keeper`]: what outlives the daemon
@@ -27,6 +27,7 @@
 mod activity;
 mod audit;
 mod boot;
+mod bounded;
 mod bus;
 mod changes;
 mod daemon;
@@ -39,6 +40,7 @@ mod in_force;
 mod keeper;
 mod leader;
 mod leftovers;
+mod lineage;
 mod log;
 mod log_queue;
 mod members;
@@ -168,6 +170,7 @@ async fn run(log: Log, paths: Paths, boot_id: Option<String>) -> Result<(), Fail
         log.write(&Line::error(Event::StateFolder).with("why", &error));
     }
     raise_descriptor_limit();
+    bounded::tell(&log);
     let (todo, actions) = mpsc::unbounded_channel();
     let boot_id = boot_id.map_or_else(process::boot_id, Ok)?;
     let daemon = Daemon::new(log, paths.clone(), boot_id, todo);
@@ -185,6 +188,7 @@ async fn run(log: Log, paths: Paths, boot_id: Option<String>) -> Result<(), Fail
     tasks.spawn(desktop::run(Arc::clone(&daemon), connection.clone()));
     tasks.spawn(execute::run(Arc::clone(&daemon), connection.clone(), actions));
     tasks.spawn(Arc::clone(&daemon).follow_departures());
+    tasks.spawn(Arc::clone(&daemon).follow_newborn());
     tasks.spawn(news::run(Arc::clone(&daemon)));
     tasks.spawn(newcomers::run(Arc::clone(&daemon), newcomers));
     tasks.spawn(scopes::run(Arc::clone(&daemon), connection.clone()));

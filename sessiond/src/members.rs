@@ -14,6 +14,7 @@ use authflow_host::process::ProcessId;
 
 use crate::{
     leader::{leader_of, process_of},
+    lineage::Lineage,
     own_scope,
     snapshot::{Process, Snapshot},
 };
@@ -41,18 +42,57 @@ impl Known {
 pub(crate) fn members(session: &Session, registry: &Registry, known: &Known, snapshot: &Snapshot) -> Vec<ProcessId> {
     let scope = scope(session, snapshot);
     let look = Look { session, registry, known, snapshot, scope };
+    let above_the_leader: BTreeSet<u32> = snapshot.ancestors(session.leader.pid).collect();
+    let mut led_by_another = look.led_by_another();
+    let mut is_member = |process: &Process| {
+        let pid = process.id.pid;
+        let is_anybodys = !process.is_zombie && pid != 1 && pid != std::process::id();
+        let mut is_ours =
+            || !above_the_leader.contains(&pid) && !look.has_another_audit_id(process) && !led_by_another.ask(pid);
+        is_anybodys && (may_lead(process, session) || is_ours())
+    };
     let found = look.candidates().into_iter().filter_map(|pid| snapshot.find(pid));
-    found.filter(|process| look.is_member(process)).map(|process| process.id).collect()
+    found.filter(|process| is_member(process)).map(|process| look.id_of(process)).collect()
 }
 
-/// Whether the process might be among the session's members. Cheap: of a thousand sessions it leaves the few that are worth a look.
+/// The session that the process leads, if it leads one.
 #[must_use]
-pub(crate) fn may_hold(session: &Session, pid: u32, known: &Known, snapshot: &Snapshot) -> bool {
+pub(crate) fn led_by<'a>(process: &Process, registry: &'a Registry) -> Option<&'a Session> {
+    if process.is_unreadable() {
+        return registry.iter().find(|session| may_lead(process, session));
+    }
+    registry.led_by(leader_of(process.id))
+}
+
+/// Whether the process is the session's leader, as far as can be seen.
+fn may_lead(process: &Process, session: &Session) -> bool {
+    is_theirs(process, process_of(session.leader), session)
+}
+
+/// Whether the process is that one of the session's, as far as can be seen. One that is known by its pid alone could be a stranger's, unless
+/// it runs as somebody whom a session has processes of.
+fn is_theirs(process: &Process, id: ProcessId, session: &Session) -> bool {
+    let users = [0, session.opening.uid, session.opening.target_uid];
+    process.may_be(id) && (!process.is_unreadable() || users.contains(&process.uid))
+}
+
+/// Whether the process, which has those above it, might be among the session's members. Cheap: of a thousand sessions it leaves the few that
+/// are worth a look.
+#[must_use]
+pub(crate) fn may_hold(
+    session: &Session,
+    (pid, above): (u32, &BTreeSet<u32>),
+    known: &Known,
+    snapshot: &Snapshot,
+) -> bool {
     let Some(process) = snapshot.find(pid) else { return false };
     let leader = session.leader.pid;
     pid == leader
-        || snapshot.ancestors(pid).any(|above| above == leader)
-        || known.by_session.get(&session.id).is_some_and(|known| known.contains(&process.id))
+        || above.contains(&leader)
+        || known
+            .by_session
+            .get(&session.id)
+            .is_some_and(|known| known.iter().any(|id| is_theirs(process, *id, session)))
         || session.audit_id.is_some() && session.audit_id == process.audit_id
         || session.logind_id.is_some() && session.logind_id == logind_id(&process.cgroup)
         || own_scope::session_in(&process.cgroup, snapshot) == Some(session.id)
@@ -75,11 +115,16 @@ impl Look<'_> {
     fn candidates(&self) -> BTreeSet<u32> {
         let (id, leader) = (self.session.id, process_of(self.session.leader));
         // A pid alone could be a stranger's by now.
-        let is_there = self.snapshot.find(leader.pid).is_some_and(|found| found.id == leader);
+        let is_there = self.snapshot.find(leader.pid).is_some_and(|found| may_lead(found, self.session));
         let mut pids = if is_there { self.snapshot.descendants(leader.pid) } else { BTreeSet::new() };
         pids.extend(is_there.then_some(leader.pid));
         let known = self.known.by_session.get(&id).into_iter().flatten();
-        pids.extend(known.filter(|known| self.snapshot.runs(**known)).map(|known| known.pid));
+        let runs = |known: &&ProcessId| {
+            self.snapshot
+                .find(known.pid)
+                .is_some_and(|found| is_theirs(found, **known, self.session) && !found.is_zombie)
+        };
+        pids.extend(known.filter(runs).map(|known| known.pid));
         // Nested sessions share scope and audit id with the login around them, so there these say little.
         if self.session.opening.class == Class::Nested {
             pids.extend(self.strays());
@@ -88,6 +133,16 @@ impl Look<'_> {
             pids.extend(self.own_audit_id().into_iter().flat_map(|audit_id| self.snapshot.with_audit_id(audit_id)));
         }
         pids
+    }
+
+    /// Which process that is: of one that cannot be read now, what the session knows of it.
+    fn id_of(&self, process: &Process) -> ProcessId {
+        if !process.is_unreadable() {
+            return process.id;
+        }
+        let known = self.known.by_session.get(&self.session.id).into_iter().flatten().copied();
+        let mut ids = std::iter::once(process_of(self.session.leader)).chain(known);
+        ids.find(|id| is_theirs(process, *id, self.session)).unwrap_or(process.id)
     }
 
     /// What a nested session must have started, though nobody saw it below the leader: a process of the login around it that init adopted, as
@@ -103,9 +158,11 @@ impl Look<'_> {
         }
         let others = inside.iter().filter(|other| other.id != self.session.id).copied().chain([login]);
         let leaders: BTreeSet<u32> = others.map(|other| other.leader.pid).collect();
-        let is_stray = |process: &&Process| {
-            let mut above = self.snapshot.ancestors(process.id.pid);
-            process.uid == target && process.id.start_time >= since && !above.any(|pid| leaders.contains(&pid))
+        let mut is_led = Lineage::new(self.snapshot, |process| leaders.contains(&process.id.pid).then_some(true));
+        let mut is_stray = |process: &&Process| {
+            // One whose start cannot be read may be older, and of another session.
+            let is_since = process.id.start_time >= since && !process.is_unreadable();
+            process.uid == target && is_since && !is_led.ask(process.parent)
         };
         let scope = scope(login, self.snapshot);
         let in_scope = scope.iter().flat_map(|scope| self.snapshot.in_cgroup(scope));
@@ -119,7 +176,7 @@ impl Look<'_> {
         in_scope
             .chain(audited)
             .filter_map(|pid| self.snapshot.find(pid))
-            .filter(is_stray)
+            .filter(|process| is_stray(process))
             .map(|found| found.id.pid)
             .collect()
     }
@@ -131,20 +188,14 @@ impl Look<'_> {
         chain.into_iter().find(|other| other.opening.class != Class::Nested)
     }
 
-    /// Whether nothing speaks against it.
-    fn is_member(&self, process: &Process) -> bool {
-        if process.is_zombie || process.id.pid == 1 || process.id.pid == std::process::id() {
-            return false;
-        }
-        process.id == process_of(self.session.leader)
-            || !self.is_above_the_leader(process) && !self.belongs_to_another(process)
+    /// Whether the process leads another session than this one, those around it and those nested in it.
+    fn leads_another(&self, process: &Process) -> bool {
+        led_by(process, self.registry).is_some_and(|other| self.is_foreign(other))
     }
 
-    /// Whether the process leads another session than this one, those around it and those nested in it.
-    fn leads_another(&self, process: ProcessId) -> bool {
-        self.registry
-            .led_by(leader_of(process))
-            .is_some_and(|other| other.id != self.session.id && !self.is_nested_here(other) && !self.is_inside(other))
+    /// Whether it is another session than this one, those around it and those nested in it.
+    fn is_foreign(&self, other: &Session) -> bool {
+        other.id != self.session.id && !self.is_nested_here(other) && !self.is_inside(other)
     }
 
     /// The session's audit id, unless another login has it as well: then it is no evidence.
@@ -155,21 +206,25 @@ impl Look<'_> {
         (!is_shared).then_some(audit_id)
     }
 
-    fn is_above_the_leader(&self, process: &Process) -> bool {
-        self.snapshot.ancestors(self.session.leader.pid).any(|pid| pid == process.id.pid)
+    /// Whether another session's leader started the process. The nearest leader counts: an administrator's shell may have started the sshd
+    /// that this session came through.
+    fn led_by_another(&self) -> Lineage<'_, impl FnMut(&Process) -> Option<bool>> {
+        // By pid and start time where these can be had: a pid alone could be a stranger's by now.
+        let answer = |process: &Process| {
+            if may_lead(process, self.session) { Some(false) } else { self.leads_another(process).then_some(true) }
+        };
+        Lineage::new(self.snapshot, answer)
     }
 
-    /// Whether the process is another session's, or an ended one's: a tmux server from yesterday that a client attached to.
-    fn belongs_to_another(&self, process: &Process) -> bool {
-        // By pid and start time: a pid alone could be a stranger's by now. The nearest leader counts: an administrator's shell may have
-        // started the sshd that this session came through.
-        let above = self.snapshot.ancestors(process.id.pid).filter_map(|pid| self.snapshot.find(pid));
-        let mut below_our_leader =
-            std::iter::once(process).chain(above).take_while(|above| above.id != process_of(self.session.leader));
-        let is_another_sessions = below_our_leader.any(|above| self.leads_another(above.id));
-        let has_another_audit_id =
-            self.session.audit_id.is_some() && process.audit_id.is_some() && process.audit_id != self.session.audit_id;
-        is_another_sessions || has_another_audit_id
+    /// Whether another live session has that audit id, and this one has its own.
+    fn has_audit_id_of_another(&self, process: &Process) -> bool {
+        let mut with_it = process.audit_id.into_iter().flat_map(|audit_id| self.registry.with_audit_id(audit_id));
+        self.has_another_audit_id(process) && with_it.any(|other| self.is_foreign(other))
+    }
+
+    /// Whether the process is of another login than this one, or of an ended one: a tmux server from yesterday that a client attached to.
+    fn has_another_audit_id(&self, process: &Process) -> bool {
+        self.session.audit_id.is_some() && process.audit_id.is_some() && process.audit_id != self.session.audit_id
     }
 
     /// Whether the other session is nested in this one, however deep.
@@ -239,10 +294,27 @@ fn leader_of_login(text: &str, uid: u32) -> Option<u32> {
     (is_login && is_theirs).then(|| field("LEADER")?.parse().ok())?
 }
 
-/// Whether anything runs in the session's own scope.
+/// The cgroup of the session's scope, if no other live session has processes there: whoever logs in through an sshd that an administrator
+/// started in his login stays in the administrator's scope.
 #[must_use]
-pub(crate) fn scope_is_populated(session: &Session, snapshot: &Snapshot) -> bool {
-    scope(session, snapshot)
+pub(crate) fn whole_scope(session: &Session, registry: &Registry, snapshot: &Snapshot) -> Option<String> {
+    let scope = scope(session, snapshot)?;
+    let is_shared = is_shared(&scope, session, registry, snapshot);
+    (!is_shared).then_some(scope)
+}
+
+fn is_shared(scope: &str, session: &Session, registry: &Registry, snapshot: &Snapshot) -> bool {
+    let look = Look { session, registry, known: &Known::default(), snapshot, scope: None };
+    let mut led_by_another = look.led_by_another();
+    let mut there =
+        snapshot.below_cgroup(scope).filter_map(|pid| snapshot.find(pid)).filter(|process| !process.is_zombie);
+    there.any(|process| look.has_audit_id_of_another(process) || led_by_another.ask(process.id.pid))
+}
+
+/// Whether anything runs in the session's own scope, as the kernel has it. `false` where others run there, too.
+#[must_use]
+pub(crate) fn scope_is_populated(session: &Session, registry: &Registry, snapshot: &Snapshot) -> bool {
+    whole_scope(session, registry, snapshot)
         .and_then(|scope| fs::read_to_string(format!("/sys/fs/cgroup{scope}/cgroup.events")).ok())
         .is_some_and(|events| events.lines().any(|line| line == "populated 1"))
 }

@@ -10,21 +10,21 @@ use authflow_core::{
 use authflow_host::process::ProcessId;
 use rustix::param::clock_ticks_per_second;
 
-use crate::{leader::process_of, snapshot::Snapshot};
+use crate::{leader::process_of, lineage::Lineage, snapshot::Snapshot};
 
-/// Whether a member of the session that `closing` ends is what it left.
-#[must_use]
-pub(crate) fn is_left(session: &Session, closing: &Closing, member: ProcessId, snapshot: &Snapshot) -> bool {
-    let leader = process_of(session.leader);
-    if member == leader {
-        return false;
-    }
-    let line = || std::iter::once(member.pid).chain(snapshot.ancestors(member.pid));
-    if !snapshot.runs(leader) || !line().any(|pid| pid == leader.pid) {
-        return true;
-    }
-    let child = line().take_while(|pid| *pid != leader.pid).last().and_then(|pid| snapshot.find(pid));
-    child.is_none_or(|child| child.id.start_time < ticks(closing.began.boot))
+/// Of these members of the session that `closing` ends those that it left.
+pub(crate) fn left(
+    session: &Session,
+    closing: &Closing,
+    members: &[ProcessId],
+    snapshot: &Snapshot,
+) -> impl Iterator<Item = ProcessId> {
+    let (leader, closed) = (process_of(session.leader), ticks(closing.began.boot));
+    let is_there = snapshot.runs(leader);
+    let mut is_its_own = Lineage::new(snapshot, move |process| {
+        (process.parent == leader.pid).then_some(process.id.start_time >= closed)
+    });
+    members.iter().copied().filter(move |member| *member != leader && !(is_there && is_its_own.ask(member.pid)))
 }
 
 /// A time as `/proc` tells when processes started.
@@ -70,8 +70,8 @@ mod tests {
         };
         let children = [process(21, 20, before), process(22, 21, after), process(23, 20, after), process(25, 1, after)];
         let left = |snapshot: &Snapshot| {
-            let members = children.iter().map(|child| child.id).chain([process_of(session.leader)]);
-            members.filter(|id| is_left(&session, &closing, *id, snapshot)).map(|id| id.pid).collect::<Vec<_>>()
+            let members: Vec<_> = children.iter().map(|child| child.id).chain([process_of(session.leader)]).collect();
+            super::left(&session, &closing, &members, snapshot).map(|id| id.pid).collect::<Vec<_>>()
         };
         let with_leader = Snapshot::of(children.iter().cloned().chain([process(20, 10, 1)]));
         assert_eq!(left(&with_leader), [21, 22, 25]);

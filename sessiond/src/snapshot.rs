@@ -2,11 +2,19 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
+    fs, io,
     os::unix::fs::MetadataExt,
 };
 
 use authflow_host::process::{self, ProcessId};
+
+use crate::bounded::{self, Look};
+
+/// How many processes are read at once. What belongs to one is not all read in one instant, and should not lie far apart.
+const AT_ONCE: usize = 1024;
+
+/// The start of a process that cannot be read now.
+const UNKNOWN: u64 = u64::MAX;
 
 /// A process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +35,37 @@ pub(crate) struct Process {
     pub(crate) is_zombie: bool,
 }
 
+impl Process {
+    /// Whether it is known by its pid alone: neither its start nor its tty can be read now. It is there all the same.
+    #[must_use]
+    pub(crate) const fn is_unreadable(&self) -> bool {
+        self.id.start_time == UNKNOWN
+    }
+
+    /// Whether it can be that one, as far as can be seen.
+    #[must_use]
+    pub(crate) fn may_be(&self, id: ProcessId) -> bool {
+        self.id == id || self.is_unreadable() && self.id.pid == id.pid
+    }
+
+    /// Whether the process that has the pid now, if it can be read, is still this one. To be asked when it is held by a pidfd: then the answer
+    /// stays true.
+    #[must_use]
+    pub(crate) fn is_still_there(&self, now: Option<&io::Result<ProcessId>>) -> bool {
+        match now {
+            Some(Ok(now)) if !self.is_unreadable() => *now == self.id,
+            Some(Err(_gone)) => false,
+            // One of which no start is known is the same if it is in the same place: in the same session, that is.
+            Some(Ok(_)) | None => unreadable(self.id.pid).is_some_and(|now| {
+                let is_whose_it_was = !self.is_unreadable() || now.uid == self.uid;
+                let (place, place_now) =
+                    ((self.parent, self.audit_id, &self.cgroup), (now.parent, now.audit_id, &now.cgroup));
+                is_whose_it_was && place == place_now
+            }),
+        }
+    }
+}
+
 /// All processes, by pid.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Snapshot {
@@ -41,8 +80,9 @@ impl Snapshot {
     #[must_use]
     pub(crate) fn take() -> Self {
         let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
-        let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-        Self::of(pids.filter_map(read))
+        let pids: Vec<u32> = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+        let mut look = bounded::look();
+        Self::of(pids.chunks(AT_ONCE).flat_map(|pids| read(&mut look, pids)))
     }
 
     /// Looks at `/proc` on a thread beside the loop: with ten thousand processes a look takes a third of a second, and the loop is everybody's.
@@ -60,16 +100,15 @@ impl Snapshot {
     /// Those processes and all above them.
     #[must_use]
     pub(crate) fn chains(pids: impl IntoIterator<Item = u32>) -> Self {
-        let mut found: BTreeMap<u32, Process> = BTreeMap::new();
+        let mut found = BTreeSet::new();
         for pid in pids {
             let mut next = pid;
-            while let Some(process) = (next != 0 && !found.contains_key(&next)).then(|| read(next)).flatten() {
-                let parent = process.parent;
-                found.insert(next, process);
-                next = parent;
+            while next != 0 && found.insert(next) {
+                next = process::parent(next).unwrap_or_default();
             }
         }
-        Self::of(found.into_values())
+        let found: Vec<u32> = found.into_iter().collect();
+        Self::of(read(&mut bounded::look(), &found))
     }
 
     /// A snapshot of these processes.
@@ -98,10 +137,10 @@ impl Snapshot {
         self.processes.get(&pid)
     }
 
-    /// Whether that very process is there and runs.
+    /// Whether that very process is there and runs, as far as can be seen.
     #[must_use]
     pub(crate) fn runs(&self, id: ProcessId) -> bool {
-        self.find(id.pid).is_some_and(|process| process.id == id && !process.is_zombie)
+        self.find(id.pid).is_some_and(|process| process.may_be(id) && !process.is_zombie)
     }
 
     /// The cgroup below which systemd orders everything; in a container it begins below the machine's. `None` where no systemd runs.
@@ -131,6 +170,14 @@ impl Snapshot {
         self.by_cgroup.get(cgroup).into_iter().flatten().copied()
     }
 
+    /// The pids in that cgroup and in those below it.
+    pub(crate) fn below_cgroup(&self, cgroup: &str) -> impl Iterator<Item = u32> + '_ {
+        let below = format!("{cgroup}/");
+        let exact = self.in_cgroup(cgroup);
+        let deeper = self.by_cgroup.range(below.clone()..).take_while(move |(path, _)| path.starts_with(&below));
+        exact.chain(deeper.flat_map(|(_, pids)| pids.iter().copied()))
+    }
+
     /// The pids above that one, nearest first.
     pub(crate) fn ancestors(&self, pid: u32) -> impl Iterator<Item = u32> + '_ {
         let mut next = self.find(pid).map(|process| process.parent);
@@ -145,23 +192,69 @@ impl Snapshot {
     }
 }
 
-fn read(pid: u32) -> Option<Process> {
-    let stat = process::text(pid, "stat").ok()?;
-    // The program's name may hold blanks and parentheses: the fields are counted from behind it.
-    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    let field = |number: usize| fields.get(number.checked_sub(3)?).copied();
-    // A process must not be overlooked because the kernel has no cgroups.
-    let cgroup = process::text(pid, "cgroup").unwrap_or_default();
+/// Reads these. One that ends meanwhile is left out.
+fn read(look: &mut Look, pids: &[u32]) -> Vec<Process> {
+    let read = look.read(pids, Stat::read).into_iter();
+    read.filter_map(|(pid, stat)| match stat {
+        Some(stat) => readable(pid, &stat?),
+        None => unreadable(pid),
+    })
+    .collect()
+}
+
+/// What a process's `stat` says.
+struct Stat {
+    start_time: u64,
+    parent: u32,
+    tty: u32,
+    is_zombie: bool,
+}
+
+impl Stat {
+    fn read(pid: u32) -> Option<Self> {
+        let stat = process::text(pid, "stat").ok()?;
+        // The program's name may hold blanks and parentheses: the fields are counted from behind it.
+        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+        let field = |number: usize| fields.get(number.checked_sub(3)?).copied();
+        Some(Self {
+            start_time: field(22)?.parse().ok()?,
+            parent: field(4)?.parse().ok()?,
+            tty: field(7)?.parse::<i64>().ok().and_then(|tty| u32::try_from(tty).ok())?,
+            is_zombie: is_zombie(field(3)?, field(20)),
+        })
+    }
+}
+
+/// A program whose first thread has ended looks like one that is over, and goes on in the others.
+fn is_zombie(state: &str, threads: Option<&str>) -> bool {
+    state.starts_with(['Z', 'X']) && threads.is_none_or(|threads| matches!(threads, "0" | "1"))
+}
+
+fn readable(pid: u32, stat: &Stat) -> Option<Process> {
     let audit_id = process::audit_session(pid);
     Some(Process {
-        id: ProcessId { pid, start_time: field(22)?.parse().ok()? },
+        id: ProcessId { pid, start_time: stat.start_time },
         uid: owner(pid, audit_id.is_some())?,
-        parent: field(4)?.parse().ok()?,
-        tty: field(7)?.parse::<i64>().ok().and_then(|tty| u32::try_from(tty).ok())?,
+        parent: stat.parent,
+        tty: stat.tty,
         audit_id,
-        cgroup: unified(&cgroup),
-        // A program whose first thread has ended looks like one that is over, and goes on in the others.
-        is_zombie: matches!(field(3), Some("Z" | "X")) && field(20).is_none_or(|threads| matches!(threads, "0" | "1")),
+        cgroup: cgroup(pid),
+        is_zombie: stat.is_zombie,
+    })
+}
+
+/// A process by what never waits for it.
+fn unreadable(pid: u32) -> Option<Process> {
+    let status = process::text(pid, "status").ok()?;
+    let field = |name| process::status_field(&status, name);
+    Some(Process {
+        id: ProcessId { pid, start_time: UNKNOWN },
+        uid: field("Uid")?.split_whitespace().next()?.parse().ok()?,
+        parent: field("PPid")?.parse().ok()?,
+        tty: 0,
+        audit_id: process::audit_session(pid),
+        cgroup: cgroup(pid),
+        is_zombie: is_zombie(field("State")?, field("Threads")),
     })
 }
 
@@ -172,18 +265,28 @@ fn owner(pid: u32, is_in_login: bool) -> Option<u32> {
     if seeming != 0 || !is_in_login {
         return Some(seeming);
     }
-    let status = process::text(pid, "status").ok()?;
-    status.lines().find_map(|line| line.strip_prefix("Uid:")?.split_whitespace().next()?.parse().ok())
+    process::uids(pid).ok()?.first().copied()
 }
 
-/// The path in the unified hierarchy, or in systemd's own on a machine with both.
-fn unified(cgroup: &str) -> String {
-    let of = |prefix: &str| cgroup.lines().find_map(|line| line.split_once(prefix).map(|(_, path)| path.to_owned()));
-    of("0::").filter(|path| path != "/").or_else(|| of(":name=systemd:")).unwrap_or_default()
+/// The path of a process in the unified hierarchy, or in systemd's own on a machine with both. A process must not be overlooked because the
+/// kernel has no cgroups.
+fn cgroup(pid: u32) -> String {
+    path_in(&process::text(pid, "cgroup").unwrap_or_default())
+}
+
+fn path_in(cgroup: &str) -> String {
+    // A path may hold what looks like the start of a line.
+    let of = |hierarchy: &str| {
+        let fields = cgroup.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
+        fields.filter(|(name, _)| *name == hierarchy).map(|(_, path)| path.to_owned()).next()
+    };
+    of("").filter(|path| path != "/").or_else(|| of("name=systemd")).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
+    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+
     use super::*;
 
     #[test]
@@ -194,6 +297,46 @@ mod tests {
         assert!(!snapshot.runs(ProcessId { start_time: this.start_time + 1, ..this }));
         let parent = ProcessId::parent_of_current().unwrap();
         assert_eq!(snapshot.ancestors(this.pid).next(), Some(parent.pid));
+    }
+
+    #[test]
+    fn the_cgroup_is_that_of_the_unified_hierarchy_or_of_systemds_own() {
+        let nested = "4:memory:/user.slice/a0::/x:name=systemd:/y";
+        let of = |lines: &[&str]| path_in(&lines.join("\n"));
+        assert_eq!(of(&["0::/user.slice/session-1.scope"]), "/user.slice/session-1.scope");
+        assert_eq!(of(&[nested, "1:name=systemd:/init.scope", "0::/"]), "/init.scope");
+        assert_eq!(of(&[nested, "1:name=systemd:/init.scope", "0::/a:b"]), "/a:b");
+        assert_eq!(of(&[nested]), "");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_by_its_place() {
+        let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+        let seen = unreadable(child.id()).unwrap();
+        let readable = Stat::read(child.id()).and_then(|stat| readable(child.id(), &stat)).unwrap();
+        let facts = |process: &Process| (process.parent, process.audit_id, process.cgroup.clone(), process.is_zombie);
+        assert_eq!(facts(&seen), facts(&readable));
+        assert!(seen.is_unreadable() && seen.may_be(readable.id) && !readable.may_be(seen.id));
+        let now = || ProcessId::of(readable.id.pid);
+        let is_there = |process: &Process| [Some(&now()), None].map(|now| process.is_still_there(now));
+        assert_eq!((is_there(&seen), is_there(&readable)), ([true, true], [true, true]));
+        let start_time = readable.id.start_time + 1;
+        let later = Process { id: ProcessId { start_time, ..readable.id }, ..readable.clone() };
+        assert!(!later.is_still_there(Some(&now())));
+        for another in [
+            Process { parent: 1, ..seen.clone() },
+            Process { uid: seen.uid + 1, ..seen.clone() },
+            Process { cgroup: "/another".to_owned(), ..seen.clone() },
+        ] {
+            assert_eq!(is_there(&another), [false, false], "{another:?}");
+        }
+        child.kill().unwrap();
+        let over = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(Pid::from_child(&child)), over).unwrap();
+        assert!(Snapshot::chain(child.id()).find(child.id()).unwrap().is_zombie);
+        assert!(unreadable(child.id()).unwrap().is_zombie);
+        child.wait().unwrap();
+        assert_eq!((is_there(&seen), is_there(&readable)), ([false, false], [false, false]));
     }
 
     #[test]

@@ -99,6 +99,28 @@ fn a_revoked_login_ends_with_its_scope_and_nothing_else_does() {
 }
 
 #[test]
+fn whoever_logged_in_through_an_administrators_sshd_outlives_the_administrators_session() {
+    let rule = EVERY_SERVICE.replace("\"*\"", "\"sshd\"");
+    let Some(machine) = machine(&format!("{rule}session = {{ grace = \"1s\" }}\n")) else { return };
+    let mut bob = log_in(&machine, "bob", &mut machine.enroll("bob"));
+    // Deaf to all but the last signal, for which the scope as a whole is ended.
+    bob.type_line("(trap '' HUP TERM; exec sleep 4711) & sudo -b /usr/sbin/sshd -p 2222");
+    let answers = "exec 3<>/dev/tcp/127.0.0.1/2222 && head -c 4 <&3";
+    wait::until_true("sshd", || machine.run(["timeout", "2", "bash", "-c", answers]).stdout == "SSH-");
+    let mut alice = machine.ssh("alice", &["-p", "2222"]);
+    answer(&machine, &mut alice, &machine.enroll("alice").code());
+    alice.expect("$ ");
+    let session = session_of(&machine, "bob");
+    let scope = format!("session-{}.scope", word(&session, "logind_id"));
+    assert!(alice.shell("cat /proc/self/cgroup").contains(&scope), "systemd lets nobody leave a scope");
+    let _ = machine.run(["authflow", "revoke", word(&session, "id")]).success();
+    assert_eq!(end_reason(&machine, "bob"), "revoked");
+    assert_eq!(running(&machine, "sleep 4711"), Vec::<String>::new());
+    assert_eq!(alice.shell("echo still here"), "still here");
+    assert_eq!(session_of(&machine, "alice")["state"], "active");
+}
+
+#[test]
 fn an_idle_login_ends_and_what_it_left_to_run_does_not() {
     let limits = r#"session = { idle = "16s", warn = "6s" }"#;
     let Some(machine) = machine(&format!("{EVERY_SERVICE}{limits}\n")) else { return };

@@ -1,7 +1,7 @@
 //! The D-Bus interface as clients in other languages see it: GLib's gdbus, and a socket that speaks just enough of the protocol to be a
 //! nuisance.
 
-use authflow_tests::{Machine, Output, Program, wait};
+use authflow_tests::{Machine, Output, Plan, Program, wait};
 
 const CONFIG: &str = "[[rule]]\nname = \"su\"\nservice = [\"su\"]\nmethods = [[\"stack\"]]\n";
 const SU: &str = "auth sufficient pam_rootok.so\naccount required pam_permit.so\nsession required pam_authflow.so\n";
@@ -65,6 +65,16 @@ fn everybody_sees_their_own_session_and_nobody_anothers() {
 }
 
 #[test]
+fn a_session_has_the_id_that_its_login_program_chose() {
+    let Some(machine) = machine() else { return };
+    let id = "0123456789abcdef".repeat(2);
+    let facts = format!("{{'User': <'alice'>, 'Uid': <uint32 1001>, 'Service': <'door'>, 'Id': <'{id}'>}}");
+    let open = |facts: &str| call(&machine, "root", PATH, &format!("{MANAGER}.OpenSession"), &[facts]);
+    assert!(open(&facts).success().contains(&format!("('{id}', objectpath '{}')", object(&id))));
+    assert!(open(&facts.replace(&id, "mine")).failure(1).contains("Error.InvalidArgument"));
+}
+
+#[test]
 fn signals_carry_the_id_and_nothing_else() {
     let Some(machine) = machine() else { return };
     let script = "gdbus monitor --system --dest org.authflow.sessiond1 > /run/heard";
@@ -85,6 +95,7 @@ fn signals_carry_the_id_and_nothing_else() {
 #[test]
 fn a_client_that_never_reads_holds_nobody_up() {
     let Some(machine) = machine() else { return };
+    machine.write("/run/bus.py", BUS);
     machine.write("/run/deaf.py", DEAF);
     let mut deaf: Vec<Program> = ["calls", "calls", "signals", "signals"]
         .into_iter()
@@ -102,12 +113,67 @@ fn a_client_that_never_reads_holds_nobody_up() {
     assert!(deaf.iter_mut().all(Program::is_running), "until now");
 }
 
+/// polkit may ask a person, who takes his time; nobody's questions fill up what the bus lets the daemon wait for.
+#[test]
+fn of_one_users_questions_to_polkit_two_wait_and_the_next_is_refused() {
+    let Some(plan) = plan() else { return };
+    let machine = plan.file("/etc/dbus-1/system.d/silent.conf", SILENT_MAY).start();
+    let (_bob, bobs) = in_a_session(&machine, "bob");
+    machine.write("/run/bus.py", BUS);
+    machine.write("/run/silent.py", SILENT);
+    let _polkit = machine.start(["python3", "/run/silent.py"]);
+    let polkit = ["--object-path", "/", "--method", "org.freedesktop.DBus.NameHasOwner", "org.freedesktop.PolicyKit1"];
+    let has_owner =
+        || machine.run(["gdbus", "call", "--system", "--dest", "org.freedesktop.DBus"].into_iter().chain(polkit));
+    wait::until_true("what stands in for polkit", || has_owner().stdout.contains("true"));
+    let revoke = format!(
+        "gdbus call --timeout 60 --system --dest {NAME} --object-path {PATH} --method {MANAGER}.Revoke {bobs} ''"
+    );
+    let thrice = format!("for n in 1 2 3; do {revoke} >/tmp/answer$n 2>&1 & done; wait");
+    let as_alice = ["setpriv", "--reuid=alice", "--regid=alice", "--clear-groups", "sh", "-c"];
+    let _alice = machine.start(as_alice.into_iter().chain([thrice.as_str()]));
+    let waiting = || machine.count("gdbus call");
+    let answers = || (1..=3).map(|n| machine.read(&format!("/tmp/answer{n}"))).collect::<String>();
+    wait::until_true("an answer", || answers().contains("\n") && waiting() < 3);
+    assert_eq!((waiting(), answers().matches("Error.RateLimited").count()), (2, 1), "{}", answers());
+    assert_eq!(call(&machine, "root", PATH, &format!("{MANAGER}.Revoke"), &[&bobs, ""]).success().trim(), "()");
+}
+
+const SILENT_MAY: &str =
+    "<busconfig><policy user='root'><allow own='org.freedesktop.PolicyKit1'/></policy></busconfig>";
+
+/// Takes polkit's name and answers nothing.
+const SILENT: &str = r#"
+from bus import *
+bus = connect()
+bus.sendall(message(2, *DBUS, "RequestName", "org.freedesktop.DBus", text("org.freedesktop.PolicyKit1") + b"\0" + struct.pack("<I", 4), "su"))
+while bus.recv(4096): pass
+"#;
+
 /// Says hello, asks for every signal a few hundred times over, then calls or signals for ever and reads nothing.
 const DEAF: &str = r#"
+from bus import *
+bus = connect()
+for n in range(400):
+    bus.sendall(message(2 + n, *DBUS, "AddMatch", "org.freedesktop.DBus", text(f"type='signal',arg0='{n}'")))
+calls = ("/org/authflow/sessiond1", "org.authflow.sessiond1.Manager", "ListSessions", "org.authflow.sessiond1")
+logind = ("/org/freedesktop/login1/session/_31", "org.freedesktop.DBus.Properties", "PropertiesChanged", "org.authflow.sessiond1")
+open("/tmp/" + sys.argv[1], "w").close()
+n = 1000
+while True:
+    bus.sendall(message(n, *calls) if sys.argv[1] == "calls" else message(n, *logind, text("x"), sort=4))
+    n += 1
+"#;
+
+/// Just enough of the protocol.
+const BUS: &str = r#"
 import os, socket, struct, sys
 
-def message(serial, path, interface, member, destination, body=None, sort=1):
-    def text(s): return struct.pack("<I", len(s)) + s.encode() + b"\0"
+DBUS = ("/org/freedesktop/DBus", "org.freedesktop.DBus")
+
+def text(s): return struct.pack("<I", len(s)) + s.encode() + b"\0"
+
+def message(serial, path, interface, member, destination, body=None, signature="s", sort=1):
     def field(code, kind, value):
         return struct.pack("<B", code) + b"\x01" + kind.encode() + b"\0" + value
     fields = b""
@@ -115,31 +181,26 @@ def message(serial, path, interface, member, destination, body=None, sort=1):
         fields += b"\0" * (-len(fields) % 8) + field(code, kind, text(value))
     payload = b""
     if body is not None:
-        fields += b"\0" * (-len(fields) % 8) + field(8, "g", b"\x01s\0")
-        payload = text(body)
+        fields += b"\0" * (-len(fields) % 8) + field(8, "g", bytes([len(signature)]) + signature.encode() + b"\0")
+        payload = body
     head = struct.pack("<cBBBIII", b"l", sort, 0, 1, len(payload), serial, len(fields)) + fields
     return head + b"\0" * (-len(head) % 8) + payload
 
-bus = socket.socket(socket.AF_UNIX)
-bus.connect("/run/dbus/system_bus_socket")
-bus.sendall(b"\0AUTH EXTERNAL " + str(os.getuid()).encode().hex().encode() + b"\r\n")
-bus.recv(4096)
-bus.sendall(b"BEGIN\r\n")
-DBUS = ("/org/freedesktop/DBus", "org.freedesktop.DBus")
-bus.sendall(message(1, *DBUS, "Hello", "org.freedesktop.DBus"))
-for n in range(400):
-    bus.sendall(message(2 + n, *DBUS, "AddMatch", "org.freedesktop.DBus", f"type='signal',arg0='{n}'"))
-calls = ("/org/authflow/sessiond1", "org.authflow.sessiond1.Manager", "ListSessions", "org.authflow.sessiond1")
-logind = ("/org/freedesktop/login1/session/_31", "org.freedesktop.DBus.Properties", "PropertiesChanged", "org.authflow.sessiond1")
-open("/tmp/" + sys.argv[1], "w").close()
-n = 1000
-while True:
-    bus.sendall(message(n, *calls) if sys.argv[1] == "calls" else message(n, *logind, "x", 4))
-    n += 1
+def connect():
+    bus = socket.socket(socket.AF_UNIX)
+    bus.connect("/run/dbus/system_bus_socket")
+    bus.sendall(b"\0AUTH EXTERNAL " + str(os.getuid()).encode().hex().encode() + b"\r\n")
+    bus.recv(4096)
+    bus.sendall(b"BEGIN\r\n" + message(1, *DBUS, "Hello", "org.freedesktop.DBus"))
+    return bus
 "#;
 
 fn machine() -> Option<Machine> {
-    Some(Machine::overlay()?.user("alice").user("bob").config(CONFIG).pam("su", SU).start())
+    Some(plan()?.start())
+}
+
+fn plan() -> Option<Plan> {
+    Some(Machine::overlay()?.user("alice").user("bob").config(CONFIG).pam("su", SU))
 }
 
 /// Somebody in a session, and its id.

@@ -85,6 +85,28 @@ fn who_was_let_in_while_the_bus_hung_is_tracked_without_any_further_call() {
 }
 
 #[test]
+fn what_is_written_down_of_a_session_that_the_daemon_opened_is_that_session() {
+    let Some(plan) = plan("open") else { return };
+    let machine = plan.start();
+    let mut phone = machine.enroll("alice");
+    machine.signal_daemon(Signal::STOP);
+    let mut alice = machine.ssh("alice", &[]);
+    type_answers(&mut alice, machine.password(), &phone.code());
+    alice.expect("$ ");
+    let _ = machine.shell("mkdir /run/kept && cp /run/authflow/pending/* /run/kept").success();
+    machine.signal_daemon(Signal::CONT);
+    let adoptions = || machine.log().matches("event=adopted").count();
+    wait::until_true("the session", || adoptions() == 1);
+    // As of a module that gave up waiting when the daemon had just opened it.
+    let _ = machine
+        .shell("cd /run/kept && for it in *; do cp $it .$it && mv .$it /run/authflow/pending/$it; done")
+        .success();
+    wait::until_true("the second look", || adoptions() == 2);
+    assert_eq!((users(&machine), pending(&machine)), (vec!["alice".to_owned()], 0));
+    assert!(!machine.log().contains("event=not-adopted"), "{}", machine.log());
+}
+
+#[test]
 fn a_daemon_that_dies_during_the_call_costs_nobody_the_login() {
     let Some(plan) = plan("open") else { return };
     let machine = plan.start();

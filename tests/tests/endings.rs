@@ -255,6 +255,35 @@ fn killing_su_is_no_way_out_of_the_session_that_it_opened() {
     assert_eq!(session_of(&machine, "alice")["state"], "active");
 }
 
+/// Outside of any login that is tracked descent is all that tells what su has started.
+#[test]
+fn what_su_has_just_started_is_its_sessions_when_su_is_killed() {
+    let stack = "auth sufficient pam_rootok.so\naccount required pam_permit.so\nsession required pam_authflow.so\n";
+    let rule = "[[rule]]\nname = \"su\"\nservice = [\"su\"]\nmethods = [[\"stack\"]]\n";
+    let Some(plan) = Machine::overlay() else { return };
+    let machine = plan.user("alice").config(rule).pam("su", stack).start();
+    let looked = || machine.shell("cat /run/authflow/live/*").json()["looked"].clone();
+    for is_listed in [false, true] {
+        let su = machine.start(["su", "alice", "-c", "sleep 4711"]);
+        // su starts it when the session was opened and looked at.
+        wait::until_true("what runs in it", || machine.count("sleep 4711") == 1);
+        let first = looked();
+        if is_listed {
+            assert_eq!(machine.sessions().len(), 1);
+        } else {
+            wait::until_true("the second look", || looked() != first);
+        }
+        su.kill();
+        let sessions = || machine.sessions();
+        wait::until_true("the leader's end", || sessions().iter().all(|session| session["state"] != "active"));
+        let left = sessions();
+        assert!(matches!(&left[..], [orphan] if orphan["state"] == "orphaned"), "{left:#?}");
+        let _ = machine.run(["authflow", "revoke", left[0]["id"].as_str().expect("an id")]).success();
+        wait::until_true("the end of what it left", || machine.count("sleep 4711") == 0);
+        wait::until_true("the end of the orphan", || sessions().is_empty());
+    }
+}
+
 fn machine() -> Option<Machine> {
     machine_with(RULES)
 }

@@ -1,6 +1,6 @@
 //! Users who mean ill: their environment under sudo, calls that are not theirs to make, and too many of them.
 
-use authflow_tests::{Machine, Output, Person};
+use authflow_tests::{Machine, Output, Person, wait};
 
 const CONFIG: &str = r#"
 [session]
@@ -89,9 +89,53 @@ fn a_flood_of_calls_keeps_nobody_out() {
     let _ = machine.run(["pkill", "-KILL", "-u", "alice"]);
 }
 
+/// Five programs that will be executed when a file system of alice's own lets them, which it never does. Until then the kernel lets nobody read
+/// their `stat` and `io`, as ps and pgrep do: nothing here may.
+const UNREADABLE: &str = "unshare -Urm sh -c 'stuck /tmp/fs & until [ -e /tmp/fs/file ]; do sleep 0.1; done; \
+    for i in 1 2 3 4 5; do perl -e \"open F, q(/tmp/fs/file); exec q(sleep), 4711\" & done; wait' &";
+
+#[test]
+fn programs_that_are_never_executed_hold_up_nobody_but_their_user() {
+    let Some(machine) =
+        machine_with(&(CONFIG.to_owned() + "session = { idle = \"25s\", warn = \"2s\", grace = \"1s\" }\n"))
+    else {
+        return;
+    };
+    machine.compile("stuck");
+    let _ = machine.shell("mknod -m 666 /dev/fuse c 10 229 && mkdir -m 777 /tmp/fs").success();
+    let (mut alices, mut bobs) = (machine.enroll("alice"), machine.enroll("bob"));
+    let mut alice = machine.log_in("alice", &mut alices);
+    let mut bob = machine.log_in("bob", &mut bobs);
+    alice.type_line(UNREADABLE);
+    let named = |name: &str| {
+        let found = machine.shell(&format!("grep -l '^Name:.{name}$' /proc/[0-9]*/status")).stdout;
+        found.lines().filter_map(|path| Some(path.strip_suffix("/status")?.to_owned())).collect::<Vec<_>>()
+    };
+    let is_unreadable =
+        |folder: &String| !machine.run(["timeout", "1", "cat", &format!("{folder}/io")]).status.success();
+    wait::until_true("programs that wait", || named("perl").len() == 5 && named("perl").iter().all(is_unreadable));
+    let sessions = || machine.run(["timeout", "10", "authflow", "sessions", "--json"]).json();
+    assert_eq!(sessions().as_array().map(Vec::len), Some(2));
+    machine.kill_daemon();
+    machine.start_daemon();
+    assert_eq!(sessions().as_array().map(Vec::len), Some(2));
+    bob.expect("authflow: this session ends now: nobody used it.");
+    let _ = bob.end();
+    assert_eq!(machine.end_reason("bob"), "idle");
+    // Hers idles as well: nothing can be read of her shell any more, and the terminal that it had counts.
+    alice.expect("authflow: this session ends now: nobody used it.");
+    let _ = alice.end();
+    assert_eq!(machine.end_reason("alice"), "idle");
+    wait::until_true("the end of all that she started", || named("perl").is_empty() && named("stuck").is_empty());
+}
+
 fn machine() -> Option<Machine> {
+    machine_with(CONFIG)
+}
+
+fn machine_with(config: &str) -> Option<Machine> {
     let lines = "KbdInteractiveAuthentication yes\nPasswordAuthentication no";
-    Some(Machine::overlay()?.user("alice").user("bob").config(CONFIG).sshd(lines).shipped_pam("sudo").start())
+    Some(Machine::overlay()?.user("alice").user("bob").config(config).sshd(lines).shipped_pam("sudo").start())
 }
 
 fn log_in(machine: &Machine, user: &str) -> Person {

@@ -386,3 +386,12 @@ fn the_lifetime_counts_from_authentication_which_the_module_cannot_make_later_or
     );
     assert_eq!(opened_with(WallTime::default()), BootTime::new(Duration::from_secs(700)), "at most a receipt's life");
 }
+
+#[test]
+fn who_left_while_no_daemon_looked_was_not_ended_by_a_limit() {
+    let mut registry = registry([birth(1), nested(2, 1)]);
+    let actions = registry.review(id(1), DEAD, at(LIFETIME + 1));
+    assert_eq!(ends(&actions), [(id(1), EndReason::LeaderExited)]);
+    assert_eq!(registry.find(id(1)), None);
+    assert!(matches!(registry.find(id(2)).unwrap().state, State::Closing(_)), "what is nested in it ends");
+}

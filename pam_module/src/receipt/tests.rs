@@ -1,3 +1,5 @@
+use std::{os::unix::process::CommandExt, process::Command};
+
 use authflow_core::config::{Config, Text};
 use proptest::prelude::*;
 
@@ -88,6 +90,24 @@ fn what_the_dead_left_is_swept_and_nothing_else() {
     let mut left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
     assert_eq!(left, [me.to_string().as_str(), "README"]);
+}
+
+#[test]
+fn what_was_left_for_a_pid_that_is_somebody_elses_by_now_is_swept_without_asking_when_that_one_started() {
+    let folder = tempfile::tempdir().unwrap();
+    // Whoever tests is root, or is not what runs as root.
+    let mut others = Command::new("sleep");
+    others.arg("600");
+    let mut others = if process::real_uid() == 0 { Some(others.uid(65534).spawn().unwrap()) } else { None };
+    let other = ProcessId::of(others.as_ref().map_or(1, std::process::Child::id)).unwrap();
+    fs::write(folder.path().join(other.to_string()), "").unwrap();
+    let me = ProcessId::current().unwrap();
+    Shelf(folder.path()).leave(me, &carried()).unwrap();
+    if let Some(other) = &mut others {
+        other.kill().unwrap();
+        other.wait().unwrap();
+    }
+    assert_eq!(files(folder.path()), 1);
 }
 
 #[test]

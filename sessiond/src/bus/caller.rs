@@ -9,7 +9,7 @@ use std::{
 
 use authflow_bus::Error;
 use authflow_core::time::{BootTime, Clock};
-use authflow_host::clock::SystemClock;
+use authflow_host::{clock::SystemClock, paths::Paths, subordinate};
 use zbus::{Connection, fdo::DBusProxy, message::Header, names::BusName};
 
 /// A caller.
@@ -21,26 +21,38 @@ pub(crate) struct Caller {
     pub(crate) uid: u32,
     /// The pid.
     pub(crate) pid: u32,
+    /// Whose budget its calls are taken from: the uid's, or that of the whole range which a user may hand out to containers of their own,
+    /// or one person would have 65,536 budgets.
+    pub(super) payer: u32,
 }
 
 /// Callers that were asked about, and the users' budgets.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Callers {
+    paths: Paths,
     known: Mutex<HashMap<String, Caller>>,
     budgets: Mutex<HashMap<u32, Budget>>,
+    /// Held by whoever but root has something done beside the loop.
+    turn: tokio::sync::Mutex<()>,
 }
 
 /// How many callers are remembered before all are asked about anew.
 const REMEMBERED: usize = 512;
 
 impl Callers {
+    /// Nobody is known yet.
+    #[must_use]
+    pub(crate) fn new(paths: Paths) -> Self {
+        Self { paths, known: Mutex::default(), budgets: Mutex::default(), turn: tokio::sync::Mutex::default() }
+    }
+
     /// Who sent this, if they may still ask. Root is never refused: a login must not wait for a flood.
     ///
     /// # Errors
     /// The bus does not know, or the user asks too much.
     pub(crate) async fn identify(&self, header: &Header<'_>, connection: &Connection) -> Result<Caller, Error> {
         let caller = self.look_up(header, connection).await?;
-        if caller.uid != 0 && !self.budgets().entry(caller.uid).or_default().spend(SystemClock.now().boot) {
+        if caller.uid != 0 && !self.budgets().entry(caller.payer).or_default().spend(SystemClock.now().boot) {
             return Err(too_many());
         }
         Ok(caller)
@@ -52,16 +64,40 @@ impl Callers {
     /// # Errors
     /// The user's other calls took too much since this one came: many may wait for polkit at the same time.
     pub(crate) fn charge<T>(&self, caller: &Caller, work: impl FnOnce() -> T) -> Result<T, Error> {
-        if caller.uid != 0 && self.budgets().entry(caller.uid).or_default().is_in_debt() {
-            return Err(too_many());
-        }
+        self.refuse_who_is_in_debt(caller)?;
         let began = SystemClock.now().boot;
         let done = work();
-        if caller.uid != 0 {
-            let took = SystemClock.now().boot.saturating_since(began);
-            self.budgets().entry(caller.uid).or_default().charge(took);
-        }
+        self.charge_for(caller, SystemClock.now().boot.saturating_since(began));
         Ok(done)
+    }
+
+    /// As [`Callers::charge`], for what is waited for. One at a time of all but root: of a hundred calls that come at once the first is
+    /// charged before the second is looked at.
+    ///
+    /// # Errors
+    /// The user's other calls took too much since this one came.
+    pub(crate) async fn charge_waiting<T>(&self, caller: &Caller, work: impl Future<Output = T>) -> Result<T, Error> {
+        if caller.uid == 0 {
+            return Ok(work.await);
+        }
+        let _turn = self.turn.lock().await;
+        self.refuse_who_is_in_debt(caller)?;
+        let began = SystemClock.now().boot;
+        let done = work.await;
+        self.charge_for(caller, SystemClock.now().boot.saturating_since(began));
+        Ok(done)
+    }
+
+    /// Charges the caller's user for something that took so long.
+    pub(crate) fn charge_for(&self, caller: &Caller, took: Duration) {
+        if caller.uid != 0 {
+            self.budgets().entry(caller.payer).or_default().charge(took);
+        }
+    }
+
+    fn refuse_who_is_in_debt(&self, caller: &Caller) -> Result<(), Error> {
+        let is_in_debt = caller.uid != 0 && self.budgets().entry(caller.payer).or_default().is_in_debt();
+        if is_in_debt { Err(too_many()) } else { Ok(()) }
     }
 
     async fn look_up(&self, header: &Header<'_>, connection: &Connection) -> Result<Caller, Error> {
@@ -78,7 +114,9 @@ impl Callers {
         let (Some(uid), Some(pid)) = (credentials.unix_user_id(), credentials.process_id()) else {
             return Err(unknown());
         };
-        let caller = Caller { name: name.to_string(), uid, pid };
+        // Where the file cannot be read each uid pays for itself.
+        let range = subordinate::range_around(&self.paths, uid).ok().flatten();
+        let caller = Caller { name: name.to_string(), uid, pid, payer: range.map_or(uid, |range| range.start) };
         let mut known = self.known();
         if known.len() >= REMEMBERED {
             known.clear();
@@ -176,5 +214,26 @@ mod tests {
             }
         }
         assert!(spent <= 26_000, "{spent} ms of {now} ms");
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn of_dear_calls_that_come_at_once_only_the_first_is_done() {
+        let callers = Callers::new(Paths::default());
+        let caller = |uid| Caller { name: ":1.1".to_owned(), uid, pid: 7, payer: uid };
+        let (alice, bob, root) = (caller(1000), caller(1001), caller(0));
+        let dear = async {
+            // Whoever may do something meanwhile does it now.
+            tokio::task::yield_now().await;
+            callers.charge_for(&alice, Duration::from_secs(60));
+        };
+        let (first, second, bobs, roots) = tokio::join!(
+            callers.charge_waiting(&alice, dear),
+            callers.charge_waiting(&alice, async {}),
+            callers.charge_waiting(&bob, async {}),
+            callers.charge_waiting(&root, async {}),
+        );
+        assert!(first.is_ok() && bobs.is_ok() && roots.is_ok());
+        assert!(matches!(second, Err(Error::RateLimited(_))), "{second:?}");
+        assert!(matches!(callers.charge(&alice, || ()), Err(Error::RateLimited(_))));
     }
 }

@@ -7,11 +7,14 @@ use authflow_core::{
     flow::Manner,
     stand_in::{CodeDigest, SET_SIZE},
 };
-use authflow_host::{process::ProcessId, sealed};
+use authflow_host::sealed;
 use zbus::{Connection, OwnedFd, message::Header};
 
 use super::caller::{Caller, Callers};
-use crate::flow::{Flows, Owner, Wish};
+use crate::{
+    bounded::identify,
+    flow::{Flows, Owner, Wish},
+};
 
 /// The longest name of a PAM service.
 const LONGEST_SERVICE: usize = 64;
@@ -123,7 +126,7 @@ fn digests(words: &[String]) -> Result<BTreeSet<CodeDigest>, Error> {
 
 fn owner(caller: &Caller) -> Result<Owner, Error> {
     let gone = |_| Error::InvalidArgument("the caller is gone".to_owned());
-    Ok(Owner { uid: caller.uid, process: ProcessId::of(caller.pid).map_err(gone)? })
+    Ok(Owner { uid: caller.uid, process: identify(caller.pid).map_err(gone)? })
 }
 
 #[cfg(test)]

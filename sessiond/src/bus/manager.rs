@@ -2,7 +2,11 @@
 
 use std::{collections::HashMap, os::fd::AsRawFd, sync::Arc};
 
-use authflow_bus::{Error, SELF, opening, vouch};
+use authflow_bus::{
+    Error, SELF,
+    opening::{self, BadDict},
+    vouch,
+};
 use authflow_core::{
     deactivation::User,
     session::{Class, NotOpened, Session, SessionId},
@@ -15,8 +19,7 @@ use super::{
     access::{Access, Verb, access, may_open},
     caller::Callers,
     deed::{extend, inhibit, log_out, revoke},
-    polkit,
-    reach::{hold, may, name_of},
+    reach::{hold, may, name_of, sees_all},
     reply::{no_such, owned, owned_dict, path_of},
 };
 use crate::{
@@ -61,9 +64,13 @@ impl Manager {
             self.daemon.log.write(&line);
             return Err(Error::NotAuthorized("only root's login programs open sessions".to_owned()));
         }
-        let opening = opening::from_dict(&facts).map_err(|why| Error::InvalidArgument(why.to_string()))?;
+        let invalid = |why: BadDict| Error::InvalidArgument(why.to_string());
+        let (opening, id) = (opening::from_dict(&facts).map_err(invalid)?, opening::id(&facts).map_err(invalid)?);
         let leader = hold(&caller, connection).await?;
-        let id = SessionId::new(random::bytes().map_err(|why| Error::Degraded(why.to_string()))?);
+        let id = match id {
+            Some(id) => id,
+            None => SessionId::new(random::bytes().map_err(|why| Error::Degraded(why.to_string()))?),
+        };
         let login = Login { id, opening, leader: leader.id(), opened: SystemClock.now(), is_in: false };
         let is_login = login.opening.class == Class::User;
         self.daemon.open(login).map_err(|refused| match refused {
@@ -104,7 +111,8 @@ impl Manager {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<Vec<HashMap<String, OwnedVariant>>, Error> {
         let caller = self.callers.identify(&header, connection).await?;
-        let sees_all = caller.uid == 0 || polkit::may_manage(connection, &header, &caller).await;
+        let others = self.daemon.sessions_where(|session| session.opening.uid != caller.uid);
+        let sees_all = others.is_empty() || sees_all(&caller, (&header, connection)).await?;
         let is_shown = |session: &Session| sees_all || session.opening.uid == caller.uid;
         let infos = self.callers.charge(&caller, || self.daemon.infos(is_shown))?;
         infos.iter().map(owned).collect()
@@ -220,15 +228,14 @@ impl Manager {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<u32, Error> {
         let caller = self.callers.identify(&header, connection).await?;
-        if !may(&caller, uid, Verb::End, (&header, connection)).await {
+        if !may(&caller, uid, Verb::End, (&header, connection)).await? {
             return Err(Error::NotAuthorized("other users' sessions need root or polkit".to_owned()));
         }
         let is_spared = |id: &SessionId| except.contains(&id.to_string());
         let theirs: Vec<SessionId> = self.daemon.sessions_of(uid).into_iter().filter(|id| !is_spared(id)).collect();
         let (by, message) = (name_of(&caller), visible(message));
         // Charged as one: who ends all must not be stopped half way.
-        self.callers.charge(&caller, || ())?;
-        let ended = self.daemon.revoke_all(&theirs, &by, &message).await;
+        let ended = self.callers.charge_waiting(&caller, self.daemon.revoke_all(&theirs, &by, &message)).await?;
         Ok(u32::try_from(ended).unwrap_or(u32::MAX))
     }
 
@@ -266,8 +273,9 @@ impl Manager {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<Vec<HashMap<String, OwnedVariant>>, Error> {
         let caller = self.callers.identify(&header, connection).await?;
-        let sees_all = caller.uid == 0 || polkit::may_manage(connection, &header, &caller).await;
         let found = self.callers.charge(&caller, || self.daemon.leftovers())?;
+        let is_all_own = found.iter().all(|left| left.uid == caller.uid);
+        let sees_all = is_all_own || sees_all(&caller, (&header, connection)).await?;
         found.iter().filter(|left| sees_all || left.uid == caller.uid).map(|left| owned_dict(left.to_dict())).collect()
     }
 
@@ -279,10 +287,12 @@ impl Manager {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(), Error> {
         let caller = self.callers.identify(&header, connection).await?;
-        if !may(&caller, uid, Verb::End, (&header, connection)).await {
+        if !may(&caller, uid, Verb::End, (&header, connection)).await? {
             return Err(Error::NotAuthorized("other users' processes need root or polkit".to_owned()));
         }
-        sweep::begin(&self.daemon, connection, User { uid, name: String::new() }, Reach::LeftOvers);
+        self.callers.charge(&caller, || ())?;
+        let (user, callers) = (User { uid, name: String::new() }, self.callers());
+        sweep::begin(&self.daemon, connection, (user, Reach::LeftOvers), move |took| callers.charge_for(&caller, took));
         Ok(())
     }
 
@@ -293,7 +303,7 @@ impl Manager {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<Vec<HashMap<String, OwnedVariant>>, Error> {
         let caller = self.callers.identify(&header, connection).await?;
-        if caller.uid != 0 && !polkit::may_manage(connection, &header, &caller).await {
+        if !sees_all(&caller, (&header, connection)).await? {
             return Err(Error::NotAuthorized(
                 "who waits is for root, or for whom polkit lets manage sessions".to_owned(),
             ));

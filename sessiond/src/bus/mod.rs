@@ -35,7 +35,7 @@ use whole::Whole;
 /// # Errors
 /// The bus cannot be reached, or the name is taken.
 pub(crate) async fn serve(daemon: &Arc<Daemon>, flows: Flows, address: &str) -> zbus::Result<Connection> {
-    let callers = Arc::new(Callers::default());
+    let callers = Arc::new(Callers::new(daemon.paths.clone()));
     let manager = Manager::new(Arc::clone(daemon), Arc::clone(&callers));
     let flow = FlowObject::new(flows, callers);
     Builder::address(address).serve_at(PATH, manager).serve_at(PATH, flow).name(NAME).build().await

@@ -8,7 +8,7 @@ use super::{
     access::{Access, Verb, access},
     caller::Caller,
     manager::Manager,
-    polkit,
+    polkit::{self, Asks},
     reply::{no_such, path_of},
 };
 use crate::leader::Held;
@@ -31,7 +31,7 @@ impl Manager {
         asked: (&Header<'_>, &Connection),
     ) -> Result<Session, Error> {
         let session = id.parse::<SessionId>().ok().and_then(|id| self.daemon.find(id)).ok_or_else(no_such)?;
-        if may(caller, session.opening.uid, verb, asked).await { Ok(session) } else { Err(no_such()) }
+        if may(caller, session.opening.uid, verb, asked).await? { Ok(session) } else { Err(no_such()) }
     }
 
     /// By what name to note the caller, if it may decide about accounts, and whether it is root.
@@ -40,7 +40,7 @@ impl Manager {
         (header, connection): (&Header<'_>, &Connection),
     ) -> Result<(String, bool), Error> {
         let caller = self.callers.identify(header, connection).await?;
-        if caller.uid == 0 || polkit::may_manage(connection, header, &caller).await {
+        if caller.uid == 0 || polkit::may_manage(connection, header, &caller, Asks::IfCallerLets).await? {
             return Ok((name_of(&caller), caller.uid == 0));
         }
         Err(Error::NotAuthorized("accounts are for root, or for whom polkit lets manage sessions".to_owned()))
@@ -68,16 +68,27 @@ pub(super) async fn hold(caller: &Caller, connection: &Connection) -> Result<Hel
 }
 
 /// Whether the caller may do that to a session of `owner`.
+///
+/// # Errors
+/// Too many questions wait for polkit.
 pub(super) async fn may(
     caller: &Caller,
     owner: u32,
     verb: Verb,
     (header, connection): (&Header<'_>, &Connection),
-) -> bool {
+) -> Result<bool, Error> {
     match access(caller.uid, owner, verb) {
-        Access::Allow => true,
-        Access::AskPolkit => polkit::may_manage(connection, header, caller).await,
+        Access::Allow => Ok(true),
+        Access::AskPolkit => polkit::may_manage(connection, header, caller, Asks::IfCallerLets).await,
     }
+}
+
+/// Whether the caller sees what is other users'.
+///
+/// # Errors
+/// Too many questions wait for polkit.
+pub(super) async fn sees_all(caller: &Caller, (header, connection): (&Header<'_>, &Connection)) -> Result<bool, Error> {
+    Ok(caller.uid == 0 || polkit::may_manage(connection, header, caller, Asks::Nobody).await?)
 }
 
 /// By name where there is one; the daemon asks no name service for it, which might hang.

@@ -42,7 +42,7 @@ impl SessionObject {
     async fn authorised(&self, verb: Verb, header: &Header<'_>, connection: &Connection) -> Result<Caller, Error> {
         let caller = self.callers.identify(header, connection).await?;
         let session = self.daemon.find(self.id).ok_or_else(no_such)?;
-        let allowed = may(&caller, session.opening.uid, verb, (header, connection)).await;
+        let allowed = may(&caller, session.opening.uid, verb, (header, connection)).await?;
         if allowed { Ok(caller) } else { Err(no_such()) }
     }
 }

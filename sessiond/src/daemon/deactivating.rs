@@ -11,10 +11,11 @@ use authflow_core::{
     session::{Session, SessionId, State},
     time::Clock,
 };
-use authflow_host::{clock::SystemClock, process::ProcessId};
+use authflow_host::clock::SystemClock;
 
 use super::Daemon;
 use crate::{
+    leftovers::with_commands,
     members::members,
     snapshot::{Process, Snapshot},
 };
@@ -96,17 +97,13 @@ impl Daemon {
         live.map(|(User { uid, name }, why)| Waiting { uid, user: name, why }).collect()
     }
 
-    /// The processes that those live sessions hold which `wanted` names.
+    /// The pids that those live sessions hold which `wanted` names.
     #[must_use]
-    pub(crate) fn held_by_sessions(
-        &self,
-        snapshot: &Snapshot,
-        wanted: impl Fn(&Session) -> bool,
-    ) -> BTreeSet<ProcessId> {
+    pub(crate) fn held_by_sessions(&self, snapshot: &Snapshot, wanted: impl Fn(&Session) -> bool) -> BTreeSet<u32> {
         let core = self.core();
         let is_live = |session: &Session| !matches!(session.state, State::Closing(_));
         let live = core.registry.iter().filter(|session| is_live(session) && wanted(session));
-        live.flat_map(|session| members(session, &core.registry, &core.known, snapshot)).collect()
+        live.flat_map(|session| members(session, &core.registry, &core.known, snapshot)).map(|id| id.pid).collect()
     }
 
     /// What runs on although its login is over.
@@ -115,8 +112,10 @@ impl Daemon {
         let snapshot = Snapshot::take();
         let held = self.held_by_sessions(&snapshot, |_all| true);
         let ended = self.ended();
-        let free = snapshot.iter().filter(|process| !held.contains(&process.id));
-        free.filter_map(|process| ended.left_over(process, &snapshot)).collect()
+        let free = snapshot.iter().filter(|process| !held.contains(&process.id.pid));
+        let found = free.filter_map(|process| ended.left_over(process, &snapshot)).collect();
+        drop(ended);
+        with_commands(found)
     }
 
     /// Whether the process runs on although its login is over. That no live session holds it must be known.

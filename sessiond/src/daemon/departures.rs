@@ -129,7 +129,7 @@ impl Daemon {
         let mut core = self.core();
         let Some(session) = core.registry.find(id).cloned() else { return };
         let left = members(&session, &core.registry, &core.known, snapshot);
-        let has_targets = has_targets(&session, &left, snapshot);
+        let has_targets = has_targets(&session, &left, (&core.registry, snapshot));
         let actions = core.registry.leader_exited(id, has_targets, SystemClock.now());
         self.apply(&core, actions);
         drop(core);

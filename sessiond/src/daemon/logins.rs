@@ -15,7 +15,14 @@ use authflow_host::{
 };
 
 use super::Daemon;
-use crate::{audit::Record, event::Event, leader::leader_of, log::Line, members, own_scope, snapshot::Snapshot};
+use crate::{
+    audit::Record,
+    event::Event,
+    leader::{Held, leader_of},
+    log::Line,
+    members, own_scope,
+    snapshot::Snapshot,
+};
 
 /// A login that becomes a session.
 pub(crate) struct Login {
@@ -60,9 +67,19 @@ impl Daemon {
             |event| Line::info(event).with("session", &id).with("user", &opening.user).with("leader", leader.pid);
         let (adopted, missed) = (line(Event::Adopted), line(Event::Missed));
         let opened = Now { boot: opened_boot, wall: opened_wall };
-        let is_alive = closed.is_none() && leader.is_alive();
+        // One that does not let itself be read is there.
+        let is_there = |leader| !matches!(Held::if_there(leader), Ok(None));
+        let is_alive = closed.is_none() && is_there(leader);
+        let is_open = |id| self.find(id).is_some_and(|session| session.leader == leader_of(leader));
         let done = match id.parse::<SessionId>() {
             Ok(_) if boot_id != self.boot_id => Err("it is of another boot".to_owned()),
+            // It was opened when asked for, and the module did not wait long enough to hear of it.
+            Ok(id) if is_open(id) => {
+                if closed.is_some() {
+                    self.close(id);
+                }
+                Ok((adopted, None))
+            }
             Ok(id) if is_alive => {
                 let login = Login { id, opening, leader, opened, is_in: true };
                 let begun = self.begin(login, &Snapshot::chain(leader.pid));
@@ -109,6 +126,9 @@ impl Daemon {
         self.begin(login, &chain)?;
         // What later looks are compared with. As yet the leader is all there is.
         self.look_at(id, &chain);
+        if let Some(session) = self.find(id) {
+            self.note_newborn(&session);
+        }
         Ok(())
     }
 
@@ -164,9 +184,8 @@ impl Daemon {
     fn birth(&self, registry: &Registry, chain: &Snapshot, login: Login) -> Birth {
         let Login { id, mut opening, leader, opened, is_in: _ } = login;
         let pid = leader.pid;
-        let leads = |pid: u32| {
-            chain.find(pid).and_then(|process| registry.led_by(leader_of(process.id))).map(|session| session.id)
-        };
+        let leads =
+            |pid: u32| chain.find(pid).and_then(|process| members::led_by(process, registry)).map(|session| session.id);
         let audit_id = process::audit_session(pid);
         let same_audit = || {
             let mut sharing = audit_id.into_iter().flat_map(|audit_id| registry.with_audit_id(audit_id));

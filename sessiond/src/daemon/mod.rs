@@ -3,9 +3,11 @@
 
 mod deactivating;
 mod departures;
+mod endings;
 mod info;
 mod inhibiting;
 mod logins;
+mod newborn;
 mod queries;
 mod screens;
 mod telling;
@@ -17,9 +19,7 @@ use std::{
 
 use authflow_core::{
     deactivation::User,
-    session::{
-        Action, Ended, Manner, NotEnded, NotExtended, NotRenewed, Registry, Renewal, Seen, Session, SessionId, State,
-    },
+    session::{Action, Ended, Manner, NotExtended, NotRenewed, Registry, Renewal, Seen, Session, SessionId, State},
     time::{BootTime, Clock},
 };
 use authflow_host::{clock::SystemClock, paths::Paths, process::ProcessId};
@@ -41,7 +41,7 @@ use crate::{
     leftovers::EndedLogins,
     log::{Line, Log},
     members::{Known, members, scope_is_populated},
-    remains::is_left,
+    remains::left,
     snapshot::Snapshot,
     tty::Tty,
 };
@@ -78,6 +78,10 @@ pub(crate) struct Daemon {
     awaited: Mutex<BTreeSet<ProcessId>>,
     /// Told of each departure.
     something_ended: Notify,
+    /// Sessions that have just begun, to be looked at once more.
+    newborn: Mutex<BTreeSet<SessionId>>,
+    /// Told of each of these.
+    something_began: Notify,
 }
 
 /// What belongs together under the one lock.
@@ -113,6 +117,8 @@ impl Daemon {
             departures: Mutex::default(),
             awaited: Mutex::default(),
             something_ended: Notify::new(),
+            newborn: Mutex::default(),
+            something_began: Notify::new(),
         })
     }
 
@@ -156,64 +162,6 @@ impl Daemon {
             let config = InForce::look(&daemon.paths);
             daemon.keeper().note_config(&config, SystemClock.now().wall, &daemon.log);
         });
-    }
-
-    /// The application closed a session. Looked at once more first, so that its history is true.
-    pub(crate) fn close(self: &Arc<Self>, id: SessionId) {
-        let snapshot = Snapshot::take();
-        self.look_at(id, &snapshot);
-        let mut core = self.core();
-        let actions = core.registry.close(id, SystemClock.now());
-        self.apply(&core, actions);
-        drop(core);
-        // One that leaves nothing is over at once.
-        self.look_at(id, &snapshot);
-    }
-
-    /// Ends a session.
-    ///
-    /// # Errors
-    /// There is none of that id.
-    pub(crate) fn revoke(self: &Arc<Self>, id: SessionId, by: &str, message: &str) -> Result<(), NotEnded> {
-        self.revoke_seen(id, (by, message), &Snapshot::take())
-    }
-
-    /// Ends these sessions; tells how many there were. One that is over by now needs no ending.
-    pub(crate) async fn revoke_all(self: &Arc<Self>, ids: &[SessionId], by: &str, message: &str) -> usize {
-        let snapshot = Snapshot::take_aside().await;
-        let mut ended = 0;
-        for id in ids {
-            ended += usize::from(self.revoke_seen(*id, (by, message), &snapshot).is_ok());
-            // The loop is everybody's: a login must not wait for a thousand ends.
-            yield_now().await;
-        }
-        ended
-    }
-
-    fn revoke_seen(
-        self: &Arc<Self>,
-        id: SessionId,
-        (by, message): (&str, &str),
-        snapshot: &Snapshot,
-    ) -> Result<(), NotEnded> {
-        self.look_at(id, snapshot);
-        let message = Some(message).filter(|message| !message.is_empty());
-        let mut core = self.core();
-        let actions = core.registry.revoke(id, by, message, SystemClock.now())?;
-        self.apply(&core, actions);
-        Ok(())
-    }
-
-    /// Its user logs out of a session.
-    ///
-    /// # Errors
-    /// There is none of that id.
-    pub(crate) fn log_out(self: &Arc<Self>, id: SessionId) -> Result<(), NotEnded> {
-        self.look(id);
-        let mut core = self.core();
-        let actions = core.registry.log_out(id, SystemClock.now())?;
-        self.apply(&core, actions);
-        Ok(())
     }
 
     /// Pushes a session's idle deadline.
@@ -274,7 +222,7 @@ impl Daemon {
         if look.has_future_stamp {
             self.log.write(&Line::warning(Event::TtyStampInTheFuture).with("session", id));
         }
-        let is_alive = has_targets(&session, &found, snapshot);
+        let is_alive = has_targets(&session, &found, (&core.registry, snapshot));
         core.known.note(id, &found);
         core.ttys.entry(id).or_default().extend(look.ttys);
         let seen = Seen { basis: look.basis, active_at: look.active_at, is_alive };
@@ -350,18 +298,18 @@ impl Daemon {
 }
 
 /// Whether anything is left that the session's end would end.
-fn has_targets(session: &Session, found: &[ProcessId], snapshot: &Snapshot) -> bool {
+fn has_targets(session: &Session, found: &[ProcessId], (registry, snapshot): (&Registry, &Snapshot)) -> bool {
     let State::Closing(closing) = &session.state else { return !found.is_empty() };
     match (closing.manner, closing.step) {
         // Its leader may be in the scope as well for a while, and is not ended.
         (Manner::Remains, _) => {
-            found.iter().any(|member| is_left(session, closing, *member, snapshot))
-                || !snapshot.runs(process_of(session.leader)) && scope_is_populated(session, snapshot)
+            left(session, closing, found, snapshot).next().is_some()
+                || !snapshot.runs(process_of(session.leader)) && scope_is_populated(session, registry, snapshot)
         }
         // Before the first signal even a hang-up has everything before it, whether the leader is there or not.
         (Manner::Hangup, None) => !found.is_empty(),
         // What forks and ends all the time is never seen twice, or at all; the kernel knows that its scope is not empty.
-        (Manner::Terminate, _) => !found.is_empty() || scope_is_populated(session, snapshot),
+        (Manner::Terminate, _) => !found.is_empty() || scope_is_populated(session, registry, snapshot),
         (Manner::Hangup, Some(_)) => snapshot.runs(process_of(session.leader)),
     }
 }

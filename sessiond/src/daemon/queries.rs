@@ -1,4 +1,5 @@
-//! What is asked of the daemon: which sessions there are, what they show, which one a process is in. Nothing here changes any.
+//! What is asked of the daemon: which sessions there are, what they show, which one a process is in. Nothing here changes any; what a list
+//! saw of their processes is remembered.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +13,7 @@ use authflow_host::{clock::SystemClock, process::ProcessId};
 
 use super::{Daemon, info::info};
 use crate::{
-    members::{may_hold, members},
+    members::{may_hold, members, whole_scope},
     snapshot::Snapshot,
     tty::Tty,
 };
@@ -44,6 +45,12 @@ impl Daemon {
         Some(Inspected { session, members, ttys })
     }
 
+    /// The cgroup of the session's scope, if no other live session has processes there.
+    #[must_use]
+    pub(crate) fn whole_scope(&self, session: &Session, snapshot: &Snapshot) -> Option<String> {
+        whole_scope(session, &self.core().registry, snapshot)
+    }
+
     /// The terminals of these sessions as they are now.
     #[must_use]
     pub(crate) fn ttys_of(&self, ids: &[SessionId]) -> BTreeSet<Tty> {
@@ -67,11 +74,13 @@ impl Daemon {
     #[must_use]
     pub(crate) fn infos(&self, wanted: impl Fn(&Session) -> bool) -> Vec<SessionInfo> {
         let snapshot = Snapshot::take();
-        let (core, now) = (self.core(), SystemClock.now());
+        let (mut guard, now) = (self.core(), SystemClock.now());
+        let core = &mut *guard;
         let wanted = core.registry.iter().filter(|session| wanted(session));
         wanted
             .map(|session| {
                 let found = members(session, &core.registry, &core.known, &snapshot);
+                core.known.note(session.id, &found);
                 let look = core.activity.peek(session, &found, &snapshot, now);
                 info(session, &look, now)
             })
@@ -114,8 +123,9 @@ impl Daemon {
     pub(crate) fn session_of(&self, pid: u32) -> Option<SessionId> {
         let core = self.core();
         let chain = Snapshot::chain(pid);
-        let likely: Vec<&Session> =
-            core.registry.iter().filter(|session| may_hold(session, pid, &core.known, &chain)).collect();
+        let above = chain.ancestors(pid).collect();
+        let is_likely = |session: &&Session| may_hold(session, (pid, &above), &core.known, &chain);
+        let likely: Vec<&Session> = core.registry.iter().filter(is_likely).collect();
         // What is above the leaders too: that is in no session, and a member must not be above its own.
         let snapshot = Snapshot::chains(likely.iter().map(|session| session.leader.pid).chain([pid]));
         let holds = |session: &&Session| {

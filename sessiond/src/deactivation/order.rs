@@ -70,7 +70,7 @@ pub(crate) async fn disable(
     let mut ended = 0;
     for user in users {
         ended += daemon.deactivate(&user, None, (Some(by), message));
-        sweep::begin(daemon, connection, user.clone(), Reach::Everything);
+        sweep::begin(daemon, connection, (user.clone(), Reach::Everything), drop);
         starts_again::tell(daemon, user);
     }
     match marked {

@@ -9,8 +9,9 @@ use std::{
     time::Duration,
 };
 
-use authflow_core::deactivation::User;
+use authflow_core::{deactivation::User, time::Clock};
 use authflow_host::{
+    clock::SystemClock,
     process::{self, ProcessId},
     subordinate,
 };
@@ -45,14 +46,23 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How often the last step looks for processes that were born meanwhile.
 const MOST_PASSES: usize = 32;
 
+/// As many are named.
+const MOST_NAMED: usize = 20;
+
 /// Sweeps in the background, after the sessions that are ending have ended.
 ///
-/// One at a time of each kind for a user: what is asked for again meanwhile is under way, and a user may ask often.
-pub(crate) fn begin(daemon: &Arc<Daemon>, connection: &Connection, user: User, reach: Reach) {
+/// One at a time of each kind for a user: what is asked for again meanwhile is under way, and a user may ask often. In the end `charge` is
+/// told how long the machine was looked at for it.
+pub(crate) fn begin(
+    daemon: &Arc<Daemon>,
+    connection: &Connection,
+    (user, reach): (User, Reach),
+    charge: impl FnOnce(Duration) + Send + 'static,
+) {
     let Some(turn) = Turn::take(user.clone(), reach) else { return };
     let (daemon, connection) = (Arc::clone(daemon), connection.clone());
     tokio::spawn(async move {
-        run(&daemon, &connection, &user, reach).await;
+        charge(run(&daemon, &connection, &user, reach).await);
         drop(turn);
     });
 }
@@ -76,44 +86,89 @@ impl Drop for Turn {
     }
 }
 
-async fn run(daemon: &Arc<Daemon>, connection: &Connection, user: &User, reach: Reach) {
+async fn run(daemon: &Arc<Daemon>, connection: &Connection, user: &User, reach: Reach) -> Duration {
     let uid = user.uid;
+    let mut looks = Looks::default();
     // Whatever a service does it does as root: there is no telling root's own processes from the machine's.
     if uid == 0 {
-        return;
+        return looks.took;
     }
     let _in_time = tokio::time::timeout(SESSIONS_END, daemon.sessions_ended(uid)).await;
     if let Some(other) = sharer(daemon, user).filter(|_| reach == Reach::Everything) {
         let line = Line::warning(Event::NotSwept).with("user", &user.name).with("uid", uid).with("shared_with", other);
         daemon.log.write(&line);
-        return;
+        return looks.took;
     }
-    let theirs = Theirs::of(daemon, user);
-    if may_end_manager(daemon, (uid, reach), &Snapshot::take()) {
+    let theirs = Arc::new(Theirs::of(daemon, user));
+    if may_end_manager(daemon, (uid, reach), &looks.look(Snapshot::take_aside()).await) {
         stop_manager(daemon, connection, uid).await;
     }
     let mut ended: BTreeMap<ProcessId, String> = BTreeMap::new();
-    let held = strike(daemon, (&theirs, reach), Signal::TERM, &mut ended);
+    let held = looks.look(strike_aside(daemon, (&theirs, reach), Signal::TERM, &mut ended)).await;
     let all_gone = async {
         for held in held {
             held.gone().await;
         }
     };
     let _in_time = tokio::time::timeout(GRACE, all_gone).await;
-    if reach == Reach::Everything && may_end_manager(daemon, (uid, reach), &Snapshot::take()) {
+    if reach == Reach::Everything && daemon.names_of_live(uid).is_empty() {
         kill_manager(uid);
     }
     for _ in 0..MOST_PASSES {
-        if strike(daemon, (&theirs, reach), Signal::KILL, &mut ended).is_empty() {
+        if looks.look(strike_aside(daemon, (&theirs, reach), Signal::KILL, &mut ended)).await.is_empty() {
             break;
         }
         // What was struck goes; what it has started meanwhile is found by the next look.
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    for (process, command) in &ended {
-        daemon.log.write(&Line::info(Event::Swept).with("uid", uid).with("pid", process.pid).with("command", command));
-    }
+    lines(uid, &ended).iter().for_each(|line| daemon.log.write(line));
     daemon.log.write(&Line::info(Event::SweptAll).with("uid", uid).with("processes", ended.len()));
+    looks.took
+}
+
+/// What the log is told of those that were ended: the first by name, since a user may have started ten thousand to push other lines out.
+fn lines(uid: u32, ended: &BTreeMap<ProcessId, String>) -> Vec<Line> {
+    let line = || Line::info(Event::Swept).with("uid", uid);
+    let named = ended.iter().take(MOST_NAMED);
+    let mut lines: Vec<Line> =
+        named.map(|(process, command)| line().with("pid", process.pid).with("command", command)).collect();
+    if let Some(more) = ended.len().checked_sub(MOST_NAMED).filter(|more| *more > 0) {
+        lines.push(line().with("more", more));
+    }
+    lines
+}
+
+/// How long the machine was looked at.
+#[derive(Default)]
+struct Looks {
+    took: Duration,
+}
+
+impl Looks {
+    async fn look<T>(&mut self, look: impl Future<Output = T>) -> T {
+        let began = SystemClock.now().boot;
+        let seen = look.await;
+        self.took = self.took.saturating_add(SystemClock.now().boot.saturating_since(began));
+        seen
+    }
+}
+
+/// As [`strike`], on a thread beside the loop: it asks the kernel about each process of the machine.
+async fn strike_aside(
+    daemon: &Arc<Daemon>,
+    (theirs, reach): (&Arc<Theirs>, Reach),
+    signal: Signal,
+    ended: &mut BTreeMap<ProcessId, String>,
+) -> Vec<Held> {
+    let (daemon, theirs, before) = (Arc::clone(daemon), Arc::clone(theirs), std::mem::take(ended));
+    let struck = tokio::task::spawn_blocking(move || {
+        let mut ended = before;
+        let held = strike(&daemon, (&theirs, reach), signal, &mut ended);
+        (held, ended)
+    });
+    let (held, all) = struck.await.unwrap_or_default();
+    *ended = all;
+    held
 }
 
 /// Signals all that are in reach, and notes what they were. A stopped process hears nothing but the last signal before it goes on.
@@ -131,9 +186,9 @@ fn strike(
         Reach::Everything => true,
         Reach::LeftOvers => daemon.is_left_over(process, &snapshot),
     };
-    let targets = snapshot.iter().filter(|process| theirs.has(process, &snapshot) && !spared.contains(&process.id));
+    let targets = snapshot.iter().filter(|process| theirs.has(process, &snapshot) && !spared.contains(&process.id.pid));
     let targets = targets.filter(|process| may_end_manager || !is_of_a_manager(process, &snapshot)).filter(is_in_reach);
-    let held: Vec<Held> = targets.filter_map(|process| Held::by_id(process.id).ok()).collect();
+    let held = Held::all_there(targets.map(|process| (process, process.id)));
     for held in &held {
         ended
             .entry(held.id())
@@ -222,5 +277,20 @@ async fn stop_manager(daemon: &Daemon, connection: &Connection, uid: u32) {
     let unit = format!("user@{uid}.service");
     if systemd::stop(connection, &unit).await.is_ok() {
         daemon.log.write(&Line::info(Event::UserManagerStopped).with("unit", &unit));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_that_were_ended_the_log_names_a_few() {
+        let ended =
+            |count: u32| (1..=count).map(|pid| (ProcessId { pid, start_time: 1 }, "sleep".to_owned())).collect();
+        assert_eq!(lines(1000, &ended(20)).len(), 20);
+        let lines = lines(1000, &ended(10_000));
+        assert_eq!(lines.len(), 21);
+        assert!(format!("{:?}", lines.last()).contains("9980"), "{:?}", lines.last());
     }
 }

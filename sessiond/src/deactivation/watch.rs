@@ -198,7 +198,7 @@ impl Watcher {
             Cause::LeftGroup(rule) => daemon.deactivate(user, Some(rule), (None, &message)),
             Cause::Removed | Cause::Expired | Cause::NoShell | Cause::PasswordLocked | Cause::Disabled(_) => {
                 let ended = daemon.deactivate(user, None, (by.as_deref(), &message));
-                sweep::begin(daemon, &self.connection, user.clone(), Reach::Everything);
+                sweep::begin(daemon, &self.connection, (user.clone(), Reach::Everything), drop);
                 starts_again::tell(daemon, user.clone());
                 ended
             }

@@ -35,7 +35,7 @@ use self::{
     work::{Case, Failure, Place, Proof, RENEWAL, Wanted},
 };
 
-use crate::{audit::Record, daemon::Daemon, event::Event, log::Line};
+use crate::{audit::Record, bounded::identify, daemon::Daemon, event::Event, log::Line};
 
 /// How many flows are looked up or judged at a time. Each judgement takes a core and the memory of one hash.
 const AT_ONCE: usize = 2;
@@ -208,7 +208,10 @@ impl Flows {
     /// Renews the session that the owner's process is in, and no other.
     fn renew(&self, owner: Owner, renewal: Renewal) -> Option<SessionId> {
         // Another process may have got the pid by now.
-        let id = self.daemon.session_of(owner.process.pid).filter(|_| owner.process.is_alive())?;
+        let id = self
+            .daemon
+            .session_of(owner.process.pid)
+            .filter(|_| identify(owner.process.pid).is_ok_and(|now| now == owner.process))?;
         match self.daemon.renew(id, &renewal) {
             Ok(()) => Some(id),
             Err(why) => {

@@ -155,6 +155,37 @@ fn what_init_adopted_of_another_user_is_the_nested_sessions_and_of_two_nobodys()
 }
 
 #[test]
+fn a_scope_that_another_login_was_let_in_from_is_not_the_sessions_alone() {
+    const SCOPE: &str = "/user.slice/user-1000.slice/session-1.scope";
+    let inside =
+        |pid, parent, audit_id, cgroup: &str| Process { cgroup: cgroup.into(), ..process(pid, parent, audit_id) };
+    let mut machine = vec![process(1, 0, None), process(10, 1, None)];
+    for (pid, parent, audit_id) in [(20, 10, 5), (21, 20, 5), (22, 21, 5), (40, 1, 4)] {
+        machine.push(inside(pid, parent, Some(audit_id), SCOPE));
+    }
+    let administrator = session(1, 20, Some(5));
+    let is_shared = |more: &[Process], others: &[Session]| {
+        let snapshot = Snapshot::of(machine.iter().chain(more).cloned());
+        super::is_shared(SCOPE, &administrator, &registry(others), &snapshot)
+    };
+    assert!(!is_shared(&[], &[nested(3, 22, 1)]), "what is nested in it, and what an ended one left there");
+    let login = session(2, 30, Some(6));
+    let elsewhere = [process(30, 22, Some(6))];
+    assert!(!is_shared(&elsewhere, std::slice::from_ref(&login)));
+    // Below its leader; in a cgroup of its own below the scope; and adopted by init.
+    let below = inside(31, 30, None, SCOPE);
+    let deeper = inside(31, 30, None, &format!("{SCOPE}/one"));
+    let adopted = inside(32, 1, Some(6), SCOPE);
+    for process in [below, deeper, adopted] {
+        let more = [elsewhere.to_vec(), vec![process]].concat();
+        assert!(is_shared(&more, std::slice::from_ref(&login)), "{more:?}");
+        assert!(!is_shared(&more[1..], &[]), "of nobody who is logged in");
+    }
+    let alike = inside(31, 30, None, &SCOPE.replace("-1.scope", "-1.scope2"));
+    assert!(!is_shared(&[elsewhere[0].clone(), alike], &[login]));
+}
+
+#[test]
 fn a_nested_session_is_its_leaders_descendants_and_the_parent_has_them_too() {
     let snapshot = Snapshot::of(machine());
     let (outer, inner) = (session(1, 20, Some(5)), nested(3, 22, 1));
@@ -201,12 +232,15 @@ fn a_login_through_an_sshd_that_another_session_started_has_its_own_processes() 
 fn what_a_session_holds_it_might_hold() {
     let snapshot = Snapshot::of(machine());
     let sessions = [session(1, 20, Some(5)), session(2, 30, Some(6)), nested(3, 22, 1)];
+    let may_hold = |session: &Session, pid: u32| {
+        let above = snapshot.ancestors(pid).collect();
+        super::may_hold(session, (pid, &above), &Known::default(), &snapshot)
+    };
     for session in &sessions {
         let held = pids(session, &sessions, &snapshot);
-        assert!(held.iter().all(|pid| may_hold(session, *pid, &Known::default(), &snapshot)), "{held:?}");
+        assert!(held.iter().all(|pid| may_hold(session, *pid)), "{held:?}");
     }
-    assert!(!may_hold(&sessions[0], 31, &Known::default(), &snapshot));
-    assert!(!may_hold(&sessions[0], 99, &Known::default(), &snapshot));
+    assert!(!may_hold(&sessions[0], 31) && !may_hold(&sessions[0], 99));
 }
 
 #[test]
@@ -225,4 +259,64 @@ fn a_login_that_logind_knows_is_one_of_a_person() {
     }
     assert_eq!(leader_of_login("UID=1000\nLEADER=77\n", 1000), Some(77), "what is not told is the safe way");
     assert_eq!(leader_of_login("", 1000), None);
+}
+
+/// A process that does not let itself be read.
+fn unreadable(process: Process) -> Process {
+    Process { id: ProcessId { start_time: u64::MAX, ..process.id }, ..process }
+}
+
+#[test]
+fn what_cannot_be_read_is_in_its_session_all_the_same() {
+    let machine = machine().into_iter().map(|process| if process.id.pid < 20 { process } else { unreadable(process) });
+    let snapshot = Snapshot::of(machine);
+    let (one, two) = (session(1, 20, Some(5)), session(2, 30, Some(6)));
+    assert_eq!(pids(&one, std::slice::from_ref(&two), &snapshot), [20, 21, 22, 25]);
+    assert_eq!(pids(&two, std::slice::from_ref(&one), &snapshot), [30, 31]);
+    let found = members(&one, &registry(&[]), &Known::default(), &snapshot);
+    assert!(found.contains(&process_of(one.leader)), "the leader goes by its own name");
+}
+
+#[test]
+fn a_leader_that_cannot_be_read_keeps_its_own_from_the_session_above() {
+    let machine = [
+        process(1, 0, None),
+        process(20, 1, None),
+        process(21, 20, None),
+        process(30, 21, None),
+        process(31, 30, None),
+    ];
+    let hidden = |pid| machine.clone().map(|process| if process.id.pid == pid { unreadable(process) } else { process });
+    let (above, below) = (session(1, 20, None), session(2, 30, None));
+    for pid in [1, 21, 30, 31] {
+        assert_eq!(pids(&above, std::slice::from_ref(&below), &Snapshot::of(hidden(pid))), [20, 21], "{pid}");
+    }
+}
+
+#[test]
+fn a_pid_alone_makes_nobody_elses_process_a_known_one() {
+    let registry = registry(&[]);
+    let session = session(1, 20, None);
+    let mut known = Known::default();
+    known.note(session.id, &[ProcessId { pid: 22, start_time: 1 }]);
+    let found = |process: Process| {
+        let snapshot = Snapshot::of([self::process(1, 0, None), process]);
+        members(&session, &registry, &known, &snapshot)
+    };
+    assert_eq!(found(unreadable(process(22, 1, None))), [ProcessId { pid: 22, start_time: 1 }]);
+    assert_eq!(found(Process { uid: 1001, ..unreadable(process(22, 1, None)) }), []);
+    let later = Process { id: ProcessId { pid: 22, start_time: 2 }, ..process(22, 1, None) };
+    assert_eq!(found(later), []);
+}
+
+#[test]
+fn what_init_adopted_and_cannot_be_read_is_no_stray_for_it_may_be_older() {
+    let mut machine = machine();
+    machine.push(unreadable(Process { uid: 1001, ..process(42, 1, Some(5)) }));
+    let around = session(1, 20, Some(5));
+    let mut inner = nested(2, 22, 1);
+    inner.opening.target_uid = 1001;
+    let snapshot = Snapshot::of(machine);
+    assert!(!pids(&inner, &[around.clone(), inner.clone()], &snapshot).contains(&42));
+    assert!(pids(&around, &[around.clone(), inner], &snapshot).contains(&42));
 }

@@ -13,6 +13,8 @@ use nix::{
     unistd::Pid,
 };
 
+use authflow_host::process;
+
 use super::{sshd, whence::Origin};
 use crate::error::Error;
 
@@ -94,7 +96,7 @@ pub(super) fn titles_of_sshds() -> Vec<String> {
 fn listeners() -> impl Iterator<Item = (i32, String)> {
     let entries = fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter(|pid| is_here(*pid)).filter_map(|pid| Some((pid, listeners_title(pid)?)))
+    pids.filter(|pid| is_roots(*pid) && is_here(*pid)).filter_map(|pid| Some((pid, listeners_title(pid)?)))
 }
 
 /// Whether the process sees this machine's files, and is no container's. A unit may have mounts of its own, and sees them all the same.
@@ -109,15 +111,20 @@ fn is_here(pid: i32) -> bool {
     is_same || configuration(own).is_some() && configuration(&pid) == configuration(own)
 }
 
+/// Whether root started the process. To be asked before anything else of it: a user's process can keep whoever asks for its program waiting.
+fn is_roots(pid: i32) -> bool {
+    let uids = u32::try_from(pid).ok().and_then(|pid| process::uids(pid).ok());
+    uids.is_some_and(|uids| uids.first() == Some(&0))
+}
+
 /// The title that sshd gives itself while it waits for connections. Anybody can take that title, so the process has to be root's and run
 /// sshd's program.
 fn listeners_title(pid: i32) -> Option<String> {
-    let is_roots = fs::metadata(format!("/proc/{pid}")).is_ok_and(|meta| meta.uid() == 0);
     let program = fs::read_link(format!("/proc/{pid}/exe")).ok();
     // An upgrade leaves the old program running, whose file is gone.
     let is_sshd =
         program.is_some_and(|path| matches!(path.to_str(), Some("/usr/sbin/sshd" | "/usr/sbin/sshd (deleted)")));
-    if !is_roots || !is_sshd {
+    if !is_sshd {
         return None;
     }
     let title = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();

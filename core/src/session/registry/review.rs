@@ -56,6 +56,11 @@ impl Registry {
         let mut actions = Vec::new();
         // Both limits may have passed, as after a suspend: the screen is locked for one, and the other still holds.
         while let Some((deadline, limit)) = deadlines(session).first().filter(|(at, _)| *at <= now.boot) {
+            // A limit ends only what is there: whoever left while no daemon looked has not stayed too long.
+            if !seen.is_alive {
+                actions.extend(self.finish(id, EndReason::LeaderExited, now));
+                return actions;
+            }
             if !locks_at(session, limit) {
                 let cause = Cause { reason: limit, by: None, message: None, due: Some(deadline) };
                 actions.extend(self.begin_end(id, &cause, now));

@@ -146,7 +146,14 @@ impl World {
 
     fn look(&mut self, id: SessionId, seen: Seen, now: Now) -> Vec<Action> {
         let seen = Seen { basis: self.bases.get(&id).copied().unwrap_or_default(), ..seen };
+        let was_living = self.registry.find(id).is_some_and(|session| !matches!(session.state, State::Closing(_)));
         let actions = self.registry.review(id, seen, now);
+        if was_living && !seen.is_alive {
+            let over = ends(&actions).into_iter().find(|(over, _)| *over == id);
+            let is_closing = self.registry.find(id).is_some_and(|session| matches!(session.state, State::Closing(_)));
+            let is_left_alone = over.is_none() && !is_closing;
+            assert!(is_left_alone || over == Some((id, EndReason::LeaderExited)), "no limit ends what is not there");
+        }
         assert!(!self.registry.due(now.boot).contains(&id), "review moves the deadline past now");
         if let Some(session) = self.registry.find(id) {
             let lifetime = session.authenticated.boot.saturating_add(Duration::from_secs(LIFETIME));
