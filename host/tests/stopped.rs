@@ -88,7 +88,8 @@ fn the_caller_of_a_set_uid_program_cannot_stop_it_while_it_holds_a_lock() {
     assert_eq!(lines.filter(|line| line.contains("FAILED")).count(), 0);
     assert!(program.wait().unwrap().success());
     let (callers, held) = share.split_once(" -> ").unwrap();
-    assert_eq!(callers, "class 5, nice 5, cpus 0, io idle");
+    // Whoever runs the tests may be nice to begin with.
+    assert!(callers.starts_with("class 5, nice ") && callers.ends_with(", cpus 0, io idle"), "{callers}");
     assert!(held.starts_with("class 0, nice -20, ") && held.ends_with(", io best-effort: prio 4"), "{held}");
     let has_one_cpu = thread::available_parallelism().unwrap().get() == 1;
     assert!(has_one_cpu || !held.contains("cpus 0, io"), "{held}");

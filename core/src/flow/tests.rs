@@ -1,7 +1,10 @@
 //! Every path of a flow, from the first question to the verdict.
 
 mod any_method;
+mod any_order;
 mod every_path;
+mod stand_ins;
+mod vouched;
 
 use std::time::Duration;
 
@@ -55,6 +58,10 @@ fn alice() -> Holder {
 
 fn without_totp() -> Holder {
     Holder { keys: Authenticators::default(), has: Factors::none().with(Password), ..alice() }
+}
+
+fn digest(code: &str) -> CodeDigest {
+    CodeDigest::of(&Secret::from(code)).unwrap()
 }
 
 /// The start of step `n`.
@@ -250,45 +257,6 @@ fn a_code_beside_a_password_that_another_module_proved_clears_no_count_by_itself
 
 const STEP_UP: &[&[Factor]] = &[&[Session], &[Password, Totp]];
 
-fn vouched_for<'a>(methods: &[&[Factor]], answers: &'a [&'a str]) -> Attempt<'a> {
-    Attempt { proved: Factors::none().with(Session), ..attempt(methods, answers) }
-}
-
-#[test]
-fn who_is_vouched_for_is_asked_for_what_is_missing_and_nobody_else_is_spared() {
-    let receipt = vouched_for(STEP_UP, &[]).run(&mut State::default()).unwrap();
-    assert_eq!((receipt.factors().to_string().as_str(), receipt.factors().aal()), ("session", 0));
-    let and_password = vouched_for(&[&[Session, Password], &[Password, Totp]], &[RIGHT]);
-    assert_eq!(and_password.run(&mut State::default()).unwrap().factors().to_string(), "password+session");
-    assert_eq!(vouched_for(&[&[Session, Totp]], &["000000"]).denial(), Denial::WrongCode);
-    let in_full = attempt(STEP_UP, &[RIGHT, CODES[4]]).run(&mut State::default()).unwrap();
-    assert_eq!(in_full.factors().to_string(), "password+totp");
-    assert_eq!(attempt(STEP_UP, &["", ""]).denial(), Denial::WrongPassword);
-}
-
-#[test]
-fn a_method_that_takes_no_session_is_proved_without_one() {
-    let receipt = vouched_for(&[&[Password, Totp], &[Session]], &[RIGHT, CODES[4]]).run(&mut State::default());
-    assert_eq!(receipt.unwrap().factors().to_string(), "password+totp");
-}
-
-#[test]
-fn a_session_that_vouches_wipes_out_no_failures() {
-    let mut state = State::default();
-    for _ in 0..4 {
-        attempt(BOTH, &["wrong", CODES[4]]).run(&mut state).unwrap_err();
-        vouched_for(STEP_UP, &[]).run(&mut state).unwrap();
-    }
-    attempt(BOTH, &["wrong", CODES[4]]).run(&mut state).unwrap_err();
-    assert!(matches!(attempt(BOTH, &[RIGHT, CODES[4]]).denial_in(&mut state), Denial::Locked(_)));
-}
-
-#[test]
-fn a_disabled_user_is_not_vouched_for() {
-    let disabled = Attempt { holder: Holder { standing: Standing::Disabled, ..alice() }, ..vouched_for(STEP_UP, &[]) };
-    assert_eq!(disabled.denial(), Denial::Disabled);
-}
-
 #[test]
 fn one_field_takes_password_and_code() {
     let one = |answers| Attempt { one_prompt: true, ..attempt(BOTH, answers) };
@@ -356,99 +324,6 @@ fn a_success_tells_of_the_one_before() {
     assert_eq!(again.previous().unwrap().0, step(4));
 }
 
-/// The codes of alice's recovery set.
-fn recovery_codes() -> [String; 3] {
-    [1, 2, 3].map(|n| stand_in::code_from(&[n; stand_in::CODE_BYTES]).to_string())
-}
-
-fn digest(code: &str) -> CodeDigest {
-    CodeDigest::of(&Secret::from(code)).unwrap()
-}
-
-fn with_recovery() -> Holder {
-    let mut holder = alice();
-    let codes = recovery_codes().iter().map(|code| digest(code)).collect();
-    holder.keys.recovery = Some(RecoverySet { made: WallTime::default(), codes });
-    holder
-}
-
-#[test]
-fn a_recovery_code_stands_in_for_a_code_once_and_says_how_many_are_left() {
-    let [first, second, _] = recovery_codes();
-    let mut state = State::default();
-    let try_with =
-        |code: &str, state: &mut State| Attempt { holder: with_recovery(), ..attempt(BOTH, &[RIGHT, code]) }.run(state);
-    let receipt = try_with(&first.to_uppercase().replace('-', " "), &mut state).unwrap();
-    assert_eq!(receipt.stand_in(), Some(&StandIn::Recovery { left: 2 }));
-    assert_eq!((receipt.factors().to_string().as_str(), receipt.factors().aal()), ("password+totp+recovery", 2));
-    assert_eq!(try_with(&first, &mut state), Err(Denial::CodeUsed));
-    assert_eq!(try_with(&second, &mut state).unwrap().stand_in(), Some(&StandIn::Recovery { left: 1 }));
-    assert!(try_with(CODES[4], &mut state).unwrap().stand_in().is_none(), "the phone is still good");
-    let told: Vec<_> = state.news.items().iter().map(|item| item.event).collect();
-    assert_eq!(told, [Event::RecoveryCodeUsed, Event::CodeReused, Event::RecoveryCodeUsed]);
-}
-
-#[test]
-fn a_recovery_code_is_not_used_up_by_a_wrong_password() {
-    let [first, ..] = recovery_codes();
-    let mut state = State::default();
-    let wrong = Attempt { holder: with_recovery(), ..attempt(BOTH, &["wrong", &first]) }.run(&mut state);
-    assert_eq!(wrong, Err(Denial::WrongPassword));
-    assert!(state.news.items().is_empty());
-    assert!(Attempt { holder: with_recovery(), ..attempt(BOTH, &[RIGHT, &first]) }.run(&mut state).is_ok());
-}
-
-#[test]
-fn a_new_set_of_recovery_codes_voids_the_old_and_forgets_what_was_used() {
-    let [first, second, third] = recovery_codes();
-    let mut state = State::default();
-    Attempt { holder: with_recovery(), ..attempt(BOTH, &[RIGHT, &first]) }.run(&mut state).unwrap();
-    let mut renewed = with_recovery();
-    renewed.keys.recovery.as_mut().unwrap().codes = [digest(&third)].into();
-    let with_old = Attempt { holder: renewed.clone(), ..attempt(BOTH, &[RIGHT, &second]) }.run(&mut state);
-    assert_eq!(with_old, Err(Denial::WrongCode));
-    let last = Attempt { holder: renewed, ..attempt(BOTH, &[RIGHT, &third]) }.run(&mut state).unwrap();
-    assert_eq!(last.stand_in(), Some(&StandIn::Recovery { left: 0 }));
-    assert_eq!(state.spent_codes.len(), 1);
-}
-
-#[test]
-fn a_rule_may_refuse_what_stands_in_for_a_code() {
-    let [first, ..] = recovery_codes();
-    let answers = [RIGHT, &first];
-    let mut strict = Attempt { holder: with_recovery(), ..attempt(BOTH, &answers) };
-    strict.rule.recovery = false;
-    assert_eq!(strict.denial(), Denial::WrongCode);
-}
-
-#[test]
-fn a_bypass_code_lets_in_once_until_its_end_even_who_has_no_authenticator() {
-    const BYPASS: &str = "0123-4567-89ab-cdef-ghjk-mnpq";
-    let issued = |state: &mut State| {
-        let (issued, until, reason) = (step(0), step(10), "phone lost".to_owned());
-        state.bypass = Some(Bypass { code: digest(BYPASS), issued, until, reason });
-    };
-    let try_at =
-        |at, state: &mut State| Attempt { holder: without_totp(), at, ..attempt(BOTH, &[RIGHT, BYPASS]) }.run(state);
-    let mut state = State::default();
-    issued(&mut state);
-    let receipt = try_at(step(4), &mut state).unwrap();
-    assert_eq!((receipt.stand_in(), receipt.factors().aal()), (Some(&StandIn::Bypass), 2));
-    assert!(state.bypass.is_none());
-    assert!(try_at(step(5), &mut state).is_err(), "it passed once");
-    issued(&mut state);
-    assert!(try_at(step(10), &mut state).is_err(), "it has run out");
-}
-
-#[test]
-fn one_field_takes_a_recovery_code_behind_the_password() {
-    let [first, ..] = recovery_codes();
-    let both = format!("{RIGHT}{first}");
-    let receipt =
-        Attempt { one_prompt: true, holder: with_recovery(), ..attempt(BOTH, &[&both]) }.run(&mut State::default());
-    assert!(receipt.unwrap().stand_in().is_some());
-}
-
 #[test]
 fn a_success_tells_of_the_failures_before_it_and_of_a_new_source() {
     let mut state = State::default();
@@ -498,39 +373,4 @@ fn a_password_alone_clears_no_count_of_guesses_at_the_code() {
     assert_eq!(state.throttle.consecutive, 4);
     attempt(BOTH, &[RIGHT, "000000"]).run(&mut state).unwrap_err();
     assert!(matches!(attempt(BOTH, &[RIGHT, CODES[4]]).run(&mut state), Err(Denial::Locked(_))));
-}
-
-proptest! {
-    #[test]
-    fn no_attempt_adds_half_of_what_room_is_kept_for(
-        before in state::tests::state(), network in any::<u64>(), which in any::<prop::sample::Index>(),
-    ) {
-        let rows: Vec<_> = every_path::granted().into_iter().chain(every_path::denied()).collect();
-        let (attempt, _, _) = rows.into_iter().nth(which.index(34)).unwrap();
-        let address = std::net::Ipv6Addr::from(u128::from(network) << 64 | u128::from(network)).to_string();
-        let mut state = before.clone();
-        let _either_way = Attempt { remote: Remote::from_rhost(Some(&address)), ..attempt }.run(&mut state);
-        let (before, after) = (before.to_text().len(), state.to_text().len());
-        prop_assert!(after <= before + state::GROWTH / 2, "{before} -> {after}");
-    }
-
-    #[test]
-    fn no_order_of_attempts_lets_a_step_in_twice(tries in prop::collection::vec((0_usize..10, 0_u64..10), 1..40)) {
-        let (mut state, mut used) = (State::default(), std::collections::BTreeSet::new());
-        for (code, now) in tries {
-            let answers = [RIGHT, CODES[code]];
-            let granted = Attempt { at: step(now), ..attempt(BOTH, &answers) }.run(&mut state).is_ok();
-            if granted {
-                prop_assert!(used.insert(code), "step {code} passed twice");
-                prop_assert!(now.abs_diff(code as u64) <= 1);
-            }
-        }
-    }
-
-    #[test]
-    fn nobody_gets_in_without_the_password_and_a_code_of_the_hour(password in ".{0,20}", code in ".{0,12}") {
-        prop_assume!(password != RIGHT || !CODES[3..=5].contains(&code.replace(' ', "").as_str()));
-        let answers = [password.as_str(), code.as_str()];
-        prop_assert!(attempt(BOTH, &answers).run(&mut State::default()).is_err());
-    }
 }
