@@ -11,6 +11,7 @@ use authflow_host::{
     clock::SystemClock,
     config::{self, From, Unusable},
     file::Trust,
+    gone::{self, Found},
     paths::Paths,
     records::Records,
 };
@@ -136,6 +137,14 @@ impl Context {
     pub(crate) fn account(&self, name: &str) -> Result<Account, Error> {
         let found = accounts::by_name(name).map_err(|error| Error::failed("the user data base", &error))?;
         found.ok_or_else(|| Error::NoUser(name.to_owned()))
+    }
+
+    /// What the name services tell of that name, for what is done only where there is no such account.
+    pub(crate) fn look_for(&self, name: &str) -> Found {
+        // Where no configuration can be used, nobody is known whom the directory must find.
+        let config = config::load_trusting(&self.paths, self.trust()).ok().map(|loaded| loaded.config);
+        let control = config.and_then(|config| config.accounts.control);
+        gone::look_for(&self.paths, control.as_deref(), name)
     }
 
     /// Everybody's records.

@@ -148,16 +148,26 @@ impl AccountError {
     }
 }
 
-/// The user of that name, if there is one.
+/// The user of that name, if there is one. For logins: a source that is away may be told as one that knows no such user.
 ///
 /// # Errors
 /// The data base could not be asked.
 pub fn by_name(name: &str) -> Result<Option<Account>, AccountError> {
-    // No user has a NUL in the name, and the C library could not be asked for one.
-    if name.contains('\0') {
-        return Ok(None);
-    }
-    found(User::from_name(name))
+    found(absent_is_none(ask(name)))
+}
+
+/// The same where it matters that there is none: any error is a source that is away. sssd's and libnss-extrausers' say ENOENT for it, and where
+/// there is no such user glibc says so without one.
+///
+/// # Errors
+/// A source of users did not answer.
+pub(crate) fn by_name_without_error(name: &str) -> Result<Option<Account>, AccountError> {
+    found(ask(name))
+}
+
+/// No user has a NUL in the name, and the C library could not be asked for one.
+fn ask(name: &str) -> nix::Result<Option<User>> {
+    if name.contains('\0') { Ok(None) } else { User::from_name(name) }
 }
 
 /// The user of that uid, if there is one.
@@ -165,11 +175,11 @@ pub fn by_name(name: &str) -> Result<Option<Account>, AccountError> {
 /// # Errors
 /// The data base could not be asked.
 pub fn by_uid(uid: u32) -> Result<Option<Account>, AccountError> {
-    found(User::from_uid(Uid::from_raw(uid)))
+    found(absent_is_none(User::from_uid(Uid::from_raw(uid))))
 }
 
 fn found(answer: nix::Result<Option<User>>) -> Result<Option<Account>, AccountError> {
-    let found = absent_is_none(answer).map_err(|why| AccountError { what: "the user", why })?;
+    let found = answer.map_err(|why| AccountError { what: "the user", why })?;
     Ok(found.map(Account::from))
 }
 

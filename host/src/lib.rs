@@ -9,7 +9,7 @@
 //! - [`clock`], [`random`]: the machine's clocks and its random numbers; [`codes`]: codes made of these
 //! - [`process`]: who a process is, beyond its pid
 //! - [`accounts`], [`shadow`]: users, groups, the system's password hashes; [`local_accounts`]: those in the machine's own files;
-//!   [`subordinate`]: uids that users hand out
+//!   [`gone`]: whether there is an account no more; [`subordinate`]: uids that users hand out
 //! - [`crypt`], [`hash_memory`]: what hashing needs
 //! - [`hashing`], [`passwords`]: passwords hashed, compared and kept up
 //! - [`new_password`]: what a new one must be here, and setting it
@@ -35,6 +35,7 @@ mod disabled;
 mod enrolment;
 pub mod file;
 pub mod forget;
+pub mod gone;
 pub mod hash_memory;
 pub mod hashing;
 mod known;

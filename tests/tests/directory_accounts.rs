@@ -36,6 +36,83 @@ fn who_is_gone_from_a_directory_is_told_from_a_directory_that_is_away() {
     machine.logged(&["event=deactivated", "user=dora", "the account was removed"]);
 }
 
+/// One that is away says so, or another source behind it says that there is nobody.
+#[test]
+fn a_directory_that_is_away_has_nobody_forgotten_or_taken_for_a_typing_error() {
+    for sources in ["files extrausers", "files extrausers systemd"] {
+        let Some(plan) = Machine::overlay() else { return };
+        let nsswitch = format!("passwd: {sources}\ngroup: files\nshadow: files\n");
+        let machine = plan.file("/etc/nsswitch.conf", &nsswitch).config(CONFIG).user("carol").without_daemon().start();
+        machine.write("/root/hook", include_str!("../../packaging/debian/authflow.userdel-post"));
+        directory(&machine, &[WATCHMAN, DORA].concat());
+        let users = ["dora", "carol"];
+        for user in users {
+            let add = ["authflow", "factor", "add", "totp", "--user", user, "--secret-stdin", "--no-confirm"];
+            let _ = machine.feed(add, b"JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP").success();
+        }
+        let records = || machine.shell("ls /var/lib/authflow/users").success();
+        let hook = |user: &str| machine.shell(&format!("ACTION=userdel SUBJECT={user} sh /root/hook 2>&1")).success();
+        assert_eq!(hook("dora"), "", "who is there");
+
+        let _ = machine.run(["userdel", "carol"]).success();
+        for answer in [None, Some(DORA)] {
+            match answer {
+                Some(users) => directory(&machine, users),
+                None => drop(machine.run(["rm", "/var/lib/extrausers/passwd"]).success()),
+            }
+            let user = if answer.is_none() { "dora" } else { "carol" };
+            let said = hook(user);
+            assert!(said.contains(&format!("{user} is not forgotten: ")), "{sources}: {said}");
+            // By hand it asks, and there is nobody to ask.
+            let _ = machine.run(["authflow", "user", "forget", user]).failure(2);
+            let found = machine.run(["authflow", "check"]).stdout;
+            assert!(found.contains("whether a directory knows the name cannot be told"), "{sources}: {found}");
+            assert!(!found.contains("\"dora\""), "{sources}: {found}");
+            // Erin has no record, and may be somebody of the directory's.
+            let said = machine.run(["authflow", "user", "disable", "erin"]);
+            assert!(said.stderr.contains("erin is disabled, as it is written: "), "{sources}: {said:?}");
+            assert_eq!(said.success(), "erin is disabled\n");
+            assert!(machine.path("/var/lib/authflow/state/erin.disabled").exists());
+            let _ = machine.run(["authflow", "user", "enable", "erin"]).success();
+            let _ = machine.run(["authflow", "user", "enable", "erin"]).failure(1);
+        }
+        assert_eq!(records(), "carol.toml\ndora.toml\n");
+
+        // It answers, and somebody is found whom it always has.
+        directory(&machine, WATCHMAN);
+        let _ = machine.run(["authflow", "user", "disable", "erin"]).failure(3);
+        assert_eq!(hook("dora"), "");
+        assert_eq!(records(), "carol.toml\n");
+        let _ = machine.run(["authflow", "user", "forget", "carol"]).failure(2);
+        let _ = machine.run(["authflow", "user", "forget", "carol", "--yes"]).success();
+        assert_eq!(records(), "");
+    }
+}
+
+#[test]
+fn nobody_is_forgotten_by_itself_where_no_user_of_the_directorys_is_named() {
+    let Some(plan) = Machine::overlay() else { return };
+    let rule = CONFIG
+        .split_once("control = \"watchman\"\n")
+        .map(|(accounts, rule)| format!("{accounts}{rule}"))
+        .expect("a control");
+    let nsswitch = "passwd: files extrausers\ngroup: files\nshadow: files\n";
+    let machine = plan.file("/etc/nsswitch.conf", nsswitch).config(&rule).user("carol").without_daemon().start();
+    directory(&machine, WATCHMAN);
+    let _ = machine.run(["authflow", "user", "disable", "carol"]).success();
+    let _ = machine.run(["userdel", "carol"]).success();
+    let forget = ["authflow", "user", "forget", "--if-gone", "carol"];
+    for control in ["", "control = \"root\"\n"] {
+        machine.write("/etc/authflow/authflow.toml", &rule.replace("[accounts]\n", &format!("[accounts]\n{control}")));
+        let said = machine.run(forget);
+        assert!(said.stderr.contains("no `accounts.control` that is the directory's alone"), "{said:?}");
+        assert!(machine.path("/var/lib/authflow/state/carol.disabled").exists());
+    }
+    machine.write("/etc/authflow/authflow.toml", CONFIG);
+    let _ = machine.run(forget).success();
+    assert!(!machine.path("/var/lib/authflow/state/carol.disabled").exists());
+}
+
 /// A rule for a group of the directory's is the stricter one here, as it mostly is. libnss-extrausers says of a missing file what sssd's says of
 /// a missing socket.
 #[test]

@@ -78,6 +78,23 @@ fn a_rule_and_a_mark_by_another_spelling_are_told() {
     machine.ssh("alice", KEY).expect("$ ");
 }
 
+#[test]
+fn enabled_by_another_spelling_no_mark_is_left() {
+    let Some(machine) = machine() else { return };
+    let marks = || machine.shell("ls /var/lib/authflow/state | grep disabled || true").success();
+    let enable = [
+        "authflow user enable Alice",
+        "busctl call org.authflow.sessiond1 /org/authflow/sessiond1 org.authflow.sessiond1.Manager Reactivate s Alice",
+    ];
+    for enable in enable {
+        let _ = machine.run(["authflow", "user", "disable", "alice"]).success();
+        let _ = machine.shell("umask 077; echo > /var/lib/authflow/state/Alice.disabled").success();
+        assert_eq!(marks(), "Alice.disabled\nalice.disabled\n");
+        let _ = machine.shell(enable).success();
+        assert_eq!(marks(), "", "{enable}");
+    }
+}
+
 fn machine() -> Option<Machine> {
     let machine = Machine::overlay()?.config(CONFIG).user("alice").sshd(SSHD).pam("sshd", STACK).start();
     machine.add_name_service("spelling");

@@ -94,7 +94,11 @@ pub(crate) async fn enable(daemon: &Arc<Daemon>, order: Order<'_>) -> Result<boo
     let Order { by, .. } = order;
     let kept = |why: &Undone| refusal(why, "the user stays disabled");
     let Meant { name: user, .. } = meant(daemon, order).await.map_err(|why| kept(&why))?;
-    let was_there = change_mark(daemon, &user, Records::enable).await.map_err(|why| kept(&why))?;
+    let mut was_there = change_mark(daemon, &user, Records::enable).await.map_err(|why| kept(&why))?;
+    if user != order.user {
+        // What goes by another spelling keeps nobody out, and would be told as a mark for ever.
+        was_there |= change_mark(daemon, order.user, Records::enable).await.map_err(|why| kept(&why))?;
+    }
     if was_there {
         daemon.log.write(&Line::warning(Event::Reactivated).with("user", user).with("by", by));
     }

@@ -6,7 +6,11 @@ use std::{
 };
 
 use authflow_core::{config::Config, rule::Rule};
-use authflow_host::{config::Files, file::Trust};
+use authflow_host::{
+    config::Files,
+    file::Trust,
+    gone::{self, Found},
+};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -43,6 +47,11 @@ impl<'a> Ground<'a> {
         } else {
             Path::new("/run/systemd/system").is_dir()
         }
+    }
+
+    /// What the name services tell of that name, as far as the configuration tells whether they answer.
+    pub(super) fn look_for(&self, name: &str) -> Found {
+        gone::look_for(&self.context.paths, self.config.accounts.control.as_deref(), name)
     }
 
     /// Where that rule stands.

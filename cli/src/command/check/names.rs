@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use authflow_core::name;
-use authflow_host::{accounts, local_accounts, records::Records};
+use authflow_host::{accounts, gone::Found, local_accounts, records::Records};
 
 use super::{Ground, Place, catalogue::Defect, finding::Finding};
 
@@ -12,9 +12,19 @@ pub(super) fn findings(ground: &Ground<'_>, users: &BTreeSet<String>, disabled: 
     if ground.context.is_image() {
         return Vec::new();
     }
+    let paths = &ground.context.paths;
+    // A directory that is away finds nobody, so with one only those count who were the machine's own until the last change of its file.
+    let former = local_accounts::has_directory(paths).then(|| local_accounts::former_names(paths));
+    let counts = |user: &str| former.as_ref().is_none_or(|former| former.contains(user));
+    let records = users.iter().filter(|user| counts(user)).filter_map(|user| record_of_nobody(ground, user));
     let spellings = disabled.iter().filter_map(|user| disabled_by_spelling(ground, user));
-    let renamed = disabled.iter().flat_map(|user| renamed(ground, user, disabled));
-    of_nobody(ground, users, disabled).into_iter().chain(spellings).chain(renamed).collect()
+    let marks = disabled.iter().flat_map(|user| {
+        let renamed = renamed(ground, user, disabled);
+        // What is to be done about that is another thing.
+        let is_nobodys = renamed.is_empty() && counts(user);
+        renamed.into_iter().chain(is_nobodys.then(|| disabled_nobody(ground, user)).flatten())
+    });
+    records.chain(spellings).chain(marks).collect()
 }
 
 /// The account's own name, where the name services know it by this one as well.
@@ -23,37 +33,56 @@ pub(super) fn own_name(user: &str) -> Option<String> {
     (account.name != user).then_some(account.name)
 }
 
-/// What is there for users who are not. A directory that is away has none, so with one only those count who were the machine's own until
-/// the last change of its file.
-fn of_nobody(ground: &Ground<'_>, users: &BTreeSet<String>, disabled: &BTreeSet<String>) -> Vec<Finding> {
+/// Whether nobody has that name, as far as that can be told.
+enum Nobody {
+    Certainly,
+    /// The account was the machine's own, and a directory may know the name.
+    Perhaps,
+}
+
+fn nobody(ground: &Ground<'_>, user: &str) -> Option<Nobody> {
+    match ground.look_for(user) {
+        Found::Account(_) => None,
+        Found::Nobody => Some(Nobody::Certainly),
+        Found::Untold(_) => local_accounts::has_directory(&ground.context.paths).then_some(Nobody::Perhaps),
+    }
+}
+
+fn record_of_nobody(ground: &Ground<'_>, user: &str) -> Option<Finding> {
     let paths = &ground.context.paths;
-    let (has_directory, former) = (local_accounts::has_directory(paths), local_accounts::former_names(paths));
-    let is_nobody =
-        |user: &&String| (!has_directory || former.contains(*user)) && matches!(accounts::by_name(user), Ok(None));
-    let record = |user: &String| {
-        let managed = paths.managed_users().join(format!("{}.toml", name::file_name(user).unwrap_or_default()));
-        let first = if managed.exists() {
-            format!("remove {} where it comes from, and then: ", managed.display())
-        } else {
-            String::new()
-        };
-        Finding::new(
-            Defect::RecordOfNobody,
-            Place::file(&paths.users()),
-            format!("there is a record for {user:?}, and no such user"),
-            format!("{first}authflow user forget {user}"),
-        )
+    let told = nobody(ground, user)?;
+    let managed = paths.managed_users().join(format!("{}.toml", name::file_name(user).unwrap_or_default()));
+    let first = if managed.exists() {
+        format!("remove {} where it comes from, and then: ", managed.display())
+    } else {
+        String::new()
     };
-    let mark = |user: &String| {
-        Finding::new(
-            Defect::DisabledNobody,
-            Place::file(&paths.state()),
-            format!("{user:?} is marked as disabled, and there is no such user"),
-            format!("authflow user forget {user}, if the name is to be given again"),
-        )
+    let renamed = "where the account was renamed, move what goes by the name (docs/sessions.md)";
+    let (what, fix) = match told {
+        Nobody::Certainly => ("and no such user", format!("{renamed}; otherwise {first}authflow user forget {user}")),
+        Nobody::Perhaps => (
+            "who is in /etc/passwd no more, and whether a directory knows the name cannot be told",
+            format!("{renamed}; where no directory knows it: {first}authflow user forget {user}"),
+        ),
     };
-    let records = users.iter().filter(is_nobody).map(record);
-    records.chain(disabled.iter().filter(is_nobody).map(mark)).collect()
+    let what = format!("there is a record for {user:?}, {what}");
+    Some(Finding::new(Defect::RecordOfNobody, Place::file(&paths.users()), what, fix))
+}
+
+fn disabled_nobody(ground: &Ground<'_>, user: &str) -> Option<Finding> {
+    let (what, when) = match nobody(ground, user)? {
+        Nobody::Certainly => ("and there is no such user", "if the name is to be given again"),
+        Nobody::Perhaps => (
+            "who is in /etc/passwd no more, and whether a directory knows the name cannot be told",
+            "if no directory knows it, and it is to be given again",
+        ),
+    };
+    Some(Finding::new(
+        Defect::DisabledNobody,
+        Place::file(&ground.context.paths.state()),
+        format!("{user:?} is marked as disabled, {what}"),
+        format!("authflow user enable {user}, which takes the mark alone, {when}"),
+    ))
 }
 
 /// A mark that keeps nobody out: logins go by the account's own name.
@@ -73,8 +102,9 @@ fn renamed(ground: &Ground<'_>, user: &str, disabled: &BTreeSet<String>) -> Vec<
     let mark = Records::trusting(paths.clone(), ground.trust).mark(user).ok().flatten();
     let Some(uid) = mark.and_then(|mark| mark.uid) else { return Vec::new() };
     let names = local_accounts::names_of(paths, uid).unwrap_or_default();
-    // Another account of a uid that is shared is an account of its own.
-    if names.iter().any(|name| name == user) {
+    // Another account of a uid that is shared is an account of its own, and so is one that went to a directory and keeps its name.
+    let is_account = |found| matches!(found, Found::Account(account) if account.name == user);
+    if names.iter().any(|name| name == user) || is_account(ground.look_for(user)) {
         return Vec::new();
     }
     let finding = |name: &String| {
@@ -83,7 +113,9 @@ fn renamed(ground: &Ground<'_>, user: &str, disabled: &BTreeSet<String>) -> Vec<
             Place::file(&paths.state()),
             format!("{user:?} is marked as disabled, and the account with its uid {uid} is now {name:?}"),
             format!(
-                "authflow user disable {name}; and then, or where it is somebody else: authflow user forget {user}"
+                "find out whose account {name} is; where it is that of {user}, renamed: move what goes by {user} in users/ and state/ \
+                 (docs/sessions.md), authflow user disable {name}, and then authflow user enable {user}, which takes the old mark alone; where it \
+                 is somebody else's: authflow user enable {user}"
             ),
         )
     };

@@ -4,6 +4,7 @@
 use authflow_core::deactivation::Mark;
 use authflow_host::{
     deferred::{self, Deferred},
+    gone::Found,
     records::Records,
 };
 use serde::Serialize;
@@ -93,11 +94,22 @@ impl Disable {
         sessions.is_ok_and(|sessions| sessions.iter().any(|session| session.user == self.user))
     }
 
-    /// Whether there is no such account, and no record by that name. What cannot be found out is no typing error.
+    /// Whether there is no such account, and no record by that name. What cannot be found out is no typing error; it is told.
     fn is_typing_error(&self, context: &Context) -> bool {
-        !context.is_image()
-            && matches!(context.account(&self.user), Err(Error::NoUser(_)))
-            && matches!(Self::records(context).authenticators(&self.user), Ok(None))
+        if context.is_image() || !matches!(Self::records(context).authenticators(&self.user), Ok(None)) {
+            return false;
+        }
+        match context.look_for(&self.user) {
+            Found::Account(_) => false,
+            Found::Nobody => true,
+            Found::Untold(why) => {
+                let user = clean(&self.user);
+                note(&format!(
+                    "{user} is disabled, as it is written: {why}; authflow user enable {user} takes it back"
+                ));
+                false
+            }
+        }
     }
 
     /// Has the daemon end what is open. Where root has kept the user out already, a daemon that is away is no failure: it will see the

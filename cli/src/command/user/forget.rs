@@ -1,8 +1,9 @@
 //! `authflow user forget`: nothing that went by a name is there for whoever is given it next. The account itself may be gone by now.
 
 use authflow_host::{
-    accounts,
     forget::Held,
+    gone::Found,
+    local_accounts,
     records::{RecordError, Records},
 };
 use serde::Serialize;
@@ -18,10 +19,10 @@ use crate::{
 pub(crate) struct Forget {
     /// The user
     user: String,
-    /// Do not ask where the account is still there
+    /// Do not ask where the account is, or may be, still there
     #[arg(long)]
     yes: bool,
-    /// Do nothing where the account is still there, or the name services cannot be asked
+    /// Do nothing unless it is certain that the account is gone
     #[arg(long, conflicts_with = "yes")]
     if_gone: bool,
 }
@@ -39,23 +40,11 @@ impl Forget {
         context.require_root("only root forgets users")?;
         let records = Records::trusting(context.paths.clone(), context.trust());
         let held = records.held(&self.user)?;
-        let is_there = match self.is_there(context) {
-            Ok(is_there) => is_there,
-            Err(why) if self.if_gone => {
-                note(&format!("{} is not forgotten: {why}", clean(&self.user)));
-                true
-            }
-            Err(why) => return Err(why),
-        };
-        if is_there && self.if_gone {
+        let found = if context.is_image() { Found::Nobody } else { context.look_for(&self.user) };
+        if !self.if_gone {
+            self.consent(context, &found, held)?;
+        } else if !self.is_gone(&found, held) {
             return self.report(context, Held::default());
-        }
-        if !held.is_any() && !is_there && !self.if_gone && !context.is_image() {
-            return Err(Error::NoUser(self.user));
-        }
-        if is_there && held.is_any() && !self.yes {
-            let question = format!("The account {} is there. Take its {} away?", self.user, told(held));
-            context.confirm(&question)?;
         }
         let forgotten = match records.forget(&self.user) {
             // A hook is no place to be told at each removal what is as it should be.
@@ -69,13 +58,38 @@ impl Forget {
         self.report(context, forgotten)
     }
 
-    /// Whether an account has that name as its own. What goes by another spelling of it is nobody's.
-    fn is_there(&self, context: &Context) -> Result<bool, Error> {
-        if context.is_image() {
-            return Ok(false);
+    /// Whether it is certain that no account goes by the name. Where that cannot be told of a name that something goes by, why is said.
+    fn is_gone(&self, found: &Found, held: Held) -> bool {
+        match found {
+            Found::Account(_) => false,
+            Found::Nobody => true,
+            Found::Untold(why) => {
+                if held.is_any() {
+                    let user = clean(&self.user);
+                    note(&format!("{user} is not forgotten: {why}; by your word: authflow user forget {user}"));
+                }
+                false
+            }
         }
-        let found = accounts::by_name(&self.user).map_err(|error| Error::failed("the user data base", &error))?;
-        Ok(found.is_some_and(|account| self.if_gone || account.name == self.user))
+    }
+
+    /// Asks wherever somebody may still be there: with a directory always, since who is gone from it may come back.
+    fn consent(&self, context: &Context, found: &Found, held: Held) -> Result<(), Error> {
+        let user = &self.user;
+        let what = match found {
+            Found::Nobody if context.is_image() => return Ok(()),
+            Found::Nobody if !held.is_any() => return Err(Error::NoUser(user.clone())),
+            Found::Untold(why) if !held.is_any() => return Err(Error::failed("the user data base", why)),
+            Found::Nobody if !local_accounts::has_directory(&context.paths) => return Ok(()),
+            Found::Nobody => format!("No account {user} is found"),
+            Found::Account(account) if account.name == *user => format!("The account {user} is there"),
+            Found::Account(account) => format!("{user} is another spelling of {}", account.name),
+            Found::Untold(why) => format!("{user}: {why}"),
+        };
+        if self.yes || !held.is_any() {
+            return Ok(());
+        }
+        context.confirm(&format!("{what}. Take the {} of {user} away?", told(held)))
     }
 
     fn report(self, context: &Context, held: Held) -> Result<(), Error> {
