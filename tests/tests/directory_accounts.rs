@@ -84,7 +84,10 @@ fn a_directory_that_is_away_has_nobody_forgotten_or_taken_for_a_typing_error() {
         assert_eq!(hook("dora"), "");
         assert_eq!(records(), "carol.toml\n");
         let _ = machine.run(["authflow", "user", "forget", "carol"]).failure(2);
-        let _ = machine.run(["authflow", "user", "forget", "carol", "--yes"]).success();
+        let mut root = machine.person(["authflow", "user", "forget", "carol"]);
+        root.expect("No account carol is found. Take the password and authenticators, counters of carol away?");
+        root.type_line("y");
+        assert!(root.end().success(), "{}", root.screen());
         assert_eq!(records(), "");
     }
 }
