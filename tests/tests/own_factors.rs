@@ -86,11 +86,11 @@ fn a_proof_that_renews_the_hash_by_the_way_is_still_good_and_a_password_set_sinc
     let mut alice = machine.log_in("alice", &mut old);
     let hash = || machine.shell("grep argon2id /var/lib/authflow/users/alice.toml").success();
     let before = hash();
-    machine.write("/etc/authflow/authflow.toml", &format!("[password]\niterations = 3\n{RULES}"));
+    machine.write("/etc/authflow/authflow.toml", &format!("[password]\niterations = 4\n{RULES}"));
     change(&machine, &mut alice, "add totp --name tablet", &old.code());
     let mut tablet = confirm(&mut alice, camera::scan);
     alice.expect("alice now has \"tablet\"");
-    assert!(hash() != before && hash().contains("t=3"), "{}", hash());
+    assert!(hash() != before && hash().contains("t=4"), "{}", hash());
     alice.expect("<0>");
     change(&machine, &mut alice, "add totp --name watch", &tablet.code());
     alice.expect("Code that the app shows now: ");

@@ -86,11 +86,11 @@ fn a_login_adopts_the_systems_password_and_then_ours_decides() {
 fn a_login_rehashes_what_has_become_too_cheap() {
     let Some(machine) = machine("[\"authflow\"]") else { return };
     let record = "/var/lib/authflow/users/alice.toml";
-    assert!(machine.read(record).contains("m=19456,t=2"));
-    let config = machine.read("/etc/authflow/authflow.toml").replace("password = {", "password = { iterations = 3,");
+    assert!(machine.read(record).contains("m=19456,t=3"));
+    let config = machine.read("/etc/authflow/authflow.toml").replace("password = {", "password = { iterations = 4,");
     machine.write("/etc/authflow/authflow.toml", &config);
-    assert!(!opens(&machine, "alice", "a wrong one") && machine.read(record).contains("m=19456,t=2"));
+    assert!(!opens(&machine, "alice", "a wrong one") && machine.read(record).contains("m=19456,t=3"));
     assert!(opens(&machine, "alice", machine.password()));
-    assert!(machine.read(record).contains("m=19456,t=3"), "{}", machine.read(record));
+    assert!(machine.read(record).contains("m=19456,t=4"), "{}", machine.read(record));
     assert!(opens(&machine, "alice", machine.password()));
 }
