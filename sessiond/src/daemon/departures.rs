@@ -24,7 +24,7 @@ const BETWEEN_LOOKS_AT_AN_ORPHAN: Duration = Duration::from_secs(1);
 const UNTIL_THERE_IS_ROOM: Duration = Duration::from_secs(5);
 
 /// How long after a leader's end it takes at most to hear that logind had it ended.
-const LOGIND_SAYS_SO: Duration = Duration::from_millis(300);
+const LOGIND_SAYS_SO: Duration = Duration::from_secs(1);
 
 /// Sessions of which something ended that nobody has looked at.
 #[derive(Debug, Default)]
