@@ -102,6 +102,12 @@ impl Paths {
         self.root.join("run/authflow")
     }
 
+    /// The daemon's socket for root's login programs.
+    #[must_use]
+    pub fn door(&self) -> PathBuf {
+        self.run().join("door")
+    }
+
     /// Receipts on their way between sshd's processes.
     #[must_use]
     pub fn flows(&self) -> PathBuf {

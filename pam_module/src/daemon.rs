@@ -1,20 +1,23 @@
 //! The exchange with the daemon: one connection, one call, one reply, all of it under one time-out. Nothing outlives it, neither a
-//! thread nor a descriptor.
+//! thread nor a descriptor. Root's login programs have a door of their own to it, and take the bus where that is shut: a bus that users
+//! fill must keep nobody out, and let nobody in whom nobody watches.
 
-use std::{collections::HashMap, fs::File, io, time::Duration};
+use std::{collections::HashMap, fs::File, io, path::Path, time::Duration};
 
 use authflow_bus as bus;
 use authflow_core::{
     session::{Opening, SessionId},
     vouch::OwnSession,
 };
-use zbus::{Message, OwnedObjectPath, connection};
+use nix::unistd::geteuid;
+use zbus::{Connection, Message, OwnedObjectPath, connection};
 
 use crate::call::Call;
 
 /// Where the daemon is, and how long it may take.
 #[derive(Clone, Debug)]
 pub struct Daemon {
+    door: Option<String>,
     address: String,
     limit: Duration,
 }
@@ -50,7 +53,14 @@ impl Daemon {
     /// The daemon behind the bus at `address`. One exchange takes at most `limit`.
     #[must_use]
     pub const fn new(address: String, limit: Duration) -> Self {
-        Self { address, limit }
+        Self { door: None, address, limit }
+    }
+
+    /// The same, by its door wherever this process may come in there.
+    #[must_use]
+    pub fn behind(self, door: &Path) -> Self {
+        let door = geteuid().is_root().then(|| format!("unix:path={}", door.display()));
+        Self { door, ..self }
     }
 
     /// How long an ordinary exchange may take.
@@ -97,12 +107,31 @@ impl Daemon {
     pub(crate) fn exchange(&self, call: &Call<'_>, limit: Duration) -> Result<Message, Unanswered> {
         let no_runtime = |error| Unanswered::Refused(bus::Error::from(zbus::Error::from(error)));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(no_runtime)?;
-        let answer = send(&self.address, call);
+        let answer = self.send(call);
         match runtime.block_on(async { tokio::time::timeout(limit, answer).await }) {
             Ok(reply) => reply.map_err(|error| Unanswered::Refused(error.into())),
             Err(_elapsed) => Err(Unanswered::TimedOut(limit)),
         }
     }
+
+    /// The connection is dropped inside the runtime: one that outlived it would leave a thread behind.
+    async fn send(&self, call: &Call<'_>) -> zbus::Result<Message> {
+        let connection = self.connect().await?;
+        connection.call_method(Some(bus::NAME), bus::PATH, Some(call.interface()), call.method(), call).await
+    }
+
+    async fn connect(&self) -> zbus::Result<Connection> {
+        if let Some(door) = &self.door
+            && let Ok(connection) = dial(door).await
+        {
+            return Ok(connection);
+        }
+        dial(&self.address).await
+    }
+}
+
+async fn dial(address: &str) -> zbus::Result<Connection> {
+    connection::Builder::address(address).build().await
 }
 
 /// What came instead of a reply.
@@ -112,12 +141,6 @@ pub(crate) enum Unanswered {
     Refused(bus::Error),
     /// Nothing, within that time.
     TimedOut(Duration),
-}
-
-/// The connection is dropped inside the runtime: one that outlived it would leave a thread behind.
-async fn send(address: &str, call: &Call<'_>) -> zbus::Result<Message> {
-    let connection = connection::Builder::address(address).build().await?;
-    connection.call_method(Some(bus::NAME), bus::PATH, Some(call.interface()), call.method(), call).await
 }
 
 impl From<Unanswered> for DaemonError {

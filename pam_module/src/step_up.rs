@@ -85,7 +85,8 @@ fn ask<H: Handle>(login: &Login<'_, H>, account: &Account, rule: &Rule) -> Resul
     // Most logins end here, and wait for nobody.
     let _audit_id = asker.check()?;
     let limit = login.config.bus_timeout.min(PATIENCE);
-    let session = Daemon::new(login.config.bus_address.clone(), limit).own_session()?;
+    let daemon = Daemon::new(login.config.bus_address.clone(), limit).behind(&login.place.paths.door());
+    let session = daemon.own_session()?;
     vouch(rule, &asker, &session)?;
     Ok(session.id)
 }

@@ -98,7 +98,7 @@ pub fn end<H: Handle>(login: &Login<'_, H>, id: &str) -> Result<(), Error> {
 
 /// The daemon of this login's configuration.
 pub fn daemon<H>(login: &Login<'_, H>) -> Daemon {
-    Daemon::new(login.config.bus_address.clone(), login.config.bus_timeout)
+    Daemon::new(login.config.bus_address.clone(), login.config.bus_timeout).behind(&login.place.paths.door())
 }
 
 /// Writes the session down for the daemon.

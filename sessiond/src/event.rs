@@ -33,6 +33,8 @@ authflow_core::events! {
     DesktopUnknown = "desktop-unknown",
     /// logind's signals cannot be heard.
     DesktopsUnwatched = "desktops-unwatched",
+    /// Login programs must take the bus.
+    DoorShut = "door-shut",
     /// A session is being ended.
     Ending = "ending",
     /// A session's idle deadline was pushed.

@@ -181,10 +181,12 @@ async fn run(log: Log, paths: Paths, boot_id: Option<String>) -> Result<(), Fail
     let connection =
         bus::serve(&daemon, flows, &address).await.map_err(|why| Failure::Bus { address: address.clone(), why })?;
     // First, or one might be written between the look and the listening.
+    let door = bus::door::open(&daemon);
     let newcomers = newcomers::listen(&daemon);
     daemon.adopt_pending();
     daemon.note_config();
     let mut tasks = JoinSet::new();
+    tasks.spawn(bus::door::serve(Arc::clone(&daemon), connection.clone(), door));
     tasks.spawn(desktop::run(Arc::clone(&daemon), connection.clone()));
     tasks.spawn(execute::run(Arc::clone(&daemon), connection.clone(), actions));
     tasks.spawn(Arc::clone(&daemon).follow_departures());

@@ -2,35 +2,29 @@
 
 use std::{collections::HashMap, os::fd::AsRawFd, sync::Arc};
 
-use authflow_bus::{
-    Error, SELF,
-    opening::{self, BadDict},
-    vouch,
-};
+use authflow_bus::{Error, SELF, vouch};
 use authflow_core::{
     deactivation::User,
-    session::{Class, NotOpened, Session, SessionId},
-    time::Clock,
+    session::{Session, SessionId},
 };
-use authflow_host::{clock::SystemClock, random};
 use zbus::{Connection, Fd, OwnedObjectPath, OwnedVariant, message::Header};
 
 use super::{
     access::{Access, Verb, access, may_open},
     caller::Callers,
     deed::{extend, inhibit, log_out, revoke},
+    login,
     reach::{hold, may, name_of, sees_all},
     reply::{no_such, owned, owned_dict, path_of},
 };
 use crate::{
-    daemon::{Daemon, Login},
+    daemon::Daemon,
     deactivation::{
         order::{self, Order},
         sweep::{self, Reach},
     },
     event::Event,
     log::{Line, visible},
-    own_scope,
 };
 
 /// The manager's object.
@@ -64,28 +58,8 @@ impl Manager {
             self.daemon.log.write(&line);
             return Err(Error::NotAuthorized("only root's login programs open sessions".to_owned()));
         }
-        let invalid = |why: BadDict| Error::InvalidArgument(why.to_string());
-        let (opening, id) = (opening::from_dict(&facts).map_err(invalid)?, opening::id(&facts).map_err(invalid)?);
         let leader = hold(&caller, connection).await?;
-        let id = match id {
-            Some(id) => id,
-            None => SessionId::new(random::bytes().map_err(|why| Error::Degraded(why.to_string()))?),
-        };
-        let login = Login { id, opening, leader: leader.id(), opened: SystemClock.now(), is_in: false };
-        let is_login = login.opening.class == Class::User;
-        self.daemon.open(login).map_err(|refused| match refused {
-            NotOpened::TooMany(_) => Error::TooManySessions(refused.to_string()),
-            NotOpened::NotVouched => Error::NotAuthorized(refused.to_string()),
-            NotOpened::LeaderTaken | NotOpened::IdTaken => Error::InvalidArgument(refused.to_string()),
-        })?;
-        // Before the answer, for which the leader waits: what it starts later is born into the scope. An su that becomes a login for want of
-        // one around it stays where it is.
-        if is_login {
-            own_scope::hold_together(&self.daemon, connection, id).await;
-        }
-        // An editor may have changed it since the last login.
-        self.daemon.note_config();
-        Ok((id.to_string(), path_of(id)?))
+        login::open(&self.daemon, connection, &leader, &facts).await
     }
 
     /// The login is over. Root only: a process that gave root up, or has another's old pid, would end the tracking of what goes on.

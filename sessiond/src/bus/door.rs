@@ -1,0 +1,116 @@
+//! A socket that only root may connect to, at which login programs open and close their sessions. The bus is everybody's: whoever fills it
+//! would keep all others out, or let them in with nobody watching. To its one peer it looks like a bus with one name on it.
+
+use std::{collections::HashMap, fs, io, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
+
+use authflow_bus::{Error, PATH, vouch};
+use authflow_host::{file, paths::Paths};
+use tokio::net::{UnixListener, UnixStream};
+use zbus::{Connection, Guid, OwnedObjectPath, OwnedVariant, connection::Builder};
+
+use super::{access::may_open, gone, login, reply::no_such};
+use crate::{daemon::Daemon, event::Event, leader::Held, log::Line};
+
+/// How long a peer may take to introduce itself.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Before the next is let in, where the kernel lets none in: the descriptors may have run out.
+const UNTIL_THERE_IS_ROOM: Duration = Duration::from_secs(1);
+
+/// Opens the door. Whoever finds it shut takes the bus.
+pub(crate) fn open(daemon: &Daemon) -> Option<UnixListener> {
+    let told = |why: io::Error| daemon.log.write(&Line::error(Event::DoorShut).with("why", why));
+    bind(&daemon.paths).map_err(told).ok()
+}
+
+fn bind(paths: &Paths) -> io::Result<UnixListener> {
+    file::ensure_folder(&paths.run(), 0o755).map_err(io::Error::other)?;
+    let door = paths.door();
+    // The one of a daemon that was killed: we own the bus name, so it is nobody's now.
+    match fs::remove_file(&door) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let listener = UnixListener::bind(&door)?;
+    // Until here our umask has kept others out; the peer's uid is looked at in any case.
+    fs::set_permissions(&door, fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Lets login programs in for as long as the daemon lives.
+pub(crate) async fn serve(daemon: Arc<Daemon>, bus: Connection, door: Option<UnixListener>) {
+    let Some(door) = door else { return };
+    loop {
+        match door.accept().await {
+            Ok((stream, _nameless)) => {
+                tokio::spawn(let_in(Arc::clone(&daemon), bus.clone(), stream));
+            }
+            Err(why) => {
+                daemon.log.write(&Line::error(Event::DoorShut).with("why", why));
+                tokio::time::sleep(UNTIL_THERE_IS_ROOM).await;
+            }
+        }
+    }
+}
+
+/// Serves one peer until it leaves. One that goes no further has been told why, or is gone.
+async fn let_in(daemon: Arc<Daemon>, bus: Connection, stream: UnixStream) {
+    let Some(peer) = peer_of(&stream) else { return };
+    let building = async {
+        let stream = stream.into_std()?;
+        let login = LoginProgram { daemon, bus, peer };
+        let builder = Builder::unix_stream(stream).server(Guid::generate()).p2p();
+        builder.serve_at("/org/freedesktop/DBus", Greeting).serve_at(PATH, login).build().await
+    };
+    if let Ok(Ok(connection)) = tokio::time::timeout(PATIENCE, building).await {
+        gone(&connection).await;
+    }
+}
+
+/// The process at the other end, if it is root's.
+fn peer_of(stream: &UnixStream) -> Option<Held> {
+    let told = stream.peer_cred().ok()?;
+    let pid = told.pid().and_then(|pid| u32::try_from(pid).ok()).filter(|_| may_open(told.uid()))?;
+    let held = Held::by_pid(pid).ok()?;
+    // Another has its pid only once it is gone, and its end of the socket with it.
+    let mut nothing = [0];
+    let is_gone = matches!(
+        rustix::net::recv(stream, &mut nothing, rustix::net::RecvFlags::PEEK | rustix::net::RecvFlags::DONTWAIT),
+        Ok((0, _))
+    );
+    (!is_gone).then_some(held)
+}
+
+/// What a client expects of a bus before anything else.
+struct Greeting;
+
+#[zbus::interface(name = "org.freedesktop.DBus")]
+impl Greeting {
+    fn hello(&self) -> String {
+        ":1.0".to_owned()
+    }
+}
+
+/// The manager, as far as a login program needs it.
+struct LoginProgram {
+    daemon: Arc<Daemon>,
+    bus: Connection,
+    peer: Held,
+}
+
+#[zbus::interface(name = "org.authflow.sessiond1.Manager")]
+impl LoginProgram {
+    async fn open_session(&self, facts: HashMap<String, OwnedVariant>) -> Result<(String, OwnedObjectPath), Error> {
+        login::open(&self.daemon, &self.bus, &self.peer, &facts).await
+    }
+
+    fn close_session(&self, id: &str) -> Result<(), Error> {
+        let session = id.parse().ok().and_then(|id| self.daemon.find(id)).ok_or_else(no_such)?;
+        self.daemon.close(session.id);
+        Ok(())
+    }
+
+    fn vouch(&self) -> Result<HashMap<String, String>, Error> {
+        Ok(vouch::to_dict(&self.daemon.own_session(self.peer.id().pid).ok_or_else(no_such)?))
+    }
+}

@@ -1,0 +1,89 @@
+//! The door of root's login programs to the daemon: no bus that users fill, or that hangs, keeps anybody out or lets anybody in unwatched.
+
+use authflow_tests::{Machine, wait};
+use rustix::process::Signal;
+
+/// Without the daemon nobody gets in.
+const CONFIG: &str = "[session]\nwhen_unavailable = \"deny\"\n\
+                      [[rule]]\nname = \"su\"\nservice = [\"su\"]\nmethods = [[\"stack\"]]\n";
+const DOOR: &str = "/run/authflow/door";
+
+#[test]
+fn users_who_fill_the_bus_keep_nobody_out() {
+    let Some(machine) = machine() else { return };
+    machine.write("/run/flood.py", include_str!("../beds/flood.py"));
+    let as_alice = ["setpriv", "--reuid=alice", "--regid=alice", "--init-groups"];
+    let mut flood = machine.start(as_alice.into_iter().chain(["python3", "/run/flood.py", "32"]));
+    let is_filled =
+        || !machine.run(["busctl", "--system", "--timeout=1s", "call", NAME, PATH, PEER, "Ping"]).status.success();
+    wait::until_true("a bus that is full", is_filled);
+    for _ in 0..3 {
+        gets_in(&machine);
+    }
+    assert!(flood.is_running());
+    let _ = machine.run(["pkill", "-KILL", "-u", "alice"]);
+    assert_eq!(machine.log().matches("event=opened").count(), 3, "{}", machine.log());
+    assert!(!machine.log().contains("event=daemon-away"), "{}", machine.log());
+}
+
+#[test]
+fn a_login_and_its_end_need_no_bus_while_the_daemon_lives() {
+    let Some(machine) = machine() else { return };
+    machine.signal_bus(Signal::STOP);
+    gets_in(&machine);
+    machine.logged(&["event=closed", "reason=logout"]);
+    machine.signal_bus(Signal::CONT);
+    wait::until_true("no session", || machine.sessions().is_empty());
+}
+
+#[test]
+fn the_door_is_roots_alone() {
+    let Some(machine) = machine() else { return };
+    let knock = format!(
+        "import socket; s = socket.socket(socket.AF_UNIX); s.connect('{DOOR}'); s.settimeout(10)\n\
+         s.sendall(b'\\0AUTH EXTERNAL 30\\r\\n'); print(s.recv(99))"
+    );
+    let knock_as = |user: &str| machine.run(["setpriv", "--reuid", user, "--clear-groups", "python3", "-c", &knock]);
+    assert!(knock_as("root").success().starts_with("b'OK "));
+    assert!(knock_as("alice").stderr.contains("PermissionError"));
+    // Whatever becomes of its mode, and whoever he says that he is.
+    let _ = machine.run(["chmod", "0666", DOOR]).success();
+    let turned_away = knock_as("alice");
+    assert!(!turned_away.stdout.contains("OK"), "{turned_away:?}");
+    assert!(turned_away.stdout == "b''\n" || turned_away.stderr.contains("Error"), "{turned_away:?}");
+}
+
+#[test]
+fn where_the_door_is_shut_login_programs_take_the_bus() {
+    let Some(machine) = machine() else { return };
+    let _ = machine.run(["rm", DOOR]).success();
+    gets_in(&machine);
+    machine.kill_daemon();
+    // One that nobody stands behind, as a killed daemon leaves it.
+    let left = "import socket; socket.socket(socket.AF_UNIX).bind('/run/authflow/door')";
+    let _ = machine.run(["python3", "-c", left]).success();
+    machine.start_daemon();
+    gets_in(&machine);
+    assert_eq!(machine.log().matches("event=opened").count(), 2, "{}", machine.log());
+}
+
+const NAME: &str = "org.freedesktop.DBus";
+const PATH: &str = "/org/freedesktop/DBus";
+const PEER: &str = "org.freedesktop.DBus.Peer";
+
+fn machine() -> Option<Machine> {
+    let plan = Machine::overlay()?.user("alice").user("bob").config(CONFIG);
+    Some(
+        plan.pam(
+            "su",
+            "auth sufficient pam_rootok.so\naccount required pam_permit.so\nsession required pam_authflow.so\n",
+        )
+        .start(),
+    )
+}
+
+/// Root becomes bob for a moment.
+#[track_caller]
+fn gets_in(machine: &Machine) {
+    let _ = machine.run(["su", "bob", "-c", "true"]).success();
+}
