@@ -7,7 +7,7 @@ use authflow_core::{
     enrolment::Enroll,
     factor::{Factor, Factors},
     flow::{Prompt, asked, choose, is_left_to_the_stack},
-    rule::{Method, Request, Rule},
+    rule::{Method, Remote, Request, Rule},
     stand_in::RecoverySet,
     state::State,
     throttle::{Caller, Gate, Source},
@@ -150,14 +150,15 @@ fn stand_ins(keys: &Authenticators, state: &State) -> Factors {
     recovery.into_iter().chain(bypass).collect()
 }
 
-/// What keeps the user out whatever is answered.
+/// What keeps the user out whatever is answered. Root is never disabled at its own console.
 fn standing(
     (config, rule): (&Config, &Rule),
     case: &Case,
     (account, records): (&Account, &Records),
     mut state: State,
 ) -> Result<Option<String>, Error> {
-    if records.is_disabled(&account.name)? {
+    let is_root_at_console = account.uid == 0 && case.remote == Remote::Console;
+    if records.is_disabled(&account.name)? && !is_root_at_console {
         return Ok(Some("the user is disabled (authflow user enable)".to_owned()));
     }
     let now = SystemClock.now().wall;
