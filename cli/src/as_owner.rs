@@ -29,7 +29,7 @@ use crate::error::Error;
 const LARGEST: u64 = 64 * 1024;
 
 /// A home on a network that is away is told as that, and the next user's turn comes.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How the reader tells that there is no file.
 const ABSENT: i32 = 3;
@@ -64,15 +64,18 @@ pub(crate) struct AsOwner {
 
 /// The file's bytes; `None` where there is no such file.
 pub(crate) fn read(owner: &Account, file: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
-    ask(Wish::Read, owner, file)
+    ask(Wish::Read, owner, file, PATIENCE).map_err(|error| Error::failed(&file.display().to_string(), &error))
 }
 
 /// Whether there is a line in the file that is no comment, as far as its owner can tell.
-pub(crate) fn has_something(owner: &Account, file: &Path) -> bool {
-    matches!(ask(Wish::Look, owner, file), Ok(Some(_)))
+///
+/// # Errors
+/// It cannot be told; [`io::ErrorKind::TimedOut`] where that took longer than `patience`.
+pub(crate) fn has_something(owner: &Account, file: &Path, patience: Duration) -> io::Result<bool> {
+    Ok(ask(Wish::Look, owner, file, patience)?.is_some())
 }
 
-fn ask(wish: Wish, owner: &Account, file: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+fn ask(wish: Wish, owner: &Account, file: &Path, patience: Duration) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
     let mut reader = Command::new("/proc/self/exe")
         .args([wish.called(), &owner.name, &owner.uid.to_string(), &owner.gid.to_string()])
         .arg(file)
@@ -82,19 +85,21 @@ fn ask(wish: Wish, owner: &Account, file: &Path) -> Result<Option<Zeroizing<Vec<
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()?;
-    let deadline = SystemClock.now().boot.saturating_add(PATIENCE);
+    let deadline = SystemClock.now().boot.saturating_add(patience);
     let ((bytes, complaint), status) = match drain(&mut reader, deadline) {
         Ok(told) => (told, reader.wait()?),
         Err(error) => {
             // One that hangs in the kernel cannot be waited for either.
             let _ended = reader.kill().and_then(|()| reader.try_wait());
-            return Err(Error::failed(&file.display().to_string(), &error));
+            let is_late = error.kind() == io::ErrorKind::TimedOut;
+            let late = || io::Error::new(error.kind(), format!("no answer within {} s", patience.as_secs()));
+            return Err(if is_late { late() } else { error });
         }
     };
     match status.code() {
         Some(0) => Ok(Some(bytes)),
         Some(ABSENT) => Ok(None),
-        _ => Err(Error::Failed(format!("{}: {}", file.display(), complaint.trim().trim_start_matches("authflow: ")))),
+        _ => Err(io::Error::other(complaint.trim().trim_start_matches("authflow: ").to_owned())),
     }
 }
 
@@ -120,7 +125,7 @@ fn read_some<R: io::Read + AsFd>(
 ) -> io::Result<bool> {
     let left = PollTimeout::try_from(deadline.saturating_since(SystemClock.now().boot)).unwrap_or(PollTimeout::ZERO);
     if poll(&mut [PollFd::new(from.as_fd(), PollFlags::POLLIN)], left)? == 0 {
-        return Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", PATIENCE.as_secs())));
+        return Err(io::ErrorKind::TimedOut.into());
     }
     let mut buffer = Zeroizing::new([0_u8; 4096]);
     let length = from.read(&mut *buffer)?;

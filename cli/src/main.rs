@@ -3,7 +3,7 @@
 //! # Layout
 //!
 //! - `command`: one file a command: its arguments, what it does, what it says
-//! - `as_owner`: looks into a user's home with that user's rights
+//! - `as_owner`: looks into a user's home with that user's rights; `homes`: into those of many
 //! - `context`: what every command is run with: paths, clock, output
 //! - `daemon`: the only place that talks with authflow-sessiond
 //! - `history`: the daemon's store, for reading
@@ -27,6 +27,7 @@ mod event;
 mod filter;
 mod flow;
 mod history;
+mod homes;
 mod initial;
 mod journal;
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 /// How long anything in a bed may take before the test gives up on it.
-pub const PATIENCE: Duration = Duration::from_secs(40);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A moment after which nothing is waited for.
 #[derive(Clone, Copy, Debug)]

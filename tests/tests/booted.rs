@@ -122,7 +122,7 @@ fn whoever_logged_in_through_an_administrators_sshd_outlives_the_administrators_
 
 #[test]
 fn an_idle_login_ends_and_what_it_left_to_run_does_not() {
-    let limits = r#"session = { idle = "16s", warn = "6s" }"#;
+    let limits = r#"session = { idle = "30s", warn = "6s" }"#;
     let Some(machine) = machine(&format!("{EVERY_SERVICE}{limits}\n")) else { return };
     let mut alice = log_in(&machine, "alice", &mut machine.enroll("alice"));
     alice.type_line("setsid nohup sleep 4711 >/dev/null 2>&1 &");

@@ -2,6 +2,7 @@
 //! never for anybody else.
 
 use authflow_tests::{Machine, Plan};
+use serde_json::Value;
 
 const STACK: &str = "\
 auth [success=done user_unknown=ignore ignore=ignore default=die] pam_authflow.so breakglass
@@ -56,6 +57,28 @@ fn root_is_never_disabled_at_its_own_console() {
     assert!(!open(&machine, "root", CONSOLE, SYSTEM_PASSWORD, &root.wrong_code()));
     assert!(open(&machine, "root", CONSOLE, machine.password(), &root.code()), "{}", machine.log());
     assert!(!open(&machine, "alice", CONSOLE, machine.password(), &alice.code()));
+}
+
+/// The test of a login goes by what the login does.
+#[test]
+fn a_login_of_disabled_root_at_its_console_is_told_as_it_is() {
+    let rules = RULE.replace("\"console\"]", "\"console\", \"login\"]");
+    let Some(machine) = start(plan().map(|plan| plan.config(&rules))) else { return };
+    let (mut root, _) = (machine.enroll("root"), machine.enroll("alice"));
+    let _ = machine.run(["touch", "/var/lib/authflow/state/root.disabled", "/var/lib/authflow/state/alice.disabled"]);
+    let outcome = |words: &[&str]| {
+        let told = machine.run(["authflow", "--json", "test"].iter().chain(words)).stdout;
+        let told: Value = serde_json::from_str(&told).expect("JSON");
+        (told["outcome"].as_str().map(str::to_owned), told["reason"].as_str().map(str::to_owned))
+    };
+    assert_eq!(outcome(&["root", "--service", "login"]), (Some("asked".to_owned()), None));
+    let disabled = (Some("denied".to_owned()), Some("the user is disabled (authflow user enable)".to_owned()));
+    assert_eq!(outcome(&["root", "--service", "login", "--from", "192.0.2.7"]), disabled);
+    assert_eq!(outcome(&["root", "--service", "console"]), disabled, "no console is told of");
+    assert_eq!(outcome(&["alice", "--service", "login"]), disabled);
+    let mut run = machine.person(["authflow", "test", "root", "--service", "login", "--run"]);
+    let answers = [("Password: ", machine.password()), ("Verification code: ", &root.code())];
+    assert!(run.answer_all(&answers).success() && run.screen().contains("granted by rule console"), "{}", run.screen());
 }
 
 fn plan() -> Option<Plan> {

@@ -1,5 +1,7 @@
 //! What `authflow check` says of keys for ssh that open nothing, and that it is so: real logins by them, until what is said to do is done.
 
+use authflow_tests::wait;
+
 mod good;
 
 /// What sshd and the rules ask is more than root has, until what is said to do about it is done.
@@ -71,6 +73,35 @@ fn a_key_that_opens_nothing_is_told_with_whose_it_is() {
     let _ = machine.run(["authflow", "config", "apply", "/root/new.toml"]).success();
     machine.restart_sshd(&format!("{}\nMatch User robot\nAuthenticationMethods publickey\nMatch all", good::SSHD));
     assert_eq!((found(), knock()), (Vec::new(), true));
+}
+
+/// Homes on a file system that hangs take a share of a time that is for all of them; the others are looked at, as far as it goes.
+#[test]
+fn homes_that_do_not_answer_are_told_and_hold_up_nobody_for_long() {
+    let Some(plan) = good::plan() else { return };
+    let programs = ["program1", "program2", "program3", "program4", "program5", "program6"];
+    let machine = programs.into_iter().fold(plan, |plan, name| plan.user(name)).user("robot").start();
+    let _ = machine.enroll("alice");
+    machine.compile("stuck");
+    let _ = machine.shell("mknod /dev/fuse c 10 229 && mkdir /run/stuck /etc/ssh/keys").success();
+    let holds = machine.start(["stuck", "/run/stuck"]);
+    wait::until_true("the file system", || machine.run(["ls", "-d", "/run/stuck/file"]).status.success());
+    machine.restart_sshd(&format!("AuthorizedKeysFile /etc/ssh/keys/%u\n{}", good::SSHD));
+    machine.write("/etc/ssh/keys/robot", "ssh-ed25519 AAAA robot\n");
+    let found = || {
+        let told =
+            |found: &serde_json::Value| ["id", "what"].map(|key| found[key].as_str().unwrap_or_default().to_owned());
+        good::check(&machine).0.iter().map(told).collect::<Vec<_>>()
+    };
+    let hang = |name: &str| machine.shell(&format!("ln -s /run/stuck/file /etc/ssh/keys/{name}")).success();
+    let _ = hang("program1");
+    let locked_out = ["sshd-key-locked-out", "with a key for ssh, and with nothing that rule \"ssh\" takes: robot"];
+    let of_one = "their homes did not tell in time whether a key for ssh is there: program1";
+    assert_eq!(found(), [locked_out, ["sshd-keys-not-looked-at", of_one]]);
+    programs[1..].iter().for_each(|name| drop(hang(name)));
+    let of_many = format!("{of_one}, program2, program3, program4, program5 and 2 more");
+    assert_eq!(found(), [["sshd-keys-not-looked-at", &of_many]], "robot's turn does not come");
+    holds.kill();
 }
 
 /// The order of a rule's methods decides whether a key alone is enough for somebody who has a password.

@@ -32,6 +32,8 @@ fn what_is_wrong_beside_the_stacks_is_told_with_its_line() {
     // Somebody who is to be kept out and is in. Of what is mounted the daemon hears nothing; else it would end the session.
     let alice = machine.log_in("alice", &mut phone);
     machine.logged(&["event=accounts-followed", "new=1"]);
+    // Without her somebody else meets the rules.
+    let _ = machine.enroll("bob");
     let mark = "cp -a /var/lib/authflow/state /root/ && install -m 0600 /dev/null /root/state/alice.disabled && \
                 mount --bind /root/state /var/lib/authflow/state";
     let _ = machine.shell(mark).success();

@@ -4,8 +4,8 @@
 use authflow_tests::{Machine, Program, wait};
 
 const CONFIG: &str = "[session]\nwithout_tty = \"idle\"\n\
-     [[rule]]\nname = \"door\"\nservice = [\"door\"]\nmethods = [[\"stack\"]]\nsession = { idle = \"8s\", lifetime = \"none\" }\n\
-     [[rule]]\nname = \"gate\"\nservice = [\"gate\"]\nmethods = [[\"stack\"]]\nsession = { idle = \"none\", lifetime = \"8s\" }\n";
+     [[rule]]\nname = \"door\"\nservice = [\"door\"]\nmethods = [[\"stack\"]]\nsession = { idle = \"30s\", lifetime = \"none\" }\n\
+     [[rule]]\nname = \"gate\"\nservice = [\"gate\"]\nmethods = [[\"stack\"]]\nsession = { idle = \"none\", lifetime = \"30s\" }\n";
 const LINE: &str = "session required pam_authflow.so\n";
 
 #[test]

@@ -103,9 +103,18 @@ fn what_lets_nobody_in_is_told_and_not_put_in_force_unless_it_is_meant() {
     );
     let _ = apply(&["--anyway"]).success();
     assert!(machine.read(LIVE).contains("root"));
-    // Where somebody has what it takes it needs no word.
-    let _ = machine.enroll("alice");
+    // Who is gone does not come, whatever is left of them, and neither does who is disabled.
     machine.write("/root/new.toml", door::RULE);
+    let _ = machine.shell("useradd -M gone").success();
+    let _ = machine.enroll("gone");
+    let is_refused = || apply(&[]).failure(1).contains("nobody would get in by door");
+    let _ = machine.shell("userdel gone && ls /var/lib/authflow/users/gone.toml").success();
+    assert!(is_refused());
+    let _ = machine.enroll("alice");
+    let _ = machine.run(["authflow", "user", "disable", "alice"]).success();
+    assert!(is_refused());
+    let _ = machine.run(["authflow", "user", "enable", "alice"]).success();
+    // Where somebody has what it takes it needs no word.
     let _ = apply(&[]).success();
     assert!(machine.run(["authflow", "config", "check"]).success().ends_with("the configuration is right\n"));
 }

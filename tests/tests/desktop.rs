@@ -22,7 +22,7 @@ const OWN: &str =
 
 #[test]
 fn a_desktop_that_nobody_uses_is_locked_and_goes_on() {
-    let Some(machine) = machine(r#"idle = "6s", warn = "2s""#) else { return };
+    let Some(machine) = machine(r#"idle = "30s", warn = "2s""#) else { return };
     let heard = listen(&machine);
     let mut alice = sit_down(&machine, &mut machine.enroll("alice"));
     wait::until_true("the hint", || desk(&machine)["activity_basis"] == "hint");
@@ -46,7 +46,7 @@ fn a_desktop_that_nobody_uses_is_locked_and_goes_on() {
 
 #[test]
 fn a_lifetime_that_locks_is_lifted_by_who_proves_himself_and_by_nothing_less() {
-    let Some(machine) = machine(r#"idle = "none", lifetime = "8s", at_lifetime = "lock""#) else { return };
+    let Some(machine) = machine(r#"idle = "none", lifetime = "30s", at_lifetime = "lock""#) else { return };
     let heard = listen(&machine);
     let mut phone = machine.enroll("alice");
     let mut alice = sit_down(&machine, &mut phone);
@@ -70,7 +70,7 @@ fn a_lifetime_that_locks_is_lifted_by_who_proves_himself_and_by_nothing_less() {
 
 #[test]
 fn a_desktop_that_logind_does_not_lock_is_ended_at_its_limit() {
-    let Some(machine) = machine(r#"idle = "6s", warn = "2s""#) else { return };
+    let Some(machine) = machine(r#"idle = "30s", warn = "2s""#) else { return };
     machine.write("/etc/dbus-1/system.d/no-lock.conf", NO_LOCK);
     let _ = machine.run(["systemctl", "reload", "dbus"]).success();
     let heard = listen(&machine);

@@ -1,7 +1,10 @@
 //! Accounts that are in no file of the machine's own: the daemon asks for them by the clock, and tells an account that is gone from a
 //! directory that is away. The directory is libnss-extrausers', which real look-ups go to.
 
+mod good;
+
 use authflow_tests::{Machine, wait};
+use serde_json::json;
 
 const CONFIG: &str = "[accounts]\nrecheck = \"30s\"\ncontrol = \"watchman\"\n\
     [[rule]]\nname = \"su\"\nservice = [\"su\"]\nmethods = [[\"stack\"]]\n";
@@ -142,7 +145,59 @@ fn a_directory_that_is_away_turns_no_rule_off() {
         let found = machine.run(["authflow", "check"]).stdout;
         assert!(group == "5000" || found.contains("no source of names tells of the group [\"operators\"]"), "{found}");
         assert!(gets_in("root", ""), "{group}: {}", machine.log());
+        let root = machine.run(["authflow", "test", "root", "--service", "door", "--json"]).json();
+        assert_eq!(
+            (&root["outcome"], &root["rules"][1]["name"]),
+            (&json!("asked"), &json!("rest")),
+            "{group}: {root:#}"
+        );
+        let alice = machine.run(["authflow", "test", "alice", "--service", "door"]);
+        assert!(
+            alice.status.code() == Some(1) && alice.stderr.contains("cannot look up a group"),
+            "{group}: {alice:#?}"
+        );
         machine.write(GROUPS, "");
         assert!(gets_in("alice", ""), "it answers, and she is in it no more: {group}: {}", machine.log());
+    }
+}
+
+/// `authflow check` tells keys that open nothing. Where the directory is away it must not tell those that open, nor know whom a rule is for whose
+/// groups nobody tells of.
+#[test]
+fn no_key_that_opens_is_told_to_be_useless_while_a_directory_is_away() {
+    const LOCAL: &str = "[[rule]]\nname = \"local\"\nservice = [\"sshd\"]\ngroup = [\"root\", \"robots\"]\nmethods = [[\"publickey\"]]\n";
+    const OPERATORS: &str = "[[rule]]\nname = \"operators\"\nservice = [\"sshd\"]\ngroup = [\"operators\"]\n\
+                             methods = [[\"publickey\", \"totp\"], [\"password\", \"totp\"]]\n";
+    const GROUPS: &str = "/var/lib/extrausers/group";
+    const NSSWITCH: &str = "passwd: files\ngroup: files extrausers\nshadow: files\n";
+    let Some(plan) = good::plan() else { return };
+    let machine = plan.user("robot").file("/etc/nsswitch.conf", NSSWITCH).start();
+    let _ = (machine.enroll("alice"), machine.shell("groupadd robots && usermod -aG robots robot").success());
+    let keys = "ssh-keygen -q -t ed25519 -N '' -f /root/key && for user in root robot; do \
+                eval home=~$user && install -d -o $user -m 0700 $home/.ssh && \
+                install -o $user -m 0600 /root/key.pub $home/.ssh/authorized_keys; done";
+    let _ = machine.shell(keys).success();
+    let by_key = "Match Group root,robots\nAuthenticationMethods publickey\nMatch all";
+    machine.restart_sshd(&format!("PermitRootLogin prohibit-password\n{}\n{by_key}", good::SSHD));
+    let gets_in = |user: &str| {
+        let options = ["-i", "/root/key", "-o", "BatchMode=yes", "echo", "in-$((6*7))"];
+        let mut person = machine.ssh(user, &options);
+        person.end().success() && person.screen().contains("in-42")
+    };
+    let told = || {
+        let (found, _) = good::check(&machine);
+        found.iter().map(|found| (found["id"].clone(), found["what"].clone())).collect::<Vec<_>>()
+    };
+    let untold = "no source of names tells of the group [\"operators\"], and rule \"operators\" names it";
+    for (first, second, robot_gets_in) in [(LOCAL, OPERATORS, true), (OPERATORS, LOCAL, false)] {
+        for file in [good::LIVE.to_owned(), format!("{}.last-good", good::LIVE)] {
+            machine.write(&file, &format!("{first}{second}{}", good::CONFIG));
+        }
+        machine.write(GROUPS, "operators:x:5000:alice\n");
+        assert!(gets_in("root") && gets_in("robot"), "{first}: {}", machine.log());
+        assert_eq!(told(), Vec::new(), "{first}");
+        let _ = machine.run(["rm", GROUPS]).success();
+        assert_eq!((gets_in("root"), gets_in("robot")), (true, robot_gets_in), "{first}: {}", machine.log());
+        assert_eq!(told(), [(json!("rule-group-missing"), json!(untold))], "{first}");
     }
 }

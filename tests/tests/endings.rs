@@ -140,7 +140,7 @@ fn a_client_that_falls_silent_is_logged_out_by_sshd() {
 #[test]
 fn a_lifetime_that_hangs_up_leaves_what_detached_itself() {
     let Some(machine) =
-        machine_with(&format!("[session]\nlifetime = \"4s\"\nat_lifetime = \"hangup\"\nwarn = \"1s\"\n{RULES}"))
+        machine_with(&format!("[session]\nlifetime = \"30s\"\nat_lifetime = \"hangup\"\nwarn = \"1s\"\n{RULES}"))
     else {
         return;
     };
@@ -169,7 +169,7 @@ fn a_session_whose_leader_was_killed_is_an_orphan_until_its_last_process_ends() 
 
 #[test]
 fn an_orphan_is_not_spared_its_limits() {
-    let limits = RULES.replace("[[rule]]", "[session]\nidle = \"16s\"\nwarn = \"2s\"\n[[rule]]");
+    let limits = RULES.replace("[[rule]]", "[session]\nidle = \"30s\"\nwarn = \"2s\"\n[[rule]]");
     let Some(machine) = machine_with(&limits) else { return };
     let mut alice = machine.log_in("alice", &mut machine.enroll("alice"));
     let leader = session_of(&machine, "alice")["leader"].to_string();
@@ -262,16 +262,24 @@ fn what_su_has_just_started_is_its_sessions_when_su_is_killed() {
     let rule = "[[rule]]\nname = \"su\"\nservice = [\"su\"]\nmethods = [[\"stack\"]]\n";
     let Some(plan) = Machine::overlay() else { return };
     let machine = plan.user("alice").config(rule).pam("su", stack).start();
-    let looked = || machine.shell("cat /run/authflow/live/*").json()["looked"].clone();
+    // Both in hundredths of a second since the machine started.
+    let looked = || {
+        let at = machine.shell("cat /run/authflow/live/*").json()["looked"].clone();
+        at["secs"].as_u64().zip(at["nanos"].as_u64()).map(|(secs, nanos)| secs * 100 + nanos / 10_000_000)
+    };
+    let begun = || {
+        let stat = machine.shell("cat /proc/$(pgrep -f '^sleep 4711')/stat").success();
+        stat.split(' ').nth(21).and_then(|begun| begun.parse::<u64>().ok())
+    };
     for is_listed in [false, true] {
         let su = machine.start(["su", "alice", "-c", "sleep 4711"]);
         // su starts it when the session was opened and looked at.
         wait::until_true("what runs in it", || machine.count("sleep 4711") == 1);
-        let first = looked();
         if is_listed {
             assert_eq!(machine.sessions().len(), 1);
         } else {
-            wait::until_true("the second look", || looked() != first);
+            let begun = begun().expect("when it began");
+            wait::until_true("a look at it", || looked() > Some(begun));
         }
         su.kill();
         let sessions = || machine.sessions();

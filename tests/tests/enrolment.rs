@@ -273,7 +273,7 @@ fn a_grace_can_be_taken_up_at_any_time() {
 fn a_grace_holds_for_every_service_of_its_rule_and_ends_for_all() {
     let Some(plan) = plan("bob") else { return };
     let plan = plan.shipped_pam("login").shipped_pam("sudo").file("/etc/sudoers.d/bob", "bob ALL=(ALL) ALL\n");
-    let short = RULES.replace("7d", "2s");
+    let short = RULES.replace("7d", "30s");
     let machine = plan.config(&short).start();
     machine.give_password("bob");
     let mut bob = machine.person(["login", "bob"]);
@@ -285,7 +285,7 @@ fn a_grace_holds_for_every_service_of_its_rule_and_ends_for_all() {
     bob.type_line("");
     bob.expect("$ ");
     // More than the grace is long: sleep runs inside, so the wait is for its end.
-    let _ = machine.run(["sleep", "2"]).success();
+    let _ = machine.run(["sleep", "30"]).success();
     bob.type_line("sudo id -un");
     bob.expect("assword");
     bob.expect(": ");

@@ -124,7 +124,7 @@ fn su_that_was_merely_stopped_goes_on_and_lets_in() {
 #[test]
 fn su_is_out_of_its_callers_reach_while_the_daemon_is_asked() {
     let Some(plan) = Machine::overlay() else { return };
-    let config = format!("bus_timeout = \"10s\"\n{CONFIG}");
+    let config = format!("bus_timeout = \"60s\"\n{CONFIG}");
     let machine = plan.user("alice").user("bob").config(&config).shipped_pam("su").start();
     let code = machine.enroll("bob").code();
     let mut alice = become_bob(&machine);

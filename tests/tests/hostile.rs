@@ -97,7 +97,7 @@ const UNREADABLE: &str = "unshare -Urm sh -c 'stuck /tmp/fs & until [ -e /tmp/fs
 #[test]
 fn programs_that_are_never_executed_hold_up_nobody_but_their_user() {
     let Some(machine) =
-        machine_with(&(CONFIG.to_owned() + "session = { idle = \"25s\", warn = \"2s\", grace = \"1s\" }\n"))
+        machine_with(&(CONFIG.to_owned() + "session = { idle = \"60s\", warn = \"2s\", grace = \"1s\" }\n"))
     else {
         return;
     };
@@ -111,10 +111,14 @@ fn programs_that_are_never_executed_hold_up_nobody_but_their_user() {
         let found = machine.shell(&format!("grep -l '^Name:.{name}$' /proc/[0-9]*/status")).stdout;
         found.lines().filter_map(|path| Some(path.strip_suffix("/status")?.to_owned())).collect::<Vec<_>>()
     };
-    let is_unreadable =
-        |folder: &String| !machine.run(["timeout", "1", "cat", &format!("{folder}/io")]).status.success();
-    wait::until_true("programs that wait", || named("perl").len() == 5 && named("perl").iter().all(is_unreadable));
-    let sessions = || machine.run(["timeout", "10", "authflow", "sessions", "--json"]).json();
+    // All at once, since each takes its time.
+    let read = "for of; do timeout 5 cat $of/io >/dev/null 2>&1 & all=\"$all $!\"; done; for one in $all; do wait $one; echo $?; done";
+    let are_unreadable = |folders: &[String]| {
+        let words = ["sh", "-c", read, "sh"].into_iter().chain(folders.iter().map(String::as_str));
+        machine.run(words).stdout == "124\n".repeat(5)
+    };
+    wait::until_true("five programs that wait", || are_unreadable(&named("perl")));
+    let sessions = || machine.run(["timeout", "40", "authflow", "sessions", "--json"]).json();
     assert_eq!(sessions().as_array().map(Vec::len), Some(2));
     machine.kill_daemon();
     machine.start_daemon();

@@ -7,7 +7,7 @@ const SSHD: &str = "KbdInteractiveAuthentication yes\nPasswordAuthentication no"
 
 #[test]
 fn a_command_keeps_its_session_until_it_ends_and_the_history_says_so() {
-    let Some(machine) = machine(r#"idle = "16s", warn = "2s", inhibit_max = "1h""#) else { return };
+    let Some(machine) = machine(r#"idle = "30s", warn = "2s", inhibit_max = "1h""#) else { return };
     let mut alice = machine.log_in("alice", &mut machine.enroll("alice"));
     let mut alone = machine.log_in("bob", &mut machine.enroll("bob"));
     alice.type_line("authflow run --why 'the nightly build' -- sh -c 'while ! test -e /tmp/built; do sleep 0.1; done; exit 7'; echo code=$?");

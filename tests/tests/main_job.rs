@@ -76,7 +76,7 @@ fn which_answer_was_wrong_is_not_told() {
 
 #[test]
 fn an_idle_session_is_warned_and_ended_while_a_busy_one_lives() {
-    let limits = r#"session = { idle = "20s", warn = "8s" }"#;
+    let limits = r#"session = { idle = "40s", warn = "8s" }"#;
     let Some(machine) = machine(&format!("{TWO_FACTORS}{limits}\n")) else { return };
     let mut phone = machine.enroll("alice");
     let mut idle = log_in(&machine, "alice", &mut phone);

@@ -55,7 +55,7 @@ fn what_forks_twice_ends_with_its_session_also_after_a_restart_of_the_daemon() {
 
 #[test]
 fn what_forks_twice_ends_with_its_sessions_lifetime_at_a_console_too() {
-    let Some(machine) = machine("session = { lifetime = \"6s\", warn = \"1s\", grace = \"300ms\" }") else { return };
+    let Some(machine) = machine("session = { lifetime = \"30s\", warn = \"1s\", grace = \"300ms\" }") else { return };
     let (mut phone, bobs) = (machine.enroll("alice"), machine.enroll("bob"));
     let mut bob = machine.person(["login", "bob"]);
     machine.give_answers(&mut bob, &{ bobs }.code());

@@ -165,7 +165,7 @@ fn the_profile_asks_for_what_the_rule_says_and_nothing_falls_through() {
     let Some(machine) = machine(&["alice", "bob", "carol"]) else { return };
     machine.install(&packages);
     enable_profile(&machine);
-    machine.write("/etc/authflow/authflow.toml", &format!("{BOTH}session = {{ idle = \"16s\", warn = \"6s\" }}\n"));
+    machine.write("/etc/authflow/authflow.toml", &format!("{BOTH}session = {{ idle = \"30s\", warn = \"6s\" }}\n"));
     let (mut alices, mut bobs) = (machine.enroll("alice"), machine.enroll("bob"));
     half_a_profile_is_found_out(&machine);
 

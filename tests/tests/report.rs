@@ -10,7 +10,7 @@ name = "staff"
 service = ["sshd"]
 user = ["alice", "bob"]
 methods = [["password", "totp"]]
-session = { idle = "15s", warn = "none", lifetime = "1h" }
+session = { idle = "30s", warn = "none", lifetime = "1h" }
 
 [[rule]]
 name = "robots"
@@ -69,22 +69,22 @@ fn every_configuration_that_was_in_force_is_told_however_it_came() {
             report["configurations"].as_array().filter(|all| all.len() == number).cloned()
         })
     };
-    assert_eq!(rules(&known(1)[0]), [Some(15), Some(900)]);
+    assert_eq!(rules(&known(1)[0]), [Some(30), Some(900)]);
     // By the command, at once.
     let mut phone = machine.enroll("alice");
-    machine.write("/root/new.toml", &CONFIG.replace("15s", "20s"));
+    machine.write("/root/new.toml", &CONFIG.replace("30s", "40s"));
     let _ = machine.run(["authflow", "config", "apply", "/root/new.toml"]).success();
-    assert_eq!(rules(&known(2)[1]), [Some(20), Some(900)]);
+    assert_eq!(rules(&known(2)[1]), [Some(40), Some(900)]);
     // By an editor: at the next login.
-    machine.write("/etc/authflow/authflow.toml", &CONFIG.replace("15s", "25s"));
+    machine.write("/etc/authflow/authflow.toml", &CONFIG.replace("30s", "50s"));
     let mut alice = machine.log_in("alice", &mut phone);
-    assert_eq!(rules(&known(3)[2]), [Some(25), Some(900)]);
+    assert_eq!(rules(&known(3)[2]), [Some(50), Some(900)]);
     // A slip of the editor: what was applied holds again, and that is told. The daemon was away meanwhile.
     machine.kill_daemon();
     machine.write("/etc/authflow/authflow.toml", "[[rule");
     machine.start_daemon();
     let last = known(4).remove(3);
-    assert_eq!((last["origin"].as_str(), rules(&last)), (Some("last-good"), vec![Some(20), Some(900)]));
+    assert_eq!((last["origin"].as_str(), rules(&last)), (Some("last-good"), vec![Some(40), Some(900)]));
     assert_eq!(alice.shell("echo still here"), "still here");
     // Who is in keeps what was granted, and whoever applies a stricter rule is told.
     let said = machine.run(["authflow", "config", "apply", "/root/new.toml"]);

@@ -234,14 +234,14 @@ fn what_nobody_confirms_goes_back_by_itself() {
     // Killed at some moment after its first change: whichever it is, and whether it came to its end before.
     let setup = SETUP.join(" ");
     let kill = format!(
-        "{setup} --rollback-after 5s & until grep -q 'authflow setup' /etc/pam.d/sshd; do :; done; kill -9 $!; wait"
+        "{setup} --rollback-after 30s & until grep -q 'authflow setup' /etc/pam.d/sshd; do :; done; kill -9 $!; wait"
     );
     let _ = machine.shell(&kill);
     assert_ne!(files(&machine), stock);
     wait::until_true("the timer", is_over);
     assert_eq!(files(&machine), stock);
 
-    let _ = machine.run([SETUP, &["--rollback-after", "5s"]].concat()).success();
+    let _ = machine.run([SETUP, &["--rollback-after", "30s"]].concat()).success();
     assert_ne!(files(&machine), stock);
     // Nor is the daemon needed.
     machine.kill_daemon();

@@ -170,7 +170,7 @@ fn ctrl_c_at_any_change_takes_back_what_was_made() {
     site.roll_back("after all of it");
 
     // Nobody confirms, and there is no systemd to wait for that.
-    let _ = site.machine.shell(&format!("{SETUP} --rollback-after 5s")).success();
+    let _ = site.machine.shell(&format!("{SETUP} --rollback-after 30s")).success();
     site.everybody_gets_in("all is live");
     wait::until_true("the roll-back", || !site.machine.path("/var/lib/authflow/setup/pending").exists());
     assert_eq!(files(&site.machine), site.stock);

@@ -128,6 +128,27 @@ fn telling_changes_nothing_and_running_is_an_attempt() {
     assert!(opens(&machine, machine.password(), &phone.code()));
 }
 
+/// What is told for this machine must be what a login of this machine comes to, and no login is it at a service that may be anybody's.
+#[test]
+fn a_rule_for_this_machine_is_told_only_where_a_login_can_be_of_it() {
+    let here = "[[rule]]\nname = \"here\"\nservice = [\"imap\", \"su\", \"login\"]\nfrom = [\"local\"]\nmethods = [[\"password\"]]\n";
+    let Some(plan) = Machine::overlay() else { return };
+    let machine = plan.user("alice").config(here).pam("imap", STACK).without_daemon().start();
+    let _ = machine.feed(["authflow", "passwd", "--user", "alice", "--stdin"], machine.password().as_bytes()).success();
+    for service in ["su", "login"] {
+        let told = test(&machine, &["alice", "--service", service, "--from", "local"]);
+        assert_eq!((&told["from"], &told["outcome"]), (&json!("local"), &json!("asked")), "{service}");
+    }
+    let refused = run(&machine, &["alice", "--service", "imap", "--from", "local"]);
+    assert!(refused.status.code() == Some(2) && refused.stderr.contains("tested without --from"), "{refused:#?}");
+    let told: Value = serde_json::from_str(&run(&machine, &["alice", "--service", "imap"]).stdout).expect("JSON");
+    assert_eq!((&told["from"], &told["outcome"]), (&json!("unknown"), &json!("denied")));
+    // As a mail server calls it: as root, and without a word on where its user is.
+    let argv = ["pamtester", "imap", "alice", "authenticate", "acct_mgmt"];
+    assert!(!machine.person(argv).answer_all(&[("Password: ", machine.password())]).success());
+    machine.logged(&["user=alice", "reason=\"no rule matches"]);
+}
+
 #[test]
 fn who_is_not_root_learns_the_rule_and_not_the_records() {
     let Some(machine) = machine() else { return };

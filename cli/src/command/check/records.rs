@@ -9,7 +9,7 @@ use authflow_core::{
     account::{Authenticators, BadRecord},
     factor::{Factor, Factors},
     flow::choose,
-    rule::Rule,
+    rule::{Method, Rule},
 };
 use authflow_host::{
     accounts,
@@ -51,14 +51,11 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
     found
 }
 
-/// The names of the rules that nobody can meet. Where the records cannot all be read, none is called so.
+/// The names of the rules that nobody can meet. Whose record cannot be used is denied, and meets none.
 pub(super) fn rules_for_nobody(ground: &Ground<'_>) -> BTreeSet<String> {
     let records = Records::trusting(ground.context.paths.clone(), ground.trust);
     let Ok(users) = records.users() else { return BTreeSet::new() };
-    let (enrolled, unusable) = read(ground, &records, &users);
-    if !unusable.is_empty() {
-        return BTreeSet::new();
-    }
+    let (enrolled, _unusable) = read(ground, &records, &users);
     let hopeless = |rule: &&Rule| nobody_can_meet(ground, rule, &enrolled).is_some();
     ground.config.rules.iter().filter(hopeless).map(|rule| rule.name.clone()).collect()
 }
@@ -136,26 +133,39 @@ fn unusable(ground: &Ground<'_>, user: &str, error: &RecordError) -> Finding {
     Finding::new(Defect::RecordUnusable, place, format!("{what}, so {user} is denied"), fix)
 }
 
-/// A rule that takes a code in every method, and that nobody has an authenticator for.
+/// A rule that takes a code in every method, and that nobody who may come has an authenticator for.
 fn nobody_can_meet(ground: &Ground<'_>, rule: &Rule, enrolled: &BTreeMap<String, Authenticators>) -> Option<Finding> {
-    let needs_a_code = rule
-        .methods
-        .iter()
-        .all(|method| method.factors().contains(Factor::Totp) || method.factors().contains(Factor::Session));
-    if !needs_a_code || rule.enroll.is_some() {
+    if rule.enroll.is_some() || !rule.methods.iter().all(|method| takes_a_code(rule, method)) {
         return None;
     }
     let has_one = |(user, record): (&String, &Authenticators)| {
-        !record.totp().is_empty() && rule.is_of(user, &groups(ground, user, rule))
+        !record.totp().is_empty() && rule.is_of(user, &groups(ground, user, rule)) && may_come(ground, user)
     };
     (!enrolled.iter().any(has_one)).then(|| {
         Finding::new(
             Defect::RuleNobodyCanMeet,
             ground.place_of(rule),
-            format!("rule {:?} takes a code, and nobody whom it is for has an authenticator", rule.name),
+            format!("rule {:?} takes a code, and nobody who may come by it has an authenticator", rule.name),
             "authflow factor add totp --user NAME, or let people enrol in the login (enroll)",
         )
     })
+}
+
+/// Whether there is no way by that method without a code: neither now nor in the session that vouches.
+fn takes_a_code(rule: &Rule, method: &Method) -> bool {
+    let asked_of_session = rule.from_session.as_ref().filter(|_| method.factors().contains(Factor::Session));
+    method.factors().contains(Factor::Totp)
+        || asked_of_session.is_some_and(|session| session.proved.contains(Factor::Totp))
+}
+
+/// Whether there may be an account of that name, and nobody has disabled it.
+fn may_come(ground: &Ground<'_>, user: &str) -> bool {
+    let (context, paths) = (ground.context, &ground.context.paths);
+    // A directory that is away tells of nobody; who was the machine's own is gone all the same.
+    let is_told = || !local_accounts::has_directory(paths) || local_accounts::former_names(paths).contains(user);
+    let is_gone = !context.is_image() && matches!(accounts::by_name(user), Ok(None)) && is_told();
+    // Whose mark cannot be looked at is denied.
+    !is_gone && !Records::trusting(paths.clone(), ground.trust).is_disabled(user).unwrap_or(true)
 }
 
 /// Users whom a rule names, and who can meet no method of it whatever they are asked. An image's users may be made by its first boot.
@@ -232,6 +242,22 @@ mod tests {
         assert_eq!(found(TWO_FACTORS, &enrolled, findings), none);
         assert_eq!(found(&format!("{TWO_FACTORS}user=['bob']\n"), &enrolled, findings), [MAIN]);
         assert_eq!(found(&format!("{TWO_FACTORS}user=['alice']\n"), &enrolled, findings), none);
+        let disabled = [enrolled[0], ("var/lib/authflow/state/alice.disabled", "by root: \nuid 1777\n")];
+        assert_eq!(found(TWO_FACTORS, &disabled, findings).first().map(String::as_str), Some(MAIN));
+    }
+
+    #[test]
+    fn a_session_takes_a_code_where_it_must_have_proved_one() {
+        let told = |method: &str, proved: &str| {
+            let methods = format!("methods=[[{method}]]\nfrom_session={{proved=[{proved}],within='5m'}}");
+            let rule = TWO_FACTORS.replace("methods=[['password','totp']]", &methods).replace("'sshd'", "'sudo'");
+            found(&rule, &[], findings).len()
+        };
+        assert_eq!(told("'session'", "'totp'"), 1);
+        assert_eq!(told("'session'", "'publickey'"), 0, "a login by a key vouches");
+        assert_eq!(told("'session','totp'", "'publickey'"), 1);
+        assert_eq!(told("'session'],['totp'", "'publickey'"), 0);
+        assert_eq!(told("'session'],['totp'", "'password','totp'"), 1);
     }
 
     #[test]

@@ -64,6 +64,11 @@ mod tests {
         assert_eq!(shut(TWO_FACTORS, &[CALLS]), ["sshd"]);
         assert_eq!(shut(TWO_FACTORS, &[]), none, "nothing calls authflow yet");
         assert_eq!(shut(TWO_FACTORS, &[CALLS, ALICE]), none, "somebody is enrolled");
+        let disabled = ("var/lib/authflow/state/alice.disabled", "by root: \nuid 1777\n");
+        assert_eq!(shut(TWO_FACTORS, &[CALLS, ALICE, disabled]), ["sshd"], "who is enrolled is kept out");
+        let broken = ("etc/authflow/users/bob.toml", "version = 1\n[[totp\n");
+        assert_eq!(shut(TWO_FACTORS, &[CALLS, broken]), ["sshd"], "whose record is broken is denied");
+        assert_eq!(shut(TWO_FACTORS, &[CALLS, broken, ALICE]), none, "somebody else gets in");
         assert_eq!(shut(&format!("{TWO_FACTORS}enroll={{mode='ticket'}}\n"), &[CALLS]), none, "people enrol later");
         let for_a_group = format!("{TWO_FACTORS}group=['later']\n");
         assert_eq!(shut(&for_a_group, &[CALLS]), ["sshd"]);

@@ -25,6 +25,7 @@ use crate::{
     command::test::{Foreseen, Outcome, foresee},
     context::Context,
     error::Error,
+    homes::Homes,
     pam_stack,
 };
 
@@ -126,13 +127,14 @@ fn needs_a_key(ahead: &Ahead<'_>, user: &str) -> Result<bool, Error> {
 }
 
 /// Accounts of this machine that come to sshd by a key and have no password: programs, as a rule, which can give no code; so may be whoever
-/// comes as root. In words, where everybody is to be asked for one.
-pub(super) fn by_key_alone(ahead: &Ahead<'_>, services: &[Service], who: &Who) -> Result<Option<String>, Error> {
+/// comes as root. In words, where everybody is to be asked for one; and whose homes did not tell.
+pub(super) fn by_key_alone(ahead: &Ahead<'_>, services: &[Service], who: &Who) -> Result<Vec<String>, Error> {
     if matches!(who, Who::Users(_)) || !services.contains(&Service::Sshd) {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let local = ahead.places.root.join("etc/passwd");
     let local = std::fs::read_to_string(&local).map_err(|error| Error::failed(&local.display().to_string(), &error))?;
+    let homes = Homes::new();
     let mut names = Vec::new();
     for name in local.lines().filter_map(|line| line.split(':').next()).filter(|name| who.includes(name)) {
         let Ok(account) = ahead.context.account(name) else { continue };
@@ -140,18 +142,26 @@ pub(super) fn by_key_alone(ahead: &Ahead<'_>, services: &[Service], who: &Who) -
             continue;
         }
         let settings = programs::sshd_settings(&ahead.places.sshd_config(), name, &Origin::here())?;
-        if access::has_a_key(&settings, &account, |file| as_owner::has_something(&account, Path::new(file))) {
+        if access::has_a_key(&settings, &account, |file| homes.have_something(&account, Path::new(file))) {
             names.push(name);
         }
     }
-    let words = || {
-        format!(
+    let untold: Vec<String> = homes.untold().into_iter().collect();
+    let mut words = Vec::new();
+    if !names.is_empty() {
+        words.push(format!(
             "who has a key and no password is asked for a code as well, which no program can give: {}. Name the people with --user where that is \
              not meant",
             names.join(", ")
-        )
-    };
-    Ok((!names.is_empty()).then(words))
+        ));
+    }
+    if !untold.is_empty() {
+        words.push(format!(
+            "the homes of these did not tell in time whether they have a key, by which they would be asked for a code as well: {}",
+            untold.join(", ")
+        ));
+    }
+    Ok(words)
 }
 
 /// What keeps that user from logging in by these services, whatever the rules say.
@@ -169,7 +179,8 @@ fn obstacle(ahead: &Ahead<'_>, services: &[Service], user: &str) -> Result<Optio
     let settings = programs::sshd_settings(&ahead.places.sshd_config(), user, &Origin::here())?;
     let groups = programs::groups_of(user)?;
     let login = Login { account: &account, groups: &groups, needs_a_key: needs_a_key(ahead, user)? };
-    Ok(access::kept_out(&settings, &login, |file| as_owner::has_something(&account, Path::new(file))))
+    let has_something = |file: &str| as_owner::has_something(&account, Path::new(file), as_owner::PATIENCE);
+    Ok(access::kept_out(&settings, &login, |file| has_something(file).unwrap_or(false)))
 }
 
 /// One of those who are protected, to try a stack with; root where nobody is named.

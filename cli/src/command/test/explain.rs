@@ -7,7 +7,7 @@ use authflow_core::{
     enrolment::Enroll,
     factor::{Factor, Factors},
     flow::{Prompt, asked, choose, is_left_to_the_stack},
-    rule::{Method, Request, Rule},
+    rule::{Method, Mismatch, Remote, Request, Rule},
     stand_in::RecoverySet,
     state::State,
     throttle::{Caller, Gate, Source},
@@ -17,6 +17,7 @@ use authflow_host::{
     accounts::{self, Account},
     clock::SystemClock,
     desk::{Desk, DeskError},
+    matching,
     records::Records,
     shadow,
 };
@@ -47,14 +48,12 @@ pub(super) fn foresee(context: &Context, config: &Config, case: &Case) -> Result
 }
 
 fn report(context: &Context, config: &Config, case: &Case, account: Option<&Account>) -> Result<Report, Error> {
-    let named = config.groups_named_for(&case.service);
-    let groups = account.map(|account| account.groups_among(named)).transpose();
-    let groups = groups.map_err(|error| Error::failed("the user data base", &error))?.unwrap_or_default();
     let user = account.map_or(case.user.as_str(), |account| &account.name);
-    let request = Request { service: &case.service, user, groups: &groups, remote: case.remote };
-    let rules = config.rules.iter().map(|rule| RuleEntry::new(rule, rule.mismatch(&request))).collect();
+    let request = Request { service: &case.service, user, groups: &[], remote: case.remote };
+    let matched = matching::rule_for(config, account, request);
+    let matched = matched.map_err(|error| Error::failed("the user data base", &error))?;
+    let rules = config.rules.iter().map(|rule| RuleEntry::new(rule, why_not(rule, matched, &request))).collect();
     let report = Report::new(case, rules);
-    let matched = config.rule_for(&request);
     let Some(rule) = matched.or_else(|| config.stand_in_for(&case.service)) else { return Ok(report) };
     if matched.is_some() && is_left_to_the_stack(&rule.methods, &case.proved) {
         return Ok(Report { outcome: Outcome::LeftToTheStack, session: Some(Session::new(rule)), ..report });
@@ -69,6 +68,14 @@ fn report(context: &Context, config: &Config, case: &Case, account: Option<&Acco
         let methods = rule.methods.iter().map(MethodEntry::unknown).collect();
         Ok(Report { methods, ..report })
     }
+}
+
+/// Why a rule that was tried is not the one that matches. Groups are not looked up again: what would match in all of its groups is passed over by them,
+/// also where that is since nobody tells of one.
+fn why_not(rule: &Rule, matched: Option<&Rule>, request: &Request<'_>) -> Option<Mismatch> {
+    let in_all_groups = Request { groups: &rule.groups, ..*request };
+    let is_matched = matched.is_some_and(|matched| std::ptr::eq(matched, rule));
+    (!is_matched).then(|| rule.mismatch(&in_all_groups).unwrap_or(Mismatch::Group))
 }
 
 /// A key is verified by sshd itself, which comes to our questions only if it is told to.
@@ -150,14 +157,15 @@ fn stand_ins(keys: &Authenticators, state: &State) -> Factors {
     recovery.into_iter().chain(bypass).collect()
 }
 
-/// What keeps the user out whatever is answered.
+/// What keeps the user out whatever is answered. Root is never disabled at its own console.
 fn standing(
     (config, rule): (&Config, &Rule),
     case: &Case,
     (account, records): (&Account, &Records),
     mut state: State,
 ) -> Result<Option<String>, Error> {
-    if records.is_disabled(&account.name)? {
+    let is_root_at_console = account.uid == 0 && case.remote == Remote::Console;
+    if records.is_disabled(&account.name)? && !is_root_at_console {
         return Ok(Some("the user is disabled (authflow user enable)".to_owned()));
     }
     let now = SystemClock.now().wall;
@@ -206,5 +214,32 @@ fn prompts(methods: &[Method], proved: &Factors) -> Vec<&'static str> {
 impl From<DeskError> for Error {
     fn from(error: DeskError) -> Self {
         Self::failed("the flow cannot be judged", &error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use authflow_core::config::Text;
+
+    use super::*;
+
+    const RULES: &str = "[[rule]]\nname='robots'\nservice=['sshd']\ngroup=['robots']\nfrom=['10.0.0.0/8']\nmethods=[['publickey']]\n\
+                         [[rule]]\nname='operators'\nservice=['sshd']\ngroup=['operators']\nmethods=[['totp']]\n\
+                         [[rule]]\nname='bobs'\nservice=['sshd']\nuser=['bob']\nmethods=[['totp']]\n\
+                         [[rule]]\nname='rest'\nservice=['sshd']\nmethods=[['password']]\n";
+
+    /// Of "operators" nothing may be known, as of root while a directory is away.
+    #[test]
+    fn a_rule_that_was_passed_over_is_told_with_what_it_lacks_without_another_look_at_groups() {
+        let config = Config::parse(Text { name: "test", text: RULES }, &[]).unwrap();
+        let of = |name: &str| config.rules.iter().find(|rule| rule.name == name);
+        let told = |matched: Option<&Rule>| {
+            let remote = Remote::from_rhost(Some("192.0.2.7"));
+            let request = Request { service: "sshd", user: "root", groups: &[], remote };
+            config.rules.iter().map(|rule| why_not(rule, matched, &request)).collect::<Vec<_>>()
+        };
+        let (network, group, user) = (Some(Mismatch::Network), Some(Mismatch::Group), Some(Mismatch::User));
+        assert_eq!(told(of("rest")), [network, group, user, None]);
+        assert_eq!(told(of("operators")).get(..2), Some(&[network, None][..]));
     }
 }

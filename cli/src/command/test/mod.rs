@@ -23,7 +23,8 @@ pub(crate) struct Test {
     /// The PAM service, as sshd, login, su or sudo
     #[arg(long, value_name = "SERVICE")]
     service: String,
-    /// The address that it comes from, or "local"; without it the console at login, and none told elsewhere
+    /// The address that it comes from, or "local" where the service is this machine's alone; without it the console at login, this machine
+    /// itself at sshd, and none told elsewhere
     #[arg(long, value_name = "ADDRESS")]
     from: Option<String>,
     /// What is proved before anything is asked: publickey (sshd), password (`proved=password` on the PAM line), session
@@ -67,6 +68,14 @@ fn usual_place(config: &Config, service: &str) -> Remote {
     }
 }
 
+/// A rule for this machine alone never holds at such a service, so no report may say that it does.
+fn never_local(service: &str) -> Error {
+    Error::Usage(format!(
+        "--from local: a login at {service:?} that tells no address may be anybody's, and rules know it as \"unknown\"; that is what is \
+         tested without --from"
+    ))
+}
+
 impl Test {
     pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
         if context.is_image() {
@@ -100,12 +109,53 @@ impl Test {
                 }
             }
         }
-        let remote = match self.from.as_deref() {
-            None => usual_place(config, &self.service),
-            Some("local") if self.service == "login" => Remote::Console,
-            from => Remote::from_rhost(from.filter(|from| *from != "local")),
+        let usual = usual_place(config, &self.service);
+        let remote = match (self.from.as_deref(), usual) {
+            (Some("local" | ""), Remote::Untold) => return Err(never_local(&self.service)),
+            (None | Some("local" | ""), usual) => usual,
+            (from, _) => Remote::from_rhost(from),
         };
         let proved = self.proved.into_iter().collect();
         Ok(Case { user: self.user, service: self.service, remote, proved })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use authflow_core::config::Text;
+
+    use super::*;
+
+    fn place(service: &str, from: Option<&str>) -> Result<Remote, Error> {
+        let config = Config::parse(Text { name: "test", text: "" }, &[]).unwrap();
+        let (user, service, from) = ("alice".to_owned(), service.to_owned(), from.map(str::to_owned));
+        let test = Test { user, service, from, proved: Vec::new(), run: false };
+        test.into_case(&config).map(|case| case.remote)
+    }
+
+    #[test]
+    fn local_is_where_a_login_without_an_address_would_be() {
+        let loopback = Remote::from_rhost(Some("127.0.0.1"));
+        for (service, expected) in [
+            ("login", Remote::Console),
+            ("su", Remote::Local),
+            ("gdm-password", Remote::Local),
+            ("cron", Remote::Local),
+            ("sshd", loopback),
+        ] {
+            for from in [None, Some("local"), Some("")] {
+                assert_eq!(place(service, from).unwrap(), expected, "{service} {from:?}");
+            }
+            assert_eq!(place(service, Some("192.0.2.7")).unwrap(), Remote::from_rhost(Some("192.0.2.7")));
+        }
+    }
+
+    #[test]
+    fn nobody_is_local_at_a_service_that_may_be_anybodys() {
+        assert_eq!(place("imap", None).unwrap(), Remote::Untold);
+        for from in ["local", ""] {
+            let refused = place("imap", Some(from)).unwrap_err();
+            assert!(matches!(&refused, Error::Usage(why) if why.contains("login at \"imap\"")), "{refused}");
+        }
     }
 }

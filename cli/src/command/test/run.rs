@@ -5,6 +5,7 @@ use authflow_core::{
     config::Config,
     factor::Factor,
     flow::{Manner, Prompt, Verdict},
+    rule::Remote,
     secret::Secret,
 };
 use authflow_host::{
@@ -41,7 +42,7 @@ pub(super) fn run(context: &Context, config: &Config, case: &Case) -> Result<(),
         calling_uid: process::real_uid(),
         proved: case.proved.clone(),
         manner: Manner::default(),
-        is_at_console: false,
+        is_at_console: case.remote == Remote::Console,
     };
     let desk = Desk::new(config, Records::trusting(context.paths.clone(), context.trust()), &SystemClock);
     let verdict = match desk.run(&attempt, &mut Asking(&terminal))? {

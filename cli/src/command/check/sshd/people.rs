@@ -1,5 +1,7 @@
 //! Who sshd's settings and the rules are looked at for: somebody of each rule, and for each `Match` somebody of every rule that meets it.
 
+use std::iter;
+
 use authflow_core::{
     factor::Factors,
     rule::{Network, Remote, Request, Rule},
@@ -24,7 +26,10 @@ pub(super) struct People<'a> {
     service: &'a str,
     rules: &'a [&'a Rule],
     is_image: bool,
+    /// Those that rules and `Match` name, as far as a source of names tells of them.
     groups: Vec<String>,
+    /// Whether one does of all that the rules name.
+    are_groups_known: bool,
     accounts: Vec<Somebody>,
 }
 
@@ -32,9 +37,11 @@ impl<'a> People<'a> {
     /// Those of this machine. An image's may be made by its first boot, so that none are known.
     pub(super) fn new(ground: &Ground<'_>, (service, rules): (&'a str, &'a [&'a Rule]), file: &File) -> Self {
         let of_matches = file.matches.iter().flat_map(|found| whom::groups(&found.criteria)).map(str::to_owned);
-        let groups = rules.iter().flat_map(|rule| rule.groups.iter().cloned()).chain(of_matches).collect();
+        let named: Vec<String> = rules.iter().flat_map(|rule| rule.groups.iter().cloned()).chain(of_matches).collect();
         let is_image = ground.context.is_image();
-        let mut people = Self { service, rules, is_image, groups, accounts: Vec::new() };
+        let groups = if is_image { named } else { known_groups(named) };
+        let are_groups_known = rules.iter().flat_map(|rule| &rule.groups).all(|group| groups.contains(group));
+        let mut people = Self { service, rules, is_image, groups, are_groups_known, accounts: Vec::new() };
         let names =
             if is_image { Vec::new() } else { local_accounts::names(&ground.context.paths).unwrap_or_default() };
         people.accounts = names.iter().filter_map(|name| people.account(name)).take(MOST).collect();
@@ -52,7 +59,11 @@ impl<'a> People<'a> {
     /// Whether all who may come are known, and what they have. Where not, somebody has everything.
     pub(super) fn are_known(&self, ground: &Ground<'_>) -> bool {
         let has_directory = local_accounts::has_directory(&ground.context.paths);
-        !self.is_image && !has_directory && self.accounts.len() < MOST && ground.context.is_root()
+        !self.is_image
+            && !has_directory
+            && self.are_groups_known
+            && self.accounts.len() < MOST
+            && ground.context.is_root()
     }
 
     /// The accounts of this machine that somebody logs in by.
@@ -148,6 +159,14 @@ impl<'a> People<'a> {
         let request = Request { service: self.service, user: &somebody.user, groups: &somebody.groups, remote };
         self.rules.iter().find(|rule| rule.matches(&request)).copied()
     }
+}
+
+/// The groups that some source of names tells of. One that a directory knows takes the others along where all are asked for at once and it is
+/// away. Root is asked about, who is in none that nobody tells of, as a login has it.
+pub(super) fn known_groups(named: Vec<String>) -> Vec<String> {
+    let Ok(Some(root)) = accounts::by_uid(0) else { return named };
+    let is_known = |group: &String| root.groups_among(iter::once(group.as_str())).is_ok();
+    named.into_iter().filter(is_known).collect()
 }
 
 /// The same one, from anywhere and from wherever a `Match` is about.

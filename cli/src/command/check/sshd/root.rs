@@ -13,7 +13,10 @@ use authflow_core::{
 };
 use authflow_host::accounts;
 
-use super::view::{View, provable};
+use super::{
+    people::known_groups,
+    view::{View, provable},
+};
 use crate::command::check::{Ground, catalogue::Defect, finding::Finding, own};
 
 const ROOT: &str = "root";
@@ -70,9 +73,10 @@ fn of_view(ground: &Ground<'_>, view: &View, rules: &[&Rule]) -> Standing {
 
 /// Whether a rule lets root in by one of these ways.
 fn by_rules(ground: &Ground<'_>, rules: &[&Rule], (ways, own): (&[Vec<String>], &Factors), key: &str) -> Standing {
-    let named = rules.iter().flat_map(|rule| &rule.groups).map(String::as_str);
+    let named = known_groups(rules.iter().flat_map(|rule| rule.groups.iter().cloned()).collect());
     let account = accounts::by_name(ROOT).ok().flatten();
-    let groups = account.and_then(|account| account.groups_among(named).ok()).unwrap_or_default();
+    let groups = account.and_then(|account| account.groups_among(named.iter().map(String::as_str)).ok());
+    let groups = groups.unwrap_or_default();
     let met = rules_met(rules, (ROOT, &groups));
     if met.iter().any(|rule| ways.iter().any(|way| lets_in(way, rule, own))) {
         return Standing::GetsIn;
