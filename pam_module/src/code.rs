@@ -112,7 +112,6 @@ const fn kind(error: &Error) -> Kind {
         Error::Disabled | Error::ClosedMeanwhile | Error::Expired => Kind::Ended,
         Error::Record(RecordError::Busy) | Error::Desk(DeskError::Record(RecordError::Busy)) => Kind::Busy,
         Error::Record(RecordError::Managed(_)) => Kind::Managed,
-        Error::Desk(DeskError::Account(_)) => Kind::Broken,
         Error::Desk(_) | Error::Record(_) if !error.is_breakage() => Kind::Refused,
         Error::Options(_)
         | Error::Config(_)
