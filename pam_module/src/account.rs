@@ -96,11 +96,11 @@ fn examine<H: Handle>(
     notes: &Notes,
     flow_was_judged_by_it: bool,
 ) -> Result<Answer, Error> {
-    let rule = login.rule_for(account)?;
-    if !guard::applies(login, notes.flow.has_run(), rule) {
+    let matched = login.matched(account);
+    if !guard::applies(login, notes.flow.has_run(), &matched) {
         return Ok(Answer::NoObjection);
     }
-    let rule = rule.ok_or(Error::NoRule)?;
+    let rule = matched.told()?.ok_or(Error::NoRule)?;
     let proved = notes.flow.factors_for(rule).union(&login.proved_by_sshd());
     if !notes.flow.has_run() && is_left_to_the_stack(&rule.methods, &proved) {
         return Ok(Answer::NotOurs);
