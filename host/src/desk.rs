@@ -104,7 +104,8 @@ pub struct Judged {
 /// Why an attempt came to no decision. Each denies.
 #[derive(Debug, thiserror::Error)]
 pub enum DeskError {
-    /// Which rule it is hangs on a group that no source of names tells of. The attempt was asked, judged and counted like a stranger's.
+    /// A source of names is away, and what it would tell decides: whether there is such an account, or which rule it is. The attempt was asked,
+    /// judged and counted like a stranger's.
     #[error(transparent)]
     Account(#[from] AccountError),
     /// The password could not be looked up or hashed.

@@ -61,13 +61,14 @@ pub struct Closed {
 }
 
 impl Closed {
-    /// Looks at the account that goes by that name; a name that is none costs the same.
+    /// Looks at the account that goes by that name; a name that is none costs the same, and fails no more where a directory does.
     ///
     /// # Errors
     /// It cannot be told.
     pub fn look(user: &str, account: Option<&Account>) -> Result<Self, Error> {
-        let entry = shadow::by_name(user).map_err(Error::Shadow)?;
-        Ok(account.map(|account| Self::of(account, entry.as_ref())).unwrap_or_default())
+        let entry = shadow::by_name(user);
+        let Some(account) = account else { return Ok(Self::default()) };
+        Ok(Self::of(account, entry.map_err(Error::Shadow)?.as_ref()))
     }
 
     fn of(account: &Account, entry: Option<&shadow::Entry>) -> Self {

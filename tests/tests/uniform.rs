@@ -125,6 +125,23 @@ fn whose_rule_hangs_on_a_directory_that_is_away_is_refused_as_a_stranger_is() {
     machine.logged(&["user=alice", "reason=\"locked for this source until "]);
 }
 
+/// Nor who has one in the machine's own files, which go on to tell.
+#[test]
+fn who_cannot_be_looked_up_while_a_directory_is_away_is_refused_as_who_can() {
+    let Some(plan) = door::plan(RULES) else { return };
+    let machine = plan.without_daemon().start();
+    let _phone = machine.enroll("alice");
+    machine.add_name_service("away");
+    for round in 1..=2 {
+        let [stranger, alice] = ["nobody-at-all", "alice"].map(|user| attempt(&machine, user, "wrong", "000000"));
+        assert_eq!(alice.words, stranger.words, "{round}");
+        // The first one lays the state out.
+        assert!(round == 1 || alice.work == stranger.work, "{round}: {:?} {:?}", alice.work, stranger.work);
+    }
+    machine.logged(&["user=nobody-at-all", "reason=\"cannot look up the user: ECONNREFUSED"]);
+    machine.logged(&["user=alice", "reason=\"wrong password\""]);
+}
+
 fn attempt(machine: &Machine, user: &str, password: &str, code: &str) -> Attempt {
     let traced = "mmap,flock,fdatasync,fsync,pwrite64,openat,?select,pselect6";
     let mut client =
