@@ -8,7 +8,7 @@
 //! - [`totp`], [`last_steps`], [`stand_in`]: one-time codes, which steps of them were used up, and what stands in for them
 //! - [`secret`]: bytes that wipe themselves and never show in a log
 //! - [`time`]: the boot clock and the wall clock, as types
-//! - [`policy`]: what a rule grants: limits of a session, and what happens at them
+//! - [`policy`]: what a rule grants: limits of a session, and what happens at them; `strictest`: the stricter of two
 //! - [`session`]: sessions from opening to end
 //! - [`deactivation`]: when an account may no more be used, and what is doubted about that
 //! - [`console`]: where a login is that tells of no remote host
@@ -39,6 +39,7 @@ pub mod secret;
 pub mod session;
 pub mod stand_in;
 pub mod state;
+mod strictest;
 pub mod throttle;
 pub mod time;
 pub mod toml_text;

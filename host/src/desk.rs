@@ -1,6 +1,8 @@
 //! The one driver of a flow: asks through a [`Conversation`], hashes outside any lock, settles under it. Whoever lets a user in, the
 //! module or the daemon, comes here.
 
+mod case;
+
 use std::io;
 
 use authflow_core::{
@@ -8,22 +10,20 @@ use authflow_core::{
     config::{Config, Source},
     factor::{Factor, Factors},
     flow::{
-        Answered, Denial, Enrollable, Enrolling, Finding, Flow, FlowId, HashOutcome, Holder, Manner, Prompt, Standing,
-        Step, Subject, Terms, Verdict, is_left_to_the_stack,
+        Answered, Denial, Enrollable, Enrolling, Finding, HashOutcome, Holder, Manner, Prompt, Standing, Step, Terms,
+        Verdict,
     },
     qr::Background,
-    rule::{Remote, Request, Rule},
+    rule::Remote,
     secret::Secret,
     time::Clock,
 };
 
+use self::case::{Case, Ruling};
 use crate::{
-    accounts::{self, Account, AccountError},
-    caller,
+    accounts::{Account, AccountError},
     enrolment::{self, Setting},
-    matching,
     passwords::{Compared, Matched, PasswordError, Passwords},
-    random,
     records::{Looked, RecordError, Records, Slot},
 };
 
@@ -104,7 +104,8 @@ pub struct Judged {
 /// Why an attempt came to no decision. Each denies.
 #[derive(Debug, thiserror::Error)]
 pub enum DeskError {
-    /// The user data base could not be asked.
+    /// A source of names is away, and what it would tell decides: whether there is such an account, or which rule it is. The attempt was asked,
+    /// judged and counted like a stranger's.
     #[error(transparent)]
     Account(#[from] AccountError),
     /// The password could not be looked up or hashed.
@@ -152,17 +153,21 @@ impl<'a> Desk<'a> {
     /// # Errors
     /// It came to no decision, which denies.
     pub fn run(&self, attempt: &Attempt<'_>, conversation: &mut dyn Conversation) -> Result<Decision, DeskError> {
-        let Some(case) = self.case(attempt)? else { return Ok(Decision::NotGoverned) };
-        let answered = converse(begin(attempt, &case)?, conversation)?;
-        self.decide(answered, Applicant::new(attempt, &case), conversation).map(Decision::Judged)
+        let Some(case) = Case::of(self.config, attempt) else { return Ok(Decision::NotGoverned) };
+        let answered = converse(case.begin(attempt)?, conversation)?;
+        let judged = self.decide(answered, Applicant::new(attempt, &case), conversation)?;
+        match (case.ruling, &judged.verdict) {
+            (Ruling::Untold(why), Verdict::Denied(Denial::NoRule)) => Err(why.into()),
+            _ => Ok(Decision::Judged(judged)),
+        }
     }
 
     /// What an attempt will be asked, for those who ask before they run it. `None` where it is not governed. Decides nothing.
     ///
     /// # Errors
-    /// The user data base or the kernel cannot be asked.
+    /// The kernel cannot be asked.
     pub fn prompts(&self, attempt: &Attempt<'_>) -> Result<Option<Vec<Prompt>>, DeskError> {
-        self.case(attempt)?.map(|case| Ok(begin(attempt, &case)?.prompts())).transpose()
+        Case::of(self.config, attempt).map(|case| Ok(case.begin(attempt)?.prompts())).transpose()
     }
 
     /// Has the user prove the password alone, as before it is changed: at the same cost, and counted as any attempt.
@@ -174,9 +179,8 @@ impl<'a> Desk<'a> {
         attempt: &Attempt<'_>,
         conversation: &mut dyn Conversation,
     ) -> Result<Judged, DeskError> {
-        let rule = Rule::of_password_alone("password-change");
-        let case = Case { rule: &rule, is_ruled: true, is_sshd: self.config.is_sshd(attempt.service) };
-        let answered = converse(begin(attempt, &case)?, conversation)?;
+        let case = Case::of_password_alone(self.config, attempt);
+        let answered = converse(case.begin(attempt)?, conversation)?;
         self.decide(answered, Applicant::new(attempt, &case), conversation)
     }
 
@@ -197,20 +201,6 @@ impl<'a> Desk<'a> {
             has.insert(Factor::Password);
         }
         Ok(has)
-    }
-
-    /// The rule that an attempt is judged by. `None` where that leaves it to others.
-    fn case(&self, attempt: &Attempt<'_>) -> Result<Option<Case<'_>>, DeskError> {
-        let Some(stand_in) = self.config.stand_in_for(attempt.service) else { return Ok(None) };
-        let Attempt { service, remote, account, .. } = *attempt;
-        let request = Request { service, user: own_name(account, attempt.user), groups: &[], remote };
-        let matched = matching::rule_for(self.config, account, request)?;
-        let (rule, is_ruled) = (matched.unwrap_or(stand_in), matched.is_some());
-        if is_ruled && is_left_to_the_stack(&rule.methods, &attempt.proved) {
-            return Ok(None);
-        }
-        let is_sshd = self.config.is_sshd(service);
-        Ok(Some(Case { rule, is_ruled, is_sshd }))
     }
 
     fn decide(
@@ -318,14 +308,6 @@ impl<'a> Desk<'a> {
     }
 }
 
-/// An attempt, looked up.
-struct Case<'a> {
-    rule: &'a Rule,
-    /// Whether the rule matches, or only stands in so that strangers see the same questions.
-    is_ruled: bool,
-    is_sshd: bool,
-}
-
 /// Who wants in, as far as the judgement goes by it.
 #[derive(Clone, Copy)]
 struct Applicant<'a> {
@@ -338,21 +320,8 @@ impl<'a> Applicant<'a> {
     fn new(attempt: &Attempt<'a>, case: &Case<'_>) -> Self {
         let is_root = attempt.account.is_some_and(|account| account.uid == 0);
         let is_root_at_console = attempt.is_at_console && is_root;
-        Self { account: attempt.account, is_ruled: case.is_ruled, is_root_at_console }
+        Self { account: attempt.account, is_ruled: case.is_ruled(), is_root_at_console }
     }
-}
-
-fn begin(attempt: &Attempt<'_>, case: &Case<'_>) -> io::Result<Step> {
-    let subject = Subject {
-        user: attempt.user.to_owned(),
-        uid: attempt.account.map(|account| account.uid),
-        service: attempt.service.to_owned(),
-        remote: attempt.remote,
-        calling_uid: caller::counted(attempt.calling_uid, attempt.account, accounts::by_uid),
-        is_sshd: case.is_sshd,
-    };
-    let id = FlowId::new(random::bytes()?);
-    Ok(Flow::begin(id, case.rule, subject, attempt.proved.clone(), attempt.manner))
 }
 
 fn converse(mut step: Step, conversation: &mut dyn Conversation) -> Result<Answered, Refused> {
@@ -365,10 +334,4 @@ fn converse(mut step: Step, conversation: &mut dyn Conversation) -> Result<Answe
             Step::Answered(answered) => return Ok(answered),
         }
     }
-}
-
-/// The name that the account itself goes by. Name services may know one user under several spellings (`Alice`, `alice@example.org`);
-/// counted by spelling, one code would pass once for each.
-fn own_name<'a>(account: Option<&'a Account>, given: &'a str) -> &'a str {
-    account.map_or(given, |account| &account.name)
 }

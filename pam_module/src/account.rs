@@ -61,13 +61,14 @@ pub struct Closed {
 }
 
 impl Closed {
-    /// Looks at the account that goes by that name; a name that is none costs the same.
+    /// Looks at the account that goes by that name; a name that is none costs the same, and fails no more where a directory does.
     ///
     /// # Errors
     /// It cannot be told.
     pub fn look(user: &str, account: Option<&Account>) -> Result<Self, Error> {
-        let entry = shadow::by_name(user).map_err(Error::Shadow)?;
-        Ok(account.map(|account| Self::of(account, entry.as_ref())).unwrap_or_default())
+        let entry = shadow::by_name(user);
+        let Some(account) = account else { return Ok(Self::default()) };
+        Ok(Self::of(account, entry.map_err(Error::Shadow)?.as_ref()))
     }
 
     fn of(account: &Account, entry: Option<&shadow::Entry>) -> Self {
@@ -96,11 +97,11 @@ fn examine<H: Handle>(
     notes: &Notes,
     flow_was_judged_by_it: bool,
 ) -> Result<Answer, Error> {
-    let rule = login.rule_for(account)?;
-    if !guard::applies(login, notes.flow.has_run(), rule) {
+    let matched = login.matched(account);
+    if !guard::applies(login, notes.flow.has_run(), &matched) {
         return Ok(Answer::NoObjection);
     }
-    let rule = rule.ok_or(Error::NoRule)?;
+    let rule = matched.told()?.ok_or(Error::NoRule)?;
     let proved = notes.flow.factors_for(rule).union(&login.proved_by_sshd());
     if !notes.flow.has_run() && is_left_to_the_stack(&rule.methods, &proved) {
         return Ok(Answer::NotOurs);

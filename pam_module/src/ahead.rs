@@ -29,7 +29,8 @@ use crate::{
 /// # Errors
 /// The conversation ended, the password is empty, or it cannot be told what to ask.
 pub fn ask<H: Handle>(login: &mut Login<'_, H>, user: &UserName, options: &Options) -> Result<Answer, Error> {
-    let account = accounts::by_name(user.as_str())?;
+    // Who cannot be looked up is asked like a stranger here, and denied by the line behind.
+    let account = accounts::by_name(user.as_str()).unwrap_or_default();
     let attempt = Attempt {
         user: user.as_str(),
         account: account.as_ref(),

@@ -149,6 +149,7 @@ pub fn refusal(error: &Error) -> String {
         | Error::Daemon(_)
         | Error::Process(_)
         | Error::Shadow(_)
+        | Error::Unwatched(_)
         | Error::Folder(_) => "The password could not be changed; the system's log says why.".to_owned(),
     }
 }

@@ -12,7 +12,7 @@ use authflow_core::{
 use authflow_host::{
     accounts::{self, Account},
     clock::SystemClock,
-    desk::{Attempt, Decision, Desk, Judged},
+    desk::{Attempt, Decision, Desk, DeskError, Judged},
     process::{self, ProcessId},
     shadow,
 };
@@ -66,16 +66,18 @@ fn attempt<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<A
         }
         return Ok(answer);
     }
-    let account = accounts::by_name(user.as_str())?;
+    // With a directory away most names cannot be looked up, and those of the machine's own files can: to refuse at once would tell these.
+    let found = accounts::by_name(user.as_str());
+    let account = found.as_ref().ok().and_then(Option::as_ref);
     let closed = match &ahead {
         Some(ahead) => ahead.closed,
-        None => Closed::look(user.as_str(), account.as_ref())?,
+        None => Closed::look(user.as_str(), account)?,
     };
     let voucher = step_up::voucher(&login, user.as_str(), options);
     let from_session = voucher.iter().map(|_session| Factor::Session).collect();
     let attempt = Attempt {
         user: user.as_str(),
-        account: account.as_ref(),
+        account,
         service: &login.facts.service,
         remote: login.remote(),
         calling_uid: process::real_uid(),
@@ -89,6 +91,13 @@ fn attempt<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<A
     let code = ahead.map(|ahead| ahead.code);
     let mut questions = Questions::new(&mut *login.pam, options.first_pass).at(screen).with_code(code);
     let decision = desk.run(&attempt, &mut questions)?;
+    if let Err(why) = &found {
+        // Others may not decide, either: the user's own rule could be one that asks for more.
+        if let Decision::NotGoverned = decision {
+            let _denied = desk.prove_password(&attempt, &mut questions)?;
+        }
+        return Err(DeskError::Account(*why).into());
+    }
     let given = questions.into_given();
     match decision {
         Decision::NotGoverned => {
@@ -97,7 +106,7 @@ fn attempt<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result<A
         }
         Decision::Judged(Judged { verdict: Verdict::Denied(denial), .. }) => {
             if let Denial::Locked(until) = denial {
-                tell_own_wait(&mut login, account.as_ref(), until);
+                tell_own_wait(&mut login, account, until);
             }
             Err(denial.into())
         }

@@ -112,7 +112,6 @@ const fn kind(error: &Error) -> Kind {
         Error::Disabled | Error::ClosedMeanwhile | Error::Expired => Kind::Ended,
         Error::Record(RecordError::Busy) | Error::Desk(DeskError::Record(RecordError::Busy)) => Kind::Busy,
         Error::Record(RecordError::Managed(_)) => Kind::Managed,
-        Error::Desk(DeskError::Account(_)) => Kind::Broken,
         Error::Desk(_) | Error::Record(_) if !error.is_breakage() => Kind::Refused,
         Error::Options(_)
         | Error::Config(_)
@@ -123,6 +122,7 @@ const fn kind(error: &Error) -> Kind {
         | Error::Process(_)
         | Error::Shadow(_)
         | Error::Folder(_)
+        | Error::Unwatched(_)
         | Error::Daemon(DaemonError::TimedOut(_) | DaemonError::NoDescriptors | DaemonError::Failed(_))
         | Error::Flow(FlowError::Daemon(_)) => Kind::Broken,
     }
@@ -147,7 +147,10 @@ mod tests {
     };
 
     use super::*;
-    use crate::{args::BadOption, error::BadNewPassword, flow::FlowError, handle::NoAnswer, receipt::BadReceipt};
+    use crate::{
+        args::BadOption, error::BadNewPassword, flow::FlowError, handle::NoAnswer, receipt::BadReceipt,
+        tracking::Unwatched,
+    };
 
     /// A sample for every variant, each beside its pattern: the match that nobody calls makes the compiler ask for those of a variant that
     /// is new.
@@ -291,6 +294,7 @@ mod tests {
             Error::NotProved { .. } => Error::NotProved { proved: Factors::none(), needed: None },
             Error::Receipt(_) => Error::Receipt(BadReceipt::Boot),
             Error::Daemon(_) => Error::Daemon(DaemonError::Failed(String::new())),
+            Error::Unwatched(_) => Error::Unwatched(Unwatched::NoRoom(io_error())),
             Error::Process(_) => Error::Process(io_error()),
             Error::Shadow(_) => Error::Shadow(io_error()),
             Error::Folder(_) => Error::Folder(FileError::Missing(PathBuf::new())),

@@ -10,6 +10,7 @@ use authflow_host::{
 
 use crate::{
     args::BadOption, daemon::DaemonError, flow::FlowError, handle::NoAnswer, log::Priority, receipt::BadReceipt,
+    tracking::Unwatched,
 };
 
 /// Why a phase refuses.
@@ -82,6 +83,9 @@ pub enum Error {
     /// The daemon refuses, or is away where the rule says "deny".
     #[error("{0}")]
     Daemon(#[from] DaemonError),
+    /// The caller could have brought it about that nobody watches the session.
+    #[error("{0}")]
+    Unwatched(#[from] Unwatched),
     /// The daemon has not granted a flow.
     #[error("{0}")]
     Flow(#[from] FlowError),
@@ -162,7 +166,8 @@ impl Error {
             | Self::NewPassword(_)
             | Self::Flow(_)
             | Self::NotOneself
-            | Self::Daemon(_) => false,
+            | Self::Daemon(_)
+            | Self::Unwatched(_) => false,
         }
     }
 

@@ -31,6 +31,8 @@ authflow_core::events! {
     Refused = "refused",
     /// Root at a console got a session beyond the limit.
     RootAtConsoleNotRefused = "root-at-console-not-refused",
+    /// It cannot be told by which rule a session is opened that need prove nothing.
+    RuleUntold = "rule-untold",
     /// A session was closed by its application.
     SessionClosed = "session-closed",
     /// A session was opened.

@@ -8,7 +8,7 @@ use authflow_core::{
     },
     rule::{AccountMode, Rule},
 };
-use authflow_host::accounts::Account;
+use authflow_host::{accounts::Account, matching::Matched};
 
 use crate::{error::Error, handle::Handle, login::Login, receipt::Carried};
 
@@ -39,10 +39,10 @@ impl Proved<'_> {
 }
 
 /// Whether enough must have been proved. Where no flow can have run it need not: su by root, NOPASSWD, cron and user managers run
-/// account and session alone, unless the rule says that they may not.
-pub fn applies<H: Handle>(login: &Login<'_, H>, flow_has_run: bool, rule: Option<&Rule>) -> bool {
+/// account and session alone, unless the rule, or one that it may be, says that they may not.
+pub fn applies<H: Handle>(login: &Login<'_, H>, flow_has_run: bool, matched: &Matched<'_>) -> bool {
     let is_told_by_sshd = login.is_sshd() && login.facts.auth_info.is_some();
-    flow_has_run || is_told_by_sshd || rule.is_some_and(|rule| rule.account == AccountMode::Enforce)
+    flow_has_run || is_told_by_sshd || matched.may_be().any(|rule| rule.account == AccountMode::Enforce)
 }
 
 /// Looks whether what was proved satisfies the rule for that account.

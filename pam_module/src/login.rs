@@ -14,7 +14,7 @@ use authflow_host::{
     config::{self, From},
     desk::Desk,
     file::Trust,
-    matching,
+    matching::{self, Matched},
     paths::Paths,
     process,
     records::Records,
@@ -141,14 +141,19 @@ impl<'p, H: Handle> Login<'p, H> {
         if user.is_text() { Ok(user.as_str().to_owned()) } else { Err(Error::NameIsNoText) }
     }
 
-    /// The rule for the login of that account, if one matches. By the account's own name, as in the flow: the given spelling may differ.
+    /// The rule for the login of that account, if one matches.
     ///
     /// # Errors
     /// It hangs on a group that cannot be looked up.
     pub fn rule_for(&self, account: &Account) -> Result<Option<&Rule>, Error> {
+        Ok(self.matched(account).told()?)
+    }
+
+    /// The same, as far as it can be told. By the account's own name, as in the flow: the given spelling may differ.
+    pub fn matched(&self, account: &Account) -> Matched<'_> {
         let (service, user) = (self.facts.service.as_str(), account.name.as_str());
         let request = Request { service, user, groups: &[], remote: self.remote() };
-        Ok(matching::rule_for(&self.config, Some(account), request)?)
+        matching::matched(&self.config, account, request)
     }
 
     /// The users' records.

@@ -8,7 +8,7 @@ use authflow_core::{
     news::Item,
     outside::visible,
     policy::LockedPassword,
-    rule::{Remote, SessionPolicy},
+    rule::{Remote, Rule, SessionPolicy},
     session::{Class, Opening},
     state::Failures,
     time::Clock,
@@ -16,6 +16,7 @@ use authflow_core::{
 use authflow_host::{
     accounts::Account,
     clock::SystemClock,
+    matching::Matched,
     process::{self, ProcessId},
 };
 
@@ -193,10 +194,14 @@ fn grant<H: Handle>(
     notes: &Notes,
     receipt: Option<Carried>,
 ) -> Result<Option<Grant>, Error> {
-    let rule = login.rule_for(account)?;
-    let must_be_proved = guard::applies(login, notes.flow.has_run() || receipt.is_some(), rule);
-    let Some(rule) = rule else {
-        return if must_be_proved { Err(Error::NoRule) } else { Ok(None) };
+    let matched = login.matched(account);
+    let must_be_proved = guard::applies(login, notes.flow.has_run() || receipt.is_some(), &matched);
+    let (rule, policy) = if must_be_proved {
+        let rule = matched.told()?.ok_or(Error::NoRule)?;
+        (rule, rule.session.clone())
+    } else {
+        let Some(unasked) = unasked(login, account, &matched) else { return Ok(None) };
+        unasked
     };
     let from_flow = receipt.as_ref().map(|receipt| receipt.factors_for(rule)).unwrap_or_default();
     let mut factors = from_flow.union(&login.proved_by_sshd());
@@ -207,11 +212,24 @@ fn grant<H: Handle>(
     if receipt.is_none() && is_left_to_the_stack(&rule.methods, &factors) {
         factors.insert(Factor::Stack);
     }
-    let policy = match &receipt {
-        Some(receipt) => receipt.policy(),
-        None => rule.session.clone(),
-    };
+    let policy = receipt.as_ref().map_or(policy, Carried::policy);
     Ok(Some(Grant { rule: rule.name.clone(), policy, factors, receipt }))
+}
+
+/// The rule of a login that need prove nothing, and what it grants. With a directory away it may be one of several, and to refuse would stop
+/// cron jobs and user managers: then it is the one that it is for sure, if there is such a one, under the strictest limits that any of them sets.
+fn unasked<'a, H: Handle>(
+    login: &Login<'_, H>,
+    account: &Account,
+    matched: &Matched<'a>,
+) -> Option<(&'a Rule, SessionPolicy)> {
+    let rule = matched.may_be().last()?;
+    if let Matched::Untold { why, .. } = matched {
+        let line = Line::new(Event::RuleUntold).with("user", &account.name).with("rule", &rule.name).with("why", why);
+        login.pam.log(Priority::Warning, &line);
+    }
+    let strictest = |policy: SessionPolicy, other: &Rule| policy.strictest(&other.session);
+    Some((rule, matched.may_be().fold(rule.session.clone(), strictest)))
 }
 
 fn opening<H: Handle>(login: &Login<'_, H>, class: Class, account: Account, target: Account, grant: &Grant) -> Opening {

@@ -296,6 +296,21 @@ fn without_the_daemon_the_rule_decides() {
 }
 
 #[test]
+fn a_session_that_nobody_would_hear_of_opens_only_where_its_program_is_roots() {
+    for (is_called_by_root, expected) in [(false, PAM_SYSTEM_ERR), (true, PAM_SUCCESS)] {
+        let machine = Machine::new(&rule("su", r#"[["password"]]"#));
+        std::fs::create_dir(machine.path("run/authflow")).unwrap();
+        std::fs::write(machine.path("run/authflow/pending"), "in the way").unwrap();
+        let mut pam = machine.login("su", &[]);
+        pam.facts.is_called_by_root = is_called_by_root;
+        assert_eq!(machine.run(OpenSession, &mut pam), expected, "{}", last_log(&pam));
+        let event = if is_called_by_root { "event=session-untracked" } else { "event=refused" };
+        assert!(last_log(&pam).starts_with(event), "{}", last_log(&pam));
+        assert!(pam.variables.is_empty(), "{:?}", pam.variables);
+    }
+}
+
+#[test]
 fn nobody_is_told_anything_who_wants_silence_or_has_no_tty() {
     let machine = Machine::new(&rule("login", r#"[["password"]]"#));
     for (tty, is_silent) in [(None, false), (Some("/dev/tty1"), true)] {

@@ -1,6 +1,8 @@
 //! Has a session tracked: by the daemon, or, while that is away, by a file that it adopts when it is back. Section 9 of the design
 //! decides which: a dead daemon locks nobody out, unless the rule wants it so.
 
+use std::io;
+
 use authflow_core::{
     policy::WhenUnavailable,
     session::{Opening, SessionId},
@@ -8,7 +10,7 @@ use authflow_core::{
 };
 use authflow_host::{
     clock::SystemClock,
-    pending::{self, Pending},
+    pending::{self, Pending, PendingError},
     process::{self, ProcessId},
     random,
     undisturbed::Undisturbed,
@@ -37,7 +39,8 @@ pub struct Opened {
 /// lets users in all the same.
 ///
 /// # Errors
-/// The daemon's policy refuses, or it is away and the rule says "deny" or a session vouched for the user.
+/// The daemon's policy refuses, or it is away and the rule says "deny" or a session vouched for the user; or the caller could have brought it
+/// about that nobody watches the session.
 pub fn begin<H: Handle>(
     login: &mut Login<'_, H>,
     opening: &Opening,
@@ -45,7 +48,15 @@ pub fn begin<H: Handle>(
 ) -> Result<Option<Opened>, Error> {
     // One id either way: the daemon may open the session and we not hear of it.
     let id = SessionId::new(random::bytes().map_err(Error::Process)?);
-    let error = match ask(login, id, opening) {
+    // The caller of su and sudo may stop them, and has them keep his limits: he would have the time run out, or no room for the file, and
+    // himself let in with a session that nobody watches.
+    let is_in_callers_reach = !login.facts.is_called_by_root;
+    let must_be_watched = is_in_callers_reach && !console::is_root_there(login.pam);
+    let _undisturbed = match is_in_callers_reach.then(Undisturbed::begin).transpose() {
+        Err(why) if must_be_watched => return Err(Unwatched::NoRoom(why).into()),
+        held => held.ok(),
+    };
+    let error = match daemon(login).open(id, opening) {
         Ok(id) => return Ok(Some(Opened { id, is_pending: false })),
         Err(error) => error,
     };
@@ -69,6 +80,7 @@ pub fn begin<H: Handle>(
     login.pam.log(Priority::Warning, &Line::new(event).with("user", &opening.user).with("why", error));
     Ok(match write_down(login, id, opening) {
         Ok(()) => Some(Opened { id: id.to_string(), is_pending: true }),
+        Err(why) if must_be_watched => return Err(why.into()),
         Err(why) => {
             login
                 .pam
@@ -76,14 +88,6 @@ pub fn begin<H: Handle>(
             None
         }
     })
-}
-
-/// Asks the daemon. The caller of su and sudo may stop them: for as long as it is asked he must not, or he would have the time run out and
-/// himself let in with a session that nobody watches.
-fn ask<H: Handle>(login: &Login<'_, H>, id: SessionId, opening: &Opening) -> Result<String, DaemonError> {
-    let is_in_callers_reach = !login.facts.is_called_by_root;
-    let _undisturbed = is_in_callers_reach.then(Undisturbed::begin);
-    daemon(login).open(id, opening)
 }
 
 /// Ends the session: it is not to be adopted any more, or the daemon is told.
@@ -102,7 +106,7 @@ pub fn daemon<H>(login: &Login<'_, H>) -> Daemon {
 }
 
 /// Writes the session down for the daemon.
-fn write_down<H: Handle>(login: &Login<'_, H>, id: SessionId, opening: &Opening) -> Result<(), WriteError> {
+fn write_down<H: Handle>(login: &Login<'_, H>, id: SessionId, opening: &Opening) -> Result<(), Unwatched> {
     let now = SystemClock.now();
     let pending = Pending {
         id: id.to_string(),
@@ -116,11 +120,16 @@ fn write_down<H: Handle>(login: &Login<'_, H>, id: SessionId, opening: &Opening)
     Ok(pending.write(&login.place.paths)?)
 }
 
-/// Why a session could not be written down.
+/// Why nobody would watch a session.
 #[derive(Debug, thiserror::Error)]
-enum WriteError {
-    #[error(transparent)]
-    Io(#[from] std::io::Error),
-    #[error(transparent)]
-    Pending(#[from] pending::PendingError),
+pub enum Unwatched {
+    /// The caller lets files become so short that it could not be written down, and that cannot be changed.
+    #[error("the caller's limit of files (ulimit -f) cannot be raised, so the session could go unwatched: {0}")]
+    NoRoom(#[source] io::Error),
+    /// This process cannot be looked up.
+    #[error("the session cannot be written down for the daemon: {0}")]
+    Process(#[from] io::Error),
+    /// The file cannot be written.
+    #[error("the session cannot be written down for the daemon: {0}")]
+    Pending(#[from] PendingError),
 }

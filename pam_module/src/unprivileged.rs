@@ -68,10 +68,9 @@ pub fn authenticate<H: Handle>(login: &mut Login<'_, H>, options: &Options) -> R
 /// # Errors
 /// The flow was denied, or the rule wants one that did not run.
 pub fn account<H: Handle>(login: &Login<'_, H>, account: &Account, notes: &Notes) -> Result<Answer, Error> {
-    let rule = login.rule_for(account)?;
     match &notes.flow {
         FlowNote::Vouched => Ok(Answer::Yes),
-        FlowNote::None if !guard::applies(login, false, rule) => Ok(Answer::NoObjection),
+        FlowNote::None if !guard::applies(login, false, &login.matched(account)) => Ok(Answer::NoObjection),
         FlowNote::None | FlowNote::Denied | FlowNote::Granted(_) | FlowNote::Usable(_) | FlowNote::Used => {
             Err(Error::NotProved { proved: notes.flow.factors(), needed: None })
         }

@@ -97,6 +97,51 @@ fn a_right_password_of_the_systems_is_looked_up_as_often_as_a_wrong_one() {
     assert_eq!((looked_up("wrong"), looked_up(machine.password())), (wrong, right));
 }
 
+/// While a directory is away nobody can tell whether alice is in a group that it alone knows; that there is an alice, nobody is told.
+#[test]
+fn whose_rule_hangs_on_a_directory_that_is_away_is_refused_as_a_stranger_is() {
+    const TWO: &str = "[password]\nsource = [\"authflow\"]\n[throttle]\nattempts = 3\n\
+        [[rule]]\nname = \"operators\"\nservice = [\"door\"]\ngroup = [\"operators\"]\nmethods = [[\"password\", \"totp\"]]\n\
+        [[rule]]\nname = \"rest\"\nservice = [\"door\"]\nmethods = [[\"password\"]]\n";
+    let Some(plan) = door::plan(TWO) else { return };
+    // libnss-extrausers says of its missing file what sssd's says of a missing socket.
+    let nsswitch = "passwd: files\ngroup: files extrausers\nshadow: files\n";
+    let machine = plan.file("/etc/nsswitch.conf", nsswitch).without_daemon().start();
+    let _phone = machine.enroll("alice");
+    let failures = || {
+        let list = machine.run(["authflow", "factor", "list", "--user", "alice", "--json"]).json();
+        list["throttle"]["sources"][0]["failures"].as_u64().unwrap_or_default()
+    };
+    // The last is locked by those before.
+    for round in 1..=4 {
+        let [stranger, alice] = ["nobody-at-all", "alice"].map(|user| attempt(&machine, user, machine.password(), ""));
+        assert_eq!(alice.words, stranger.words, "{round}");
+        // The first one lays the state out.
+        assert!(round == 1 || alice.work == stranger.work, "{round}: {:?} {:?}", alice.work, stranger.work);
+        // The third one locks, and the count begins anew.
+        assert_eq!(failures(), [1, 2, 0, 0][round - 1], "{round}: {}", machine.log());
+    }
+    machine.logged(&["user=alice", "reason=\"cannot look up a group: "]);
+    machine.logged(&["user=alice", "reason=\"locked for this source until "]);
+}
+
+/// Nor who has one in the machine's own files, which go on to tell.
+#[test]
+fn who_cannot_be_looked_up_while_a_directory_is_away_is_refused_as_who_can() {
+    let Some(plan) = door::plan(RULES) else { return };
+    let machine = plan.without_daemon().start();
+    let _phone = machine.enroll("alice");
+    machine.add_name_service("away");
+    for round in 1..=2 {
+        let [stranger, alice] = ["nobody-at-all", "alice"].map(|user| attempt(&machine, user, "wrong", "000000"));
+        assert_eq!(alice.words, stranger.words, "{round}");
+        // The first one lays the state out.
+        assert!(round == 1 || alice.work == stranger.work, "{round}: {:?} {:?}", alice.work, stranger.work);
+    }
+    machine.logged(&["user=nobody-at-all", "reason=\"cannot look up the user: ECONNREFUSED"]);
+    machine.logged(&["user=alice", "reason=\"wrong password\""]);
+}
+
 fn attempt(machine: &Machine, user: &str, password: &str, code: &str) -> Attempt {
     let traced = "mmap,flock,fdatasync,fsync,pwrite64,openat,?select,pselect6";
     let mut client =

@@ -215,8 +215,8 @@ impl Demand {
             Self::InhibitMax(most) => lower(&mut limits.inhibit_max, *most),
             Self::UserExtend(most) => lower(&mut limits.user_extend, *most),
             Self::Lifetime(most) => limit(&mut limits.lifetime, *most),
-            Self::AtIdle(least) => limits.at_idle = harder(limits.at_idle, *least),
-            Self::AtLifetime(least) => limits.at_lifetime = harder(limits.at_lifetime, *least),
+            Self::AtIdle(least) => limits.at_idle = limits.at_idle.harder(*least),
+            Self::AtLifetime(least) => limits.at_lifetime = limits.at_lifetime.harder(*least),
             Self::MaxSessions(most) => limit(&mut limits.max_sessions, *most),
             Self::TwoKinds | Self::NoDelay => {}
         }
@@ -241,14 +241,5 @@ const fn governed(without_tty: WithoutTty) -> WithoutTty {
         WithoutTty::Idle => WithoutTty::Idle,
         WithoutTty::Io(bytes) if bytes >= WITHOUT_KEEPALIVES => WithoutTty::Io(bytes),
         WithoutTty::Io(_) | WithoutTty::Ignore => WithoutTty::Io(WITHOUT_KEEPALIVES),
-    }
-}
-
-/// The one of the two that ends more.
-const fn harder(one: AtLimit, other: AtLimit) -> AtLimit {
-    match (one, other) {
-        (AtLimit::Terminate, _) | (_, AtLimit::Terminate) => AtLimit::Terminate,
-        (AtLimit::Hangup, _) | (_, AtLimit::Hangup) => AtLimit::Hangup,
-        (AtLimit::Lock, AtLimit::Lock) => AtLimit::Lock,
     }
 }
