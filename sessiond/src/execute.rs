@@ -172,11 +172,10 @@ pub(crate) fn tell_sessions(daemon: &Daemon, ids: &[SessionId], text: &str) {
     tell(daemon, &daemon.ttys_of(ids), &visible(text));
 }
 
-/// A line of its own, as wall(1) writes it: a full-screen program is garbled no more than by that.
 fn tell(daemon: &Daemon, ttys: &BTreeSet<Tty>, text: &str) {
     daemon.will_tell(ttys);
     for tty in ttys {
-        tty.tell(&format!("\r\n\x07{text}\r\n"));
+        tty.tell(text);
     }
 }
 
