@@ -4,6 +4,7 @@ use std::{
     fs::{self, OpenOptions},
     io::Write,
     os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt},
+    path::Path,
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -41,6 +42,12 @@ impl Tty {
         }
     }
 
+    /// The terminal of that name, as PAM tells it: `pts/1`, or `/dev/pts/1`.
+    #[must_use]
+    pub(crate) fn named(name: &str) -> Self {
+        Self(name.trim_start_matches("/dev/").to_owned())
+    }
+
     /// Its name.
     #[must_use]
     pub(crate) fn name(&self) -> &str {
@@ -49,6 +56,12 @@ impl Tty {
 
     fn path(&self) -> String {
         format!("/dev/{}", self.0)
+    }
+
+    /// Whether a file of that path is this terminal, to a process that it controls.
+    #[must_use]
+    pub(crate) fn is_at(&self, path: &Path) -> bool {
+        path == Path::new("/dev/tty") || path == Path::new(&self.path())
     }
 
     /// Looks at it without touching it.
