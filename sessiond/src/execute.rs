@@ -22,6 +22,7 @@ use crate::{
     daemon::{Daemon, Inspected},
     desktop,
     event::Event,
+    holders::holders,
     leader::{Held, process_of},
     log::{Line, visible},
     remains::left,
@@ -172,11 +173,10 @@ pub(crate) fn tell_sessions(daemon: &Daemon, ids: &[SessionId], text: &str) {
     tell(daemon, &daemon.ttys_of(ids), &visible(text));
 }
 
-/// A line of its own, as wall(1) writes it: a full-screen program is garbled no more than by that.
 fn tell(daemon: &Daemon, ttys: &BTreeSet<Tty>, text: &str) {
     daemon.will_tell(ttys);
     for tty in ttys {
-        tty.tell(&format!("\r\n\x07{text}\r\n"));
+        tty.tell(text);
     }
 }
 
@@ -254,12 +254,16 @@ fn targets((found, snapshot): (&Inspected, &Snapshot), manner: Manner, step: Ste
         State::Closing(closing) if manner == Manner::Remains => left(session, closing, members, snapshot).collect(),
         State::Closing(_) | State::Active | State::Orphaned => BTreeSet::new(),
     };
+    let holders = match (manner, step) {
+        (Manner::Hangup, Step::Term | Step::Kill) => holders(session, members, snapshot),
+        (Manner::Hangup, Step::Hangup) | (Manner::Terminate | Manner::Remains, _) => BTreeSet::new(),
+    };
     let is_target = |member: &&ProcessId| match (manner, step) {
         (Manner::Terminate, _) => true,
         (Manner::Remains, _) => left.contains(*member),
-        // What detached itself from the terminal lives on; what ignores the hang-up loses its terminal with the leader.
+        // What detached itself from the terminal lives on; what ignores the hang-up and keeps the terminal does not.
         (Manner::Hangup, Step::Hangup) => **member == leader || hangs_on_a_tty(member),
-        (Manner::Hangup, Step::Term | Step::Kill) => **member == leader,
+        (Manner::Hangup, Step::Term | Step::Kill) => **member == leader || holders.contains(*member),
     };
     members.iter().filter(is_target).copied().collect()
 }

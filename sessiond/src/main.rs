@@ -36,6 +36,7 @@ mod desktop;
 mod event;
 mod execute;
 mod flow;
+mod holders;
 mod in_force;
 mod keeper;
 mod leader;

@@ -4,6 +4,7 @@ use std::{
     fs::{self, OpenOptions},
     io::Write,
     os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt},
+    path::Path,
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -41,6 +42,12 @@ impl Tty {
         }
     }
 
+    /// The terminal of that name, as PAM tells it: `pts/1`, or `/dev/pts/1`.
+    #[must_use]
+    pub(crate) fn named(name: &str) -> Self {
+        Self(name.trim_start_matches("/dev/").to_owned())
+    }
+
     /// Its name.
     #[must_use]
     pub(crate) fn name(&self) -> &str {
@@ -49,6 +56,12 @@ impl Tty {
 
     fn path(&self) -> String {
         format!("/dev/{}", self.0)
+    }
+
+    /// Whether a file of that path is this terminal, to a process that it controls.
+    #[must_use]
+    pub(crate) fn is_at(&self, path: &Path) -> bool {
+        path == Path::new("/dev/tty") || path == Path::new(&self.path())
     }
 
     /// Looks at it without touching it.
@@ -62,20 +75,50 @@ impl Tty {
         Some(Use { owner: meta.uid(), input: stamp(meta.accessed()), output: stamp(meta.modified()) })
     }
 
-    /// Writes `text` to it once. What does not fit at once is dropped: a stopped terminal must not hold the daemon up.
+    /// Tells it `text`, unless it is no terminal.
     pub(crate) fn tell(&self, text: &str) {
         let flags = (OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC).bits();
         let flags = i32::try_from(flags).unwrap_or_default();
         let Ok(mut file) = OpenOptions::new().write(true).custom_flags(flags).open(self.path()) else { return };
         if file.metadata().is_ok_and(|meta| meta.file_type().is_char_device()) {
-            let _dropped = file.write(text.as_bytes());
+            tell(&mut file, text);
         }
     }
+}
+
+/// A line of its own with a bell, as wall(1) writes it: a full-screen program is garbled no more than by that. Written once, and what does not
+/// fit at once is dropped: a stopped terminal must not hold the daemon up.
+fn tell(out: &mut impl Write, text: &str) {
+    let _dropped = out.write(format!("\r\n\x07{text}\r\n").as_bytes());
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What was written, each write by itself, and no more of each than it takes.
+    struct Written(Vec<Vec<u8>>, usize);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let taken = bytes.len().min(self.1);
+            self.0.extend(bytes.get(..taken).map(<[u8]>::to_vec));
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_is_written_once_as_wall_writes_it() {
+        for (takes, written) in [(80, &b"\r\n\x07text\r\n"[..]), (5, b"\r\n\x07te")] {
+            let mut terminal = Written(Vec::new(), takes);
+            tell(&mut terminal, "text");
+            assert_eq!(terminal.0, [written], "what does not fit is dropped");
+        }
+    }
 
     #[test]
     fn a_device_number_names_its_terminal() {

@@ -39,7 +39,8 @@ fn a_session_is_warned_twice_and_told_what_to_do() {
     alice.expect("authflow: nobody is using this session; it ends in ");
     alice.expect("UTC). Press a key to keep it.");
     alice.expect("authflow: nobody is using this session; it ends in ");
-    alice.expect("authflow: this session ends now: nobody used it.");
+    // Its terminal makes two of each line end.
+    alice.expect("\r\r\n\x07authflow: this session ends now: nobody used it.\r\r\n");
     let _ = alice.end();
 }
 
@@ -147,6 +148,25 @@ fn a_session_without_a_terminal_is_idle_from_the_start_or_never_where_the_rule_s
     assert_eq!(machine.end_reason("alice"), "idle");
     let _ = ignored.end();
     assert_eq!(machine.end_reason("bob"), "lifetime");
+}
+
+#[test]
+fn the_daemon_sleeps_while_nothing_is_due() {
+    let Some(machine) = machine(r#"idle = "10m""#) else { return };
+    let _alice = machine.log_in("alice", &mut machine.enroll("alice"));
+    // How often each of its threads went to sleep, which is as often as it woke.
+    let waits = || {
+        let status = format!("cat /proc/{}/task/*/status", machine.daemon_pid());
+        let status = machine.shell(&status).success();
+        let counts = status.lines().filter_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        counts.map(str::to_owned).collect::<Vec<_>>()
+    };
+    // The first span may still be the login's: what is done for it, and threads that end when nothing more comes.
+    wait::until_true("a span in which the daemon slept", || {
+        let before = waits();
+        std::thread::sleep(Duration::from_secs(12));
+        waits() == before
+    });
 }
 
 #[test]

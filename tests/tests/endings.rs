@@ -138,21 +138,6 @@ fn a_client_that_falls_silent_is_logged_out_by_sshd() {
 }
 
 #[test]
-fn a_lifetime_that_hangs_up_leaves_what_detached_itself() {
-    let Some(machine) =
-        machine_with(&format!("[session]\nlifetime = \"30s\"\nat_lifetime = \"hangup\"\nwarn = \"1s\"\n{RULES}"))
-    else {
-        return;
-    };
-    let mut alice = machine.log_in("alice", &mut machine.enroll("alice"));
-    let detached = alice.shell("setsid -f sleep 1000; pgrep -n -x sleep");
-    alice.expect("this session ends now: its login is too old");
-    let _ = alice.end();
-    assert_eq!(machine.end_reason("alice"), "lifetime");
-    assert!(machine.path(&format!("/proc/{detached}")).exists(), "it is not of the terminal any more");
-}
-
-#[test]
 fn a_session_whose_leader_was_killed_is_an_orphan_until_its_last_process_ends() {
     let Some(machine) = machine() else { return };
     let mut alice = machine.log_in("alice", &mut machine.enroll("alice"));

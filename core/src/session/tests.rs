@@ -1,6 +1,7 @@
 //! The life of a session, first as people would tell it, then under every order of events.
 
 mod any_order;
+mod at_limit;
 mod inhibiting;
 mod locking;
 mod step_up;

@@ -35,6 +35,7 @@ use crate::{
     activity::Activity,
     audit::{Audit, Record},
     event::Event,
+    holders::holders,
     in_force::InForce,
     keeper::Keeper,
     leader::process_of,
@@ -310,6 +311,8 @@ fn has_targets(session: &Session, found: &[ProcessId], (registry, snapshot): (&R
         (Manner::Hangup, None) => !found.is_empty(),
         // What forks and ends all the time is never seen twice, or at all; the kernel knows that its scope is not empty.
         (Manner::Terminate, _) => !found.is_empty() || scope_is_populated(session, registry, snapshot),
-        (Manner::Hangup, Some(_)) => snapshot.runs(process_of(session.leader)),
+        (Manner::Hangup, Some(_)) => {
+            snapshot.runs(process_of(session.leader)) || !holders(session, found, snapshot).is_empty()
+        }
     }
 }
