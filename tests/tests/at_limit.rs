@@ -6,7 +6,7 @@ const SSHD: &str = "KbdInteractiveAuthentication yes\nPasswordAuthentication no"
 
 #[test]
 fn a_lifetime_that_hangs_up_leaves_what_detached_itself() {
-    let Some(machine) = ssh(r#"lifetime = "4s", at_lifetime = "hangup", warn = "1s""#) else { return };
+    let Some(machine) = ssh(r#"lifetime = "30s", at_lifetime = "hangup", warn = "1s""#) else { return };
     let mut alice = machine.log_in("alice", &mut machine.enroll("alice"));
     let detached = alice.shell("setsid -f sleep 1000; pgrep -n -x sleep");
     alice.expect("this session ends now: its login is too old");
@@ -17,7 +17,7 @@ fn a_lifetime_that_hangs_up_leaves_what_detached_itself() {
 
 #[test]
 fn an_idle_limit_that_terminates_ends_what_detached_itself_as_well() {
-    let limits = r#"idle = "16s", warn = "2s", at_idle = "terminate", grace = "500ms""#;
+    let limits = r#"idle = "30s", warn = "2s", at_idle = "terminate", grace = "500ms""#;
     let Some(machine) = ssh(limits) else { return };
     let mut alice = machine.log_in("alice", &mut machine.enroll("alice"));
     alice.type_line(
@@ -33,7 +33,7 @@ fn an_idle_limit_that_terminates_ends_what_detached_itself_as_well() {
 #[test]
 fn a_shell_at_a_login_that_ignores_the_hang_up_ends_and_nohup_and_tmux_live_on() {
     let Some(plan) = Machine::overlay() else { return };
-    let limits = r#"idle = "24s", warn = "2s", grace = "500ms""#;
+    let limits = r#"idle = "30s", warn = "2s", grace = "500ms""#;
     let machine = plan.user("bob").config(&rule("login", limits)).shipped_pam("login").start();
     let mut bob = machine.person(["login", "bob"]);
     machine.give_answers(&mut bob, &machine.enroll("bob").code());
@@ -55,7 +55,7 @@ fn a_shell_at_a_login_that_ignores_the_hang_up_ends_and_nohup_and_tmux_live_on()
 fn a_shell_of_sus_that_ignores_the_hang_up_ends_and_the_login_around_it_goes_on() {
     let Some(plan) = Machine::overlay() else { return };
     let rules =
-        rule("sshd", "") + &rule("su-l", r#"lifetime = "6s", at_lifetime = "hangup", warn = "1s", grace = "500ms""#);
+        rule("sshd", "") + &rule("su-l", r#"lifetime = "30s", at_lifetime = "hangup", warn = "1s", grace = "500ms""#);
     let machine = plan.user("alice").user("bob").config(&rules).sshd(SSHD);
     let machine = machine.shipped_pam("su").pam("su-l", "@include su\n").start();
     let mut alice = machine.log_in("alice", &mut machine.enroll("alice"));
