@@ -3,8 +3,11 @@
 
 use authflow_tests::{Machine, Output, Plan, Program, wait};
 
-const CONFIG: &str = "[[rule]]\nname = \"su\"\nservice = [\"su\"]\nmethods = [[\"stack\"]]\n";
+const CONFIG: &str = "[session]\nwhen_unavailable = \"deny\"\n\
+    [[rule]]\nname = \"su\"\nservice = [\"su\", \"door\"]\nmethods = [[\"stack\"]]\n";
 const SU: &str = "auth sufficient pam_rootok.so\naccount required pam_permit.so\nsession required pam_authflow.so\n";
+
+const DOOR: &str = "session required pam_authflow.so\n";
 
 const NAME: &str = "org.authflow.sessiond1";
 const PATH: &str = "/org/authflow/sessiond1";
@@ -59,7 +62,7 @@ fn everybody_sees_their_own_session_and_nobody_anothers() {
     assert!(one(&alices).status.success());
     let listed = ask("ListSessions", &[]).success();
     assert!(listed.contains(&alices) && !listed.contains(&bobs), "{listed}");
-    assert!(ask("RevokeUser", &["0", "[]", ""]).failure(1).contains("Error.NotAuthorized"));
+    assert!(ask("RevokeUser", &["uint32 0", "@as []", ""]).failure(1).contains("Error.NotAuthorized"));
     assert!(ask("GetSession", &["self"]).failure(1).contains("Error.NoSuchSession"), "who is in none");
     assert!(ask("OpenSession", &["{'User': <'alice'>}"]).failure(1).contains("Error.NotAuthorized"));
 }
@@ -95,21 +98,31 @@ fn signals_carry_the_id_and_nothing_else() {
 #[test]
 fn a_client_that_never_reads_holds_nobody_up() {
     let Some(machine) = machine() else { return };
-    machine.write("/run/bus.py", BUS);
-    machine.write("/run/deaf.py", DEAF);
-    let mut deaf: Vec<Program> = ["calls", "calls", "signals", "signals"]
-        .into_iter()
-        .map(|what| {
-            let alice = ["setpriv", "--reuid=alice", "--regid=alice", "--clear-groups"];
-            machine.start(alice.into_iter().chain(["python3", "/run/deaf.py", what]))
-        })
-        .collect();
-    let has_begun = |what: &str| machine.path("/tmp").join(what).exists();
-    wait::until_true("the nuisances", || has_begun("calls") && has_begun("signals"));
+    let mut deaf = ["calls", "calls", "signals", "signals"].map(|what| nuisance(&machine, what));
     let (_bob, bobs) = in_a_session(&machine, "bob");
     assert!(call(&machine, "bob", PATH, &format!("{MANAGER}.ListSessions"), &[]).success().contains(&bobs));
     let _ = call(&machine, "root", PATH, &format!("{MANAGER}.Revoke"), &[&bobs, ""]).success();
     wait::until_true("the end", || machine.run(["authflow", "sessions", "--json"]).json() == serde_json::json!([]));
+    assert!(deaf.iter_mut().all(Program::is_running), "until now");
+}
+
+/// What there is to introspect is as long as all sessions together: two that ask for it without end would fill the daemon's way out.
+#[test]
+fn only_root_introspects_and_who_tries_for_ever_holds_up_no_login() {
+    let Some(machine) = machine() else { return };
+    machine.compile("crowd");
+    let _crowd = machine.start(["crowd", "door", "bob", "50"]);
+    wait::until_true("the crowd", || machine.sessions().len() == 50);
+    let mut deaf = ["introspects", "introspects"].map(|what| nuisance(&machine, what));
+    for path in ["/", PATH] {
+        let refused = gdbus(&machine, "alice", &["introspect", "--object-path", path]).failure(1);
+        assert!(refused.contains("org.freedesktop.DBus.Error.AccessDenied"), "{refused}");
+        let _ = gdbus(&machine, "root", &["introspect", "--object-path", path]).success();
+    }
+    for _ in 0..5 {
+        assert_eq!(machine.run(["su", "bob", "-c", "echo in"]).success(), "in\n");
+    }
+    wait::until_true("their ends", || machine.sessions().len() == 50);
     assert!(deaf.iter_mut().all(Program::is_running), "until now");
 }
 
@@ -150,7 +163,7 @@ bus.sendall(message(2, *DBUS, "RequestName", "org.freedesktop.DBus", text("org.f
 while bus.recv(4096): pass
 "#;
 
-/// Says hello, asks for every signal a few hundred times over, then calls or signals for ever and reads nothing.
+/// Says hello, asks for every signal a few hundred times over, then calls or signals for ever and reads nothing. Tells when it has begun.
 const DEAF: &str = r#"
 from bus import *
 bus = connect()
@@ -158,22 +171,26 @@ for n in range(400):
     bus.sendall(message(2 + n, *DBUS, "AddMatch", "org.freedesktop.DBus", text(f"type='signal',arg0='{n}'")))
 calls = ("/org/authflow/sessiond1", "org.authflow.sessiond1.Manager", "ListSessions", "org.authflow.sessiond1")
 logind = ("/org/freedesktop/login1/session/_31", "org.freedesktop.DBus.Properties", "PropertiesChanged", "org.authflow.sessiond1")
-open("/tmp/" + sys.argv[1], "w").close()
+what_is_there = ("/", "org.freedesktop.DBus.Introspectable", "Introspect", "org.authflow.sessiond1")
 n = 1000
 while True:
-    bus.sendall(message(n, *calls) if sys.argv[1] == "calls" else message(n, *logind, text("x"), sort=4))
+    if sys.argv[1] == "signals":
+        bus.sendall(message(n, *logind, text("x"), sort=4))
+    else:
+        bus.sendall(message(n, *(calls if sys.argv[1] == "calls" else what_is_there)))
     n += 1
+    if n == 1200: open(f"/tmp/deaf-{os.getpid()}", "w").close()
 "#;
 
 /// Just enough of the protocol.
 const BUS: &str = r#"
-import os, socket, struct, sys
+import os, re, socket, struct, sys
 
 DBUS = ("/org/freedesktop/DBus", "org.freedesktop.DBus")
 
 def text(s): return struct.pack("<I", len(s)) + s.encode() + b"\0"
 
-def message(serial, path, interface, member, destination, body=None, signature="s", sort=1):
+def message(serial, path, interface, member, destination, body=None, signature="s", sort=1, descriptors=0):
     def field(code, kind, value):
         return struct.pack("<B", code) + b"\x01" + kind.encode() + b"\0" + value
     fields = b""
@@ -183,6 +200,8 @@ def message(serial, path, interface, member, destination, body=None, signature="
     if body is not None:
         fields += b"\0" * (-len(fields) % 8) + field(8, "g", bytes([len(signature)]) + signature.encode() + b"\0")
         payload = body
+    if descriptors:
+        fields += b"\0" * (-len(fields) % 8) + field(9, "u", struct.pack("<I", descriptors))
     head = struct.pack("<cBBBIII", b"l", sort, 0, 1, len(payload), serial, len(fields)) + fields
     return head + b"\0" * (-len(head) % 8) + payload
 
@@ -191,8 +210,20 @@ def connect():
     bus.connect("/run/dbus/system_bus_socket")
     bus.sendall(b"\0AUTH EXTERNAL " + str(os.getuid()).encode().hex().encode() + b"\r\n")
     bus.recv(4096)
+    bus.sendall(b"NEGOTIATE_UNIX_FD\r\n")
+    bus.recv(4096)
     bus.sendall(b"BEGIN\r\n" + message(1, *DBUS, "Hello", "org.freedesktop.DBus"))
+    # Before that the bus takes no descriptors.
+    until(bus, rb"NameAcquired")
     return bus
+
+def until(bus, what):
+    told = b""
+    while not re.search(what, told):
+        more = bus.recv(65536)
+        assert more, told
+        told += more
+    return told
 "#;
 
 fn machine() -> Option<Machine> {
@@ -200,7 +231,18 @@ fn machine() -> Option<Machine> {
 }
 
 fn plan() -> Option<Plan> {
-    Some(Machine::overlay()?.user("alice").user("bob").config(CONFIG).pam("su", SU))
+    Some(Machine::overlay()?.user("alice").user("bob").config(CONFIG).pam("su", SU).pam("door", DOOR))
+}
+
+/// alice's client that floods the bus with that and reads nothing, from when it has begun.
+fn nuisance(machine: &Machine, what: &str) -> Program {
+    machine.write("/run/bus.py", BUS);
+    machine.write("/run/deaf.py", DEAF);
+    let alice = ["setpriv", "--reuid=alice", "--regid=alice", "--clear-groups", "python3", "/run/deaf.py", what];
+    let nuisance = machine.start(alice);
+    let begun = machine.path(&format!("/tmp/deaf-{}", nuisance.pid()));
+    wait::until_true("the nuisance", || begun.exists());
+    nuisance
 }
 
 /// Somebody in a session, and its id.
