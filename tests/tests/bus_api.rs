@@ -126,6 +126,15 @@ fn only_root_introspects_and_who_tries_for_ever_holds_up_no_login() {
     assert!(deaf.iter_mut().all(Program::is_running), "until now");
 }
 
+#[test]
+fn the_bus_takes_no_more_match_rules_from_a_client_than_its_own_limit() {
+    let Some(machine) = machine() else { return };
+    machine.write("/run/bus.py", BUS);
+    machine.write("/run/rules.py", RULES);
+    let told = machine.run(["setpriv", "--reuid=alice", "--regid=alice", "--clear-groups", "python3", "/run/rules.py"]);
+    assert_eq!(told.success(), "488 of 1000 refused\n");
+}
+
 /// polkit may ask a person, who takes his time; nobody's questions fill up what the bus lets the daemon wait for.
 #[test]
 fn of_one_users_questions_to_polkit_two_wait_and_the_next_is_refused() {
@@ -161,6 +170,17 @@ from bus import *
 bus = connect()
 bus.sendall(message(2, *DBUS, "RequestName", "org.freedesktop.DBus", text("org.freedesktop.PolicyKit1") + b"\0" + struct.pack("<I", 4), "su"))
 while bus.recv(4096): pass
+"#;
+
+/// Adds match rules, and tells of how many the bus said that they are too many. The last call has an answer that no other has.
+const RULES: &str = r#"
+from bus import *
+bus = connect()
+for n in range(1000):
+    bus.sendall(message(2 + n, *DBUS, "AddMatch", "org.freedesktop.DBus", text(f"type='signal',arg0='{n}'")))
+bus.sendall(message(5000, *DBUS, "GetNameOwner", "org.freedesktop.DBus", text("org.authflow.nobody")))
+told = until(bus, rb"org.authflow.nobody")
+print(told.count(b"org.freedesktop.DBus.Error.LimitsExceeded"), "of 1000 refused")
 "#;
 
 /// Says hello, asks for every signal a few hundred times over, then calls or signals for ever and reads nothing. Tells when it has begun.
