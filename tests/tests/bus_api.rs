@@ -68,6 +68,27 @@ fn everybody_sees_their_own_session_and_nobody_anothers() {
 }
 
 #[test]
+fn a_process_is_named_by_a_descriptor_of_it_and_by_no_other() {
+    let Some(machine) = machine() else { return };
+    machine.write("/run/bus.py", BUS);
+    machine.write("/run/pidfd.py", PIDFD);
+    let (alice, alices) = in_a_session(&machine, "alice");
+    let (bob, bobs) = in_a_session(&machine, "bob");
+    let ask = |user: &str, what: &str| machine.run(["runuser", "-u", user, "--", "python3", "/run/pidfd.py", what]);
+    let (alices_pid, bobs_pid) = (alice.pid().to_string(), bob.pid().to_string());
+    let told = |user: &str, what: &str| ask(user, what).success();
+    assert_eq!(told("alice", &alices_pid).trim(), object(&alices));
+    assert_eq!(told("root", &bobs_pid).trim(), object(&bobs));
+    for (user, pid) in [("alice", bobs_pid.as_str()), ("alice", "1"), ("root", "1")] {
+        assert_eq!(told(user, pid), "org.authflow.sessiond1.Error.NoSuchSession\n", "{user} {pid}");
+    }
+    let _ = machine.run(["mkfifo", "--mode", "0666", "/tmp/fifo"]).success();
+    for wrong in ["/tmp/fifo", "/dev/null", "/proc/self/stat", "one that ended"] {
+        assert_eq!(told("alice", wrong), "org.authflow.sessiond1.Error.InvalidArgument\n", "{wrong}");
+    }
+}
+
+#[test]
 fn a_session_has_the_id_that_its_login_program_chose() {
     let Some(machine) = machine() else { return };
     let id = "0123456789abcdef".repeat(2);
@@ -181,6 +202,26 @@ for n in range(1000):
 bus.sendall(message(5000, *DBUS, "GetNameOwner", "org.freedesktop.DBus", text("org.authflow.nobody")))
 told = until(bus, rb"org.authflow.nobody")
 print(told.count(b"org.freedesktop.DBus.Error.LimitsExceeded"), "of 1000 refused")
+"#;
+
+/// Asks for the session of a process that a descriptor stands for, or hands over a descriptor of something else; tells the object or the error.
+const PIDFD: &str = r#"
+from bus import *
+import subprocess
+what = sys.argv[1]
+if what.isdigit():
+    descriptor = os.pidfd_open(int(what))
+elif what == "one that ended":
+    child = subprocess.Popen(["true"])
+    descriptor = os.pidfd_open(child.pid)
+    child.wait()
+else:
+    descriptor = os.open(what, os.O_RDONLY | os.O_NONBLOCK)
+bus = connect()
+service = ("/org/authflow/sessiond1", "org.authflow.sessiond1.Manager", "GetSessionByPIDFD", "org.authflow.sessiond1")
+socket.send_fds(bus, [message(2, *service, struct.pack("<I", 0), "h", descriptors=1)], [descriptor])
+answer = rb"(/org/authflow/sessiond1/session/\w+|[\w.]+\.Error\.\w+)\0"
+print(re.search(answer, until(bus, answer))[1].decode())
 "#;
 
 /// Says hello, asks for every signal a few hundred times over, then calls or signals for ever and reads nothing. Tells when it has begun.
