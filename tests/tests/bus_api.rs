@@ -162,6 +162,7 @@ fn of_one_users_questions_to_polkit_two_wait_and_the_next_is_refused() {
     let Some(plan) = plan() else { return };
     let machine = plan.file("/etc/dbus-1/system.d/silent.conf", SILENT_MAY).start();
     let (_bob, bobs) = in_a_session(&machine, "bob");
+    let (_own, alices) = in_a_session(&machine, "alice");
     machine.write("/run/bus.py", BUS);
     machine.write("/run/silent.py", SILENT);
     let _polkit = machine.start(["python3", "/run/silent.py"]);
@@ -179,6 +180,13 @@ fn of_one_users_questions_to_polkit_two_wait_and_the_next_is_refused() {
     let answers = || (1..=3).map(|n| machine.read(&format!("/tmp/answer{n}"))).collect::<String>();
     wait::until_true("an answer", || answers().contains("\n") && waiting() < 3);
     assert_eq!((waiting(), answers().matches("Error.RateLimited").count()), (2, 1), "{}", answers());
+    // What is one's own needs no question.
+    let listed = call(&machine, "alice", PATH, &format!("{MANAGER}.ListSessions"), &[]).success();
+    assert!(listed.contains(&alices) && !listed.contains(&bobs), "{listed}");
+    assert_eq!(
+        call(&machine, "alice", PATH, &format!("{MANAGER}.ListLeftovers"), &[]).success().trim(),
+        "(@aa{sv} [],)"
+    );
     assert_eq!(call(&machine, "root", PATH, &format!("{MANAGER}.Revoke"), &[&bobs, ""]).success().trim(), "()");
 }
 
