@@ -29,6 +29,9 @@ pub(crate) enum Error {
     /// The caller's process belongs to no session.
     #[error("this process is in no session of authflow")]
     InNoSession,
+    /// The caller's process belongs to no session of its own user's: sudo's and su's are of whoever proved himself to them.
+    #[error("this process is in no session of yours; leave a shell of sudo or su first, and renew outside")]
+    NothingToRenew,
     /// No such account.
     #[error("no user {0:?} on this machine")]
     NoUser(String),
@@ -132,7 +135,7 @@ impl Error {
             | Self::Failed(_)
             | Self::Io(_) => 1,
             Self::Usage(_) | Self::Time(_) | Self::Ambiguous { .. } | Self::NoTerminal(_) => 2,
-            Self::NoSession(_) | Self::InNoSession | Self::NoUser(_) | Self::NoFactor => 3,
+            Self::NoSession(_) | Self::InNoSession | Self::NothingToRenew | Self::NoUser(_) | Self::NoFactor => 3,
             Self::NeedsRoot(_) | Self::NotAllowed(_) | Self::Denied | Self::NotRenewed => 4,
             Self::Unreachable { .. } => 5,
             // As every shell has them, env(1) and sudo(8).

@@ -122,6 +122,19 @@ impl Session {
     }
 }
 
+/// The login that a nested session is in, as far as `sessions` show it; itself where it is one. Only logins idle.
+pub(crate) fn login_around(mut session: Session, sessions: &[Session]) -> Session {
+    // No chain is longer than there are sessions.
+    for _ in sessions {
+        let parent = session.parent.as_ref().filter(|_| session.class == "nested");
+        match sessions.iter().find(|around| Some(&around.id) == parent) {
+            Some(around) => session = around.clone(),
+            None => break,
+        }
+    }
+    session
+}
+
 /// The shortest length at which the ids of these sessions differ.
 pub(crate) fn short_id_length(sessions: &[Session]) -> usize {
     let mut length = SHORT_ID;
@@ -238,6 +251,18 @@ mod tests {
         assert_eq!(short_id_length(std::slice::from_ref(&one)), 8);
         assert_eq!(short_id_length(&[one.clone(), other]), 12);
         assert_eq!(short_id_length(&[one.clone(), one]), 8, "one session twice is one session");
+    }
+
+    #[test]
+    fn around_a_nested_session_is_the_login_that_it_is_in_however_deep() {
+        let nested =
+            |id: &str, parent: &str| Session { class: "nested".into(), parent: Some(parent.into()), ..with_id(id) };
+        let sessions = [with_id("login"), nested("su", "login"), nested("sudo", "su")];
+        let around = |session: &Session| login_around(session.clone(), &sessions).id;
+        assert_eq!(sessions.each_ref().map(around), ["login", "login", "login"]);
+        assert_eq!(around(&nested("alone", "not shown")), "alone");
+        let circle = [nested("a", "b"), nested("b", "a")];
+        let _some_end = login_around(circle[0].clone(), &circle);
     }
 
     #[test]

@@ -190,6 +190,33 @@ fn a_user_extends_as_often_as_the_rule_grants_and_no_more() {
     let _ = machine.run(["authflow", "extend", &id]).success();
 }
 
+#[test]
+fn in_a_shell_of_sudo_it_is_the_login_that_is_extended_and_nothing_that_is_renewed() {
+    let Some(plan) = Machine::overlay() else { return };
+    let plan = plan.user("alice").config(NESTED).sshd(SSHD).shipped_pam("sudo").pam("sudo-i", "@include sudo\n");
+    let machine = plan.file("/etc/sudoers.d/bed", "alice ALL=(ALL) NOPASSWD: ALL\n").start();
+    let mut alice = machine.log_in("alice", &mut machine.enroll("alice"));
+    let id = machine.sessions()[0]["id"].as_str().expect("an id").to_owned();
+    alice.type_line("sudo -i");
+    alice.expect("# ");
+    wait::until_true("the nested session", || machine.sessions().len() == 2);
+    alice.type_line("authflow extend; echo code=$?");
+    alice.expect(&format!("session {id} ends without activity"));
+    alice.expect("code=0");
+    alice.type_line("authflow renew; echo code=$?");
+    alice.expect("this process is in no session of yours; leave a shell of sudo or su first");
+    alice.expect("code=3");
+}
+
+/// Sessions inside of logins.
+const NESTED: &str = r#"
+[[rule]]
+name = "ssh"
+service = ["sshd", "sudo", "sudo-i"]
+methods = [["password", "totp"]]
+session = { idle = "10m" }
+"#;
+
 /// Greets the sshd at the other end of the tunnel.
 const THROUGH: &str = "exec 3<>/dev/tcp/127.0.0.1/8022 && timeout 2 head -c 4 <&3";
 

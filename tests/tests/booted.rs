@@ -215,6 +215,28 @@ fn the_sessions_outlive_the_daemon() {
 }
 
 #[test]
+fn the_sessions_outlive_a_restart_of_the_bus_and_end_once_each() {
+    let Some(machine) = machine(EVERY_SERVICE) else { return };
+    let mut phone = machine.enroll("alice");
+    let mut alice = log_in(&machine, "alice", &mut phone);
+    let before = identities(&machine);
+    let _ = machine.run(["systemctl", "restart", "dbus"]).success();
+    // systemd starts the daemon with the bus, or the first who asks does.
+    let listed = || machine.run(["authflow", "sessions", "--json"]);
+    wait::until_true("the daemon", || listed().status.success());
+    assert_eq!(identities(&machine), before);
+    assert_eq!(alice.shell("echo still here"), "still here");
+    let mut second = log_in(&machine, "alice", &mut phone);
+    for person in [&mut alice, &mut second] {
+        person.type_line("exit");
+        let _ = person.end();
+    }
+    wait::until_true("both ends", || sessions(&machine).is_empty());
+    let ended = history(&machine);
+    assert_eq!(ended.iter().map(|ended| word(ended, "end_reason")).collect::<Vec<_>>(), ["logout", "logout"]);
+}
+
+#[test]
 fn who_was_let_in_while_the_daemon_hung_is_tracked_as_soon_as_it_goes_on() {
     let rule = EVERY_SERVICE.replace("\"*\"", "\"sshd\"");
     let Some(machine) = machine(&format!("bus_timeout = \"1s\"\n{rule}")) else { return };

@@ -3,8 +3,11 @@
 
 use authflow_tests::{Machine, Output, Plan, Program, wait};
 
-const CONFIG: &str = "[[rule]]\nname = \"su\"\nservice = [\"su\"]\nmethods = [[\"stack\"]]\n";
+const CONFIG: &str = "[session]\nwhen_unavailable = \"deny\"\n\
+    [[rule]]\nname = \"su\"\nservice = [\"su\", \"door\"]\nmethods = [[\"stack\"]]\n";
 const SU: &str = "auth sufficient pam_rootok.so\naccount required pam_permit.so\nsession required pam_authflow.so\n";
+
+const DOOR: &str = "session required pam_authflow.so\n";
 
 const NAME: &str = "org.authflow.sessiond1";
 const PATH: &str = "/org/authflow/sessiond1";
@@ -59,9 +62,30 @@ fn everybody_sees_their_own_session_and_nobody_anothers() {
     assert!(one(&alices).status.success());
     let listed = ask("ListSessions", &[]).success();
     assert!(listed.contains(&alices) && !listed.contains(&bobs), "{listed}");
-    assert!(ask("RevokeUser", &["0", "[]", ""]).failure(1).contains("Error.NotAuthorized"));
+    assert!(ask("RevokeUser", &["uint32 0", "@as []", ""]).failure(1).contains("Error.NotAuthorized"));
     assert!(ask("GetSession", &["self"]).failure(1).contains("Error.NoSuchSession"), "who is in none");
     assert!(ask("OpenSession", &["{'User': <'alice'>}"]).failure(1).contains("Error.NotAuthorized"));
+}
+
+#[test]
+fn a_process_is_named_by_a_descriptor_of_it_and_by_no_other() {
+    let Some(machine) = machine() else { return };
+    machine.write("/run/bus.py", BUS);
+    machine.write("/run/pidfd.py", PIDFD);
+    let (alice, alices) = in_a_session(&machine, "alice");
+    let (bob, bobs) = in_a_session(&machine, "bob");
+    let ask = |user: &str, what: &str| machine.run(["runuser", "-u", user, "--", "python3", "/run/pidfd.py", what]);
+    let (alices_pid, bobs_pid) = (alice.pid().to_string(), bob.pid().to_string());
+    let told = |user: &str, what: &str| ask(user, what).success();
+    assert_eq!(told("alice", &alices_pid).trim(), object(&alices));
+    assert_eq!(told("root", &bobs_pid).trim(), object(&bobs));
+    for (user, pid) in [("alice", bobs_pid.as_str()), ("alice", "1"), ("root", "1")] {
+        assert_eq!(told(user, pid), "org.authflow.sessiond1.Error.NoSuchSession\n", "{user} {pid}");
+    }
+    let _ = machine.run(["mkfifo", "--mode", "0666", "/tmp/fifo"]).success();
+    for wrong in ["/tmp/fifo", "/dev/null", "/proc/self/stat", "one that ended"] {
+        assert_eq!(told("alice", wrong), "org.authflow.sessiond1.Error.InvalidArgument\n", "{wrong}");
+    }
 }
 
 #[test]
@@ -95,22 +119,41 @@ fn signals_carry_the_id_and_nothing_else() {
 #[test]
 fn a_client_that_never_reads_holds_nobody_up() {
     let Some(machine) = machine() else { return };
-    machine.write("/run/bus.py", BUS);
-    machine.write("/run/deaf.py", DEAF);
-    let mut deaf: Vec<Program> = ["calls", "calls", "signals", "signals"]
-        .into_iter()
-        .map(|what| {
-            let alice = ["setpriv", "--reuid=alice", "--regid=alice", "--clear-groups"];
-            machine.start(alice.into_iter().chain(["python3", "/run/deaf.py", what]))
-        })
-        .collect();
-    let has_begun = |what: &str| machine.path("/tmp").join(what).exists();
-    wait::until_true("the nuisances", || has_begun("calls") && has_begun("signals"));
+    let mut deaf = ["calls", "calls", "signals", "signals"].map(|what| nuisance(&machine, what));
     let (_bob, bobs) = in_a_session(&machine, "bob");
     assert!(call(&machine, "bob", PATH, &format!("{MANAGER}.ListSessions"), &[]).success().contains(&bobs));
     let _ = call(&machine, "root", PATH, &format!("{MANAGER}.Revoke"), &[&bobs, ""]).success();
     wait::until_true("the end", || machine.run(["authflow", "sessions", "--json"]).json() == serde_json::json!([]));
     assert!(deaf.iter_mut().all(Program::is_running), "until now");
+}
+
+/// What there is to introspect is as long as all sessions together: two that ask for it without end would fill the daemon's way out.
+#[test]
+fn only_root_introspects_and_who_tries_for_ever_holds_up_no_login() {
+    let Some(machine) = machine() else { return };
+    machine.compile("crowd");
+    let _crowd = machine.start(["crowd", "door", "bob", "50"]);
+    wait::until_true("the crowd", || machine.sessions().len() == 50);
+    let mut deaf = ["introspects", "introspects"].map(|what| nuisance(&machine, what));
+    for path in ["/", PATH] {
+        let refused = gdbus(&machine, "alice", &["introspect", "--object-path", path]).failure(1);
+        assert!(refused.contains("org.freedesktop.DBus.Error.AccessDenied"), "{refused}");
+        let _ = gdbus(&machine, "root", &["introspect", "--object-path", path]).success();
+    }
+    for _ in 0..5 {
+        assert_eq!(machine.run(["su", "bob", "-c", "echo in"]).success(), "in\n");
+    }
+    wait::until_true("their ends", || machine.sessions().len() == 50);
+    assert!(deaf.iter_mut().all(Program::is_running), "until now");
+}
+
+#[test]
+fn the_bus_takes_no_more_match_rules_from_a_client_than_its_own_limit() {
+    let Some(machine) = machine() else { return };
+    machine.write("/run/bus.py", BUS);
+    machine.write("/run/rules.py", RULES);
+    let told = machine.run(["setpriv", "--reuid=alice", "--regid=alice", "--clear-groups", "python3", "/run/rules.py"]);
+    assert_eq!(told.success(), "488 of 1000 refused\n");
 }
 
 /// polkit may ask a person, who takes his time; nobody's questions fill up what the bus lets the daemon wait for.
@@ -119,6 +162,7 @@ fn of_one_users_questions_to_polkit_two_wait_and_the_next_is_refused() {
     let Some(plan) = plan() else { return };
     let machine = plan.file("/etc/dbus-1/system.d/silent.conf", SILENT_MAY).start();
     let (_bob, bobs) = in_a_session(&machine, "bob");
+    let (_own, alices) = in_a_session(&machine, "alice");
     machine.write("/run/bus.py", BUS);
     machine.write("/run/silent.py", SILENT);
     let _polkit = machine.start(["python3", "/run/silent.py"]);
@@ -136,6 +180,13 @@ fn of_one_users_questions_to_polkit_two_wait_and_the_next_is_refused() {
     let answers = || (1..=3).map(|n| machine.read(&format!("/tmp/answer{n}"))).collect::<String>();
     wait::until_true("an answer", || answers().contains("\n") && waiting() < 3);
     assert_eq!((waiting(), answers().matches("Error.RateLimited").count()), (2, 1), "{}", answers());
+    // What is one's own needs no question.
+    let listed = call(&machine, "alice", PATH, &format!("{MANAGER}.ListSessions"), &[]).success();
+    assert!(listed.contains(&alices) && !listed.contains(&bobs), "{listed}");
+    assert_eq!(
+        call(&machine, "alice", PATH, &format!("{MANAGER}.ListLeftovers"), &[]).success().trim(),
+        "(@aa{sv} [],)"
+    );
     assert_eq!(call(&machine, "root", PATH, &format!("{MANAGER}.Revoke"), &[&bobs, ""]).success().trim(), "()");
 }
 
@@ -150,7 +201,38 @@ bus.sendall(message(2, *DBUS, "RequestName", "org.freedesktop.DBus", text("org.f
 while bus.recv(4096): pass
 "#;
 
-/// Says hello, asks for every signal a few hundred times over, then calls or signals for ever and reads nothing.
+/// Adds match rules, and tells of how many the bus said that they are too many. The last call has an answer that no other has.
+const RULES: &str = r#"
+from bus import *
+bus = connect()
+for n in range(1000):
+    bus.sendall(message(2 + n, *DBUS, "AddMatch", "org.freedesktop.DBus", text(f"type='signal',arg0='{n}'")))
+bus.sendall(message(5000, *DBUS, "GetNameOwner", "org.freedesktop.DBus", text("org.authflow.nobody")))
+told = until(bus, rb"org.authflow.nobody")
+print(told.count(b"org.freedesktop.DBus.Error.LimitsExceeded"), "of 1000 refused")
+"#;
+
+/// Asks for the session of a process that a descriptor stands for, or hands over a descriptor of something else; tells the object or the error.
+const PIDFD: &str = r#"
+from bus import *
+import subprocess
+what = sys.argv[1]
+if what.isdigit():
+    descriptor = os.pidfd_open(int(what))
+elif what == "one that ended":
+    child = subprocess.Popen(["true"])
+    descriptor = os.pidfd_open(child.pid)
+    child.wait()
+else:
+    descriptor = os.open(what, os.O_RDONLY | os.O_NONBLOCK)
+bus = connect()
+service = ("/org/authflow/sessiond1", "org.authflow.sessiond1.Manager", "GetSessionByPIDFD", "org.authflow.sessiond1")
+socket.send_fds(bus, [message(2, *service, struct.pack("<I", 0), "h", descriptors=1)], [descriptor])
+answer = rb"(/org/authflow/sessiond1/session/\w+|[\w.]+\.Error\.\w+)\0"
+print(re.search(answer, until(bus, answer))[1].decode())
+"#;
+
+/// Says hello, asks for every signal a few hundred times over, then calls or signals for ever and reads nothing. Tells when it has begun.
 const DEAF: &str = r#"
 from bus import *
 bus = connect()
@@ -158,22 +240,26 @@ for n in range(400):
     bus.sendall(message(2 + n, *DBUS, "AddMatch", "org.freedesktop.DBus", text(f"type='signal',arg0='{n}'")))
 calls = ("/org/authflow/sessiond1", "org.authflow.sessiond1.Manager", "ListSessions", "org.authflow.sessiond1")
 logind = ("/org/freedesktop/login1/session/_31", "org.freedesktop.DBus.Properties", "PropertiesChanged", "org.authflow.sessiond1")
-open("/tmp/" + sys.argv[1], "w").close()
+what_is_there = ("/", "org.freedesktop.DBus.Introspectable", "Introspect", "org.authflow.sessiond1")
 n = 1000
 while True:
-    bus.sendall(message(n, *calls) if sys.argv[1] == "calls" else message(n, *logind, text("x"), sort=4))
+    if sys.argv[1] == "signals":
+        bus.sendall(message(n, *logind, text("x"), sort=4))
+    else:
+        bus.sendall(message(n, *(calls if sys.argv[1] == "calls" else what_is_there)))
     n += 1
+    if n == 1200: open(f"/tmp/deaf-{os.getpid()}", "w").close()
 "#;
 
 /// Just enough of the protocol.
 const BUS: &str = r#"
-import os, socket, struct, sys
+import os, re, socket, struct, sys
 
 DBUS = ("/org/freedesktop/DBus", "org.freedesktop.DBus")
 
 def text(s): return struct.pack("<I", len(s)) + s.encode() + b"\0"
 
-def message(serial, path, interface, member, destination, body=None, signature="s", sort=1):
+def message(serial, path, interface, member, destination, body=None, signature="s", sort=1, descriptors=0):
     def field(code, kind, value):
         return struct.pack("<B", code) + b"\x01" + kind.encode() + b"\0" + value
     fields = b""
@@ -183,6 +269,8 @@ def message(serial, path, interface, member, destination, body=None, signature="
     if body is not None:
         fields += b"\0" * (-len(fields) % 8) + field(8, "g", bytes([len(signature)]) + signature.encode() + b"\0")
         payload = body
+    if descriptors:
+        fields += b"\0" * (-len(fields) % 8) + field(9, "u", struct.pack("<I", descriptors))
     head = struct.pack("<cBBBIII", b"l", sort, 0, 1, len(payload), serial, len(fields)) + fields
     return head + b"\0" * (-len(head) % 8) + payload
 
@@ -191,8 +279,20 @@ def connect():
     bus.connect("/run/dbus/system_bus_socket")
     bus.sendall(b"\0AUTH EXTERNAL " + str(os.getuid()).encode().hex().encode() + b"\r\n")
     bus.recv(4096)
+    bus.sendall(b"NEGOTIATE_UNIX_FD\r\n")
+    bus.recv(4096)
     bus.sendall(b"BEGIN\r\n" + message(1, *DBUS, "Hello", "org.freedesktop.DBus"))
+    # Before that the bus takes no descriptors.
+    until(bus, rb"NameAcquired")
     return bus
+
+def until(bus, what):
+    told = b""
+    while not re.search(what, told):
+        more = bus.recv(65536)
+        assert more, told
+        told += more
+    return told
 "#;
 
 fn machine() -> Option<Machine> {
@@ -200,7 +300,18 @@ fn machine() -> Option<Machine> {
 }
 
 fn plan() -> Option<Plan> {
-    Some(Machine::overlay()?.user("alice").user("bob").config(CONFIG).pam("su", SU))
+    Some(Machine::overlay()?.user("alice").user("bob").config(CONFIG).pam("su", SU).pam("door", DOOR))
+}
+
+/// alice's client that floods the bus with that and reads nothing, from when it has begun.
+fn nuisance(machine: &Machine, what: &str) -> Program {
+    machine.write("/run/bus.py", BUS);
+    machine.write("/run/deaf.py", DEAF);
+    let alice = ["setpriv", "--reuid=alice", "--regid=alice", "--clear-groups", "python3", "/run/deaf.py", what];
+    let nuisance = machine.start(alice);
+    let begun = machine.path(&format!("/tmp/deaf-{}", nuisance.pid()));
+    wait::until_true("the nuisance", || begun.exists());
+    nuisance
 }
 
 /// Somebody in a session, and its id.

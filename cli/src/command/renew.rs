@@ -10,7 +10,8 @@ impl Renew {
     pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
         let daemon = context.daemon()?;
         let terminal = Terminal::open().map_err(|_no_tty| Error::NoTerminal("renewing asks what a login asks"))?;
-        let begun = daemon.begin_renewal()?;
+        let in_words = |error| if matches!(error, Error::InNoSession) { Error::NothingToRenew } else { error };
+        let begun = daemon.begin_renewal().map_err(in_words)?;
         let answers = begun.prompts.iter().map(|prompt| terminal.ask_hidden(prompt.text()));
         let answers = answers.collect::<Result<Vec<_>, _>>()?;
         let id = daemon.answer(&begun, &answers)?.ok_or(Error::NotRenewed)?;

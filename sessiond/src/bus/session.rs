@@ -215,7 +215,7 @@ impl SessionObject {
         Ok(self.shown((header, connection)).await?.rule)
     }
 
-    /// "active", "orphaned" or "closing".
+    /// "active", "locked", "orphaned" or "closing".
     #[zbus(property(emits_changed_signal = "false"), name = "State")]
     async fn state(
         &self,
