@@ -19,7 +19,9 @@ use std::{
 
 use authflow_core::{
     deactivation::User,
-    session::{Action, Ended, Manner, NotExtended, NotRenewed, Registry, Renewal, Seen, Session, SessionId, State},
+    session::{
+        Action, Ended, Holder, Manner, NotExtended, NotRenewed, Registry, Renewal, Seen, Session, SessionId, State,
+    },
     time::{BootTime, Clock},
 };
 use authflow_host::{clock::SystemClock, paths::Paths, process::ProcessId};
@@ -142,7 +144,9 @@ impl Daemon {
                     let _asked = self.todo.send(Action::Lock(id));
                 }
                 self.watch(id, leader);
-                holders.iter().for_each(|holder| self.watch_holder(id, holder));
+                for Holder { pid, start_time, .. } in holders {
+                    self.watch_holder(id, ProcessId { pid, start_time });
+                }
             }
         }
         self.desktops_changed.notify_one();
