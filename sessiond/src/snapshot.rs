@@ -1,5 +1,8 @@
 //! All processes of the machine at one moment, as far as sessions care.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
@@ -8,7 +11,10 @@ use std::{
 
 use authflow_host::process::{self, ProcessId};
 
-use crate::bounded::{self, Look};
+use crate::{
+    bounded::{self, Look},
+    cgroup,
+};
 
 /// How many processes are read at once. What belongs to one is not all read in one instant, and should not lie far apart.
 const AT_ONCE: usize = 1024;
@@ -146,7 +152,7 @@ impl Snapshot {
     /// The cgroup below which systemd orders everything; in a container it begins below the machine's. `None` where no systemd runs.
     #[must_use]
     pub(crate) fn systemd_root(&self) -> Option<&str> {
-        self.find(1)?.cgroup.strip_suffix("/init.scope")
+        cgroup::systemd_root(&self.find(1)?.cgroup)
     }
 
     /// The pids below that one, however deep.
@@ -238,7 +244,7 @@ fn readable(pid: u32, stat: &Stat) -> Option<Process> {
         parent: stat.parent,
         tty: stat.tty,
         audit_id,
-        cgroup: cgroup(pid),
+        cgroup: cgroup::of(pid),
         is_zombie: stat.is_zombie,
     })
 }
@@ -253,7 +259,7 @@ fn unreadable(pid: u32) -> Option<Process> {
         parent: field("PPid")?.parse().ok()?,
         tty: 0,
         audit_id: process::audit_session(pid),
-        cgroup: cgroup(pid),
+        cgroup: cgroup::of(pid),
         is_zombie: is_zombie(field("State")?, field("Threads")),
     })
 }
@@ -266,92 +272,4 @@ fn owner(pid: u32, is_in_login: bool) -> Option<u32> {
         return Some(seeming);
     }
     process::uids(pid).ok()?.first().copied()
-}
-
-/// The path of a process in the unified hierarchy, or in systemd's own on a machine with both. A process must not be overlooked because the
-/// kernel has no cgroups.
-fn cgroup(pid: u32) -> String {
-    path_in(&process::text(pid, "cgroup").unwrap_or_default())
-}
-
-fn path_in(cgroup: &str) -> String {
-    // A path may hold what looks like the start of a line.
-    let of = |hierarchy: &str| {
-        let fields = cgroup.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
-        fields.filter(|(name, _)| *name == hierarchy).map(|(_, path)| path.to_owned()).next()
-    };
-    of("").filter(|path| path != "/").or_else(|| of("name=systemd")).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
-
-    use super::*;
-
-    #[test]
-    fn this_process_is_there_with_its_ancestors() {
-        let this = ProcessId::current().unwrap();
-        let snapshot = Snapshot::take();
-        assert!(snapshot.runs(this));
-        assert!(!snapshot.runs(ProcessId { start_time: this.start_time + 1, ..this }));
-        let parent = ProcessId::parent_of_current().unwrap();
-        assert_eq!(snapshot.ancestors(this.pid).next(), Some(parent.pid));
-    }
-
-    #[test]
-    fn the_cgroup_is_that_of_the_unified_hierarchy_or_of_systemds_own() {
-        let nested = "4:memory:/user.slice/a0::/x:name=systemd:/y";
-        let of = |lines: &[&str]| path_in(&lines.join("\n"));
-        assert_eq!(of(&["0::/user.slice/session-1.scope"]), "/user.slice/session-1.scope");
-        assert_eq!(of(&[nested, "1:name=systemd:/init.scope", "0::/"]), "/init.scope");
-        assert_eq!(of(&[nested, "1:name=systemd:/init.scope", "0::/a:b"]), "/a:b");
-        assert_eq!(of(&[nested]), "");
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_told_by_its_place() {
-        let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
-        let seen = unreadable(child.id()).unwrap();
-        let readable = Stat::read(child.id()).and_then(|stat| readable(child.id(), &stat)).unwrap();
-        let facts = |process: &Process| (process.parent, process.audit_id, process.cgroup.clone(), process.is_zombie);
-        assert_eq!(facts(&seen), facts(&readable));
-        assert!(seen.is_unreadable() && seen.may_be(readable.id) && !readable.may_be(seen.id));
-        let now = || ProcessId::of(readable.id.pid);
-        let is_there = |process: &Process| [Some(&now()), None].map(|now| process.is_still_there(now));
-        assert_eq!((is_there(&seen), is_there(&readable)), ([true, true], [true, true]));
-        let start_time = readable.id.start_time + 1;
-        let later = Process { id: ProcessId { start_time, ..readable.id }, ..readable.clone() };
-        assert!(!later.is_still_there(Some(&now())));
-        for another in [
-            Process { parent: 1, ..seen.clone() },
-            Process { uid: seen.uid + 1, ..seen.clone() },
-            Process { cgroup: "/another".to_owned(), ..seen.clone() },
-        ] {
-            assert_eq!(is_there(&another), [false, false], "{another:?}");
-        }
-        child.kill().unwrap();
-        let over = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-        waitid(WaitId::Pid(Pid::from_child(&child)), over).unwrap();
-        assert!(Snapshot::chain(child.id()).find(child.id()).unwrap().is_zombie);
-        assert!(unreadable(child.id()).unwrap().is_zombie);
-        child.wait().unwrap();
-        assert_eq!((is_there(&seen), is_there(&readable)), ([false, false], [false, false]));
-    }
-
-    #[test]
-    fn a_circle_of_parents_ends() {
-        let process = |pid, parent| Process {
-            id: ProcessId { pid, start_time: 1 },
-            uid: 0,
-            parent,
-            tty: 0,
-            audit_id: None,
-            cgroup: String::new(),
-            is_zombie: false,
-        };
-        let snapshot = Snapshot::of([process(2, 3), process(3, 2)]);
-        assert!(snapshot.ancestors(2).count() <= 2);
-        assert_eq!(snapshot.descendants(2), BTreeSet::from([2, 3]));
-    }
 }
