@@ -7,9 +7,15 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
     os::unix::fs::MetadataExt,
+    time::Duration,
 };
 
-use authflow_host::process::{self, ProcessId};
+use authflow_core::time::{BootTime, Clock};
+use authflow_host::{
+    clock::SystemClock,
+    process::{self, ProcessId},
+};
+use rustix::param::clock_ticks_per_second;
 
 use crate::{
     bounded::{self, Look},
@@ -54,6 +60,13 @@ impl Process {
         self.id == id || self.is_unreadable() && self.id.pid == id.pid
     }
 
+    /// Whether it can be read now, and is one that could not: that had the pid and was there `by` that time, in ticks. What has the pid and
+    /// started no later is no other.
+    #[must_use]
+    pub(crate) const fn is_now_read(&self, id: ProcessId, by: u64) -> bool {
+        id.start_time == UNKNOWN && id.pid == self.id.pid && self.id.start_time <= by
+    }
+
     /// Whether the process that has the pid now, if it can be read, is still this one. To be asked when it is held by a pidfd: then the answer
     /// stays true.
     #[must_use]
@@ -79,6 +92,8 @@ pub(crate) struct Snapshot {
     children: BTreeMap<u32, Vec<u32>>,
     by_audit_id: BTreeMap<u32, Vec<u32>>,
     by_cgroup: BTreeMap<String, Vec<u32>>,
+    /// When the pids were listed, in ticks.
+    listed: u64,
 }
 
 impl Snapshot {
@@ -87,8 +102,8 @@ impl Snapshot {
     pub(crate) fn take() -> Self {
         let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
         let pids: Vec<u32> = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-        let mut look = bounded::look();
-        Self::of(pids.chunks(AT_ONCE).flat_map(|pids| read(&mut look, pids)))
+        let (listed, mut look) = (ticks(SystemClock.now().boot), bounded::look());
+        Self { listed, ..Self::of(pids.chunks(AT_ONCE).flat_map(|pids| read(&mut look, pids))) }
     }
 
     /// Looks at `/proc` on a thread beside the loop: with ten thousand processes a look takes a third of a second, and the loop is everybody's.
@@ -114,7 +129,8 @@ impl Snapshot {
             }
         }
         let found: Vec<u32> = found.into_iter().collect();
-        Self::of(read(&mut bounded::look(), &found))
+        let listed = ticks(SystemClock.now().boot);
+        Self { listed, ..Self::of(read(&mut bounded::look(), &found)) }
     }
 
     /// A snapshot of these processes.
@@ -130,6 +146,18 @@ impl Snapshot {
             snapshot.processes.insert(pid, process);
         }
         snapshot
+    }
+
+    /// When its pids were listed, in ticks: each process had started by then.
+    #[must_use]
+    pub(crate) const fn listed(&self) -> u64 {
+        self.listed
+    }
+
+    /// The same, listed at that time.
+    #[cfg(test)]
+    pub(crate) fn listed_at(self, listed: u64) -> Self {
+        Self { listed, ..self }
     }
 
     /// All of them.
@@ -196,6 +224,13 @@ impl Snapshot {
             Some(pid)
         })
     }
+}
+
+/// A time as `/proc` tells when processes started.
+pub(crate) fn ticks(at: BootTime) -> u64 {
+    const NANOS: u128 = Duration::from_secs(1).as_nanos();
+    let ticks = at.since_origin().as_nanos().saturating_mul(u128::from(clock_ticks_per_second())) / NANOS;
+    u64::try_from(ticks).unwrap_or(u64::MAX)
 }
 
 /// Reads these. One that ends meanwhile is left out.

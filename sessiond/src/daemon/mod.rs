@@ -39,10 +39,11 @@ use crate::{
     event::Event,
     in_force::InForce,
     keeper::Keeper,
+    known::Known,
     leader::process_of,
     leftovers::EndedLogins,
     log::{Line, Log},
-    members::{Known, members, scope_is_populated},
+    members::{members, scope_is_populated},
     remains::left,
     snapshot::Snapshot,
     tty::Tty,
@@ -227,7 +228,7 @@ impl Daemon {
             self.log.write(&Line::warning(Event::TtyStampInTheFuture).with("session", id));
         }
         let is_alive = has_targets(&session, &found, (&core.registry, snapshot));
-        core.known.note(id, &found);
+        core.known.note(id, &found, snapshot);
         core.ttys.entry(id).or_default().extend(look.ttys);
         let seen = Seen { basis: look.basis, active_at: look.active_at, is_alive };
         let actions = core.registry.review(id, seen, now);

@@ -80,7 +80,7 @@ impl Daemon {
         wanted
             .map(|session| {
                 let found = members(session, &core.registry, &core.known, &snapshot);
-                core.known.note(session.id, &found);
+                core.known.note(session.id, &found, &snapshot);
                 let look = core.activity.peek(session, &found, &snapshot, now);
                 info(session, &look, now)
             })
