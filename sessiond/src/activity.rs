@@ -45,6 +45,8 @@ pub(crate) struct Activity {
 #[derive(Clone, Debug, Default)]
 struct Memory {
     ttys: BTreeMap<Tty, Use>,
+    /// Whether these are merely all that may be the session's.
+    is_guess: bool,
     moved: BTreeMap<ProcessId, u64>,
     at: Option<Now>,
     /// When the daemon wrote to its ttys.
@@ -85,10 +87,20 @@ pub(crate) struct Look {
     pub(crate) basis: Basis,
     /// The last activity since the look before, if any.
     pub(crate) active_at: Option<BootTime>,
-    /// The ttys that count.
+    /// The session's ttys.
     pub(crate) ttys: BTreeSet<Tty>,
+    /// Where these cannot be seen, all that may be among them.
+    pub(crate) guessed: BTreeSet<Tty>,
     /// Whether a stamp lay in the future: its owner forged it, or the clock was set back.
     pub(crate) has_future_stamp: bool,
+}
+
+impl Look {
+    /// Where the session's user is to be told something.
+    #[must_use]
+    pub(crate) fn audience(self) -> BTreeSet<Tty> {
+        if self.ttys.is_empty() { self.guessed } else { self.ttys }
+    }
 }
 
 impl Activity {
@@ -129,13 +141,21 @@ impl Activity {
         let is_unreadable = |id: &ProcessId| snapshot.find(id.pid).is_some_and(Process::is_unreadable);
         // What cannot be read may hold the ttys that the session had.
         let is_blind = members.iter().any(is_unreadable);
-        let had = is_blind.then(|| memory.ttys.keys().cloned()).into_iter().flatten();
-        let ttys = ttys(session, members, snapshot, had);
+        let had = (is_blind && !memory.is_guess).then(|| memory.ttys.keys().cloned()).into_iter().flatten();
+        let known = ttys(session, members, snapshot, had);
+        // Of one that was never seen otherwise any of its user's may be, and nobody is to be ended while typing.
+        let is_guess = is_blind && known.is_empty();
+        let guessed = if is_guess { Tty::ptys_of(&owners(session)) } else { BTreeMap::new() };
         let limits = &session.opening.limits;
-        let mut next = Memory { at: Some(now), told: memory.told, ..Memory::default() };
-        let mut look =
-            Look { basis: Basis::Tty, active_at: None, ttys: ttys.keys().cloned().collect(), has_future_stamp: false };
-        for (tty, used) in ttys {
+        let mut next = Memory { at: Some(now), told: memory.told, is_guess, ..Memory::default() };
+        let mut look = Look {
+            basis: Basis::Tty,
+            active_at: None,
+            ttys: known.keys().cloned().collect(),
+            guessed: guessed.keys().cloned().collect(),
+            has_future_stamp: false,
+        };
+        for (tty, used) in known.into_iter().chain(guessed) {
             let stamp = match limits.activity {
                 ActivityKind::Input => used.input,
                 ActivityKind::InputOutput => used.input.max(used.output),
@@ -192,7 +212,7 @@ fn ttys(
     snapshot: &Snapshot,
     had: impl Iterator<Item = Tty>,
 ) -> BTreeMap<Tty, Use> {
-    let owners = [session.opening.uid, session.opening.target_uid];
+    let owners = owners(session);
     let tty_of = |id: &ProcessId| snapshot.find(id.pid).and_then(|process| Tty::of_device(process.tty));
     let leaders = snapshot.find(session.leader.pid).and_then(|process| Tty::of_device(process.tty));
     let held: BTreeSet<Tty> = members.iter().filter_map(tty_of).chain(had).collect();
@@ -200,6 +220,11 @@ fn ttys(
         .filter_map(|tty| tty.look().map(|used| (tty, used)))
         .filter(|(tty, used)| owners.contains(&used.owner) || Some(tty) == leaders.as_ref())
         .collect()
+}
+
+/// Who may own a tty of the session's.
+const fn owners(session: &Session) -> [u32; 2] {
+    [session.opening.uid, session.opening.target_uid]
 }
 
 /// When the tty was used, if its stamp says that it was.

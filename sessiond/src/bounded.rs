@@ -19,12 +19,14 @@ use std::{
 use authflow_core::time::{BootTime, Clock};
 use authflow_host::{
     clock::SystemClock,
+    paths::Paths,
     process::{self, ProcessId},
 };
 
 use crate::{
     event::Event,
     log::{Line, Log},
+    payer,
 };
 
 /// How patient.
@@ -47,22 +49,17 @@ struct Bounds {
 /// Whose a process is.
 #[derive(Clone, Copy, Debug, Default)]
 struct Whose {
-    /// Who logged in, if the kernel knows.
-    login: Option<u32>,
     /// Who runs it.
     real: Option<u32>,
+    /// Whom to blame for it.
+    user: Option<u32>,
 }
 
 impl Whose {
-    /// These two never wait.
+    /// What tells that never waits. Who logged in is not asked: a process of nobody's login says of itself whose it is.
     fn look(pid: u32) -> Self {
         let real = process::uids(pid).ok().and_then(|uids| uids.first().copied());
-        Self { login: process::login_uid(pid), real }
-    }
-
-    /// Whom to blame: who logged in, also where it runs as somebody else by now, or in a user namespace.
-    fn user(self) -> Option<u32> {
-        self.login.or(self.real)
+        Self { real, user: real.and_then(|uid| payer::of(&Paths::default(), pid, uid)) }
     }
 }
 
@@ -193,8 +190,8 @@ impl Reader {
     fn is_left_out(&self, pid: u32, left_out: &LeftOut) -> bool {
         let is_one_of_many = || {
             let whose = (self.whose)(pid);
-            // What root runs is the machine's, and a user's login as well; no user holds that up.
-            let is_blamed = || whose.user().is_some_and(|user| left_out.users.contains(&user));
+            // What root runs is the machine's, also in a user's login; no user holds that up.
+            let is_blamed = || whose.user.is_some_and(|user| left_out.users.contains(&user));
             whose.real != Some(0) && (left_out.all_but_roots || is_blamed())
         };
         let are_many = left_out.all_but_roots || !left_out.users.is_empty();
@@ -204,7 +201,7 @@ impl Reader {
     /// A process held a read up for one more step.
     fn note_delay(&self, pid: u32) {
         // Root's are the machine's own.
-        let Some(user) = (self.whose)(pid).user().filter(|user| *user != 0) else { return };
+        let Some(user) = (self.whose)(pid).user.filter(|user| *user != 0) else { return };
         let now = SystemClock.now().boot;
         let mut state = self.state();
         let delay = state.delays.entry(user).or_insert(Delay { sum: Duration::ZERO, last: now });
@@ -212,7 +209,7 @@ impl Reader {
     }
 
     fn note_stuck(&self, pid: u32) {
-        let user = (self.whose)(pid).user();
+        let user = (self.whose)(pid).user;
         self.state().stuck.push((pid, user));
         if let Some(log) = self.log.get() {
             let uid = user.map_or_else(|| "-".to_owned(), |user| user.to_string());

@@ -43,15 +43,6 @@ impl Held {
         there.map(|(_, id, pidfd)| Self { id, pidfd }).collect()
     }
 
-    /// Holds that very process.
-    ///
-    /// # Errors
-    /// It is gone, or does not let itself be told from another.
-    pub(crate) fn by_id(id: ProcessId) -> io::Result<Self> {
-        let held = Self::by_pid(id.pid)?;
-        if held.id == id { Ok(held) } else { Err(io::ErrorKind::NotFound.into()) }
-    }
-
     /// Holds that very process to wait for its end; `None` if it is gone. One that does not let itself be told from another is taken for it:
     /// later looks tell, and nothing is done to it.
     ///
@@ -113,10 +104,11 @@ mod tests {
         let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
         let held = Held::by_pid(child.id()).unwrap();
         let id = held.id();
-        assert!(Held::by_id(ProcessId { start_time: id.start_time + 1, ..id }).is_err());
+        let is_there = |id| Held::if_there(id).unwrap().is_some();
+        assert!(is_there(id) && !is_there(ProcessId { start_time: id.start_time + 1, ..id }));
         held.signal(Signal::KILL);
         held.gone().await;
         child.wait().unwrap();
-        assert!(Held::by_id(id).is_err());
+        assert!(!is_there(id));
     }
 }

@@ -4,38 +4,18 @@
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-};
+use std::{collections::BTreeSet, fs};
 
 use authflow_core::session::{Class, Registry, Session, SessionId};
 use authflow_host::process::ProcessId;
 
 use crate::{
+    known::Known,
     leader::{leader_of, process_of},
     lineage::Lineage,
     own_scope,
     snapshot::{Process, Snapshot},
 };
-
-/// What was seen of sessions' processes before: what a leader started stays its own when its parent ends and init adopts it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Known {
-    by_session: BTreeMap<SessionId, BTreeSet<ProcessId>>,
-}
-
-impl Known {
-    /// Takes over what a look showed.
-    pub(crate) fn note(&mut self, id: SessionId, members: &[ProcessId]) {
-        self.by_session.insert(id, members.iter().copied().collect());
-    }
-
-    /// Forgets a session that is over.
-    pub(crate) fn forget(&mut self, id: SessionId) {
-        self.by_session.remove(&id);
-    }
-}
 
 /// The processes of the session, the leader included, zombies not.
 #[must_use]
@@ -76,6 +56,12 @@ fn is_theirs(process: &Process, id: ProcessId, session: &Session) -> bool {
     process.may_be(id) && (!process.is_unreadable() || users.contains(&process.uid))
 }
 
+/// Whether the process is that one, which was seen in the session before, as far as can be seen.
+fn was_theirs(process: &Process, known: (ProcessId, u64), session: &Session) -> bool {
+    let (id, by) = known;
+    is_theirs(process, id, session) || process.is_now_read(id, by)
+}
+
 /// Whether the process, which has those above it, might be among the session's members. Cheap: of a thousand sessions it leaves the few that
 /// are worth a look.
 #[must_use]
@@ -89,10 +75,7 @@ pub(crate) fn may_hold(
     let leader = session.leader.pid;
     pid == leader
         || above.contains(&leader)
-        || known
-            .by_session
-            .get(&session.id)
-            .is_some_and(|known| known.iter().any(|id| is_theirs(process, *id, session)))
+        || known.of(session.id).any(|known| was_theirs(process, known, session))
         || session.audit_id.is_some() && session.audit_id == process.audit_id
         || session.logind_id.is_some() && session.logind_id == logind_id(&process.cgroup)
         || own_scope::session_in(&process.cgroup, snapshot) == Some(session.id)
@@ -118,13 +101,11 @@ impl Look<'_> {
         let is_there = self.snapshot.find(leader.pid).is_some_and(|found| may_lead(found, self.session));
         let mut pids = if is_there { self.snapshot.descendants(leader.pid) } else { BTreeSet::new() };
         pids.extend(is_there.then_some(leader.pid));
-        let known = self.known.by_session.get(&id).into_iter().flatten();
-        let runs = |known: &&ProcessId| {
-            self.snapshot
-                .find(known.pid)
-                .is_some_and(|found| is_theirs(found, **known, self.session) && !found.is_zombie)
+        let runs = |known: &(ProcessId, u64)| {
+            let found = self.snapshot.find(known.0.pid);
+            found.is_some_and(|found| was_theirs(found, *known, self.session) && !found.is_zombie)
         };
-        pids.extend(known.filter(runs).map(|known| known.pid));
+        pids.extend(self.known.of(id).filter(runs).map(|(known, _)| known.pid));
         // Nested sessions share scope and audit id with the login around them, so there these say little.
         if self.session.opening.class == Class::Nested {
             pids.extend(self.strays());
@@ -140,7 +121,7 @@ impl Look<'_> {
         if !process.is_unreadable() {
             return process.id;
         }
-        let known = self.known.by_session.get(&self.session.id).into_iter().flatten().copied();
+        let known = self.known.of(self.session.id).map(|(known, _)| known);
         let mut ids = std::iter::once(process_of(self.session.leader)).chain(known);
         ids.find(|id| is_theirs(process, *id, self.session)).unwrap_or(process.id)
     }

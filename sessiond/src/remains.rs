@@ -1,16 +1,14 @@
 //! What a session leaves when its login program has closed it: all of it but that program, which goes its own way. Some have work to do
 //! behind our line of the stack, as unmounting a home, and some serve the next user.
 
-use std::time::Duration;
-
-use authflow_core::{
-    session::{Closing, Session},
-    time::BootTime,
-};
+use authflow_core::session::{Closing, Session};
 use authflow_host::process::ProcessId;
-use rustix::param::clock_ticks_per_second;
 
-use crate::{leader::process_of, lineage::Lineage, snapshot::Snapshot};
+use crate::{
+    leader::process_of,
+    lineage::Lineage,
+    snapshot::{Snapshot, ticks},
+};
 
 /// Of these members of the session that `closing` ends those that it left.
 pub(crate) fn left(
@@ -27,18 +25,13 @@ pub(crate) fn left(
     members.iter().copied().filter(move |member| *member != leader && !(is_there && is_its_own.ask(member.pid)))
 }
 
-/// A time as `/proc` tells when processes started.
-fn ticks(at: BootTime) -> u64 {
-    const NANOS: u128 = Duration::from_secs(1).as_nanos();
-    let ticks = at.since_origin().as_nanos().saturating_mul(u128::from(clock_ticks_per_second())) / NANOS;
-    u64::try_from(ticks).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use authflow_core::{
         session::{EndReason, Manner},
-        time::{Now, WallTime},
+        time::{BootTime, Now, WallTime},
     };
 
     use super::*;

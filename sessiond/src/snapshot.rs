@@ -1,14 +1,26 @@
 //! All processes of the machine at one moment, as far as sessions care.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
     os::unix::fs::MetadataExt,
+    time::Duration,
 };
 
-use authflow_host::process::{self, ProcessId};
+use authflow_core::time::{BootTime, Clock};
+use authflow_host::{
+    clock::SystemClock,
+    process::{self, ProcessId},
+};
+use rustix::param::clock_ticks_per_second;
 
-use crate::bounded::{self, Look};
+use crate::{
+    bounded::{self, Look},
+    cgroup,
+};
 
 /// How many processes are read at once. What belongs to one is not all read in one instant, and should not lie far apart.
 const AT_ONCE: usize = 1024;
@@ -48,6 +60,13 @@ impl Process {
         self.id == id || self.is_unreadable() && self.id.pid == id.pid
     }
 
+    /// Whether it can be read now, and is one that could not: that had the pid and was there `by` that time, in ticks. What has the pid and
+    /// started no later is no other.
+    #[must_use]
+    pub(crate) const fn is_now_read(&self, id: ProcessId, by: u64) -> bool {
+        id.start_time == UNKNOWN && id.pid == self.id.pid && self.id.start_time <= by
+    }
+
     /// Whether the process that has the pid now, if it can be read, is still this one. To be asked when it is held by a pidfd: then the answer
     /// stays true.
     #[must_use]
@@ -73,6 +92,8 @@ pub(crate) struct Snapshot {
     children: BTreeMap<u32, Vec<u32>>,
     by_audit_id: BTreeMap<u32, Vec<u32>>,
     by_cgroup: BTreeMap<String, Vec<u32>>,
+    /// When the pids were listed, in ticks.
+    listed: u64,
 }
 
 impl Snapshot {
@@ -81,8 +102,8 @@ impl Snapshot {
     pub(crate) fn take() -> Self {
         let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
         let pids: Vec<u32> = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-        let mut look = bounded::look();
-        Self::of(pids.chunks(AT_ONCE).flat_map(|pids| read(&mut look, pids)))
+        let (listed, mut look) = (ticks(SystemClock.now().boot), bounded::look());
+        Self { listed, ..Self::of(pids.chunks(AT_ONCE).flat_map(|pids| read(&mut look, pids))) }
     }
 
     /// Looks at `/proc` on a thread beside the loop: with ten thousand processes a look takes a third of a second, and the loop is everybody's.
@@ -108,7 +129,8 @@ impl Snapshot {
             }
         }
         let found: Vec<u32> = found.into_iter().collect();
-        Self::of(read(&mut bounded::look(), &found))
+        let listed = ticks(SystemClock.now().boot);
+        Self { listed, ..Self::of(read(&mut bounded::look(), &found)) }
     }
 
     /// A snapshot of these processes.
@@ -124,6 +146,18 @@ impl Snapshot {
             snapshot.processes.insert(pid, process);
         }
         snapshot
+    }
+
+    /// When its pids were listed, in ticks: each process had started by then.
+    #[must_use]
+    pub(crate) const fn listed(&self) -> u64 {
+        self.listed
+    }
+
+    /// The same, listed at that time.
+    #[cfg(test)]
+    pub(crate) fn listed_at(self, listed: u64) -> Self {
+        Self { listed, ..self }
     }
 
     /// All of them.
@@ -146,7 +180,7 @@ impl Snapshot {
     /// The cgroup below which systemd orders everything; in a container it begins below the machine's. `None` where no systemd runs.
     #[must_use]
     pub(crate) fn systemd_root(&self) -> Option<&str> {
-        self.find(1)?.cgroup.strip_suffix("/init.scope")
+        cgroup::systemd_root(&self.find(1)?.cgroup)
     }
 
     /// The pids below that one, however deep.
@@ -190,6 +224,13 @@ impl Snapshot {
             Some(pid)
         })
     }
+}
+
+/// A time as `/proc` tells when processes started.
+pub(crate) fn ticks(at: BootTime) -> u64 {
+    const NANOS: u128 = Duration::from_secs(1).as_nanos();
+    let ticks = at.since_origin().as_nanos().saturating_mul(u128::from(clock_ticks_per_second())) / NANOS;
+    u64::try_from(ticks).unwrap_or(u64::MAX)
 }
 
 /// Reads these. One that ends meanwhile is left out.
@@ -238,7 +279,7 @@ fn readable(pid: u32, stat: &Stat) -> Option<Process> {
         parent: stat.parent,
         tty: stat.tty,
         audit_id,
-        cgroup: cgroup(pid),
+        cgroup: cgroup::of(pid),
         is_zombie: stat.is_zombie,
     })
 }
@@ -253,7 +294,7 @@ fn unreadable(pid: u32) -> Option<Process> {
         parent: field("PPid")?.parse().ok()?,
         tty: 0,
         audit_id: process::audit_session(pid),
-        cgroup: cgroup(pid),
+        cgroup: cgroup::of(pid),
         is_zombie: is_zombie(field("State")?, field("Threads")),
     })
 }
@@ -266,92 +307,4 @@ fn owner(pid: u32, is_in_login: bool) -> Option<u32> {
         return Some(seeming);
     }
     process::uids(pid).ok()?.first().copied()
-}
-
-/// The path of a process in the unified hierarchy, or in systemd's own on a machine with both. A process must not be overlooked because the
-/// kernel has no cgroups.
-fn cgroup(pid: u32) -> String {
-    path_in(&process::text(pid, "cgroup").unwrap_or_default())
-}
-
-fn path_in(cgroup: &str) -> String {
-    // A path may hold what looks like the start of a line.
-    let of = |hierarchy: &str| {
-        let fields = cgroup.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
-        fields.filter(|(name, _)| *name == hierarchy).map(|(_, path)| path.to_owned()).next()
-    };
-    of("").filter(|path| path != "/").or_else(|| of("name=systemd")).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
-
-    use super::*;
-
-    #[test]
-    fn this_process_is_there_with_its_ancestors() {
-        let this = ProcessId::current().unwrap();
-        let snapshot = Snapshot::take();
-        assert!(snapshot.runs(this));
-        assert!(!snapshot.runs(ProcessId { start_time: this.start_time + 1, ..this }));
-        let parent = ProcessId::parent_of_current().unwrap();
-        assert_eq!(snapshot.ancestors(this.pid).next(), Some(parent.pid));
-    }
-
-    #[test]
-    fn the_cgroup_is_that_of_the_unified_hierarchy_or_of_systemds_own() {
-        let nested = "4:memory:/user.slice/a0::/x:name=systemd:/y";
-        let of = |lines: &[&str]| path_in(&lines.join("\n"));
-        assert_eq!(of(&["0::/user.slice/session-1.scope"]), "/user.slice/session-1.scope");
-        assert_eq!(of(&[nested, "1:name=systemd:/init.scope", "0::/"]), "/init.scope");
-        assert_eq!(of(&[nested, "1:name=systemd:/init.scope", "0::/a:b"]), "/a:b");
-        assert_eq!(of(&[nested]), "");
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_told_by_its_place() {
-        let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
-        let seen = unreadable(child.id()).unwrap();
-        let readable = Stat::read(child.id()).and_then(|stat| readable(child.id(), &stat)).unwrap();
-        let facts = |process: &Process| (process.parent, process.audit_id, process.cgroup.clone(), process.is_zombie);
-        assert_eq!(facts(&seen), facts(&readable));
-        assert!(seen.is_unreadable() && seen.may_be(readable.id) && !readable.may_be(seen.id));
-        let now = || ProcessId::of(readable.id.pid);
-        let is_there = |process: &Process| [Some(&now()), None].map(|now| process.is_still_there(now));
-        assert_eq!((is_there(&seen), is_there(&readable)), ([true, true], [true, true]));
-        let start_time = readable.id.start_time + 1;
-        let later = Process { id: ProcessId { start_time, ..readable.id }, ..readable.clone() };
-        assert!(!later.is_still_there(Some(&now())));
-        for another in [
-            Process { parent: 1, ..seen.clone() },
-            Process { uid: seen.uid + 1, ..seen.clone() },
-            Process { cgroup: "/another".to_owned(), ..seen.clone() },
-        ] {
-            assert_eq!(is_there(&another), [false, false], "{another:?}");
-        }
-        child.kill().unwrap();
-        let over = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-        waitid(WaitId::Pid(Pid::from_child(&child)), over).unwrap();
-        assert!(Snapshot::chain(child.id()).find(child.id()).unwrap().is_zombie);
-        assert!(unreadable(child.id()).unwrap().is_zombie);
-        child.wait().unwrap();
-        assert_eq!((is_there(&seen), is_there(&readable)), ([false, false], [false, false]));
-    }
-
-    #[test]
-    fn a_circle_of_parents_ends() {
-        let process = |pid, parent| Process {
-            id: ProcessId { pid, start_time: 1 },
-            uid: 0,
-            parent,
-            tty: 0,
-            audit_id: None,
-            cgroup: String::new(),
-            is_zombie: false,
-        };
-        let snapshot = Snapshot::of([process(2, 3), process(3, 2)]);
-        assert!(snapshot.ancestors(2).count() <= 2);
-        assert_eq!(snapshot.descendants(2), BTreeSet::from([2, 3]));
-    }
 }

@@ -1,6 +1,7 @@
 //! Terminals: which device a process has, when it was used, and how to tell its user something without being held up by him.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, OpenOptions},
     io::Write,
     os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt},
@@ -46,6 +47,15 @@ impl Tty {
     #[must_use]
     pub(crate) fn named(name: &str) -> Self {
         Self(name.trim_start_matches("/dev/").to_owned())
+    }
+
+    /// The ptys that one of these owns, and how each was used. Their stat waits for nobody.
+    #[must_use]
+    pub(crate) fn ptys_of(owners: &[u32]) -> BTreeMap<Self, Use> {
+        let names = fs::read_dir("/dev/pts").into_iter().flatten().flatten().map(|entry| entry.file_name());
+        let numbers = names.filter_map(|name| name.to_str()?.parse::<u32>().ok());
+        let ptys = numbers.map(|number| Self(format!("pts/{number}")));
+        ptys.filter_map(|pty| pty.look().filter(|used| owners.contains(&used.owner)).map(|used| (pty, used))).collect()
     }
 
     /// Its name.

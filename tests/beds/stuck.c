@@ -1,4 +1,5 @@
-/* A file system in which whoever closes a file waits until this program ends, and cannot be killed meanwhile.
+/* A file system in which whoever closes a file waits until this program ends, and cannot be killed meanwhile. The file's size tells how many
+ * do: of a program that closes it as it executes another one the kernel tells nobody what it waits for.
  *
  *   stuck FOLDER */
 #include <fcntl.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 static int device;
+static unsigned long closing;
 
 static void answer(const struct fuse_in_header *asked, int error, const void *body, size_t length)
 {
@@ -26,7 +28,7 @@ static void answer(const struct fuse_in_header *asked, int error, const void *bo
 static struct fuse_attr attributes(unsigned long node)
 {
     unsigned mode = node == FUSE_ROOT_ID ? S_IFDIR | 0755 : S_IFREG | 0644;
-    return (struct fuse_attr){ .ino = node, .mode = mode, .nlink = 1, .blksize = 4096 };
+    return (struct fuse_attr){ .ino = node, .mode = mode, .nlink = 1, .size = closing, .blksize = 4096 };
 }
 
 int main(int argc, char **argv)
@@ -63,6 +65,8 @@ int main(int argc, char **argv)
         }
         /* The close: never answered. The others want no answer. */
         case FUSE_FLUSH:
+            closing++;
+            break;
         case FUSE_INTERRUPT:
         case FUSE_FORGET:
         case FUSE_BATCH_FORGET:

@@ -1,3 +1,8 @@
+use std::os::fd::AsRawFd;
+
+use authflow_core::time::Clock;
+use authflow_host::{clock::SystemClock, process};
+
 use super::*;
 use crate::store::tests::session;
 
@@ -146,6 +151,48 @@ fn who_lets_nothing_be_read_of_the_terminal_does_not_lose_it() {
     assert_eq!(look(Basis::Tty, u64::MAX), (Basis::Tty, None));
     assert_eq!(look(Basis::Tty, 3).0, Basis::Io, "it has none any more");
     assert_eq!(look(Basis::None, u64::MAX).0, Basis::Io, "it had none");
+}
+
+/// A pty of this process's user's, for as long as the file is open.
+fn open_pty() -> (fs::File, Tty) {
+    let file = fs::File::options().read(true).write(true).open("/dev/ptmx").unwrap();
+    let about = fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd())).unwrap();
+    let number = about.lines().find_map(|line| line.strip_prefix("tty-index:")).unwrap();
+    let number: u32 = number.trim().parse().unwrap();
+    (file, Tty::of_device((136 << 8) | (number & 0xff) | ((number & 0x000f_ff00) << 12)).unwrap())
+}
+
+#[test]
+fn a_session_whose_terminal_was_never_seen_is_used_where_its_user_types() {
+    let unreadable = |start_time| Process {
+        id: ProcessId { pid: 7, start_time },
+        uid: 1000,
+        parent: 1,
+        tty: 0,
+        audit_id: None,
+        cgroup: String::new(),
+        is_zombie: false,
+    };
+    let (mut activity, now) = (Activity::default(), || SystemClock.now());
+    for basis in [Basis::Tty, Basis::None] {
+        let mut session = Session { basis, looked: now().boot.saturating_sub(Duration::from_secs(1)), ..session(1) };
+        session.opening.uid = process::real_uid();
+        let mut look = |session: &Session, process: Process| {
+            activity.look(session, &[process.id], &Snapshot::of([process]), now())
+        };
+        let (_first, pty) = open_pty();
+        let seen = look(&session, unreadable(u64::MAX));
+        assert!(seen.guessed.contains(&pty) && seen.ttys.is_empty() && seen.active_at.is_some(), "{seen:?}");
+        assert_eq!(seen.basis == Basis::Tty, basis == Basis::Tty, "a guess is no basis");
+        // sshd opens the session first and the terminal then.
+        let (_second, later) = open_pty();
+        let seen = look(&session, unreadable(u64::MAX));
+        assert!(seen.guessed.contains(&later) && seen.clone().audience().contains(&later), "{seen:?}");
+        assert_eq!(look(&session, unreadable(3)).guessed, BTreeSet::new());
+        (session.opening.uid, session.opening.target_uid) = (u32::MAX, u32::MAX);
+        let seen = look(&session, unreadable(u64::MAX));
+        assert_eq!(seen.guessed, BTreeSet::new(), "nobody else's");
+    }
 }
 
 #[test]

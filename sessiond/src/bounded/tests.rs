@@ -38,7 +38,7 @@ const BOUNDS: Bounds = Bounds {
 const NONE: [u32; 0] = [];
 
 fn reader(bounds: Bounds) -> &'static Reader {
-    Box::leak(Box::new(Reader::new(bounds, |pid| Whose { login: None, real: Some(pid / 1000) })))
+    Box::leak(Box::new(Reader::new(bounds, |pid| Whose { real: Some(pid / 1000), user: Some(pid / 1000) })))
 }
 
 /// Those that could be read.
@@ -125,16 +125,21 @@ fn roots_processes_are_not_left_out_for_what_one_of_them_does() {
 }
 
 #[test]
-fn what_root_runs_in_a_login_is_read_whoever_logged_in() {
-    let whose = |pid: u32| Whose { login: Some(14), real: Some(u32::from(pid < 14_003)) };
+fn many_uids_of_one_users_containers_are_left_out_as_that_user_and_root_never_is() {
+    // Root's, and of one user: an own process and those of three subordinate uids.
+    let whose = |pid: u32| match pid {
+        14_000 => Whose { real: Some(0), user: Some(0) },
+        _ => Whose { real: Some(pid), user: Some(14) },
+    };
     let reader: &'static Reader =
-        Box::leak(Box::new(Reader::new(Bounds { user: BOUNDS.process, threads: 2, ..BOUNDS }, whose)));
-    hold_up(14_001);
-    assert_eq!(readable(reader, &[14_001, 14_002, 14_003]), [14_003]);
-    hold_up(14_004);
-    assert_eq!(readable(reader, &[14_002, 14_003, 14_004]), [14_003]);
-    assert_eq!(reader.left_out(BOUNDS.process).users, [14]);
-    [14_001, 14_004].into_iter().for_each(let_go);
+        Box::leak(Box::new(Reader::new(Bounds { user: 2 * BOUNDS.process, threads: 3, ..BOUNDS }, whose)));
+    [14_001, 14_002].into_iter().for_each(hold_up);
+    assert_eq!(readable(reader, &[14_000, 14_001, 14_002, 14_003, 14_004]), [14_000]);
+    assert_eq!(reader.left_out(2 * BOUNDS.process).users, [14]);
+    hold_up(14_000);
+    assert_eq!(readable(reader, &[14_000]), NONE);
+    assert_eq!(reader.left_out(2 * BOUNDS.process).users, [14], "root's are the machine's own");
+    [14_000, 14_001, 14_002].into_iter().for_each(let_go);
 }
 
 #[test]
@@ -176,5 +181,6 @@ fn a_read_that_panics_ends_no_look() {
 fn this_process_is_told_from_others() {
     assert_eq!(identify(std::process::id()).unwrap(), ProcessId::current().unwrap());
     assert_eq!(identify(u32::MAX).unwrap_err().kind(), io::ErrorKind::NotFound);
-    assert_eq!(Whose::look(std::process::id()).real, Some(process::real_uid()));
+    let this = Whose::look(std::process::id());
+    assert_eq!((this.real, this.user), (Some(process::real_uid()), Some(process::real_uid())));
 }

@@ -9,8 +9,10 @@ use std::{
 
 use authflow_bus::Error;
 use authflow_core::time::{BootTime, Clock};
-use authflow_host::{clock::SystemClock, paths::Paths, subordinate};
+use authflow_host::{clock::SystemClock, paths::Paths};
 use zbus::{Connection, fdo::DBusProxy, message::Header, names::BusName};
+
+use crate::payer;
 
 /// A caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,8 +23,7 @@ pub(crate) struct Caller {
     pub(crate) uid: u32,
     /// The pid.
     pub(crate) pid: u32,
-    /// Whose budget its calls are taken from: the uid's, or that of the whole range which a user may hand out to containers of their own,
-    /// or one person would have 65,536 budgets.
+    /// Whose budget its calls are taken from: the uid's, or that of the user whose container it is.
     pub(super) payer: u32,
 }
 
@@ -114,9 +115,10 @@ impl Callers {
         let (Some(uid), Some(pid)) = (credentials.unix_user_id(), credentials.process_id()) else {
             return Err(unknown());
         };
-        // Where the file cannot be read each uid pays for itself.
-        let range = subordinate::range_around(&self.paths, uid).ok().flatten();
-        let caller = Caller { name: name.to_string(), uid, pid, payer: range.map_or(uid, |range| range.start) };
+        // Whoever hands a connection on and leaves would have a budget for each uid of a range.
+        let gone = || Error::NotAuthorized("the caller's process is gone".to_owned());
+        let payer = payer::of(&self.paths, pid, uid).ok_or_else(gone)?;
+        let caller = Caller { name: name.to_string(), uid, pid, payer };
         let mut known = self.known();
         if known.len() >= REMEMBERED {
             known.clear();

@@ -21,7 +21,7 @@ use crate::{event::Event, leader::Held, log::Line, members::members, snapshot::S
 const BETWEEN_LOOKS_AT_AN_ORPHAN: Duration = Duration::from_secs(1);
 
 /// How long before a process is held that could not be: the descriptors may have run out.
-const UNTIL_THERE_IS_ROOM: Duration = Duration::from_secs(5);
+pub(super) const UNTIL_THERE_IS_ROOM: Duration = Duration::from_secs(5);
 
 /// How long after a leader's end it takes at most to hear that logind had it ended.
 const LOGIND_SAYS_SO: Duration = Duration::from_secs(1);

@@ -99,7 +99,8 @@ mod tests {
             looked: at(120, 1_000_020).boot,
             ..session(1)
         };
-        let look = Look { basis: Basis::Tty, active_at: None, ttys: BTreeSet::new(), has_future_stamp: false };
+        let (ttys, guessed) = (BTreeSet::new(), BTreeSet::new());
+        let look = Look { basis: Basis::Tty, active_at: None, ttys, guessed, has_future_stamp: false };
         info(&session, &look, now)
     }
 

@@ -8,7 +8,7 @@ use authflow_core::{
 };
 use authflow_host::{clock::SystemClock, process::ProcessId};
 
-use super::Daemon;
+use super::{Daemon, departures::UNTIL_THERE_IS_ROOM};
 use crate::{event::Event, leader::Held, log::Line};
 
 impl Daemon {
@@ -33,11 +33,18 @@ impl Daemon {
     }
 
     /// Watches a holder that an earlier daemon knew. One that is gone held the session until now, as far as anybody knows.
-    pub(super) fn watch_holder(self: &Arc<Self>, id: SessionId, holder: &Holder) {
-        let process = ProcessId { pid: holder.pid, start_time: holder.start_time };
-        match Held::by_id(process) {
-            Ok(held) => self.release_when_gone(id, held),
-            Err(_gone) => self.release(id, process),
+    pub(super) fn watch_holder(self: &Arc<Self>, id: SessionId, holder: ProcessId) {
+        match Held::if_there(holder) {
+            Ok(Some(held)) => self.release_when_gone(id, held),
+            Ok(None) => self.release(id, holder),
+            Err(why) => {
+                self.log.write(&Line::error(Event::ProcessNotHeld).with("session", id).with("why", why));
+                let daemon = Arc::clone(self);
+                tokio::spawn(async move {
+                    tokio::time::sleep(UNTIL_THERE_IS_ROOM).await;
+                    daemon.watch_holder(id, holder);
+                });
+            }
         }
     }
 

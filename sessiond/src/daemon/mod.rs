@@ -19,7 +19,9 @@ use std::{
 
 use authflow_core::{
     deactivation::User,
-    session::{Action, Ended, Manner, NotExtended, NotRenewed, Registry, Renewal, Seen, Session, SessionId, State},
+    session::{
+        Action, Ended, Holder, Manner, NotExtended, NotRenewed, Registry, Renewal, Seen, Session, SessionId, State,
+    },
     time::{BootTime, Clock},
 };
 use authflow_host::{clock::SystemClock, paths::Paths, process::ProcessId};
@@ -38,10 +40,11 @@ use crate::{
     holders::holders,
     in_force::InForce,
     keeper::Keeper,
+    known::Known,
     leader::process_of,
     leftovers::EndedLogins,
     log::{Line, Log},
-    members::{Known, members, scope_is_populated},
+    members::{members, scope_is_populated},
     remains::left,
     snapshot::Snapshot,
     tty::Tty,
@@ -143,7 +146,9 @@ impl Daemon {
                     let _asked = self.todo.send(Action::Lock(id));
                 }
                 self.watch(id, leader);
-                holders.iter().for_each(|holder| self.watch_holder(id, holder));
+                for Holder { pid, start_time, .. } in holders {
+                    self.watch_holder(id, ProcessId { pid, start_time });
+                }
             }
         }
         self.desktops_changed.notify_one();
@@ -224,7 +229,7 @@ impl Daemon {
             self.log.write(&Line::warning(Event::TtyStampInTheFuture).with("session", id));
         }
         let is_alive = has_targets(&session, &found, (&core.registry, snapshot));
-        core.known.note(id, &found);
+        core.known.note(id, &found, snapshot);
         core.ttys.entry(id).or_default().extend(look.ttys);
         let seen = Seen { basis: look.basis, active_at: look.active_at, is_alive };
         let actions = core.registry.review(id, seen, now);

@@ -24,7 +24,7 @@ pub(crate) struct Inspected {
     pub(crate) session: Session,
     /// Its processes.
     pub(crate) members: Vec<ProcessId>,
-    /// Its ttys.
+    /// Its ttys, or where these cannot be seen all that may be among them.
     pub(crate) ttys: BTreeSet<Tty>,
 }
 
@@ -40,7 +40,7 @@ impl Daemon {
         let core = self.core();
         let session = core.registry.find(id)?.clone();
         let members = members(&session, &core.registry, &core.known, snapshot);
-        let ttys = core.activity.peek(&session, &members, snapshot, SystemClock.now()).ttys;
+        let ttys = core.activity.peek(&session, &members, snapshot, SystemClock.now()).audience();
         drop(core);
         Some(Inspected { session, members, ttys })
     }
@@ -59,7 +59,7 @@ impl Daemon {
         let sessions = ids.iter().filter_map(|id| core.registry.find(*id));
         let ttys = sessions.flat_map(|session| {
             let found = members(session, &core.registry, &core.known, &snapshot);
-            core.activity.peek(session, &found, &snapshot, now).ttys
+            core.activity.peek(session, &found, &snapshot, now).audience()
         });
         ttys.collect()
     }
@@ -80,7 +80,7 @@ impl Daemon {
         wanted
             .map(|session| {
                 let found = members(session, &core.registry, &core.known, &snapshot);
-                core.known.note(session.id, &found);
+                core.known.note(session.id, &found, &snapshot);
                 let look = core.activity.peek(session, &found, &snapshot, now);
                 info(session, &look, now)
             })

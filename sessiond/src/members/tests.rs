@@ -205,7 +205,7 @@ fn what_was_seen_below_the_leader_stays_a_member_when_init_adopts_it() {
     let mut known = Known::default();
     let session = session(1, 20, None);
     let before = Snapshot::of(machine());
-    known.note(session.id, &members(&session, &registry(&[]), &known, &before));
+    known.note(session.id, &members(&session, &registry(&[]), &known, &before), &before);
     let after = Snapshot::of([process(1, 0, None), process(22, 1, None), process(99, 1, None)]);
     let left = members(&session, &registry(&[]), &known, &after);
     assert_eq!(left.iter().map(|id| id.pid).collect::<Vec<_>>(), [22]);
@@ -298,7 +298,7 @@ fn a_pid_alone_makes_nobody_elses_process_a_known_one() {
     let registry = registry(&[]);
     let session = session(1, 20, None);
     let mut known = Known::default();
-    known.note(session.id, &[ProcessId { pid: 22, start_time: 1 }]);
+    known.note(session.id, &[ProcessId { pid: 22, start_time: 1 }], &Snapshot::default());
     let found = |process: Process| {
         let snapshot = Snapshot::of([self::process(1, 0, None), process]);
         members(&session, &registry, &known, &snapshot)
@@ -307,6 +307,33 @@ fn a_pid_alone_makes_nobody_elses_process_a_known_one() {
     assert_eq!(found(Process { uid: 1001, ..unreadable(process(22, 1, None)) }), []);
     let later = Process { id: ProcessId { pid: 22, start_time: 2 }, ..process(22, 1, None) };
     assert_eq!(found(later), []);
+}
+
+#[test]
+fn what_could_not_be_read_at_first_is_the_same_process_when_it_can_be() {
+    let (registry, session) = (registry(&[]), session(1, 20, None));
+    let at = |pid, start_time| Process { id: ProcessId { pid, start_time }, ..process(pid, 1, None) };
+    let below = [process(1, 0, None), process(20, 1, None), unreadable(process(22, 20, None))];
+    let snapshot = Snapshot::of(below).listed_at(50);
+    let mut known = Known::default();
+    known.note(session.id, &members(&session, &registry, &known, &snapshot), &snapshot);
+    // Its parent is gone, and it has become another user's by now.
+    let found = |process: Process, known: &Known| {
+        let snapshot = Snapshot::of([self::process(1, 0, None), process.clone()]).listed_at(90);
+        assert_eq!(
+            may_hold(&session, (process.id.pid, &BTreeSet::from([1])), known, &snapshot),
+            !members(&session, &registry, known, &snapshot).is_empty()
+        );
+        (members(&session, &registry, known, &snapshot), snapshot)
+    };
+    let now_read = Process { uid: 1001, ..at(22, 50) };
+    let (members, snapshot) = found(now_read.clone(), &known);
+    assert_eq!(members, [now_read.id]);
+    assert_eq!(found(at(22, 51), &known).0, [], "it had not started then: the pid is another's by now");
+    assert_eq!(found(at(23, 50), &known).0, []);
+    known.note(session.id, &members, &snapshot);
+    assert_eq!(found(now_read.clone(), &known).0, [now_read.id]);
+    assert_eq!(found(at(22, 49), &known).0, [], "it is known as itself from then on");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Calls the daemon's flows as no honest program does: `caller SERVICE ANSWER..` begins a flow and answers it, `caller --flow ID ANSWER..`
-//! answers somebody else's. An answer is `sealed:TEXT`, `open:TEXT` (a memory file that can still change), `long` (sealed, a MiB),
+//! answers somebody else's, `caller --flood` asks what is left over, sixteen times at once, until it is killed. An answer is `sealed:TEXT`, `open:TEXT` (a memory file that can still change), `long` (sealed, a MiB),
 //! `pipe` (nobody ever writes to it) or `file` (of the disk). Prints `granted`, or the name of the error.
 
 use std::{
@@ -12,11 +12,13 @@ use rustix::{
     fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create},
     pipe::pipe,
 };
+use tokio::task::JoinSet;
 use zbus::{Connection, Fd, connection::Builder};
 
 const NAME: &str = "org.authflow.sessiond1";
 const PATH: &str = "/org/authflow/sessiond1";
 const FLOW: &str = "org.authflow.sessiond1.Flow";
+const MANAGER: &str = "org.authflow.sessiond1.Manager";
 
 fn main() {
     let mut words = std::env::args().skip(1);
@@ -24,6 +26,9 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let outcome = runtime.block_on(async {
         let bus = Builder::address("unix:path=/run/dbus/system_bus_socket").build().await?;
+        if first == "--flood" {
+            return flood(&bus).await;
+        }
         if first == "--flow" {
             let flow = words.next().expect("a flow");
             return answer(&bus, &flow, words).await;
@@ -39,6 +44,22 @@ fn main() {
             println!("{} {}", name.rsplit('.').next().unwrap_or_default(), text.unwrap_or_default());
         }
         Err(other) => println!("{other}"),
+    }
+}
+
+async fn flood(bus: &Connection) -> zbus::Result<()> {
+    let mut under_way = JoinSet::new();
+    loop {
+        while under_way.len() < 16 {
+            let bus = bus.clone();
+            under_way
+                .spawn(async move { bus.call_method(Some(NAME), PATH, Some(MANAGER), "ListLeftovers", &()).await });
+        }
+        match under_way.join_next().await {
+            Some(Ok(Ok(_) | Err(zbus::Error::MethodError(..)))) => {}
+            Some(Ok(Err(gone))) => return Err(gone),
+            Some(Err(_)) | None => return Ok(()),
+        }
     }
 }
 
