@@ -151,6 +151,9 @@ struct TotpEntry {
     digits: u8,
     #[serde(default = "default_period")]
     period: u64,
+    // Left out where there is none, so that an older version goes on reading what it can judge.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    drift: i16,
     added: Option<String>,
 }
 
@@ -220,6 +223,7 @@ impl Authenticators {
                     algorithm: key.hash().as_str().to_owned(),
                     digits: key.digits(),
                     period: key.period_seconds(),
+                    drift: key.drift(),
                     added: Some(key.added().to_string()),
                 })
                 .collect(),
@@ -306,7 +310,9 @@ fn read_totp(number: usize, entry: &TotpEntry) -> Result<TotpKey, BadRecord> {
     let hash = Hash::from_word(&entry.algorithm).ok_or(BadRecord::Algorithm(number))?;
     let secret: Secret = totp::secret_from_base32(&entry.secret).map_err(refused)?;
     let added = read_time(entry.added.as_deref(), "[[totp]] added")?;
-    TotpKey::with_parameters(&entry.name, secret, added, (hash, entry.digits, entry.period)).map_err(refused)
+    TotpKey::with_parameters(&entry.name, secret, added, (hash, entry.digits, entry.period))
+        .and_then(|key| key.with_drift(entry.drift))
+        .map_err(refused)
 }
 
 fn read_time(text: Option<&str>, key: &'static str) -> Result<WallTime, BadRecord> {
@@ -328,6 +334,11 @@ const fn default_digits() -> u8 {
 
 const fn default_period() -> u64 {
     30
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+const fn is_zero(steps: &i16) -> bool {
+    *steps == 0
 }
 
 #[cfg(test)]

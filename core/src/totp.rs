@@ -1,6 +1,8 @@
 //! Time-based one-time codes (RFC 6238): which step a code belongs to. Whether that step may still be used is the
 //! judge's question, since only it sees the state.
 
+use std::time::Duration;
+
 use totp_rs::{Algorithm, Builder, Totp};
 
 use crate::{secret::Secret, time::WallTime};
@@ -50,10 +52,16 @@ pub enum BadKey {
     /// Not 15 to 120 seconds (NIST SP 800-63B-4 §3.1.4: at most two minutes).
     #[error("the period is 15 to 120 seconds")]
     Period,
+    /// More than [`MOST_DRIFT`].
+    #[error("the drift is {MOST_DRIFT} steps at most, either way")]
+    Drift,
     /// Nothing, too much, or unprintable text.
     #[error("an authenticator's name is 1 to 64 printable characters")]
     Name,
 }
+
+/// How far an authenticator's clock may be off, in steps: a day of the usual ones.
+pub const MOST_DRIFT: i16 = 2880;
 
 /// A user's authenticator: a shared secret and how codes are made from it.
 #[derive(Clone, Debug)]
@@ -63,6 +71,7 @@ pub struct TotpKey {
     hash: Hash,
     digits: u8,
     period_seconds: u64,
+    drift: i16,
     added: WallTime,
 }
 
@@ -97,7 +106,16 @@ impl TotpKey {
         if !(15..=120).contains(&period_seconds) {
             return Err(BadKey::Period);
         }
-        Ok(Self { name: name.to_owned(), secret, hash, digits, period_seconds, added })
+        Ok(Self { name: name.to_owned(), secret, hash, digits, period_seconds, drift: 0, added })
+    }
+
+    /// The same, whose clock is so many steps ahead of ours, or behind it where that is negative. Its codes are looked for around that
+    /// clock's time, in a window as wide as any other.
+    ///
+    /// # Errors
+    /// More than [`MOST_DRIFT`].
+    pub fn with_drift(self, steps: i16) -> Result<Self, BadKey> {
+        if (-MOST_DRIFT..=MOST_DRIFT).contains(&steps) { Ok(Self { drift: steps, ..self }) } else { Err(BadKey::Drift) }
     }
 
     /// What its owner calls it.
@@ -130,20 +148,40 @@ impl TotpKey {
         self.period_seconds
     }
 
+    /// By how many steps its clock is ahead of ours.
+    #[must_use]
+    pub const fn drift(&self) -> i16 {
+        self.drift
+    }
+
+    /// The same in seconds.
+    #[must_use]
+    pub fn drift_seconds(&self) -> i64 {
+        i64::from(self.drift).saturating_mul(i64::try_from(self.period_seconds).unwrap_or(i64::MAX))
+    }
+
+    /// When that step of its clock began, by ours.
+    #[must_use]
+    pub fn start_of(&self, step: u64) -> WallTime {
+        let ours = step.saturating_add_signed(i64::from(self.drift).saturating_neg());
+        WallTime::new(Duration::from_secs(ours.saturating_mul(self.period_seconds)))
+    }
+
     /// When it was enrolled.
     #[must_use]
     pub const fn added(&self) -> WallTime {
         self.added
     }
 
-    /// The step that `code` belongs to, `skew` steps around now at most; `None` if it belongs to none. Blanks in the code are
-    /// passed over, since apps show it in groups.
+    /// The step that `code` belongs to, `skew` steps around the authenticator's now at most; `None` if it belongs to none. Steps are those
+    /// of the authenticator's clock: one of them is the same code whatever the drift is said to be. Blanks in the code are passed over,
+    /// since apps show it in groups.
     #[must_use]
     pub fn step_of(&self, code: &Secret, skew: u8, now: WallTime) -> Option<u64> {
         let digits = zeroize::Zeroizing::new(
             std::str::from_utf8(code.expose()).ok()?.chars().filter(|c| *c != ' ').collect::<String>(),
         );
-        self.generator(skew)?.check(&digits, now.as_secs())
+        self.generator(skew)?.check(&digits, now.as_secs().checked_add_signed(self.drift_seconds())?)
     }
 
     fn generator(&self, skew: u8) -> Option<Totp> {
@@ -237,6 +275,34 @@ mod tests {
         assert_eq!(key.step_of(&code, 1, at(89)), None);
         assert_eq!(key.step_of(&code, 1, at(180)), None);
         assert_eq!(key.step_of(&code, 0, at(150)), None);
+    }
+
+    #[test]
+    fn a_drift_moves_the_window_and_makes_it_no_wider() {
+        let code = Secret::from("338314"); // step 4: seconds 120 to 149
+        for drift in [-MOST_DRIFT, -20, -1, 1, 3] {
+            let key = key("12345678901234567890", Hash::Sha1, 6).with_drift(drift).unwrap();
+            let ours = u64::try_from(4 - i64::from(drift)).unwrap();
+            let passing: Vec<_> = (ours.saturating_sub(4)..ours + 4)
+                .filter(|step| key.step_of(&code, 1, at(step * 30)) == Some(4))
+                .collect();
+            // The step stays the authenticator's own, by which a code is used up.
+            let expected: Vec<_> = (ours.saturating_sub(1)..=ours + 1).collect();
+            assert_eq!(passing, expected, "{drift}");
+            assert_eq!(key.start_of(4), at(ours * 30));
+        }
+    }
+
+    #[test]
+    fn a_drift_of_more_than_a_day_is_refused_and_none_leads_before_1970() {
+        let make = |drift| key("12345678901234567890", Hash::Sha1, 6).with_drift(drift);
+        for far in [-MOST_DRIFT - 1, MOST_DRIFT + 1, i16::MIN, i16::MAX] {
+            assert_eq!(make(far).unwrap_err(), BadKey::Drift, "{far}");
+        }
+        let behind = make(-MOST_DRIFT).unwrap();
+        assert_eq!(behind.step_of(&Secret::from("755224"), 1, at(0)), None);
+        assert_eq!(behind.start_of(u64::MAX), WallTime::new(Duration::from_secs(u64::MAX)));
+        assert_eq!(make(5).unwrap().start_of(4), at(0));
     }
 
     #[test]

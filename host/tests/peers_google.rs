@@ -118,6 +118,27 @@ fn a_skew_is_never_learned() {
 }
 
 #[test]
+fn a_skew_that_was_learned_elsewhere_moves_the_window_and_a_code_still_passes_once() {
+    let machine = Machine::with_clock("", 30, 5);
+    for at in 0..10 {
+        machine.forget();
+        let expected = if (1..=3).contains(&at) { Ok(()) } else { Err(Denial::WrongCode) };
+        assert_eq!(machine.answer(CODES[7], at), expected, "its step 7 is our 2, at {at}");
+    }
+    machine.forget();
+    assert_eq!(machine.answer(CODES[7], 2), Ok(()));
+    for at in 1..=3 {
+        assert_eq!(machine.answer(CODES[7], at), Err(Denial::CodeUsed), "at {at}");
+    }
+    // Nor once the record says that the clock is right, until time has passed it.
+    let record = fs::read_to_string(machine.record()).unwrap();
+    fs::write(machine.record(), record.replace("drift = 5\n", "")).unwrap();
+    machine.forget_failures();
+    assert_eq!(machine.answer(CODES[7], 7), Err(Denial::CodeUsed));
+    assert_eq!(machine.answer(CODES[8], 8), Ok(()));
+}
+
+#[test]
 fn a_scratch_code_passes_once_and_only_if_it_is_on_the_list() {
     const SCRATCH: &str = "0123-4567-89ab-cdef-ghjk-mnpq";
     let machine = Machine::new("");
@@ -174,6 +195,11 @@ impl Machine {
     }
 
     fn with_period(config: &str, period_seconds: u64) -> Self {
+        Self::with_clock(config, period_seconds, 0)
+    }
+
+    /// With an authenticator whose clock is so many steps ahead.
+    fn with_clock(config: &str, period_seconds: u64, drift: i16) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("var/lib")).unwrap();
         let uid = nix::unistd::geteuid().as_raw();
@@ -184,6 +210,7 @@ impl Machine {
         let parameters = (Hash::default(), 6, period_seconds);
         let secret = Secret::from("12345678901234567890");
         let key = TotpKey::with_parameters("phone", secret, WallTime::default(), parameters).unwrap();
+        let key = key.with_drift(drift).unwrap();
         let enrolled: Result<(), RecordError> = records.update(&user, |record| {
             record.add_totp(key).unwrap();
             Ok(())

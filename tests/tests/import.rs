@@ -74,7 +74,9 @@ fn a_secret_moves_with_its_scratch_codes_and_what_was_used_stays_used() {
     let alice = part(&report, "alice");
     assert_eq!((&alice["name"], &alice["recovery_codes"]), (&"google-authenticator".into(), &codes.len().into()));
     let notes = alice["notes"].to_string();
-    assert!(notes.contains("WINDOW_SIZE 17") && notes.contains("RATE_LIMIT 3 30"), "{notes}");
+    for told in ["WINDOW_SIZE 17", "`skew = 8` under [totp]", "RATE_LIMIT 3 30", "`attempts = 3` and"] {
+        assert!(notes.contains(told), "{told}: {notes}");
+    }
     machine.logged(&["event=factor-added", "user=alice", "name=google-authenticator"]);
     assert_eq!(machine.run(import).json()["changed"], false, "once is enough");
     assert_eq!(machine.read(&file_of("alice")), text, "the source stays");
@@ -88,6 +90,37 @@ fn a_secret_moves_with_its_scratch_codes_and_what_was_used_stays_used() {
     machine.is_refused("alice", machine.password(), codes[0]);
     let kept = machine.shell("cat /var/lib/authflow/users/alice.toml").success() + &machine.log();
     assert!(codes.iter().all(|code| !kept.contains(code)), "{kept}");
+}
+
+#[test]
+fn a_phone_whose_clock_was_learned_to_be_off_logs_in_here_as_it_did_there() {
+    let users = [("alice", 20, "ahead"), ("bob", -20, "behind")];
+    let Some(machine) = machine(&users.map(|(user, ..)| user)) else { return };
+    let phones = users.map(|(user, skew, _)| {
+        make_file(&machine, user, "-d -u -w 3");
+        machine.give_password(user);
+        let _ = machine.shell(&format!("sed -i '1a \" TIME_SKEW {skew}' {}", file_of(user))).success();
+        let phone = phone_of(&machine, user);
+        let used = phone.code_at(skew);
+        ask_google(&machine, user, &used).expect("successfully authenticated");
+        (phone, used)
+    });
+    let report = machine.run(["authflow", "import", "google-authenticator", "--all", "--json"]).json();
+    for ((user, skew, way), (phone, used)) in users.into_iter().zip(&phones) {
+        let told = part(&report, user)["notes"].to_string();
+        assert!(told.contains(&format!("20 steps of 30 s {way}")), "{told}");
+        let list = machine.run(["authflow", "factor", "list", "--user", user]).success();
+        let clock = format!("the clock of google-authenticator is taken to be 10 min {way}");
+        assert!(list.contains(&clock), "{list}");
+        machine.is_refused(user, machine.password(), used);
+        machine.is_refused(user, machine.password(), &phone.code_at(0));
+        let code = phone.code_at(skew + 1);
+        drop(machine.log_in_by(user, &code));
+        machine.is_refused(user, machine.password(), &code);
+        let listed = machine.run(["authflow", "factor", "list", "--user", user, "--json"]).json();
+        let one = listed["factors"].as_array().and_then(|factors| factors.iter().find(|one| one["kind"] == "totp"));
+        assert_eq!(one.expect("the authenticator")["drift_seconds"], skew * 30, "{listed}");
+    }
 }
 
 #[test]

@@ -109,6 +109,22 @@ fn a_stock_machine_is_protected_by_a_login_that_confirms() {
     let _as_before = log_in(&machine, "alice", None);
 }
 
+/// As docs/setup.md says: nobody's secrets are there to be asked for.
+#[test]
+fn account_and_session_of_the_new_stack_are_tried_before_it_goes_live_and_auth_by_a_login() {
+    let Some((machine, mut phone)) = machine() else { return };
+    let phases = ["auth", "account", "session"];
+    for phase in phases {
+        let line = format!("1i {phase} optional pam_exec.so quiet /usr/bin/touch /run/tried-{phase}");
+        let _ = machine.run(["sed", "-i", &line, "/etc/pam.d/sshd"]).success();
+    }
+    let tried = || phases.map(|phase| machine.path("/run").join(format!("tried-{phase}")).exists());
+    let _ = machine.run(SETUP).success();
+    assert_eq!(tried(), [false, true, true]);
+    let _alice = log_in(&machine, "alice", Some(&mut phone));
+    assert_eq!(tried(), [true; 3]);
+}
+
 /// sshd has not run since the boot, so that even its folder in /run is not there.
 #[test]
 fn where_a_socket_starts_sshd_it_is_set_up_before_the_first_connection() {

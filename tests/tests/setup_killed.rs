@@ -50,9 +50,7 @@ impl Site {
     }
 
     fn stopped_when(&self, calls: &str, when: &str, command: &str) -> bool {
-        let (names, paths) = calls.split_once(' ').unwrap_or((calls, ""));
-        let strace = format!("strace -qq -o /dev/null -e 'trace=/^{names}' -e 'inject=/^{names}:{when}' {paths}");
-        let run = self.machine.shell(&format!("{strace} {command}"));
+        let run = self.machine.shell(&to_be_stopped(calls, when, command));
         let is_stopped =
             [Some(128 + 9), Some(128 + 2)].contains(&run.status.code()) || run.stderr.contains("as you asked");
         assert!(run.status.success() || is_stopped, "{run:#?}");
@@ -71,18 +69,24 @@ impl Site {
 
     /// Logs somebody in who has those options and knows that code; else gives what was on the screen.
     fn log_in(&self, user: &str, options: &[&str], code: &str) -> Result<(), String> {
+        self.run_in_login((user, options, code), "true").map(drop)
+    }
+
+    /// The same for a command; gives the screen.
+    fn run_in_login(&self, (user, options, code): (&str, &[&str], &str), command: &str) -> Result<String, String> {
         let answers = [("assword: ", self.machine.password()), ("Verification code: ", code)];
         let mut screen = String::new();
         // An sshd that reads its configuration anew takes no connection for a moment.
         for _ in 0..20 {
             // A code passes once, and there are more logins here than codes.
             let _ = self.machine.shell("rm -f /var/lib/authflow/state/alice /var/lib/authflow/state/kay").success();
-            let mut person = self.machine.ssh(user, &[options, &["echo in-$((6*7))"]].concat());
+            let command = format!("{command}; echo in-$((6*7))");
+            let mut person = self.machine.ssh(user, &[options, &[command.as_str()]].concat());
             let _ = person.answer_all(&answers);
-            if person.sees("in-42") {
-                return Ok(());
-            }
             screen = person.screen();
+            if person.sees("in-42") {
+                return Ok(screen);
+            }
             if screen.contains("Permission denied") {
                 break;
             }
@@ -118,6 +122,12 @@ impl Site {
         let kay = self.log_in("kay", &["-i", "/root/key"], &self.phone.code_at(0));
         assert_eq!(kay, Ok(()), "{when}: {}", self.machine.log());
     }
+}
+
+/// That command, which gets a signal or an error at those calls.
+fn to_be_stopped(calls: &str, when: &str, command: &str) -> String {
+    let (names, paths) = calls.split_once(' ').unwrap_or((calls, ""));
+    format!("strace -qq -o /dev/null -e 'trace=/^{names}' -e 'inject=/^{names}:{when}' {paths} {command}")
 }
 
 /// Everything that setup may touch, as text.
@@ -209,4 +219,55 @@ fn a_removal_that_is_stopped_anywhere_lets_nobody_in_by_less_and_goes_on_from_th
         assert!(number >= 4, "it was stopped too seldom: {number}");
     }
     assert!(was_told, "it never stopped between the rules and sshd");
+}
+
+#[test]
+fn a_confirmation_that_is_stopped_anywhere_is_whole_or_can_be_given_again() {
+    let Some(site) = Site::new() else { return };
+    site.machine.write("/etc/sudoers.d/alice", "alice ALL=(ALL) NOPASSWD: ALL\n");
+    let last_good = "/etc/authflow/authflow.toml.last-good";
+    let waits = || site.machine.path("/var/lib/authflow/setup/pending").exists();
+    let confirm = |command: &str| {
+        site.run_in_login(("alice", &[], &site.phone.code_at(0)), &format!("sudo {command}")).expect("a login")
+    };
+    let _ = site.machine.shell(SETUP).success();
+    let early = "open -P /var/lib/authflow/setup/pending";
+    let screen = confirm(&to_be_stopped(early, "signal=SIGINT:when=1", "authflow setup confirm"));
+    assert!(screen.contains("stopped as you asked, and not confirmed") && waits(), "{screen}");
+    assert!(!site.machine.path(last_good).exists(), "nothing of it is there yet");
+    site.roll_back("not confirmed");
+
+    let mut last = 0;
+    for (signal, most) in [("SIGKILL", MOST), ("SIGINT", 0)] {
+        for number in 1..=most.max(last) {
+            let when = format!("{signal} at {number}");
+            let _ = site.machine.shell(SETUP).success();
+            let calls = format!("signal={signal}:when={number}");
+            let screen = confirm(&to_be_stopped("(rename|unlink)", &calls, "authflow setup confirm"));
+            let is_whole = screen.contains("sshd for alice, kay stays");
+            assert!(is_whole || signal == "SIGKILL", "{when}: what came too late to stop it ends nothing: {screen}");
+            if waits() && number % 2 == 0 {
+                site.roll_back(&when);
+                assert!(!site.check_tells("config-not-applied"), "{when}");
+            } else {
+                if waits() {
+                    let again = confirm("authflow setup confirm");
+                    assert!(again.contains("stays"), "{when}: {again}");
+                }
+                assert!(!waits() && site.machine.path(last_good).exists(), "{when}");
+                for id in ["config-no-last-good", "config-not-applied"] {
+                    assert!(!site.check_tells(id), "{when}: {id}");
+                }
+                site.everybody_gets_in(&when);
+                let _ = site.machine.run(["authflow", "setup", "remove", "--yes"]).success();
+            }
+            let _ = site.machine.run(["rm", "-f", last_good]).success();
+            assert_eq!(files(&site.machine), site.stock, "{when}");
+            last = number;
+            if is_whole && signal == "SIGKILL" {
+                break;
+            }
+        }
+        assert!((4..MOST).contains(&last), "stopped too seldom, or never at its end: {last}");
+    }
 }

@@ -60,6 +60,25 @@ fn a_hand_written_record_needs_only_name_and_secret() {
 }
 
 #[test]
+fn a_drift_is_kept_and_a_record_without_one_has_none() {
+    let with = |drift: &str| {
+        let entry = format!("[[totp]]\nname = \"phone\"\nsecret = \"{SECRET}\"\n{drift}");
+        Authenticators::parse(&format!("version = 1\n{entry}# end of record\n"))
+    };
+    let read = with("drift = -20\n").unwrap();
+    assert_eq!(read.totp()[0].drift(), -20);
+    assert_eq!(Authenticators::parse_own(&read.to_text()).unwrap().totp()[0].drift(), -20);
+    let without = with("").unwrap();
+    assert_eq!(without.totp()[0].drift(), 0);
+    assert!(!without.to_text().contains("drift"), "an older version can read it");
+    for far in [-2881, 2881] {
+        let refused = with(&format!("drift = {far}\n")).unwrap_err();
+        assert_eq!(refused, BadRecord::Totp { number: 1, why: BadKey::Drift });
+    }
+    assert_eq!(with("drift = 1.5\n").unwrap_err(), BadRecord::Syntax { line: 5 });
+}
+
+#[test]
 fn one_secret_under_two_names_is_refused_since_a_code_would_pass_twice() {
     let secret = totp::secret_from_base32(SECRET).unwrap();
     let again = TotpKey::new("tablet", secret, WallTime::default()).unwrap();

@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde_spanned::Spanned;
 
 use super::{
-    Config, ConfigError, PasswordPolicy, Reasons, SHORTEST_PASSWORD, Source, Text, TotpPolicy,
+    Config, ConfigError, MOST_ATTEMPTS, PasswordPolicy, Reasons, SHORTEST_PASSWORD, Source, Text, TotpPolicy,
+    WIDEST_SKEW,
     preset::Preset,
     value::{Allowance, Bound, Count, Grace, Size, Span, Within, Word},
 };
@@ -63,7 +64,7 @@ struct Password {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Totp {
-    skew: Option<Within<0, 10>>,
+    skew: Option<Within<0, WIDEST_SKEW>>,
     issuer: Option<String>,
     weaker_than_preset: Option<Spanned<String>>,
 }
@@ -71,7 +72,7 @@ struct Totp {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Throttle {
-    attempts: Option<Within<1, 100>>,
+    attempts: Option<Within<1, MOST_ATTEMPTS>>,
     window: Option<Span>,
     lock: Option<Span>,
     weaker_than_preset: Option<Spanned<String>>,

@@ -101,6 +101,12 @@ pub enum Source {
     Shadow,
 }
 
+/// The most that `[totp] skew` takes.
+pub const WIDEST_SKEW: u64 = 10;
+
+/// The most that `[throttle] attempts` takes.
+pub const MOST_ATTEMPTS: u64 = 100;
+
 /// Codes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TotpPolicy {

@@ -15,7 +15,12 @@ use super::{PASSWORD, everybody};
 use crate::{
     context::Context,
     error::Error,
-    output::{Output, table::Table, text::clean, time::Local},
+    output::{
+        Output,
+        table::Table,
+        text::clean,
+        time::{Local, words},
+    },
 };
 
 #[derive(Debug, clap::Args)]
@@ -56,6 +61,8 @@ struct Entry {
     initial: bool,
     /// When it proves nothing any more.
     expires_at: Option<String>,
+    /// By how much its clock is taken to be ahead of this one; behind it where that is negative.
+    drift_seconds: i64,
     #[serde(skip)]
     expires: Option<WallTime>,
     #[serde(skip)]
@@ -112,14 +119,14 @@ fn entries(keys: &Authenticators, state: &State, local: &Local) -> Vec<Entry> {
         let added = Some(added).filter(|added| *added != WallTime::default());
         let added_at = added.map(|at| local.rfc3339(at));
         let last_used_at = last_used.map(|at| local.rfc3339(at));
-        let (initial, expires_at, expires) = (false, None, None);
-        Entry { name: name.to_owned(), kind, added_at, last_used_at, initial, expires_at, expires, added, last_used }
+        let (name, initial, expires_at, expires, drift_seconds) = (name.to_owned(), false, None, None, 0);
+        Entry { name, kind, added_at, last_used_at, initial, expires_at, drift_seconds, expires, added, last_used }
     };
     // The step tells when a code was used, to half a minute; one of a phone that is ahead was used by now.
     let used = |key: &TotpKey| {
         // An import notes step 0 of a secret whose codes it knows nothing of.
-        let seconds = state.last_steps.last(key).filter(|step| *step > 0)?.saturating_mul(key.period_seconds());
-        Some(WallTime::new(Duration::from_secs(seconds)).min(local.now))
+        let step = state.last_steps.last(key).filter(|step| *step > 0)?;
+        Some(key.start_of(step).min(local.now))
     };
     // Nothing is kept of when a password was used: a success from somewhere may have been by a key and a code.
     let password = keys.password.as_ref().map(|password| Entry {
@@ -128,7 +135,10 @@ fn entries(keys: &Authenticators, state: &State, local: &Local) -> Vec<Entry> {
         expires: password.expires,
         ..entry(PASSWORD, "password", password.changed, None)
     });
-    let codes = keys.totp().iter().map(|key| entry(key.name(), "totp", key.added(), used(key)));
+    let codes = keys
+        .totp()
+        .iter()
+        .map(|key| Entry { drift_seconds: key.drift_seconds(), ..entry(key.name(), "totp", key.added(), used(key)) });
     password.into_iter().chain(codes).collect()
 }
 
@@ -167,6 +177,11 @@ fn text(report: &Report, local: &Local, output: Output) -> String {
             None => String::new(),
         };
         text.push_str(&format!("\nthe password is an initial one, to be changed at the next login{until}\n"));
+    }
+    for entry in report.factors.iter().filter(|entry| entry.drift_seconds != 0) {
+        let off = words(Duration::from_secs(entry.drift_seconds.unsigned_abs()));
+        let way = if entry.drift_seconds > 0 { "ahead of" } else { "behind" };
+        text.push_str(&format!("\nthe clock of {} is taken to be {off} {way} this one\n", clean(&entry.name)));
     }
     if let Some(left) = report.recovery_codes_left {
         text.push_str(&format!("\nrecovery codes left: {left}\n"));

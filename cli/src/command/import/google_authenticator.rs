@@ -1,16 +1,14 @@
-//! `authflow import google-authenticator`: the secret, the scratch codes and the used codes of `~/.google_authenticator`.
-
-use std::time::Duration;
+//! `authflow import google-authenticator`: the secret, the scratch codes, the used codes and the clock of `~/.google_authenticator`.
 
 use authflow_core::{
     stand_in::CodeDigest,
-    time::WallTime,
     totp::{Hash, TotpKey},
 };
 use authflow_host::{accounts::Account, local_accounts};
 
 use super::{
     google_file::{GoogleFile, Refusal},
+    google_terms,
     newcomer::{Entry, Manner, Newcomer},
     report::{self, Part},
 };
@@ -84,7 +82,8 @@ impl GoogleAuthenticator {
         let file = GoogleFile::parse(&bytes).map_err(|error| Error::failed(&path.display().to_string(), &error))?;
         let subject = context.subject(Some(&account.name))?;
         let newcomer = newcomer(context, &file).map_err(|error| Error::failed(&path.display().to_string(), &error))?;
-        let mut notes = notes(context, &file, &newcomer)?;
+        let mut notes = google_terms::notes(&context.config()?, &file);
+        notes.extend(on_used_codes(context, &file, &newcomer));
         let offered = newcomer.codes.len();
         let manner = Manner { adds: self.add, is_dry_run: self.dry_run };
         let entry = newcomer.enter(context, &subject, manner)?;
@@ -98,9 +97,20 @@ impl GoogleAuthenticator {
 fn newcomer(context: &Context, file: &GoogleFile) -> Result<Newcomer, Refusal> {
     let now = context.now();
     let parameters = (Hash::Sha1, 6, file.period);
-    let key = TotpKey::with_parameters(NAME, file.secret.clone(), now, parameters)?;
+    let key = TotpKey::with_parameters(NAME, file.secret.clone(), now, parameters)?.with_drift(file.clock_skew)?;
     let last_used = file.last_used(now.as_secs() / key.period_seconds());
     Ok(Newcomer { key, last_used, codes: file.scratch_codes.iter().filter_map(CodeDigest::of).collect() })
+}
+
+/// What is to be said where it is not written down which codes were used.
+fn on_used_codes(context: &Context, file: &GoogleFile, newcomer: &Newcomer) -> Option<String> {
+    file.used.is_none().then(|| {
+        let next = newcomer.last_used.unwrap_or_default().saturating_add(1);
+        format!(
+            "it is not written down which codes were used (no DISALLOW_REUSE), so the first that passes is the one of {}",
+            context.local().clock_with_seconds(newcomer.key.start_of(next))
+        )
+    })
 }
 
 /// What is to be said of the scratch codes when so many of those that are offered come in.
@@ -118,40 +128,4 @@ fn on_scratch_codes(coming: usize, offered: usize) -> Vec<String> {
         ));
     }
     notes
-}
-
-/// What the user will find different.
-fn notes(context: &Context, file: &GoogleFile, newcomer: &Newcomer) -> Result<Vec<String>, Error> {
-    let policy = context.config()?;
-    let skew = u64::from(policy.totp.skew);
-    let mut notes = Vec::new();
-    if file.clock_skew.unsigned_abs() > skew {
-        notes.push(format!(
-            "the phone's clock was {} steps of {} s off (TIME_SKEW), which is not carried over: no code will pass until that clock is right",
-            file.clock_skew, file.period
-        ));
-    }
-    if file.window / 2 > skew {
-        notes.push(format!(
-            "WINDOW_SIZE {} is not carried over: totp.skew = {skew} is for everybody, steps before and after the current one",
-            file.window
-        ));
-    }
-    if let Some((logins, seconds)) = file.rate_limit {
-        let throttle = policy.throttle;
-        notes.push(format!(
-            "RATE_LIMIT {logins} {seconds} is not carried over: [throttle] counts failures, {} from one source within {} s lock it out",
-            throttle.attempts,
-            throttle.window.as_secs()
-        ));
-    }
-    if file.used.is_none() {
-        let step = newcomer.last_used.unwrap_or_default();
-        let from = WallTime::new(Duration::from_secs((step + 1) * file.period));
-        notes.push(format!(
-            "it is not written down which codes were used (no DISALLOW_REUSE), so the first that passes is the one of {}",
-            context.local().clock_with_seconds(from)
-        ));
-    }
-    Ok(notes)
 }

@@ -3,7 +3,7 @@
 
 use authflow_core::{
     secret::Secret,
-    totp::{BadKey, secret_from_base32},
+    totp::{BadKey, MOST_DRIFT, secret_from_base32},
 };
 
 /// What a file says, as far as it can be carried over.
@@ -16,7 +16,7 @@ pub(super) struct GoogleFile {
     /// How many steps are accepted, the current one and those around it.
     pub window: u64,
     /// Steps by which the phone's clock was found to be off.
-    pub clock_skew: i64,
+    pub clock_skew: i16,
     /// The steps that were used, if that is written down.
     pub used: Option<Vec<u64>>,
     /// Logins in so many seconds.
@@ -77,7 +77,7 @@ impl GoogleFile {
             secret: secret_from_base32(secret.trim())?,
             period: number(option("STEP_SIZE"), "STEP_SIZE", PERIOD)?,
             window: number(option("WINDOW_SIZE"), "WINDOW_SIZE", WINDOW)?.clamp(1, WIDEST_WINDOW),
-            clock_skew: number(option("TIME_SKEW"), "TIME_SKEW", 0)?,
+            clock_skew: clock_skew(option("TIME_SKEW"))?,
             used: option("DISALLOW_REUSE")
                 .map(|steps| steps.split_whitespace().filter_map(|step| step.parse().ok()).collect()),
             rate_limit: option("RATE_LIMIT").and_then(|limit| {
@@ -91,12 +91,12 @@ impl GoogleFile {
     /// The last step whose code may have passed already, at the step `now`. Where it was not written down which ones did, that is the last
     /// one that could have.
     pub(super) fn last_used(&self, now: u64) -> Option<u64> {
-        let last_accepted = now.saturating_add_signed(self.clock_skew).saturating_add(self.window / 2);
-        // No code of a later step was ever taken, whatever stands there.
+        let last_accepted = now.saturating_add_signed(self.clock_skew.into()).saturating_add(self.window / 2);
+        // No code of a later step can have been taken of late, whatever stands there.
         let possible = last_accepted.max(now.saturating_add(WIDEST_WINDOW));
         match &self.used {
             Some(used) => used.iter().copied().filter(|step| *step <= possible).max(),
-            None => Some(last_accepted.min(now.saturating_add(WIDEST_WINDOW))),
+            None => Some(last_accepted),
         }
     }
 }
@@ -105,6 +105,13 @@ impl GoogleFile {
 fn values<'a>(line: &'a str, name: &str) -> Option<&'a str> {
     let rest = line.strip_prefix("\" ")?.strip_prefix(name)?;
     (rest.is_empty() || rest.starts_with([' ', '\t', '\r'])).then(|| rest.trim())
+}
+
+/// What pam_google_authenticator finds out by itself is less than a day of its usual steps.
+fn clock_skew(text: Option<&str>) -> Result<i16, Refusal> {
+    const NAME: &str = "TIME_SKEW";
+    let steps = number(text, NAME, 0)?;
+    if (-MOST_DRIFT..=MOST_DRIFT).contains(&steps) { Ok(steps) } else { Err(Refusal::Option(NAME)) }
 }
 
 fn number<T: std::str::FromStr>(text: Option<&str>, name: &'static str, default: T) -> Result<T, Refusal> {
@@ -143,6 +150,7 @@ mod tests {
         assert_eq!(with(""), Some(1001));
         assert_eq!(with("\" WINDOW_SIZE 17\n\" TIME_SKEW 2\n"), Some(1010));
         assert_eq!(with("\" TIME_SKEW -20\n"), Some(981));
+        assert_eq!(with("\" TIME_SKEW 1499\n"), Some(2500), "its codes pass here too");
         assert_eq!(with("\" DISALLOW_REUSE\n"), None, "nothing was");
         assert_eq!(with("\" DISALLOW_REUSE 998 4000000000 999 x\n"), Some(999), "nobody shuts himself out for ever");
     }
@@ -153,6 +161,10 @@ mod tests {
         assert_eq!(refusal(&FILE.replace("\" TOTP_AUTH\n", "")), Refusal::NoKind);
         assert_eq!(refusal(&FILE.replace("TOTP_AUTH", "TOTP_AUTH\n\" OTP_DISABLED")), Refusal::Disabled);
         assert_eq!(refusal(&FILE.replace("WINDOW_SIZE 17", "WINDOW_SIZE many")), Refusal::Option("WINDOW_SIZE"));
+        for far in ["2881", "-2881", "100000", "x"] {
+            let text = format!("{FILE}\" TIME_SKEW {far}\n");
+            assert_eq!(refusal(&text), Refusal::Option("TIME_SKEW"), "{far}");
+        }
         assert_eq!(refusal("root:$6$x:1::::::\n\" TOTP_AUTH\n"), Refusal::Secret(BadKey::NotBase32));
         assert_eq!(GoogleFile::parse(&[0xff, 0xfe]).unwrap_err(), Refusal::NoText);
         assert_eq!(refusal(""), Refusal::NoKind);

@@ -3,6 +3,7 @@
 
 mod google_authenticator;
 mod google_file;
+mod google_terms;
 mod newcomer;
 mod oath_file;
 mod pam_oath;
@@ -14,7 +15,7 @@ use crate::{context::Context, error::Error};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Import {
-    /// What users keep in ~/.google_authenticator: the secret, the scratch codes, and which codes were used
+    /// What users keep in ~/.google_authenticator: the secret, the scratch codes, which codes were used, and how far the phone's clock is off
     GoogleAuthenticator(google_authenticator::GoogleAuthenticator),
     /// What pam_oath keeps in its users file
     #[command(name = "pam_oath", alias = "pam-oath")]

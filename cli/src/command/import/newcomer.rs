@@ -126,6 +126,7 @@ fn under_free_name(key: &TotpKey, keys: &Authenticators) -> Result<TotpKey, Erro
     let name = std::iter::once(key.name().to_owned()).chain(numbered).find(is_free).unwrap_or_default();
     let parameters = (key.hash(), key.digits(), key.period_seconds());
     TotpKey::with_parameters(&name, key.secret().clone(), key.added(), parameters)
+        .and_then(|named| named.with_drift(key.drift()))
         .map_err(|error| Error::failed("cannot import", &error))
 }
 
@@ -161,6 +162,16 @@ mod tests {
         assert_eq!(newcomer(2).added_to(&mut keys, &state, BY_ITSELF).unwrap(), Entry::Left(LeftAlone::HasOne));
         assert_eq!((keys.totp().len(), keys.recovery.as_ref().map(|set| set.codes.len())), (1, Some(2)));
         assert_eq!(newcomer(2).added_to(&mut keys, &state, ADDING).unwrap(), added("phone-2", 0));
+    }
+
+    #[test]
+    fn a_drift_stays_whatever_the_authenticator_is_called_here() {
+        let (mut keys, state) = (Authenticators::default(), State::default());
+        assert_eq!(newcomer(1).added_to(&mut keys, &state, BY_ITSELF).unwrap(), added("phone", 2));
+        let other = newcomer(2);
+        let other = Newcomer { key: other.key.with_drift(-20).unwrap(), ..other };
+        assert_eq!(other.added_to(&mut keys, &state, ADDING).unwrap(), added("phone-2", 0));
+        assert_eq!(keys.totp().iter().map(TotpKey::drift).collect::<Vec<_>>(), [0, -20]);
     }
 
     #[test]

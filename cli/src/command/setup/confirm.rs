@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{
     arm::disarm,
+    held::Held,
     ledger::{End, Ledger, Setup},
     rules,
     who::Who,
@@ -24,6 +25,8 @@ struct Confirmed {
 impl Confirm {
     pub(super) fn run(self, context: &Context, ledger: &Ledger) -> Result<(), Error> {
         let lock = ledger.lock(super::PATIENCE)?.ok_or_else(super::busy)?;
+        // Before the connection to the daemon: its threads must not be the ones that a Ctrl-C ends us by.
+        let held = Held::new()?;
         let Some(pending) = super::pending(ledger)? else {
             let said = Confirmed { changed: false, setup: None };
             return Ok(context.output.either(&said, || "nothing waits for a confirmation\n".to_owned())?);
@@ -51,11 +54,18 @@ impl Confirm {
         missing(&setup, live.by_wall_clock()?, own.as_ref(), &sessions).map_err(|why| {
             Error::Failed(format!("not confirmed, and rolled back {}: {why}", context.local().ahead(pending.until)))
         })?;
+        if held.is_asked_to_stop() {
+            return Err(Error::Failed(format!(
+                "stopped as you asked, and not confirmed: it is rolled back {}",
+                context.local().ahead(pending.until)
+            )));
+        }
+        // Before the end of the waiting: whoever is killed between the two confirms once more, and none of it is left out.
+        super::refresh(context);
         ledger.settle(&setup.name, End::Confirmed)?;
         disarm();
         journal::note(context, journal::Event::SetupConfirmed, &[("setup", &setup.name), ("what", &setup.words())]);
         drop(lock);
-        super::refresh(context);
         let said = Confirmed { changed: true, setup: Some(setup.name.clone()) };
         Ok(context.output.either(&said, || {
             format!(

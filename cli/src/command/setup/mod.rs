@@ -308,6 +308,13 @@ fn refresh(context: &Context) {
     reload_daemon(context);
 }
 
+/// Whether the configuration as it stands is the last good one.
+fn is_applied(context: &Context) -> bool {
+    let last_good = config::read_last_good(&context.paths, context.trust()).map(|(text, _config)| text);
+    let live = config::read_live(&context.paths, context.trust()).map(|files| files.text());
+    last_good.is_ok_and(|last_good| live.is_ok_and(|live| live == last_good))
+}
+
 /// So that the evidence has the configuration at once; a daemon that is away notices it when it comes.
 fn reload_daemon(context: &Context) {
     // At a boot the bus answers nobody before the roll-back is over, and logins would wait for the time-out.

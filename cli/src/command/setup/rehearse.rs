@@ -1,6 +1,7 @@
 //! The new stacks run through libpam before they go live: under a service name of their own, with rules of their own, account and session
-//! for a user of those who will be protected. It needs nobody's secrets, so it does not show that answers are taken; it shows that the
-//! module is found and loaded, that its files are trusted, that the modules around it go on, and that the daemon opens a session.
+//! for a user of those who will be protected. The auth phase is left out, since systemd runs none and it would need somebody's secrets: the
+//! login that confirms shows that answers are taken. This shows that the module is found and loaded, that its files are trusted, that the
+//! modules around it in these two phases go on, and that the daemon opens a session.
 
 use std::path::{Path, PathBuf};
 

@@ -108,6 +108,8 @@ impl Rollback {
                 return Err(super::changed_meanwhile());
             }
         }
+        // A confirmation that was killed on its way, or `config apply` meanwhile, can have made what goes back now the last good one.
+        let was_applied = super::is_applied(context);
         let report = take_back(context, ledger, &setup)?;
         if self.unattended {
             tell_everybody(&setup);
@@ -117,7 +119,7 @@ impl Rollback {
                 .output
                 .either(&said, || format!("{} is as it was before {}\n", clean(&setup.words()), setup.name))?;
         }
-        if !was_pending {
+        if !was_pending || was_applied {
             super::refresh(context);
         }
         drop(lock);
