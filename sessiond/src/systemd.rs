@@ -3,7 +3,7 @@
 use std::{collections::HashMap, path::Path, time::Duration};
 
 use authflow_core::time::WallTime;
-use zbus::{Connection, OwnedObjectPath, OwnedVariant, Variant};
+use zbus::{Connection, OwnedObjectPath, OwnedVariant, Variant, fdo::DBusProxy, names::OwnedUniqueName};
 
 /// Its name on the bus.
 pub(crate) const NAME: &str = "org.freedesktop.systemd1";
@@ -102,6 +102,14 @@ pub(crate) async fn run_later(connection: &Connection, later: Later<'_>) -> zbus
     call(connection, "StartTransientUnit", &body).await.map(drop)
 }
 
+/// Its connection's own name on the bus, which nobody else has.
+///
+/// # Errors
+/// There is no systemd on the bus.
+pub(crate) async fn connection_name(connection: &Connection) -> zbus::Result<OwnedUniqueName> {
+    Ok(DBusProxy::new(connection).await?.get_name_owner(NAME.try_into()?).await?)
+}
+
 /// What of a service's settings holds for its cgroup, and not for a process that leaves it. `TasksMax` has a default that is one.
 const CONFINING: [&str; 14] = [
     "AllowedCPUs",
@@ -158,16 +166,11 @@ fn confines(value: &Variant<'_>) -> bool {
     }
 }
 
-/// Begins a scope around one process, and gives the job that does it.
+/// Asks for a scope around one process. A job begins it.
 ///
 /// # Errors
 /// The name is taken, the process is gone, or systemd does not answer.
-pub(crate) async fn begin_scope(
-    connection: &Connection,
-    unit: &str,
-    description: &str,
-    pid: u32,
-) -> zbus::Result<OwnedObjectPath> {
+pub(crate) async fn begin_scope(connection: &Connection, unit: &str, description: &str, pid: u32) -> zbus::Result<()> {
     let what: Properties<'_> = vec![
         ("Description", description.into()),
         ("Slice", "user.slice".into()),
@@ -179,8 +182,7 @@ pub(crate) async fn begin_scope(
         ("PIDs", vec![pid].into()),
     ];
     let others: Vec<(&str, Properties<'_>)> = Vec::new();
-    let reply = call(connection, "StartTransientUnit", &(unit, "fail", what, others)).await?;
-    reply.body().deserialize()
+    call(connection, "StartTransientUnit", &(unit, "fail", what, others)).await.map(drop)
 }
 
 async fn call<B: zbus::export::serde::Serialize + zbus::DynamicType + Sync>(
