@@ -100,8 +100,8 @@ fn begins_a_stay(service: &str, leader: &Process) -> bool {
 /// Has systemd begin the scope, and waits until it has: what the leader starts from then on is born into it.
 async fn begin(connection: &Connection, session: &Session) -> zbus::Result<()> {
     // An administrator who confines a service means its logins, too: none of them is let out of that.
-    if let Some(setting) = systemd::confinement(connection, session.leader.pid).await? {
-        return Err(zbus::Error::Failure(format!("its service has {setting}=, which it would leave")));
+    if let Some(confinement) = systemd::confinement(connection, session.leader.pid).await? {
+        return Err(zbus::Error::Failure(format!("{confinement}, which it would leave")));
     }
     let unit = unit(session.id);
     let jobs = jobs(connection).await?;
