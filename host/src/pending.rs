@@ -92,16 +92,15 @@ pub fn close(paths: &Paths, leader: ProcessId) -> Result<bool, FileError> {
     was_there(done).map_err(|source| FileError::Io { action, path, source })
 }
 
-/// Removes the pending login of that leader, whether it is over or not.
+/// Removes a pending login as it was read. One that was closed since then lies under its other name, and is still to be read there.
 ///
 /// # Errors
 /// What the kernel says.
-pub fn remove(paths: &Paths, leader: ProcessId) -> Result<(), FileError> {
-    let (path, over) = places(paths, leader);
-    for path in [path, over] {
-        was_there(fs::remove_file(&path)).map_err(|source| FileError::Io { action: "remove", path, source })?;
-    }
-    Ok(())
+pub fn remove(paths: &Paths, read: &Pending) -> Result<(), FileError> {
+    let (path, over) = places(paths, read.leader);
+    let path = if read.closed.is_some() { over } else { path };
+    let done = was_there(fs::remove_file(&path)).map(drop);
+    done.map_err(|source| FileError::Io { action: "remove", path, source })
 }
 
 fn places(paths: &Paths, leader: ProcessId) -> (PathBuf, PathBuf) {
@@ -136,7 +135,11 @@ pub fn list(paths: &Paths, trust: Trust) -> Result<Vec<Result<Pending, PendingEr
         let Some(name) = name.to_str() else { continue };
         let over = name.strip_suffix(OVER);
         if let Ok(leader) = over.unwrap_or(name).parse::<ProcessId>() {
-            found.push(read(entry.path(), (leader, over.is_some()), trust));
+            match read(entry.path(), (leader, over.is_some()), trust) {
+                // Closed since the folder was read, or written down anew: whoever hears of such changes comes again.
+                Err(PendingError::File(error)) if error.is_missing() => {}
+                read => found.push(read),
+            }
         }
     }
     Ok(found)
@@ -206,8 +209,8 @@ mod tests {
         assert_eq!(found, pending(), "and no limit stays no limit");
         fs::write(paths.pending().join("8-42"), "x").unwrap();
         assert_eq!(list(&paths, trust).unwrap().iter().filter(|read| read.is_err()).count(), 1);
-        remove(&paths, pending().leader).unwrap();
-        remove(&paths, pending().leader).unwrap();
+        remove(&paths, &found).unwrap();
+        remove(&paths, &found).unwrap();
         assert_eq!(list(&paths, trust).unwrap().len(), 1);
     }
 
@@ -222,11 +225,30 @@ mod tests {
         assert!(!close(&paths, pending().leader).unwrap());
         let found = list(&paths, trust).unwrap().pop().unwrap().unwrap();
         assert!(found.closed.is_some());
-        assert_eq!(Pending { closed: None, ..found }, pending());
-        remove(&paths, pending().leader).unwrap();
+        assert_eq!(Pending { closed: None, ..found.clone() }, pending());
+        remove(&paths, &found).unwrap();
+        assert!(list(&paths, trust).unwrap().is_empty());
         (0..MOST).for_each(|n| fs::write(paths.pending().join(format!("{}-1{OVER}", n + 100)), "").unwrap());
         pending().write(&paths).unwrap();
         assert!(close(&paths, pending().leader).unwrap());
         assert_eq!(fs::read_dir(paths.pending()).unwrap().count(), MOST);
+    }
+
+    #[test]
+    fn a_login_that_is_closed_between_the_look_and_the_removal_is_still_found_as_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = Paths::new(folder.path());
+        let trust = Trust::of(nix::unistd::geteuid().as_raw());
+        fs::create_dir(folder.path().join("run")).unwrap();
+        pending().write(&paths).unwrap();
+        let seen = list(&paths, trust).unwrap().pop().unwrap().unwrap();
+        assert!(close(&paths, pending().leader).unwrap());
+        remove(&paths, &seen).unwrap();
+        let over = list(&paths, trust).unwrap().pop().unwrap().unwrap();
+        assert!(over.closed.is_some());
+        // The leader's next login is another file.
+        pending().write(&paths).unwrap();
+        remove(&paths, &over).unwrap();
+        assert_eq!(list(&paths, trust).unwrap().pop().unwrap().unwrap(), pending());
     }
 }

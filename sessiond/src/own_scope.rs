@@ -39,18 +39,18 @@ pub(crate) async fn hold_together(daemon: &Daemon, connection: &Connection, id: 
         return;
     }
     let begun = tokio::time::timeout(PATIENCE, begin(connection, &session)).await;
-    let moved = match begun {
-        Ok(Ok(())) => {
-            let now = Snapshot::chains([1, leader.pid]);
-            let is_in = |process: &Process| process.id == leader && session_in(&process.cgroup, &now) == Some(id);
-            now.find(leader.pid).is_some_and(is_in).then_some(()).ok_or_else(|| "the leader is not in it".to_owned())
-        }
-        Ok(Err(why)) => Err(why.to_string()),
-        Err(_elapsed) => Err(format!("systemd did not do it within {PATIENCE:?}")),
-    };
-    if let Err(why) = moved {
-        daemon.log.write(&Line::warning(Event::NotHeldTogether).with("session", id).with("why", why));
+    // Where the leader is says more than who has told of it in time.
+    let now = Snapshot::chains([1, leader.pid]);
+    let is_in = |process: &Process| process.id == leader && session_in(&process.cgroup, &now) == Some(id);
+    if now.find(leader.pid).is_some_and(is_in) {
+        return;
     }
+    let why = match begun {
+        Ok(Ok(())) => "the leader is not in it".to_owned(),
+        Ok(Err(why)) => why.to_string(),
+        Err(_elapsed) => format!("systemd did not do it within {PATIENCE:?}"),
+    };
+    daemon.log.write(&Line::warning(Event::NotHeldTogether).with("session", id).with("why", why));
 }
 
 /// The cgroup of the session's own scope, if it has one.
@@ -100,24 +100,36 @@ fn begins_a_stay(service: &str, leader: &Process) -> bool {
 /// Has systemd begin the scope, and waits until it has: what the leader starts from then on is born into it.
 async fn begin(connection: &Connection, session: &Session) -> zbus::Result<()> {
     // An administrator who confines a service means its logins, too: none of them is let out of that.
-    if let Some(setting) = systemd::confinement(connection, session.leader.pid).await? {
-        return Err(zbus::Error::Failure(format!("its service has {setting}=, which it would leave")));
+    if let Some(confinement) = systemd::confinement(connection, session.leader.pid).await? {
+        return Err(zbus::Error::Failure(format!("{confinement}, which it would leave")));
     }
+    let unit = unit(session.id);
+    let jobs = jobs(connection).await?;
+    let description = format!("Login session {} of {}", session.id, session.opening.user);
+    let asked = systemd::begin_scope(connection, &unit, &description, session.leader.pid);
+    // What is heard is taken at once, also before the answer is there: where it waited, the connection would wait with it.
+    tokio::try_join!(asked, is_begun(jobs, &unit)).map(drop)
+}
+
+/// Systemd's jobs as they end. Anybody can send what looks like them, and only by the connection's own name is its owner told from others.
+async fn jobs(connection: &Connection) -> zbus::Result<MessageStream> {
     let rule = MatchRule::builder()
         .msg_type(Type::Signal)
-        .sender(systemd::NAME)
+        .sender(systemd::connection_name(connection).await?)
         .path(systemd::PATH)
         .interface(systemd::MANAGER)
         .member("JobRemoved")
         .build()?;
-    let mut jobs = MessageStream::for_match_rule(rule, connection, NonZeroUsize::new(QUEUED)).await?;
-    let description = format!("Login session {} of {}", session.id, session.opening.user);
-    let job = systemd::begin_scope(connection, &unit(session.id), &description, session.leader.pid).await?;
+    MessageStream::for_match_rule(rule, connection, NonZeroUsize::new(QUEUED)).await
+}
+
+/// Waits until the job of that unit is done. It has no other: its name is new.
+async fn is_begun(mut jobs: MessageStream, unit: &str) -> zbus::Result<()> {
     while let Some(removed) = jobs.next().await {
         let removed = removed?;
         let body = removed.body();
-        let Ok((_, of, _, result)) = body.deserialize::<(u32, OwnedObjectPath, &str, &str)>() else { continue };
-        if of == job {
+        let Ok((_, _, of, result)) = body.deserialize::<(u32, OwnedObjectPath, &str, &str)>() else { continue };
+        if of == unit {
             return if result == "done" { Ok(()) } else { Err(zbus::Error::Failure(format!("systemd says {result}"))) };
         }
     }

@@ -16,7 +16,8 @@ use authflow_core::{
     time::{BootTime, Clock},
 };
 use authflow_host::clock::SystemClock;
-use zbus::Connection;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use zbus::{Connection, fdo::DBusProxy};
 
 use crate::{
     daemon::Daemon,
@@ -43,6 +44,9 @@ const BACK_OFF: Duration = Duration::from_secs(60);
 /// What the names of the timers begin with.
 const PREFIX: &str = "authflow-session-";
 
+/// The ends of those names: the timer first, since what it sets off could come back as long as it stands.
+const KINDS: [&str; 2] = [".timer", ".service"];
+
 /// How much later the wall clock has the timer go off: that a time service sets it forward by less must not use this up too soon.
 const SLACK: Duration = Duration::from_secs(60);
 
@@ -57,6 +61,9 @@ type Ends = BTreeSet<(SessionId, BootTime)>;
 
 /// What a timer runs: ends a session of logind's if its end is reached by our own clock. An earlier run may have ended it.
 ///
+/// A daemon that lives comes first, and may only lock or hang up: by a clock that was set, or that went on in a sleep, a timer goes off as
+/// early as the daemon hears of the end. What falls away meanwhile takes this process along.
+///
 /// # Errors
 /// There is no bus, or logind does not do it.
 pub(crate) async fn end_if_due(logind_id: &str, at: BootTime, bus_address: &str) -> zbus::Result<()> {
@@ -64,10 +71,24 @@ pub(crate) async fn end_if_due(logind_id: &str, at: BootTime, bus_address: &str)
         return Ok(());
     }
     let connection = zbus::connection::Builder::address(bus_address).build().await?;
+    if lives(&connection).await? && is_called_off(signal(SignalKind::terminate())?).await {
+        return Ok(());
+    }
     match desktop::call(&connection, "TerminateSession", logind_id).await {
         Err(zbus::Error::MethodError(name, _, _)) if name.as_str() == NO_SUCH_SESSION => Ok(()),
         ended => ended.map(drop),
     }
+}
+
+/// Whether a daemon is there that can end sessions itself.
+async fn lives(connection: &Connection) -> zbus::Result<bool> {
+    let name = authflow_bus::NAME.try_into()?;
+    Ok(DBusProxy::new(connection).await?.name_has_owner(name).await?)
+}
+
+/// Leaves the daemon its time, on the clock that stands still in a sleep, unless systemd ends this before.
+async fn is_called_off(mut told_to_end: Signal) -> bool {
+    tokio::time::timeout(MARGIN, told_to_end.recv()).await.is_ok()
 }
 
 /// Keeps the timers as the sessions are, for as long as the daemon lives.
@@ -93,9 +114,9 @@ pub(crate) async fn run(daemon: Arc<Daemon>, connection: Connection) {
     }
 }
 
-/// The timers that are there, an earlier daemon's among them.
+/// The timers that are there, an earlier daemon's among them, and what those run that have gone off.
 async fn found(daemon: &Daemon, connection: &Connection) -> Option<Ends> {
-    match systemd::units(connection, &[], &format!("{PREFIX}*.timer")).await {
+    match systemd::units(connection, &[], &format!("{PREFIX}*")).await {
         Ok(units) => Some(units.iter().filter_map(|unit| parse(unit)).collect()),
         Err(why) => {
             daemon.log.write(&Line::warning(Event::TimersUnknown).with("why", why));
@@ -123,7 +144,7 @@ async fn adjust(daemon: &Arc<Daemon>, connection: &Connection, mut armed: Ends) 
         if unset.contains(id) {
             continue;
         }
-        if let Err(why) = systemd::stop(connection, &format!("{}.timer", name(*id, *end))).await {
+        if let Err(why) = take_back(connection, &name(*id, *end)).await {
             daemon.log.write(&Line::warning(Event::TimerNotStopped).with("session", *id).with("why", why));
             is_done = false;
         }
@@ -172,12 +193,21 @@ async fn arm(connection: &Connection, id: SessionId, end: BootTime, logind_id: &
     systemd::run_later(connection, later).await
 }
 
+/// Stops a timer, and then what it has set off.
+async fn take_back(connection: &Connection, name: &str) -> zbus::Result<()> {
+    for kind in KINDS {
+        systemd::stop(connection, &format!("{name}{kind}")).await?;
+    }
+    Ok(())
+}
+
 fn name(id: SessionId, end: BootTime) -> String {
     format!("{PREFIX}{id}-{}", end.as_secs())
 }
 
 fn parse(unit: &str) -> Option<(SessionId, BootTime)> {
-    let (id, secs) = unit.strip_prefix(PREFIX)?.strip_suffix(".timer")?.split_once('-')?;
+    let name = KINDS.iter().find_map(|kind| unit.strip_suffix(kind))?;
+    let (id, secs) = name.strip_prefix(PREFIX)?.split_once('-')?;
     Some((id.parse().ok()?, BootTime::new(Duration::from_secs(secs.parse().ok()?))))
 }
 
@@ -195,8 +225,12 @@ mod tests {
 
     #[test]
     fn a_timers_name_tells_whose_it_is_and_for_when() {
-        assert_eq!(parse(&format!("{}.timer", name(id(7), at(4711)))), Some((id(7), at(4711))));
-        for other in ["authflow-session-x-1.timer", "authflow-session-.timer", "other.timer", ""] {
+        for kind in [".timer", ".service"] {
+            assert_eq!(parse(&format!("{}{kind}", name(id(7), at(4711)))), Some((id(7), at(4711))));
+        }
+        for other in
+            ["authflow-session-x-1.timer", "authflow-session-.timer", "authflow-session-.scope", "other.timer", ""]
+        {
             assert_eq!(parse(other), None, "{other:?}");
         }
     }

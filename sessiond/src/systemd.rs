@@ -3,7 +3,7 @@
 use std::{collections::HashMap, path::Path, time::Duration};
 
 use authflow_core::time::WallTime;
-use zbus::{Connection, OwnedObjectPath, OwnedVariant, Variant};
+use zbus::{Connection, OwnedObjectPath, OwnedVariant, Variant, fdo::DBusProxy, names::OwnedUniqueName};
 
 /// Its name on the bus.
 pub(crate) const NAME: &str = "org.freedesktop.systemd1";
@@ -21,8 +21,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// A row of `ListUnitsByPatterns`: the name comes first.
 type Unit = (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
 
-/// The properties of a unit.
+/// The properties that a unit is to get.
 type Properties<'a> = Vec<(&'a str, Variant<'a>)>;
+
+/// The properties that a unit has.
+type Settings = HashMap<String, OwnedVariant>;
 
 /// Whether systemd runs this machine (sd_booted(3)).
 #[must_use]
@@ -102,38 +105,80 @@ pub(crate) async fn run_later(connection: &Connection, later: Later<'_>) -> zbus
     call(connection, "StartTransientUnit", &body).await.map(drop)
 }
 
-/// What of a service's settings holds for its cgroup, and not for a process that leaves it. `TasksMax` has a default that is one.
-const CONFINING: [&str; 14] = [
+/// Its connection's own name on the bus, which nobody else has.
+///
+/// # Errors
+/// There is no systemd on the bus.
+pub(crate) async fn connection_name(connection: &Connection) -> zbus::Result<OwnedUniqueName> {
+    Ok(DBusProxy::new(connection).await?.get_name_owner(NAME.try_into()?).await?)
+}
+
+/// What of a unit's settings holds for its cgroup, and not for a process that leaves it. `TasksMax` has a default that is one.
+const CONFINING: [&str; 22] = [
     "AllowedCPUs",
+    "AllowedMemoryNodes",
     "BPFProgram",
     "CPUQuotaPerSecUSec",
     "DeviceAllow",
     "DevicePolicy",
+    "IOReadBandwidthMax",
+    "IOReadIOPSMax",
+    "IOWriteBandwidthMax",
+    "IOWriteIOPSMax",
     "IPAddressDeny",
     "IPEgressFilterPath",
     "IPIngressFilterPath",
     "MemoryHigh",
     "MemoryMax",
     "MemorySwapMax",
+    "MemoryZSwapMax",
+    "NFTSet",
+    "RestrictFileSystems",
     "RestrictNetworkInterfaces",
     "SocketBindAllow",
     "SocketBindDeny",
 ];
 
-/// A setting of the process's service that confines what is in its cgroup, if there is one.
+/// What confines the process in its service's cgroup or in one of the slices around that, if anything does: "its service has MemoryMax=".
 ///
 /// # Errors
 /// The process is in no service, or systemd does not answer.
-pub(crate) async fn confinement(connection: &Connection, pid: u32) -> zbus::Result<Option<&'static str>> {
-    let unit: OwnedObjectPath = call(connection, "GetUnitByPID", &pid).await?.body().deserialize()?;
-    let interface = "org.freedesktop.systemd1.Service";
-    let (properties, get_all) = ("org.freedesktop.DBus.Properties", "GetAll");
-    let reply = connection.call_method(Some(NAME), unit.as_str(), Some(properties), get_all, &interface).await?;
-    let set: HashMap<String, OwnedVariant> = reply.body().deserialize()?;
-    Ok(CONFINING.into_iter().find(|name| set.get(*name).is_some_and(|value| confines(value))))
+pub(crate) async fn confinement(connection: &Connection, pid: u32) -> zbus::Result<Option<String>> {
+    let unit = call(connection, "GetUnitByPID", &pid).await?;
+    let service = settings(connection, &unit.body().deserialize()?, "org.freedesktop.systemd1.Service").await?;
+    if let Some(setting) = confining(&service) {
+        return Ok(Some(format!("its service has {setting}=")));
+    }
+    let slice = service.get("Slice").and_then(|slice| <&str>::try_from(&**slice).ok()).unwrap_or_default();
+    for slice in slices_from(slice) {
+        let unit = call(connection, "GetUnit", &slice).await?;
+        let set = settings(connection, &unit.body().deserialize()?, "org.freedesktop.systemd1.Slice").await?;
+        if let Some(setting) = confining(&set) {
+            return Ok(Some(format!("its slice {slice} has {setting}=")));
+        }
+    }
+    Ok(None)
 }
 
-/// Whether such a setting is another than what a service has that says nothing: no limit, no list, and devices by themselves.
+/// A slice and those around it, up to the one of all services: a limit of that one is for the services together, and for no login.
+fn slices_from(innermost: &str) -> impl Iterator<Item = String> {
+    let first = innermost.strip_suffix(".slice").filter(|name| *name != "-").map(str::to_owned);
+    let around = |name: &String| name.rsplit_once('-').map(|(around, _)| around.to_owned());
+    std::iter::successors(first, around).take_while(|name| name != "system").map(|name| format!("{name}.slice"))
+}
+
+/// What is set of a unit's properties of one kind.
+async fn settings(connection: &Connection, unit: &OwnedObjectPath, kind: &str) -> zbus::Result<Settings> {
+    let properties = "org.freedesktop.DBus.Properties";
+    let asked = connection.call_method(Some(NAME), unit.as_str(), Some(properties), "GetAll", &kind);
+    within_patience(asked).await?.body().deserialize()
+}
+
+fn confining(set: &Settings) -> Option<&'static str> {
+    CONFINING.into_iter().find(|name| set.get(*name).is_some_and(|value| confines(value)))
+}
+
+/// Whether such a setting is another than what a unit has that says nothing: no limit, no list, and devices by themselves.
 fn confines(value: &Variant<'_>) -> bool {
     match value {
         Variant::U64(most) => *most != u64::MAX,
@@ -158,16 +203,11 @@ fn confines(value: &Variant<'_>) -> bool {
     }
 }
 
-/// Begins a scope around one process, and gives the job that does it.
+/// Asks for a scope around one process. A job begins it.
 ///
 /// # Errors
 /// The name is taken, the process is gone, or systemd does not answer.
-pub(crate) async fn begin_scope(
-    connection: &Connection,
-    unit: &str,
-    description: &str,
-    pid: u32,
-) -> zbus::Result<OwnedObjectPath> {
+pub(crate) async fn begin_scope(connection: &Connection, unit: &str, description: &str, pid: u32) -> zbus::Result<()> {
     let what: Properties<'_> = vec![
         ("Description", description.into()),
         ("Slice", "user.slice".into()),
@@ -179,8 +219,7 @@ pub(crate) async fn begin_scope(
         ("PIDs", vec![pid].into()),
     ];
     let others: Vec<(&str, Properties<'_>)> = Vec::new();
-    let reply = call(connection, "StartTransientUnit", &(unit, "fail", what, others)).await?;
-    reply.body().deserialize()
+    call(connection, "StartTransientUnit", &(unit, "fail", what, others)).await.map(drop)
 }
 
 async fn call<B: zbus::export::serde::Serialize + zbus::DynamicType + Sync>(
@@ -188,15 +227,28 @@ async fn call<B: zbus::export::serde::Serialize + zbus::DynamicType + Sync>(
     method: &str,
     body: &B,
 ) -> zbus::Result<zbus::Message> {
-    let call = connection.call_method(Some(NAME), PATH, Some(MANAGER), method, body);
-    tokio::time::timeout(PATIENCE, call)
-        .await
-        .map_err(|_elapsed| zbus::Error::Failure(format!("no answer from systemd within {PATIENCE:?}")))?
+    within_patience(connection.call_method(Some(NAME), PATH, Some(MANAGER), method, body)).await
+}
+
+async fn within_patience(asked: impl Future<Output = zbus::Result<zbus::Message>>) -> zbus::Result<zbus::Message> {
+    let answer = tokio::time::timeout(PATIENCE, asked).await;
+    answer.map_err(|_elapsed| zbus::Error::Failure(format!("no answer from systemd within {PATIENCE:?}")))?
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limits_of_the_slices_around_a_service_count_up_to_the_one_of_all_services() {
+        let from = |slice| slices_from(slice).collect::<Vec<_>>();
+        assert_eq!(from("system-getty.slice"), ["system-getty.slice"]);
+        assert_eq!(from("system-doors-back.slice"), ["system-doors-back.slice", "system-doors.slice"]);
+        assert_eq!(from("doors.slice"), ["doors.slice"]);
+        for none in ["system.slice", "-.slice", "", "no slice"] {
+            assert!(from(none).is_empty(), "{none:?}");
+        }
+    }
 
     #[test]
     fn a_service_that_says_nothing_confines_nothing() {

@@ -18,6 +18,15 @@ impl Machine {
         self.write("/etc/nsswitch.conf", &format!("passwd: files {name}\ngroup: files\nshadow: files\n"));
     }
 
+    /// Compiles `beds/NAME.c` into a library for `LD_PRELOAD`, and gives its path.
+    #[track_caller]
+    #[must_use]
+    pub fn compile_to_preload(&self, name: &str) -> String {
+        let path = format!("/usr/lib/{name}.so");
+        self.compile_to(&path, name, &["-shared", "-fPIC", "-ldl"]);
+        path
+    }
+
     #[track_caller]
     fn compile_to(&self, path: &str, source: &str, how: &[&str]) {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("beds").join(source).with_extension("c");

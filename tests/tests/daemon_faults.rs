@@ -1,5 +1,7 @@
 //! The session daemon or its bus is away: `when_unavailable` decides, nobody waits for ever, and who was let in meanwhile is adopted.
 
+use std::fs;
+
 use authflow_tests::{Machine, Person, Plan, wait};
 use rustix::process::Signal;
 
@@ -32,6 +34,25 @@ fn who_left_before_the_daemon_came_is_in_its_history_alone() {
     let history = machine.run(["authflow", "history", "--json"]).json();
     assert_eq!(history.as_array().map(Vec::len), Some(1), "{history}");
     assert_eq!((&history[0]["user"], &history[0]["end_reason"]), (&"alice".into(), &"logout".into()));
+}
+
+#[test]
+fn who_leaves_in_the_very_moment_of_the_adoption_has_logged_out() {
+    let Some(plan) = plan("open") else { return };
+    let machine = plan.without_daemon().start();
+    let mut alice = log_in(&machine);
+    let late = format!("LD_PRELOAD={}", machine.compile_to_preload("late_unlink"));
+    let _daemon = machine.start(["env", &late, "/usr/libexec/authflow-sessiond"]);
+    wait::until_true("the adoption", || machine.path("/run/removing").exists());
+    alice.type_line("exit");
+    let _ = alice.end();
+    wait::until_true("the logout", || {
+        let files = fs::read_dir(machine.path("/run/authflow/pending")).expect("it is there");
+        files.flatten().any(|file| file.file_name().to_string_lossy().ends_with(".over"))
+    });
+    machine.write("/run/go-on", "");
+    assert_eq!(machine.end_reason("alice"), "logout", "{}", machine.log());
+    assert_eq!((users(&machine), pending(&machine)), (Vec::new(), 0));
 }
 
 #[test]

@@ -24,7 +24,7 @@ name = 'bob'
 service = ['sshd']
 user = ['bob']
 methods = [['password']]
-session = { idle = 'none', lifetime = '1h' }
+session = { idle = 'none', lifetime = '1h', at_lifetime = 'hangup' }
 [[rule]]
 name = 'carol'
 service = ['sshd']
@@ -123,6 +123,15 @@ fn what_falls_due_in_a_sleep_ends_with_it(machine: &mut Emulated<'_>, mut alice:
     let mut carol = log_in_by_password(machine, "carol");
     carol.type_line("read -r nothing");
     let before = deadlines(machine, "carol");
+    bob.type_line("(setsid nohup sleep 4711 >/dev/null 2>&1 &)");
+    let is_left = || machine.shell("pgrep -f '^sleep 4711'").status.success();
+    wait::until_true("what bob leaves", is_left);
+    let bobs = sessions(machine).iter().find(|session| session["user"] == "bob").expect("it is open")["id"].clone();
+    let bobs = format!(
+        "systemctl list-units --all --plain --no-legend 'authflow-session-{}-*'",
+        bobs.as_str().expect("an id")
+    );
+    assert!(!machine.shell(&bobs).success().is_empty(), "no timer");
 
     machine.sleep(two_hours);
     for person in [&mut alice, &mut bob] {
@@ -131,6 +140,9 @@ fn what_falls_due_in_a_sleep_ends_with_it(machine: &mut Emulated<'_>, mut alice:
     wait::until_true("their ends", || sessions(machine).len() == 1);
     assert_eq!(ended(machine, 2), [["alice", "idle"], ["bob", "lifetime"]]);
     assert_eq!(only_session(machine)["user"], "carol");
+    // His timer woke with the machine as the daemon did, and that only hangs up.
+    wait::until_true("the end of his timer", || machine.shell(&bobs).success().is_empty());
+    assert!(machine.shell("pgrep -f '^sleep 4711'").status.success(), "his timer has ended what a hang-up leaves");
     let after = deadlines(machine, "carol");
     for (after, before) in after.iter().zip(&before) {
         assert!(after.abs_diff(*before) < 60, "the sleep has moved {before:?} to {after:?}");

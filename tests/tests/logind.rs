@@ -100,16 +100,40 @@ fn systemd_ends_the_session_of_a_dead_daemon() {
     assert_eq!(bob.shell("echo still here"), "still here");
     assert_eq!(timers(&machine), std::slice::from_ref(&bobs), "and goes off again");
     // A setting of the machine's has it go off now, for an end that is reached.
-    let logind_id =
-        machine.shell(&format!("systemctl show --property=ExecStart {service} | grep -o -- '--end [^ ]*'")).success();
-    let reached =
-        format!("[Service]\nExecStart=\nExecStart=/usr/libexec/authflow-sessiond {} --at 1\n", logind_id.trim());
-    machine.write(&format!("/run/systemd/system/{service}.d/reached.conf"), &reached);
+    end_is_reached(&machine, &service);
     machine.write(&format!("/run/systemd/system/{bobs}.d/soon.conf"), "[Timer]\nOnActiveSec=\nOnActiveSec=1s\n");
     let _ = machine.shell(&format!("systemctl daemon-reload && systemctl restart {bobs}")).success();
     let _ = bob.end();
     assert_eq!(carol.shell("echo still here"), "still here");
     assert!(!is_up(&machine), "it was the timer alone");
+}
+
+#[test]
+fn a_timer_that_goes_off_leaves_a_living_daemon_its_time() {
+    let Some(machine) = machine() else { return };
+    let mut alice = log_in(&machine, "alice");
+    let timer = timer_of(&machine, "alice");
+    let service = timer.replace(".timer", ".service");
+    // As when it woke with the machine: its end is reached, and the daemon has just heard of that.
+    end_is_reached(&machine, &service);
+    let _ = machine.shell(&format!("systemctl daemon-reload && systemctl start --no-block {service}")).success();
+    wait::until_true("it to wait", || waits(&machine, &service));
+    assert_eq!(alice.shell("echo still here"), "still here");
+
+    // The next daemon takes it back, too, if there is no more reason for it.
+    let _ = machine.run(["systemctl", "stop", &timer]).success();
+    machine.kill_daemon();
+    wait::until_true("the next daemon", || machine.run(["authflow", "sessions"]).status.success());
+    assert!(waits(&machine, &service), "a timer that is gone is no reason");
+    alice.type_line("authflow renew");
+    machine.give_answers(&mut alice, &machine.enroll("alice").code());
+    alice.expect("renewed; it ends");
+    wait::until_true("its end", || {
+        !machine.run(["systemctl", "list-units", "--all", "--plain"]).stdout.contains(&service)
+    });
+    assert_eq!(alice.shell("echo still here"), "still here");
+    assert!(!machine.log().contains(&format!("{service}: Failed")), "{}", machine.log());
+    let _ = timer_of(&machine, "alice");
 }
 
 #[test]
@@ -205,6 +229,23 @@ fn up(machine: &Machine) -> Duration {
 fn timer_of(machine: &Machine, user: &str) -> String {
     let id = word(&session_of(machine, user), "id").to_owned();
     wait::until("the timer", || timers(machine).into_iter().find(|timer| timer.contains(&id)))
+}
+
+/// What a timer runs is for an end that is reached, from the next reload on.
+fn end_is_reached(machine: &Machine, service: &str) {
+    let logind_id =
+        machine.shell(&format!("systemctl show --property=ExecStart {service} | grep -o -- '--end [^ ]*'")).success();
+    let reached =
+        format!("[Service]\nExecStart=\nExecStart=/usr/libexec/authflow-sessiond {} --at 1\n", logind_id.trim());
+    machine.write(&format!("/run/systemd/system/{service}.d/reached.conf"), &reached);
+}
+
+/// Whether what a timer runs has asked for the daemon: then it listens for SIGTERM.
+fn waits(machine: &Machine, service: &str) -> bool {
+    let pid = machine.run(["systemctl", "show", "--property=MainPID", "--value", service]).stdout;
+    let status = machine.read(&format!("/proc/{}/status", pid.trim()));
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or_default();
+    u64::from_str_radix(caught.trim(), 16).is_ok_and(|caught| caught & (1 << 14) != 0)
 }
 
 fn is_up(machine: &Machine) -> bool {

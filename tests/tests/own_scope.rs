@@ -107,6 +107,19 @@ fn no_login_is_let_out_of_a_service_that_is_confined() {
     let told = machine.logged(&["event=not-held-together"]);
     assert!(told.contains("its service has IPAddressDeny="), "{told}");
     assert_eq!(alice.shell("echo in"), "in");
+
+    // Nor out of a slice that is confined around its service. A service that has processes stays where it is.
+    alice.type_line("exit");
+    let _ = alice.end();
+    let slice = "[Slice]\nAllowedMemoryNodes=0\n";
+    machine.write("/run/systemd/system/system-doors.slice.d/confined.conf", slice);
+    machine.write("/run/systemd/system/ssh.service.d/confined.conf", "[Service]\nSlice=system-doors-front.slice\n");
+    let _ = machine.shell("systemctl daemon-reload && systemctl restart ssh").success();
+    let mut bob = machine.log_in("bob", &mut machine.enroll("bob"));
+    let place = cgroup_of(&machine, &session_of(&machine, "bob"));
+    assert!(place.contains("/system-doors-front.slice/ssh.service"), "{place}");
+    machine.logged(&["event=not-held-together", "its slice system-doors.slice has AllowedMemoryNodes="]);
+    assert_eq!(bob.shell("echo in"), "in");
 }
 
 /// Neither module anywhere, and our line in what opens logins.

@@ -62,7 +62,7 @@ impl Daemon {
 
     /// Gives the session that it became, if it lives.
     fn adopt(self: &Arc<Self>, pending: Pending) -> Option<SessionId> {
-        let Pending { id, boot_id, leader, opened_boot, opened_wall, closed, opening } = pending;
+        let Pending { id, boot_id, leader, opened_boot, opened_wall, closed, opening } = pending.clone();
         let line =
             |event| Line::info(event).with("session", &id).with("user", &opening.user).with("leader", leader.pid);
         let (adopted, missed) = (line(Event::Adopted), line(Event::Missed));
@@ -94,7 +94,7 @@ impl Daemon {
         let (line, adopted) =
             done.unwrap_or_else(|why| (Line::warning(Event::NotAdopted).with("session", &id).with("why", why), None));
         self.log.write(&line);
-        if let Err(error) = pending::remove(&self.paths, leader) {
+        if let Err(error) = pending::remove(&self.paths, &pending) {
             self.log.write(&Line::error(Event::PendingNotRemoved).with("why", &error));
         }
         adopted
