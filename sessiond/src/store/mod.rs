@@ -1,6 +1,7 @@
 //! What outlives the daemon: live sessions and history, in SQLite. WAL with `synchronous = NORMAL`: a session does not outlive a power
 //! cut, so a row need not either, and it costs a tenth.
 
+mod damage;
 mod schema;
 
 use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt, path::Path};
@@ -9,8 +10,9 @@ use authflow_core::{
     session::{Ended, Session, SessionId, State},
     time::{BootTime, Now, WallTime},
 };
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, MAIN_DB, OpenFlags, OptionalExtension, params};
 
+pub(crate) use self::damage::set_aside;
 use self::schema::VERSION;
 use crate::in_force::InForce;
 
@@ -26,19 +28,12 @@ pub(crate) enum StoreError {
     /// A newer daemon wrote it.
     #[error("the session store has version {0}, this daemon knows version {VERSION}")]
     Version(i64),
-}
-
-impl StoreError {
-    /// Whether the file itself is no use. A disk that is full or read-only mends, and its file must stay where it is.
-    #[must_use]
-    pub(crate) fn is_of_the_file(&self) -> bool {
-        match self {
-            Self::Sqlite(error) => {
-                matches!(error.sqlite_error_code(), Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt))
-            }
-            Self::Record(_) | Self::Version(_) => true,
-        }
-    }
+    /// A look through it found what cannot be.
+    #[error("the session store is damaged: {0}")]
+    Damaged(String),
+    /// Its disk takes no writes, and SQLite opened it all the same.
+    #[error("the session store can be read alone")]
+    ReadOnly,
 }
 
 /// A live row: the session, or the id of a row that is none and why.
@@ -66,16 +61,11 @@ impl Store {
         Self::prepare(Connection::open_with_flags(path, flags)?)
     }
 
-    /// The live rows of a store that cannot be written to.
-    ///
-    /// # Errors
-    /// It cannot be read either.
-    pub(crate) fn live_read_only(path: &Path) -> Result<Vec<Row>, StoreError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-        Self { connection: Connection::open_with_flags(path, flags)? }.live()
-    }
-
     fn prepare(connection: Connection) -> Result<Self, StoreError> {
+        // A connection that was opened so stays so when the disk takes writes again.
+        if connection.is_readonly(MAIN_DB)? {
+            return Err(StoreError::ReadOnly);
+        }
         schema::bring_up(&connection)?;
         Ok(Self { connection })
     }
@@ -105,13 +95,18 @@ impl Store {
     /// # Errors
     /// The table cannot be read.
     pub(crate) fn live(&self) -> Result<Vec<Row>, StoreError> {
+        self.live_as_far_as_it_goes()?.into_iter().collect()
+    }
+
+    /// The same, and where the table cannot be read any further an error at the end.
+    fn live_as_far_as_it_goes(&self) -> Result<Vec<Result<Row, StoreError>>, StoreError> {
         let mut statement = self.connection.prepare("SELECT id, record FROM live ORDER BY id")?;
         let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
-        rows.map(|row| {
+        let rows = rows.map(|row| {
             let (id, record) = row?;
             Ok(serde_json::from_str(&record).map_err(|error| (id, error.into())))
-        })
-        .collect()
+        });
+        Ok(rows.collect())
     }
 
     /// Moves a session to the history, in one step: it is in one of the two at any moment.
