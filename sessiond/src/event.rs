@@ -121,7 +121,7 @@ authflow_core::events! {
     StateFolder = "state-folder",
     /// The daemon ends as it was told to. Sessions go on.
     Stopped = "stopped",
-    /// The store cannot be opened.
+    /// The store is broken.
     StoreBroken = "store-broken",
     /// Sessions are kept in memory alone.
     StoreDegraded = "store-degraded",

@@ -4,13 +4,14 @@
 use std::{
     collections::BTreeMap,
     fmt::Display,
+    mem,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use authflow_core::{
     session::{Ended, Session, SessionId},
-    time::WallTime,
+    time::{BootTime, Now},
 };
 use authflow_host::paths::Paths;
 
@@ -19,23 +20,34 @@ use crate::{
     in_force::InForce,
     log::{Line, Log},
     spare::Spares,
-    store::{Row, Store, StoreError},
+    store::{Store, StoreError, set_aside},
 };
+
+/// A disk that breaks each new store must not be filled with broken ones.
+const BETWEEN_NEW_STORES: Duration = Duration::from_secs(10 * 60);
 
 /// The store, and what it has yet to take.
 pub(crate) struct Keeper {
     path: PathBuf,
+    boot_id: String,
     /// `None` while it cannot be opened.
     store: Option<Store>,
     /// What could be read of a store that could not be opened for writing.
-    read_only: Vec<Row>,
+    read_only: Vec<Session>,
     spares: Option<Spares>,
     /// What the store refused, the newest of each session: written as soon as it takes something again.
     owed: BTreeMap<SessionId, Owed>,
+    /// Whether the log has it that the store takes nothing. A line for each refusal would fill the disk that is full.
+    is_told: bool,
+    /// When a broken store last had to give way.
+    gave_way: Option<BootTime>,
+    /// Which configuration is in force.
+    config: Option<InForce>,
     /// How long history is kept. Nothing is removed before that is known.
     retention: Option<Duration>,
 }
 
+#[derive(Clone)]
 enum Owed {
     Live(Box<Session>),
     Archive(Box<Ended>, Vec<String>),
@@ -44,36 +56,30 @@ enum Owed {
 impl Keeper {
     /// Opens the store and the spare copies. A store that is broken is set aside under another name, so that nobody's evidence is lost.
     #[must_use]
-    pub(crate) fn open(paths: &Paths, now: WallTime, log: &Log) -> Self {
+    pub(crate) fn open(paths: &Paths, boot_id: &str, now: Now, log: &Log) -> Self {
         let spares = told(Spares::open(paths), Event::NoSpareCopies, log);
-        Self::with(&paths.sessions_db(), spares, now, log)
+        Self::with(&paths.sessions_db(), spares, boot_id, now, log)
     }
 
-    fn with(path: &Path, spares: Option<Spares>, now: WallTime, log: &Log) -> Self {
-        let store = Store::open(path).or_else(|error| {
-            if !error.is_of_the_file() {
-                return Err(error);
-            }
-            log.write(&Line::error(Event::StoreBroken).with("path", path.display()).with("why", &error));
-            let aside = aside(path, now);
-            std::fs::rename(path, &aside).map_err(|_not_there| error)?;
-            log.write(&Line::error(Event::StoreSetAside).with("path", aside.display()));
-            Store::open(path)
-        });
-        match store {
-            Ok(store) => Self { store: Some(store), ..Self::without_store(path, spares) },
-            Err(error) => {
-                log.write(&Line::error(Event::StoreDegraded).with("path", path.display()).with("why", &error));
-                // What cannot be written may still be read: sessions must not be lost for a full disk.
-                let read_only = Store::live_read_only(path).unwrap_or_default();
-                Self { read_only, ..Self::without_store(path, spares) }
-            }
+    fn with(path: &Path, spares: Option<Spares>, boot_id: &str, now: Now, log: &Log) -> Self {
+        let mut keeper = Self {
+            path: path.to_owned(),
+            boot_id: boot_id.to_owned(),
+            store: None,
+            read_only: Vec::new(),
+            spares,
+            owed: BTreeMap::new(),
+            is_told: false,
+            gave_way: None,
+            config: None,
+            retention: None,
+        };
+        keeper.open_store(now, log);
+        if keeper.store.is_none() {
+            // What cannot be written may still be read: sessions must not be lost for a full disk.
+            keeper.read_only = Store::readable(path);
         }
-    }
-
-    fn without_store(path: &Path, spares: Option<Spares>) -> Self {
-        let (path, owed) = (path.to_owned(), BTreeMap::new());
-        Self { path, store: None, read_only: Vec::new(), spares, owed, retention: None }
+        keeper
     }
 
     /// Whether something would not survive a restart.
@@ -83,39 +89,45 @@ impl Keeper {
     }
 
     /// The live sessions that were kept.
-    pub(crate) fn live(&mut self, boot_id: &str, log: &Log) -> Vec<Session> {
-        let rows = self.attempt(log, |store| store.live()).unwrap_or_else(|| std::mem::take(&mut self.read_only));
+    pub(crate) fn live(&mut self, now: Now, log: &Log) -> Vec<Session> {
+        let rows = self.attempt(now, log, |store| store.live()).unwrap_or_default();
+        // Owed already is what could be read of a store that gave way.
+        let owed: Vec<_> = self.owed.values().filter_map(Owed::live).cloned().collect();
         let mut sessions = BTreeMap::new();
-        for row in rows {
+        for row in rows.into_iter().chain(mem::take(&mut self.read_only).into_iter().map(Ok)) {
             match row {
                 Ok(session) => drop(sessions.insert(session.id, session)),
                 Err((id, error)) => {
                     log.write(&Line::error(Event::SessionUnreadable).with("session", &id).with("why", &error));
-                    self.attempt(log, |store| store.forget(&id));
+                    self.attempt(now, log, |store| store.forget(&id));
                 }
             }
         }
-        for spare in self.spare_copies(boot_id, log) {
+        for spare in self.spare_copies(now, log) {
             if !sessions.contains_key(&spare.id) {
                 log.write(&Line::warning(Event::SessionRebuilt).with("session", spare.id));
             }
             // A copy is made before the store is written to, so it is never the older one.
             if sessions.get(&spare.id) != Some(&spare) {
-                self.settle(spare.id, Owed::Live(Box::new(spare.clone())), log);
+                self.settle(spare.id, Owed::Live(Box::new(spare.clone())), now, log);
                 sessions.insert(spare.id, spare);
             }
         }
+        for session in owed {
+            sessions.entry(session.id).or_insert(session);
+        }
+        self.pay(now, log);
         sessions.into_values().collect()
     }
 
     /// The spare copies that count. One that is left of a session that is over, or of another boot, is removed.
-    fn spare_copies(&mut self, boot_id: &str, log: &Log) -> Vec<Session> {
+    fn spare_copies(&mut self, now: Now, log: &Log) -> Vec<Session> {
         let Some(spares) = self.spares.clone() else { return Vec::new() };
         let found = told(spares.all(), Event::NoSpareCopies, log).unwrap_or_default();
         let readable = found.into_iter().filter_map(|copy| told(copy, Event::SpareCopyUnreadable, log));
         let (live, over): (Vec<_>, Vec<_>) = readable.partition(|session| {
-            let is_over = self.attempt(log, |store| store.is_over(session.id)).unwrap_or(false);
-            session.boot_id == boot_id && !is_over
+            let is_over = self.attempt(now, log, |store| store.is_over(session.id)).unwrap_or(false);
+            session.boot_id == self.boot_id && !is_over
         });
         for session in over {
             told(spares.remove(session.id), Event::SpareCopyNotRemoved, log);
@@ -124,74 +136,157 @@ impl Keeper {
     }
 
     /// Keeps a session as it is now.
-    pub(crate) fn keep(&mut self, session: &Session, log: &Log) {
+    pub(crate) fn keep(&mut self, session: &Session, now: Now, log: &Log) {
         if let Some(spares) = &self.spares {
             told(spares.copy(session), Event::NoSpareCopy, log);
         }
-        self.settle(session.id, Owed::Live(Box::new(session.clone())), log);
+        self.settle(session.id, Owed::Live(Box::new(session.clone())), now, log);
     }
 
     /// Moves a session to the history.
     pub(crate) fn archive(&mut self, ended: &Ended, ttys: &[String], log: &Log) {
-        self.settle(ended.session.id, Owed::Archive(Box::new(ended.clone()), ttys.to_vec()), log);
+        let now = ended.closed;
+        self.settle(ended.session.id, Owed::Archive(Box::new(ended.clone()), ttys.to_vec()), now, log);
         // While the store owes it, the copy is all that a new daemon would find.
         if !self.owed.contains_key(&ended.session.id)
             && let Some(spares) = &self.spares
         {
             told(spares.remove(ended.session.id), Event::SpareCopyNotRemoved, log);
         }
-        self.expire(ended.closed.wall, log);
+        self.expire(now, log);
     }
 
     /// Notes which configuration is in force, and keeps history for as long as it says. What the store refuses is noted the next time, as
     /// it is then.
-    pub(crate) fn note_config(&mut self, config: &InForce, now: WallTime, log: &Log) {
+    pub(crate) fn note_config(&mut self, config: InForce, now: Now, log: &Log) {
         self.retention = config.keep.or(self.retention);
         self.expire(now, log);
-        if self.attempt(log, |store| store.note_config(config, now)) == Some(true) {
+        if self.attempt(now, log, |store| store.note_config(&config, now.wall)) == Some(true) {
             log.write(&Line::info(Event::ConfigInForce).with("from", config.origin).with("digest", &config.digest));
+        }
+        self.config = Some(config);
+        self.pay(now, log);
+    }
+
+    /// Takes note that a look through the store that was there when the daemon started found it so.
+    pub(crate) fn looked_through(&mut self, why: &StoreError, now: Now, log: &Log) {
+        // If that store has given way since, the one that is there now has nothing to do with it.
+        if self.gave_way.is_none() && self.gives_way(why, now, log) {
+            self.pay(now, log);
         }
     }
 
-    /// Writes this, then what is owed. What the store refuses is owed, in place of what was owed of that session before.
-    fn settle(&mut self, id: SessionId, owed: Owed, log: &Log) {
-        let was_degraded = self.is_degraded();
+    /// Writes this and what else is owed. What the store refuses is owed, in place of what was owed of that session before.
+    fn settle(&mut self, id: SessionId, owed: Owed, now: Now, log: &Log) {
         self.owed.insert(id, owed);
+        self.pay(now, log);
+    }
+
+    /// Writes what is owed, if anything is.
+    fn pay(&mut self, now: Now, log: &Log) {
+        if self.owed.is_empty() {
+            return;
+        }
         if self.store.is_none() {
             // The disk may have mended. All that changed since is owed, so the file is right again once that is written.
-            self.store = told(Store::open(&self.path), Event::StoreDegraded, log);
+            self.open_store(now, log);
         }
-        while let Some((id, owed)) = self.owed.pop_first() {
-            let written = self.attempt(log, |store| match &owed {
+        while let Some((id, owed)) = self.owed.first_key_value().map(|(id, owed)| (*id, owed.clone())) {
+            let written = self.attempt(now, log, |store| match &owed {
                 Owed::Live(session) => store.keep(session),
                 Owed::Archive(ended, ttys) => store.archive(ended, ttys),
             });
             if written.is_none() {
-                self.owed.insert(id, owed);
                 return;
             }
+            // Not before: a new store is owed what is live, and must not be owed what is over.
+            self.owed.remove(&id);
         }
-        if was_degraded {
+        if mem::take(&mut self.is_told) {
             log.write(&Line::warning(Event::StoreRecovered));
         }
     }
 
-    fn expire(&self, now: WallTime, log: &Log) {
+    fn expire(&mut self, now: Now, log: &Log) {
         let Some(retention) = self.retention else { return };
-        let expired = self.store.as_ref().map(|store| store.expire_history(now.saturating_sub(retention)));
-        if let Some(Err(error)) = expired {
+        let expired = self.store.as_ref().map(|store| store.expire_history(now.wall.saturating_sub(retention)));
+        let Some(Err(error)) = expired else { return };
+        if self.gives_way(&error, now, log) {
+            self.pay(now, log);
+        } else if !self.is_told {
             log.write(&Line::warning(Event::HistoryNotExpired).with("why", &error));
         }
     }
 
-    /// Does it, and tells of a disk that does not keep up.
-    fn attempt<T>(&mut self, log: &Log, work: impl FnOnce(&mut Store) -> Result<T, StoreError>) -> Option<T> {
-        match work(self.store.as_mut()?) {
-            Ok(done) => Some(done),
+    /// Does it, in a new store where the one that is there turns out to be broken, and tells of a disk that does not keep up.
+    fn attempt<T>(&mut self, now: Now, log: &Log, work: impl Fn(&mut Store) -> Result<T, StoreError>) -> Option<T> {
+        let done = match work(self.store.as_mut()?) {
+            Err(error) if self.gives_way(&error, now, log) => work(self.store.as_mut()?),
+            done => done,
+        };
+        done.inspect_err(|error| self.tell(error, log)).ok()
+    }
+
+    /// Opens the store, or a new one in place of one that is broken.
+    fn open_store(&mut self, now: Now, log: &Log) {
+        match Store::open(&self.path) {
+            Ok(store) => self.store = Some(store),
             Err(error) => {
-                log.write(&Line::error(Event::StoreDegraded).with("why", &error));
-                None
+                if !self.gives_way(&error, now, log) {
+                    self.tell(&error, log);
+                }
             }
+        }
+    }
+
+    /// Whether a new store is there in place of one that is broken. It is owed all that is known to be live.
+    fn gives_way(&mut self, why: &StoreError, now: Now, log: &Log) -> bool {
+        let is_too_soon = self.gave_way.is_some_and(|at| now.boot.saturating_since(at) < BETWEEN_NEW_STORES);
+        if is_too_soon || !why.is_of_the_file() {
+            return false;
+        }
+        self.gave_way = Some(now.boot);
+        log.write(&Line::error(Event::StoreBroken).with("path", self.path.display()).with("why", why));
+        // SQLite moves what its journal holds into the file as it closes it.
+        self.store = None;
+        self.owe_all_that_is_live();
+        match set_aside(&self.path, now.wall) {
+            Ok(aside) => log.write(&Line::error(Event::StoreSetAside).with("path", aside.display())),
+            Err(error) => {
+                self.tell(format_args!("it cannot be set aside: {error}"), log);
+                return false;
+            }
+        }
+        let opened = Store::open(&self.path).inspect_err(|error| self.tell(error, log));
+        self.store = opened.ok();
+        if let (Some(store), Some(config)) = (&self.store, &self.config) {
+            let _it_is_noted_the_next_time = store.note_config(config, now.wall);
+        }
+        self.store.is_some()
+    }
+
+    fn owe_all_that_is_live(&mut self) {
+        let copies = self.spares.as_ref().and_then(|spares| spares.all().ok()).unwrap_or_default();
+        let copies = copies.into_iter().flatten().filter(|copy| copy.boot_id == self.boot_id);
+        // A copy is never the older one, and what is owed is the newest.
+        for session in copies.chain(Store::readable(&self.path)) {
+            self.owed.entry(session.id).or_insert_with(|| Owed::Live(Box::new(session)));
+        }
+    }
+
+    /// Tells once of a store that takes nothing, until it does.
+    fn tell(&mut self, why: impl Display, log: &Log) {
+        if !mem::replace(&mut self.is_told, true) {
+            log.write(&Line::error(Event::StoreDegraded).with("path", self.path.display()).with("why", why));
+        }
+    }
+}
+
+impl Owed {
+    fn live(&self) -> Option<&Session> {
+        match self {
+            Self::Live(session) => Some(session),
+            Self::Archive(..) => None,
         }
     }
 }
@@ -201,142 +296,5 @@ fn told<T, E: Display>(done: Result<T, E>, event: Event, log: &Log) -> Option<T>
     done.inspect_err(|error| log.write(&Line::error(event).with("why", error))).ok()
 }
 
-fn aside(path: &Path, now: WallTime) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".broken-{}", now.as_secs()));
-    PathBuf::from(name)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::tests::{ended, session};
-
-    struct Disk {
-        folder: tempfile::TempDir,
-        log: Log,
-    }
-
-    impl Disk {
-        fn new() -> Self {
-            Self { folder: tempfile::tempdir().unwrap(), log: Log::new(false) }
-        }
-
-        fn store(&self) -> PathBuf {
-            self.folder.path().join("sessions.db")
-        }
-
-        /// A daemon's keeper, as it is when the daemon starts.
-        fn keeper(&self) -> Keeper {
-            let copies = self.folder.path().join("live");
-            std::fs::create_dir_all(&copies).unwrap();
-            let now = WallTime::from_micros(7_000_000);
-            Keeper::with(&self.store(), Some(Spares::in_folder(copies)), now, &self.log)
-        }
-
-        fn live(&self, keeper: &mut Keeper) -> Vec<Session> {
-            keeper.live("b", &self.log)
-        }
-    }
-
-    #[test]
-    fn a_broken_store_is_set_aside_and_its_sessions_are_found_all_the_same() {
-        let disk = Disk::new();
-        let mut keeper = disk.keeper();
-        keeper.keep(&session(1), &disk.log);
-        keeper.keep(&session(2), &disk.log);
-        keeper.archive(&ended(2, 50), &[], &disk.log);
-        drop(keeper);
-        std::fs::write(disk.store(), vec![b'x'; 8192]).unwrap();
-        let mut keeper = disk.keeper();
-        assert!(!keeper.is_degraded());
-        assert!(disk.folder.path().join("sessions.db.broken-7").exists());
-        assert_eq!(disk.live(&mut keeper), [session(1)]);
-        std::fs::remove_dir_all(disk.folder.path().join("live")).unwrap();
-        assert_eq!(disk.live(&mut disk.keeper()), [session(1)], "it is in the new store");
-    }
-
-    #[test]
-    fn history_is_removed_when_it_is_known_how_long_it_is_kept_and_not_before() {
-        let disk = Disk::new();
-        let mut keeper = disk.keeper();
-        keeper.archive(&ended(1, 50), &[], &disk.log);
-        keeper.archive(&ended(2, 1_000_000), &[], &disk.log);
-        let is_over = |keeper: &Keeper, n| keeper.store.as_ref().unwrap().is_over(session(n).id).unwrap();
-        let at = WallTime::new(Duration::from_secs(1_000_000));
-        keeper.note_config(&InForce { origin: "none", ..InForce::default() }, at, &disk.log);
-        assert!(is_over(&keeper, 1), "no configuration could be used: nothing is known");
-        let day = Some(Duration::from_secs(24 * 3600));
-        keeper.note_config(&InForce { origin: "live", keep: day, ..InForce::default() }, at, &disk.log);
-        assert!(!is_over(&keeper, 1) && is_over(&keeper, 2));
-    }
-
-    #[test]
-    fn what_a_full_disk_refused_is_written_when_there_is_room_again() {
-        let disk = Disk::new();
-        let mut keeper = disk.keeper();
-        keeper.keep(&session(1), &disk.log);
-        keeper.store.as_ref().unwrap().be_full(true);
-        keeper.keep(&session(2), &disk.log);
-        keeper.archive(&ended(1, 50), &[], &disk.log);
-        assert!(keeper.is_degraded());
-        keeper.store.as_ref().unwrap().be_full(false);
-        keeper.keep(&session(3), &disk.log);
-        assert!(!keeper.is_degraded());
-        drop(keeper);
-        assert_eq!(disk.live(&mut disk.keeper()), [session(2), session(3)]);
-    }
-
-    #[test]
-    fn what_a_full_disk_refused_is_found_by_the_next_daemon() {
-        let disk = Disk::new();
-        let mut keeper = disk.keeper();
-        keeper.keep(&session(1), &disk.log);
-        keeper.store.as_ref().unwrap().be_full(true);
-        let newer = Session { extended: 1, ..session(1) };
-        keeper.keep(&newer, &disk.log);
-        keeper.keep(&session(2), &disk.log);
-        drop(keeper);
-        assert_eq!(disk.live(&mut disk.keeper()), [newer, session(2)]);
-    }
-
-    #[test]
-    fn a_copy_that_was_left_behind_brings_no_session_back() {
-        let disk = Disk::new();
-        let mut keeper = disk.keeper();
-        keeper.archive(&ended(1, 50), &[], &disk.log);
-        let spares = keeper.spares.clone().unwrap();
-        spares.copy(&session(1)).unwrap();
-        spares.copy(&Session { boot_id: "before".into(), ..session(2) }).unwrap();
-        assert_eq!(disk.live(&mut keeper), []);
-        assert_eq!(spares.all().unwrap().len(), 0);
-    }
-
-    #[test]
-    fn a_store_that_can_be_opened_again_takes_all_that_happened_meanwhile() {
-        let disk = Disk::new();
-        let mut before = disk.keeper();
-        before.keep(&session(1), &disk.log);
-        before.keep(&session(2), &disk.log);
-        drop(before);
-        std::fs::rename(disk.folder.path().join("sessions.db"), disk.folder.path().join("away")).unwrap();
-        std::fs::create_dir(disk.store()).unwrap();
-        let mut keeper = disk.keeper();
-        assert!(keeper.is_degraded());
-        keeper.archive(&ended(1, 50), &[], &disk.log);
-        std::fs::remove_dir(disk.store()).unwrap();
-        std::fs::rename(disk.folder.path().join("away"), disk.folder.path().join("sessions.db")).unwrap();
-        keeper.keep(&session(3), &disk.log);
-        assert!(!keeper.is_degraded());
-        drop(keeper);
-        assert_eq!(disk.live(&mut disk.keeper()), [session(2), session(3)], "the first is over");
-    }
-
-    #[test]
-    fn without_a_place_for_it_nothing_is_kept_and_it_says_so() {
-        let log = Log::new(false);
-        let mut keeper = Keeper::with(Path::new("/nonexistent/sessions.db"), None, WallTime::default(), &log);
-        assert!(keeper.is_degraded());
-        assert!(keeper.live("b", &log).is_empty());
-    }
-}
+mod tests;

@@ -189,6 +189,7 @@ async fn run(log: Log, paths: Paths, boot_id: Option<String>) -> Result<(), Fail
     let newcomers = newcomers::listen(&daemon);
     daemon.adopt_pending();
     daemon.note_config();
+    daemon.look_through_store();
     let mut tasks = JoinSet::new();
     tasks.spawn(bus::door::serve(Arc::clone(&daemon), connection.clone(), door));
     tasks.spawn(desktop::run(Arc::clone(&daemon), connection.clone()));

@@ -3,6 +3,7 @@
 mod door;
 
 use authflow_tests::{Machine, wait};
+use serde_json::json;
 
 const STATE: &str = "/var/lib/authflow/state";
 
@@ -59,4 +60,43 @@ fn sessions_go_on_in_memory_when_the_disk_is_full() {
     wait::until_true("the session's end", || machine.run(["authflow", "sessions", "--json"]).stdout.trim() == "[]");
     let history = machine.run(["authflow", "history"]);
     assert!(history.stderr.contains("this is incomplete"), "{history:?}");
+    assert_eq!(machine.log().matches("event=store-degraded").count(), 1, "told once");
+}
+
+const SU: &str = "auth sufficient pam_rootok.so\naccount required pam_permit.so\nsession required pam_authflow.so\n";
+
+#[test]
+fn a_disk_that_was_read_only_when_the_daemon_began_is_written_to_when_it_can_be() {
+    let Some(plan) = Machine::overlay() else { return };
+    let machine = plan.user("alice").config(&door::RULE.replace("door", "su")).pam("su", SU).without_daemon().start();
+    let lies = "mount -t tmpfs -o size=4m,mode=755 tmpfs /var/lib/authflow && mkdir -m 700 /var/lib/authflow/users $D";
+    let _ = machine.shell(&lies.replace("$D", STATE)).success();
+    machine.start_daemon();
+    let enter = |count| {
+        let su = machine.start(["su", "alice", "-c", "exec sleep 1000"]);
+        wait::until_true("the session", || machine.sessions().len() == count);
+        (su.pid(), su)
+    };
+    let revoke = |leader: u32| {
+        let sessions = machine.sessions();
+        let session = sessions.iter().find(|session| session["leader"] == leader).expect("its session");
+        let _ = machine.run(["authflow", "revoke", session["id"].as_str().expect("an id")]).success();
+        wait::until_true("its end", || machine.sessions().len() == sessions.len() - 1);
+    };
+    let (before, _su) = enter(1);
+    machine.kill_daemon();
+    let _ = machine.shell("mount -o remount,ro /var/lib/authflow").success();
+    machine.start_daemon();
+    let (meanwhile, _su) = enter(2);
+    revoke(before);
+    let history = || machine.run(["authflow", "history", "--json"]);
+    assert!(history().stderr.contains("this is incomplete"));
+    let _ = machine.shell("mount -o remount,rw /var/lib/authflow").success();
+    revoke(meanwhile);
+    machine.logged(&["event=store-recovered"]);
+    let ended = history();
+    assert!(ended.stderr.is_empty(), "{ended:?}");
+    let leaders: Vec<_> = ended.json().as_array().expect("a list").iter().map(|row| row["leader"].clone()).collect();
+    assert_eq!(leaders, [json!(before), json!(meanwhile)]);
+    assert_eq!(machine.log().matches("event=store-degraded").count(), 1, "told once");
 }

@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs::File,
     hash::{BuildHasher as _, RandomState},
+    ops::Range,
+    os::unix::fs::FileExt as _,
 };
 
 use authflow_tests::{Machine, Program, wait};
@@ -12,6 +15,11 @@ use serde_json::Value;
 const CONFIG: &str = "bus_timeout = \"1s\"\n[[rule]]\nname = \"su\"\nservice = [\"su\"]\nmethods = [[\"stack\"]]\n";
 const SU: &str = "auth sufficient pam_rootok.so\naccount required pam_permit.so\nsession required pam_authflow.so\n";
 const OPERATIONS: u32 = 500;
+const STORE: &str = "/var/lib/authflow/sessions.db";
+const PAGE: u64 = 4096;
+const AFTER_THE_FIRST: Range<u64> = 1..u64::MAX / PAGE;
+/// The page that the history begins on, after those of the schema and of the live sessions.
+const HISTORY: Range<u64> = 2..3;
 
 #[test]
 fn a_daemon_killed_at_any_point_loses_no_session() {
@@ -64,6 +72,52 @@ fn a_broken_store_is_rebuilt_from_the_sessions_that_live() {
 }
 
 #[test]
+fn damage_inside_the_store_costs_no_session_and_no_end() {
+    for (pages, is_running) in [(AFTER_THE_FIRST, false), (HISTORY, false), (HISTORY, true)] {
+        let Some(plan) = Machine::overlay() else { return };
+        let machine = plan.user("alice").config(CONFIG).pam("su", SU).start();
+        let inside: Vec<_> = (0..3).map(|_| machine.start(["su", "alice", "-c", "exec sleep 1000"])).collect();
+        let pids: Vec<u64> = inside.iter().map(|su| su.pid().into()).collect();
+        wait::until_true("the sessions", || leaders(&machine).as_ref() == Some(&pids));
+        if !is_running {
+            machine.kill_daemon();
+        }
+        spoil(&machine, pages);
+        if !is_running {
+            machine.start_daemon();
+        }
+        assert_eq!(leaders(&machine).as_ref(), Some(&pids));
+        let revoked = id_of(&machine, pids[0]).expect("its id");
+        let _ = machine.run(["authflow", "revoke", &revoked]).success();
+        wait::until_true("its end", || leaders(&machine).as_deref() == Some(&pids[1..]));
+        machine.logged(&["event=store-set-aside"]);
+        for _ in 0..2 {
+            let history = machine.run(["authflow", "history", "--json"]).success();
+            let history: Value = serde_json::from_str(&history).expect("JSON");
+            assert_eq!((history.as_array().map(Vec::len), &history[0]["end_reason"]), (Some(1), &"revoked".into()));
+            machine.kill_daemon();
+            machine.start_daemon();
+            assert_eq!(leaders(&machine).as_deref(), Some(&pids[1..]));
+        }
+        let log = machine.log();
+        let count = |event: &str| log.matches(&format!("event={event} ")).count();
+        let counts = ["store-broken", "store-set-aside", "store-degraded", "closed"].map(count);
+        assert_eq!(counts, [1, 1, 0, 1], "{log}");
+    }
+}
+
+#[test]
+fn damage_that_nobody_meets_is_found_by_the_daemon_that_starts() {
+    let Some(plan) = Machine::overlay() else { return };
+    let machine = plan.config(CONFIG).start();
+    machine.kill_daemon();
+    // Without a session nobody asks the history anything.
+    spoil(&machine, HISTORY);
+    machine.start_daemon();
+    machine.logged(&["event=store-set-aside"]);
+}
+
+#[test]
 fn a_reboot_closes_every_session_once() {
     let Some(plan) = Machine::overlay() else { return };
     let machine = plan.user("alice").config(CONFIG).pam("su", SU).start();
@@ -82,6 +136,19 @@ fn a_reboot_closes_every_session_once() {
         assert_eq!((history.as_array().map(Vec::len), &history[0]["end_reason"]), (Some(1), &"reboot".into()));
         machine.kill_daemon();
     }
+}
+
+/// Spoils these pages of the store's file, or those of them that there are.
+fn spoil(machine: &Machine, pages: Range<u64>) {
+    let sqlite = |pragma| machine.run(["sqlite3", STORE, pragma]).success();
+    let _ = sqlite("PRAGMA wal_checkpoint(TRUNCATE)");
+    let file = File::options().write(true).open(machine.path(STORE)).expect("the store");
+    let end = file.metadata().expect("its size").len().min(PAGE * pages.end);
+    for page in pages.start..end / PAGE {
+        file.write_all_at(&[0xA5; 4096], PAGE * page).expect("a page");
+    }
+    // Who finds that somebody else has written reads its pages anew.
+    let _ = sqlite("PRAGMA user_version = 3");
 }
 
 /// People who come and go, a daemon that dies, and dice.

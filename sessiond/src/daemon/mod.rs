@@ -47,6 +47,7 @@ use crate::{
     members::{members, scope_is_populated},
     remains::left,
     snapshot::Snapshot,
+    store::Store,
     tty::Tty,
 };
 
@@ -101,7 +102,7 @@ impl Daemon {
     /// A daemon that hands its actions to `todo`.
     #[must_use]
     pub(crate) fn new(log: Log, paths: Paths, boot_id: String, todo: mpsc::UnboundedSender<Action>) -> Arc<Self> {
-        let keeper = Keeper::open(&paths, SystemClock.now().wall, &log);
+        let keeper = Keeper::open(&paths, &boot_id, SystemClock.now(), &log);
         Arc::new(Self {
             log,
             audit: Audit::open(),
@@ -128,8 +129,8 @@ impl Daemon {
 
     /// Finds every session again that lived before this daemon did. What changed meanwhile is noticed now.
     pub(crate) fn restore(self: &Arc<Self>) {
-        let sessions = self.keeper().live(&self.boot_id, &self.log);
         let now = SystemClock.now();
+        let sessions = self.keeper().live(now, &self.log);
         for session in sessions {
             let (id, leader) = (session.id, process_of(session.leader));
             let holders = session.inhibition.holders.clone();
@@ -166,7 +167,17 @@ impl Daemon {
             // One after the other: what was looked at first must not be noted last.
             let _turn = daemon.noting.lock().unwrap_or_else(PoisonError::into_inner);
             let config = InForce::look(&daemon.paths);
-            daemon.keeper().note_config(&config, SystemClock.now().wall, &daemon.log);
+            daemon.keeper().note_config(config, SystemClock.now(), &daemon.log);
+        });
+    }
+
+    /// Looks through the whole store, on a thread beside the loop: with a long history that takes seconds.
+    pub(crate) fn look_through_store(self: &Arc<Self>) {
+        let daemon = Arc::clone(self);
+        tokio::task::spawn_blocking(move || {
+            if let Err(why) = Store::look_through(&daemon.paths.sessions_db()) {
+                daemon.keeper().looked_through(&why, SystemClock.now(), &daemon.log);
+            }
         });
     }
 
@@ -242,7 +253,7 @@ impl Daemon {
             match action {
                 Action::Persist(id) => {
                     if let Some(session) = core.registry.find(id) {
-                        self.keeper().keep(session, &self.log);
+                        self.keeper().keep(session, SystemClock.now(), &self.log);
                     }
                 }
                 Action::Archive(ended) => self.archive(core, &ended),
