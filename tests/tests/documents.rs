@@ -34,6 +34,22 @@ fn every_error_of_the_api_is_told() {
     assert!(count > 5, "bus/src/error.rs is read as it is written");
 }
 
+/// Each with a machine on which it is found: what a test expects begins with its id, or is the id in brackets.
+#[test]
+fn every_finding_of_check_is_found_by_a_test_on_a_machine() {
+    let entries = fs::read_dir(root().join("tests/tests")).expect("a folder").flatten();
+    let files = entries.map(|entry| entry.path()).filter(|path| path.is_file() && !path.ends_with("documents.rs"));
+    let tests: String = files.map(|file| fs::read_to_string(file).expect("text")).collect();
+    let document = read("docs/check.md");
+    let ids: Vec<&str> = document.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    assert!(ids.len() > 90, "docs/check.md is read as it is written");
+    let is_expected = |id: &&&str| {
+        [format!("\"{id}\""), format!("\"{id} "), format!("[{id}]")].iter().any(|words| tests.contains(words))
+    };
+    let unfound: Vec<_> = ids.iter().filter(|id| !is_expected(id)).collect();
+    assert_eq!(unfound, Vec::<&&str>::new());
+}
+
 #[test]
 fn every_link_between_the_documents_leads_somewhere() {
     for folder in ["", "docs"] {

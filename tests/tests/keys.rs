@@ -138,9 +138,12 @@ fn a_key_forged_in_the_pam_environment_counts_only_in_a_wrong_order() {
     // What the order is for: before our line, the user's words would be sshd's. In the auth stack they are not: sshd says its own
     // again just before the session stack.
     let shipped = machine.read("/etc/pam.d/sshd");
-    for (phase, is_in) in [("session", true), ("auth", false)] {
-        machine.write("/etc/pam.d/sshd", &format!("{phase} optional pam_env.so user_readenv=1\n{shipped}"));
-        assert_eq!(runs(&machine, "alice", &[], &[]), is_in, "{phase}");
+    // pam_env takes any number but zero for a yes.
+    for (phase, number, is_in) in
+        [("session", "1", true), ("session", "02", true), ("session", "00", false), ("auth", "1", false)]
+    {
+        machine.write("/etc/pam.d/sshd", &format!("{phase} optional pam_env.so user_readenv={number}\n{shipped}"));
+        assert_eq!(runs(&machine, "alice", &[], &[]), is_in, "{phase} {number}");
         assert_eq!(check().contains("sshd:1: pam_env.so reads the user's own file"), is_in, "{}", check());
     }
 }

@@ -65,6 +65,15 @@ pub(crate) fn refuses_the_locked(line: &Line) -> bool {
     locks(line) && !line.says("authfail") && !line.says("authsucc") && line.control != "optional"
 }
 
+/// Whether the line has pam_env read the user's own file. As pam_env does: the last one counts, and any number but zero is a yes.
+pub(crate) fn reads_the_users_file(line: &Line) -> bool {
+    let told = line.arguments.iter().rev().find_map(|argument| argument.strip_prefix("user_readenv="));
+    let number = told.unwrap_or_default().trim_start();
+    let digits = number.strip_prefix(['+', '-']).unwrap_or(number);
+    let is_yes = digits.chars().take_while(char::is_ascii_digit).any(|digit| digit != '0');
+    line.module == "pam_env.so" && is_yes
+}
+
 /// Whether a success there may end the phase, or leave lines out.
 pub(crate) fn may_end_or_jump(control: &str) -> bool {
     control.eq_ignore_ascii_case("sufficient") || jump(control).is_some() || control.contains("=done")
@@ -74,4 +83,25 @@ pub(crate) fn may_end_or_jump(control: &str) -> bool {
 pub(crate) fn jump(control: &str) -> Option<usize> {
     let pairs = control.trim_matches(['[', ']']).split_whitespace().filter_map(|pair| pair.split_once('='));
     pairs.filter_map(|(_, action)| action.parse().ok()).max()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pam_stack::entries::{Says, entries};
+
+    #[test]
+    fn the_users_file_is_read_by_any_number_but_zero() {
+        let reads = |line: &str| {
+            let found = entries(std::path::Path::new("/etc/pam.d/x"), line);
+            matches!(found.first().map(|entry| &entry.says), Some(Says::Module(line)) if reads_the_users_file(line))
+        };
+        for number in ["1", "2", "01", "10", "-1", "+1", "1x", "0 user_readenv=1"] {
+            assert!(reads(&format!("session required pam_env.so user_readenv={number}")), "{number}");
+        }
+        for number in ["0", "00", "", "x1", "yes", "-0", "1 user_readenv=0"] {
+            assert!(!reads(&format!("session required pam_env.so user_readenv={number}")), "{number}");
+        }
+        assert!(!reads("session required pam_env.so") && !reads("session required pam_x.so user_readenv=1"));
+    }
 }

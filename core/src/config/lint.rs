@@ -41,8 +41,10 @@ pub enum Warning {
     },
     /// A reason for what is not weaker than the preset: a slip made later would go by unnoticed.
     NothingWeaker {
-        /// The table or rule that it stands in, as a sentence begins with it.
-        place: String,
+        /// The rule that it stands in. `None`: a table of the file's own.
+        rule: Option<String>,
+        /// Its key, behind that table.
+        key: String,
     },
     /// A lock that in practice an administrator lifts.
     LongLock {
@@ -74,10 +76,13 @@ impl fmt::Display for Warning {
             Self::ShortLimit { rule, limit } => {
                 write!(f, "rule {rule:?}: a limit of {} s is for tests", limit.as_secs())
             }
-            Self::NothingWeaker { place } => write!(
-                f,
-                "{place}: weaker_than_preset, and nothing there is weaker than the preset: a slip made later would go by unnoticed"
-            ),
+            Self::NothingWeaker { rule, key } => {
+                match rule {
+                    Some(rule) => write!(f, "rule {rule:?}")?,
+                    None => write!(f, "[{}]", key.split('.').next().unwrap_or(key))?,
+                }
+                f.write_str(": weaker_than_preset, and nothing there is weaker than the preset: a slip made later would go by unnoticed")
+            }
             Self::LongLock { lock } => write!(
                 f,
                 "[throttle]: a lock of {} waits for `authflow user unlock`, as root. sudo and su count as local: whoever fails there needs \
@@ -95,6 +100,9 @@ impl fmt::Display for Warning {
 
 /// Nobody waits for the end of a lock that lasts longer.
 const LONGEST_LOCK: Duration = Duration::from_secs(24 * 3600);
+
+/// The key of a reason, in tables and in rules.
+const REASON: &str = "weaker_than_preset";
 
 const SHORTEST: Duration = Duration::from_secs(30);
 
@@ -125,10 +133,11 @@ fn idle_reasons(config: &Config) -> Vec<Warning> {
     let weaker: Vec<_> = config.preset.into_iter().flat_map(|preset| weaker_than(preset, config)).collect();
     let in_table = |table: &&str| !weaker.iter().any(|weaker| weaker.rule.is_none() && weaker.table() == *table);
     let in_rule = |rule: &&String| !weaker.iter().any(|weaker| weaker.rule.as_ref() == Some(rule));
-    let tables =
-        config.reasons.tables.iter().map(|(table, _)| *table).filter(in_table).map(|table| format!("[{table}]"));
-    let rules = config.reasons.rules.iter().map(|(rule, _)| rule).filter(in_rule).map(|rule| format!("rule {rule:?}"));
-    tables.chain(rules).map(|place| Warning::NothingWeaker { place }).collect()
+    let of_table = |table: &str| Warning::NothingWeaker { rule: None, key: format!("{table}.{REASON}") };
+    let of_rule = |rule: &String| Warning::NothingWeaker { rule: Some(rule.clone()), key: REASON.to_owned() };
+    let tables = config.reasons.tables.iter().map(|(table, _)| *table).filter(in_table).map(of_table);
+    let rules = config.reasons.rules.iter().map(|(rule, _)| rule).filter(in_rule).map(of_rule);
+    tables.chain(rules).collect()
 }
 
 fn weaker_methods(rule: &Rule) -> Option<Warning> {

@@ -10,6 +10,7 @@ mod value;
 use std::time::Duration;
 
 pub use lint::Warning;
+pub use place::key_offset;
 pub use value::written;
 
 use self::preset::Preset;

@@ -1,4 +1,5 @@
-//! Where in the files a value stands that a preset refuses: that is known only once everything was read, so it is looked up in the text.
+//! Where in the files a value stands that a preset refuses, or that is warned of: that is known only once everything was read, so it is
+//! looked up in the text.
 
 use toml::de::{DeTable, DeValue};
 
@@ -7,7 +8,7 @@ use super::{ConfigError, Text, preset::Weaker};
 /// The error that a weaker value is, at its place, and how many more there are: so that nobody finds out one by one.
 pub(super) fn error(weaker: &Weaker, more: usize, (main, drop_ins): (Text<'_>, &[Text<'_>])) -> ConfigError {
     let mut files = std::iter::once(&main).chain(drop_ins);
-    let found = files.find_map(|file| Some((*file, offset(file.text, weaker)?)));
+    let found = files.find_map(|file| Some((*file, key_offset(file.text, weaker.rule.as_deref(), weaker.key)?)));
     // A value that nobody wrote is as strong as the preset, so there always is a place.
     let (file, offset) = found.unwrap_or((main, 0));
     let (of_rule, place) = match &weaker.rule {
@@ -18,13 +19,16 @@ pub(super) fn error(weaker: &Weaker, more: usize, (main, drop_ins): (Text<'_>, &
     ConfigError::at(file, offset, format!("{of_rule}{weaker}; or weaker_than_preset = \"the reason\" in {place}{more}"))
 }
 
-fn offset(text: &str, weaker: &Weaker) -> Option<usize> {
+/// Where in that text the value of a key begins, in bytes: in the rule of that name, or in the file's own tables. Its table is before its
+/// dot, as in `session.idle`.
+#[must_use]
+pub fn key_offset(text: &str, rule_name: Option<&str>, key: &str) -> Option<usize> {
     let file = DeTable::parse(text).ok()?;
-    let table = match &weaker.rule {
+    let table = match rule_name {
         Some(name) => rule(file.get_ref(), name)?,
         None => file.get_ref(),
     };
-    value(table, weaker.key)
+    value(table, key)
 }
 
 fn rule<'t>(file: &'t DeTable<'t>, name: &str) -> Option<&'t DeTable<'t>> {

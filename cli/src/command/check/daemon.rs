@@ -11,8 +11,19 @@ use crate::{
     error::Error,
 };
 
-const POLICY: &str = "org.authflow.sessiond1.conf";
-const UNIT: &str = "authflow-sessiond.service";
+/// The bus's leave, and where it may be.
+pub(super) const POLICY: &str = "org.authflow.sessiond1.conf";
+pub(super) const POLICY_FOLDERS: [&str; 2] = ["usr/share/dbus-1/system.d", "etc/dbus-1/system.d"];
+
+/// The daemon's unit, and where systemd looks for it.
+pub(super) const UNIT: &str = "authflow-sessiond.service";
+pub(super) const UNIT_FOLDERS: [&str; 5] = [
+    "etc/systemd/system",
+    "run/systemd/system",
+    "usr/local/lib/systemd/system",
+    "usr/lib/systemd/system",
+    "lib/systemd/system",
+];
 
 /// What is wrong with the daemon, where a rule makes sessions.
 pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
@@ -37,8 +48,7 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
 }
 
 fn policy(ground: &Ground<'_>) -> Option<Finding> {
-    let folders = ["usr/share/dbus-1/system.d", "etc/dbus-1/system.d"];
-    let is_there = folders.iter().any(|folder| ground.root.join(folder).join(POLICY).is_file());
+    let is_there = POLICY_FOLDERS.iter().any(|folder| ground.root.join(folder).join(POLICY).is_file());
     (!is_there).then(|| {
         let place = ground.root.join("usr/share/dbus-1/system.d").join(POLICY);
         Finding::new(
@@ -52,15 +62,8 @@ fn policy(ground: &Ground<'_>) -> Option<Finding> {
 
 fn unit(ground: &Ground<'_>) -> Option<Finding> {
     let runs_here = ground.context.is_image() || Path::new("/run/systemd/system").is_dir();
-    let folders = [
-        "etc/systemd/system",
-        "run/systemd/system",
-        "usr/local/lib/systemd/system",
-        "usr/lib/systemd/system",
-        "lib/systemd/system",
-    ];
     let has_systemd = ground.root.join("usr/lib/systemd/systemd").exists();
-    let is_there = folders.iter().any(|folder| ground.root.join(folder).join(UNIT).exists());
+    let is_there = UNIT_FOLDERS.iter().any(|folder| ground.root.join(folder).join(UNIT).exists());
     (runs_here && has_systemd && !is_there).then(|| {
         let place = ground.root.join("usr/lib/systemd/system").join(UNIT);
         Finding::new(

@@ -70,9 +70,11 @@ impl Finding {
 
     /// Whether both tell the same of the same line, as when services share a file.
     fn is_told_by(&self, other: &Self) -> bool {
+        // One line may hold several keys, and two standards ask different things of one.
+        let is_of_a_key = matches!(self.defect, Defect::PresetWeaker | Defect::PresetWeakerWithReason);
         self.defect == other.defect
             && self.place == other.place
-            && (self.place.line.is_some() || self.what == other.what)
+            && (self.what == other.what || self.place.line.is_some() && !is_of_a_key)
     }
 }
 
@@ -120,6 +122,13 @@ mod tests {
             |findings: Vec<Finding>| in_order(findings).iter().map(|found| found.place.line).collect::<Vec<_>>();
         assert_eq!(lines(found.clone()), [Some(2), Some(7), Some(9), Some(1)]);
         assert_eq!(lines(found), lines(reversed));
+    }
+
+    #[test]
+    fn what_is_weaker_in_one_line_is_told_key_by_key() {
+        let at =
+            |what: &str| Finding::new(Defect::PresetWeaker, Place::line(Path::new("/etc/x"), 1), what, "change it");
+        assert_eq!(in_order(vec![at("idle"), at("lifetime"), at("idle")]).len(), 2);
     }
 
     #[test]

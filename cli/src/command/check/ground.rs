@@ -1,11 +1,11 @@
 //! What findings are looked for on: a configuration and the machine, or the image, that it is for.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::Path};
 
-use authflow_core::{config::Config, rule::Rule};
+use authflow_core::{
+    config::{Config, Text, key_offset},
+    rule::Rule,
+};
 use authflow_host::{
     config::Files,
     file::Trust,
@@ -30,14 +30,15 @@ pub(super) struct Ground<'a> {
     /// Whose files count.
     pub trust: Trust,
     rules: BTreeMap<String, Place>,
+    files: Option<&'a Files>,
 }
 
 impl<'a> Ground<'a> {
     /// `files` are those that `config` stands in.
-    pub(super) fn new(context: &'a Context, config: &'a Config, files: Option<&Files>) -> Self {
+    pub(super) fn new(context: &'a Context, config: &'a Config, files: Option<&'a Files>) -> Self {
         let root = context.paths.root();
         let rules = files.map(rules).unwrap_or_default();
-        Self { context, config, stacks: Stacks::under(root), root, trust: context.trust(), rules }
+        Self { context, config, stacks: Stacks::under(root), root, trust: context.trust(), rules, files }
     }
 
     /// Whether systemd runs the machine, or will run what is an image yet.
@@ -64,6 +65,11 @@ impl<'a> Ground<'a> {
         Place::file(self.context.paths.config())
     }
 
+    /// Where the value of that key stands, in that rule or in the files' own tables. `None` where nobody wrote it.
+    pub(super) fn place_of_key(&self, rule: Option<&str>, key: &str) -> Option<Place> {
+        self.files?.texts().find_map(|file| Some(place_at(file, key_offset(file.text, rule, key)?)))
+    }
+
     /// Where the rule of that name stands; where that is not known, the main file.
     pub(super) fn place_of_rule(&self, name: &str) -> Place {
         self.rules.get(name).cloned().unwrap_or_else(|| self.place_of_config())
@@ -87,10 +93,48 @@ fn rules(files: &Files) -> BTreeMap<String, Place> {
     for file in files.texts() {
         let Ok(names) = toml::from_str::<Names>(file.text) else { continue };
         for rule in names.rule {
-            let before = file.text.get(..rule.name.span().start).unwrap_or_default();
-            let line = before.matches('\n').count() + 1;
-            places.insert(rule.name.into_inner(), Place::line(&PathBuf::from(file.name), line));
+            let place = place_at(file, rule.name.span().start);
+            places.insert(rule.name.into_inner(), place);
         }
     }
     places
+}
+
+/// The line of what begins at that byte.
+fn place_at(file: Text<'_>, offset: usize) -> Place {
+    let before = file.text.get(..offset).unwrap_or_default();
+    Place::line(Path::new(file.name), before.matches('\n').count() + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use authflow_host::config;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_found_in_its_table_or_in_its_rule_whichever_file_has_it() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let file = root.path().join("etc/authflow").join(name);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        };
+        let rule = |name: &str| format!("[[rule]]\nname = '{name}'\nservice = ['x']\nmethods = [['totp']]\n");
+        write("authflow.toml", &format!("throttle = {{ lock = '2d' }}\n[session]\nidle = '9m'\n{}", rule("one")));
+        write("authflow.toml.d/more.toml", &format!("{}session.idle = '5m'\n", rule("two")));
+        let context = Context::new(false, Some(root.path().to_owned()));
+        let files = config::read_live(&context.paths, context.trust()).unwrap();
+        let config = files.parse().unwrap();
+        let ground = Ground::new(&context, &config, Some(&files));
+        let told = |rule, key| {
+            let place = ground.place_of_key(rule, key)?.to_string();
+            Some(place.rsplit('/').next().unwrap().to_owned())
+        };
+        assert_eq!(told(None, "throttle.lock").unwrap(), "authflow.toml:1");
+        assert_eq!(told(None, "session.idle").unwrap(), "authflow.toml:3");
+        assert_eq!(told(Some("one"), "methods").unwrap(), "authflow.toml:7");
+        assert_eq!(told(Some("two"), "session.idle").unwrap(), "more.toml:5");
+        assert_eq!((told(Some("one"), "session.idle"), told(None, "totp.skew")), (None, None));
+    }
 }

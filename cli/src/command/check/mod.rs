@@ -15,7 +15,7 @@
 //! - `pam`: the PAM stacks
 //! - `sshd`: sshd's settings
 //! - `sudo`: sudoers
-//! - `files`, `records`: authflow's own; `names`: whose names they go by; `outdated`: passwords
+//! - `files`, `records`, `programs`: authflow's own; `names`: whose names they go by; `outdated`: passwords
 //! - `shut`: the services that let nobody in
 //! - `clock`, `daemon`: what runs beside
 
@@ -35,6 +35,7 @@ mod owner;
 mod pam;
 mod places;
 mod preset;
+mod programs;
 mod records;
 mod report;
 mod rules;
@@ -127,7 +128,7 @@ fn of_config(ground: &Ground<'_>) -> Vec<Finding> {
 
 /// What has nothing to do with what is about to be put in force.
 fn of_machine(ground: &Ground<'_>) -> Vec<Finding> {
-    [files::findings(ground), clock::findings(ground), daemon::findings(ground)].concat()
+    [files::findings(ground), programs::findings(ground), clock::findings(ground), daemon::findings(ground)].concat()
 }
 
 #[derive(Serialize)]

@@ -12,7 +12,8 @@ pub(super) fn findings(ground: &Ground<'_>, asked: Option<Preset>) -> Vec<Findin
 
 fn finding(ground: &Ground<'_>, weaker: &Weaker) -> Finding {
     let Weaker { key, rule, value, required, preset, clause, reason } = weaker;
-    let place = rule.as_ref().map_or_else(|| ground.place_of_config(), |rule| ground.place_of_rule(rule));
+    let around = || rule.as_ref().map_or_else(|| ground.place_of_config(), |rule| ground.place_of_rule(rule));
+    let place = ground.place_of_key(rule.as_deref(), key).unwrap_or_else(around);
     let of_rule = rule.as_ref().map_or_else(String::new, |rule| format!("rule {rule:?}: "));
     let what = format!("{of_rule}{key} = {value}, and {preset} asks for {required} ({clause})");
     match reason {

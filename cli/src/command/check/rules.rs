@@ -31,13 +31,17 @@ fn of_core(ground: &Ground<'_>, warning: &Warning) -> Finding {
             (Defect::RuleSessionTooEarly, rule, "take \"session\" out; it is for sudo and the like")
         }
         Warning::ShortLimit { rule, .. } => (Defect::RuleShortLimit, rule, "write 30s at least"),
-        Warning::NothingWeaker { .. } => {
+        Warning::NothingWeaker { rule, key } => {
+            let place = ground.place_of_key(rule.as_deref(), key).unwrap_or_else(|| ground.place_of_config());
             let fix = "take weaker_than_preset out";
-            return Finding::new(Defect::PresetNothingWeaker, ground.place_of_config(), warning.to_string(), fix);
+            return Finding::new(Defect::PresetNothingWeaker, place, warning.to_string(), fix);
         }
         Warning::LongLock { .. } => {
+            // Where nobody wrote a lock it is the preset's.
+            let place = ["throttle.lock", "preset"].iter().find_map(|key| ground.place_of_key(None, key));
             let fix = "see that root can reach a console, or write a shorter lock";
-            return Finding::new(Defect::ThrottleLongLock, ground.place_of_config(), warning.to_string(), fix);
+            let place = place.unwrap_or_else(|| ground.place_of_config());
+            return Finding::new(Defect::ThrottleLongLock, place, warning.to_string(), fix);
         }
         Warning::LockedForGood { rule, .. } => {
             (Defect::RuleLockedForGood, rule, "write at_lifetime = \"terminate\" in the rule's session")

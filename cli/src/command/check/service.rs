@@ -1,8 +1,9 @@
 //! What is known of PAM services by their names: which phases a program runs, and how many fields it has for answers.
 
-/// Whether it runs account and session without ever asking anybody: what starts things in the background, for users who are elsewhere.
+/// Whether it runs account and session without ever asking anybody: what starts things in the background, for users who are elsewhere, and
+/// Samba, which knows passwords of its own.
 pub(super) fn is_background(service: &str) -> bool {
-    ["cron", "crond", "atd", "systemd-user", "runuser", "runuser-l"].contains(&service)
+    ["cron", "crond", "atd", "systemd-user", "runuser", "runuser-l", "samba"].contains(&service)
 }
 
 /// Whether root may use it for somebody else without being asked, so that account runs alone.

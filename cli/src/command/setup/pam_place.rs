@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use super::pam_edit::Item;
 use crate::pam_stack::{
     Line, OURS,
-    role::{FAILLOCK, is_harmless, jump, keeps_out, locks, may_end_or_jump, proves, refuses_the_locked},
+    role::{
+        FAILLOCK, is_harmless, jump, keeps_out, locks, may_end_or_jump, proves, reads_the_users_file,
+        refuses_the_locked,
+    },
 };
 
 /// Lines that go in front of a row of the text.
@@ -50,7 +53,7 @@ pub(super) enum Refusal {
     /// The user's own file is read too early.
     #[error(
         "line {0} has pam_env read the user's own file before the place where authflow's session line belongs: a user could \
-         forge what sshd tells about keys; move it down, or leave user_readenv=1 out"
+         forge what sshd tells about keys; move it down, or leave user_readenv out"
     )]
     Forgeable(usize),
 }
@@ -121,7 +124,7 @@ pub(super) fn session(items: &[Item], options: &str) -> Result<Inserted, Refusal
     let place = last.map_or(items.len(), |last| last + 1);
     let early = items.iter().take(place).flat_map(|item| item.of("session").map(move |line| (item, line)));
     for (item, line) in early {
-        if line.module == "pam_env.so" && line.says("user_readenv=1") {
+        if reads_the_users_file(line) {
             return Err(Refusal::Forgeable(item.rows.start + 1));
         }
     }

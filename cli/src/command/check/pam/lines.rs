@@ -142,8 +142,14 @@ fn refusing_others(service: &Service<'_>, line: &Line) -> Option<Finding> {
 /// `account = "enforce"` where nobody is ever asked.
 fn ends_background(service: &Service<'_>) -> Option<Finding> {
     let line = service.stack.ours("account").next()?;
-    let is_concerned = is_background(service.name) || lets_root_through(service.name);
-    let rule = service.rules().next().filter(|rule| rule.account == AccountMode::Enforce && is_concerned)?;
+    // Lines that ask may stand in a file that cannot be read, which is told.
+    let has_no_auth = service.stack.phase("auth").next().is_none() && !service.stack.lacks_a_file();
+    let why = match service.name {
+        name if is_background(name) || lets_root_through(name) => "runs account without asking anybody",
+        _ if has_no_auth => "has no auth line that could ask anybody",
+        _ => return None,
+    };
+    let rule = service.rules().next().filter(|rule| rule.account == AccountMode::Enforce)?;
     // Whoever names the service means it.
     if rule.names(service.name) {
         return None;
@@ -151,10 +157,7 @@ fn ends_background(service: &Service<'_>) -> Option<Finding> {
     Some(Finding::new(
         Defect::RuleEndsBackground,
         place(line),
-        format!(
-            "rule {:?} (account = \"enforce\") reaches {}, which runs account without asking anybody",
-            rule.name, service.name
-        ),
+        format!("rule {:?} (account = \"enforce\") reaches {}, which {why}", rule.name, service.name),
         format!(
             "put a rule for {:?} with methods = [[\"stack\"]] before it, or name services instead of \"*\"",
             service.name
@@ -264,13 +267,28 @@ mod tests {
         let rules = "[[rule]]\nname='all'\nservice=['*']\nmethods=[['password']]\naccount='enforce'\n";
         let of = |rules: &str, name: &str| {
             let file = format!("etc/pam.d/{name}");
-            let found = judged_of(name, rules, &[(file.as_str(), OURS_ACCOUNT)], findings);
+            let stack = [OURS_ACCOUNT, OURS_AUTH].concat();
+            let found = judged_of(name, rules, &[(file.as_str(), stack.as_str())], findings);
             found.contains(&format!("rule-ends-background {file}:1"))
         };
-        assert!(of(rules, "cron") && of(rules, "systemd-user") && of(rules, "su") && !of(rules, "login"));
+        assert!(of(rules, "cron") && of(rules, "systemd-user") && of(rules, "samba") && of(rules, "su"));
+        assert!(!of(rules, "login"));
         assert!(!of(&rules.replace("enforce", "auto"), "cron"));
         assert!(!of(&rules.replace("'*'", "'cron'"), "cron"), "whoever names it means it");
         let before = format!("[[rule]]\nname='cron'\nservice=['cron']\nmethods=[['stack']]\n{rules}");
         assert!(!of(&before, "cron"));
+    }
+
+    #[test]
+    fn a_stack_without_auth_can_meet_no_rule_that_enforces() {
+        let rules = "[[rule]]\nname='all'\nservice=['*']\nmethods=[['password']]\naccount='enforce'\n";
+        let of = |rules: &str, stack: &str| {
+            let found = judged_of("batch", rules, &[("etc/pam.d/batch", stack)], findings);
+            found.contains(&"rule-ends-background etc/pam.d/batch:1".to_owned())
+        };
+        assert!(of(rules, OURS_ACCOUNT) && !of(&rules.replace("enforce", "auto"), OURS_ACCOUNT));
+        assert!(!of(rules, &[OURS_ACCOUNT, OURS_AUTH].concat()), "it asks");
+        assert!(!of(rules, &[OURS_ACCOUNT, "@include gone\n"].concat()), "what is gone may ask");
+        assert!(!of(&rules.replace("'*'", "'batch'"), OURS_ACCOUNT), "whoever names it means it");
     }
 }

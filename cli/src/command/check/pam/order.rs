@@ -10,6 +10,7 @@ use crate::{
     pam_stack::{
         Line, OURS,
         control::{Action, action},
+        role::reads_the_users_file,
     },
 };
 
@@ -176,14 +177,13 @@ fn without_loginuid(service: &Service<'_>, session: &[&Line]) -> Option<Finding>
 /// Whether a user could forge what sshd tells about a key: pam_env, told to read the user's own file, writes into the environment that
 /// sshd's words stand in. Only what runs between sshd's words and our session line matters.
 fn forgeable(session: &[&Line]) -> Option<Finding> {
-    let is_forging = |line: &&&Line| line.module == "pam_env.so" && line.says("user_readenv=1");
     let ours = session.iter().position(|line| line.module == OURS)?;
-    let first = session.iter().take(ours).find(is_forging)?;
+    let first = session.iter().take(ours).find(|line| reads_the_users_file(line))?;
     Some(Finding::new(
         Defect::SessionAfterUserEnv,
         place(first),
         format!("pam_env.so reads the user's own file before {OURS} opens the session"),
-        format!("put the line behind {OURS}'s session line, or leave out user_readenv=1"),
+        format!("put the line behind {OURS}'s session line, or leave out user_readenv"),
     ))
 }
 

@@ -2,7 +2,7 @@
 //! `Match` changes, and for all of it where sshd cannot be asked.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -19,6 +19,8 @@ pub(in crate::command) struct File {
     pub global: BTreeMap<String, Setting>,
     /// What `Match` adds for some, in order.
     pub matches: Vec<Match>,
+    /// The files that it stands in.
+    pub files: BTreeSet<PathBuf>,
 }
 
 /// What is written, and where.
@@ -53,6 +55,7 @@ pub(in crate::command) fn read(root: &Path) -> Option<File> {
 /// Adds what stands in a text. `within` is the `Match` that it is included in; one that begins here ends with the text.
 fn read_text(root: &Path, (path, text): (&Path, &str), (within, depth): (Option<usize>, usize), file: &mut File) {
     let mut within = within;
+    file.files.insert(path.to_owned());
     for (number, line) in (1..).zip(text.lines()) {
         let Some((keyword, value)) = keyword_and_value(line) else { continue };
         match keyword.as_str() {
@@ -136,6 +139,7 @@ mod tests {
         let criteria: Vec<_> = file.matches.iter().map(|found| found.criteria.as_str()).collect();
         assert_eq!(criteria, ["all", "User bob"]);
         assert_eq!(told(&file.matches[1].settings, "usepam"), "no sshd_config:6");
+        assert_eq!(file.files.len(), 3);
         assert!(read(Path::new("/nonexistent")).is_none());
     }
 }

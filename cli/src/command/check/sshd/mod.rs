@@ -22,7 +22,7 @@ mod root;
 mod view;
 pub(in crate::command) mod whom;
 
-use std::{cell::Cell, collections::BTreeSet};
+use std::{cell::Cell, collections::BTreeSet, path::Path};
 
 use authflow_core::rule::Rule;
 
@@ -34,7 +34,7 @@ use self::{
     view::View,
     whom::Somebody,
 };
-use super::{Ground, Place, catalogue::Defect, finding::Finding};
+use super::{Ground, Place, catalogue::Defect, finding::Finding, owner};
 
 /// How often sshd is asked at most: each time it is run anew, and a rule may name a thousand users.
 const MOST_QUESTIONS: usize = 200;
@@ -48,6 +48,7 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
         return found;
     }
     let Some(file) = file::read(ground.root) else { return found };
+    found.extend(file.files.iter().filter_map(|file| writable(ground, file)));
     let main = Place::file(&ground.root.join("etc/ssh/sshd_config"));
     let said = if ground.context.is_image() { Err(Silence::NotHere) } else { ask::ask(None) };
     let text = match &said {
@@ -83,6 +84,12 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
         }
     }
     found
+}
+
+/// sshd takes its settings from whoever can write them.
+fn writable(ground: &Ground<'_>, file: &Path) -> Option<Finding> {
+    let why = owner::why_writable(file, ground.trust)?;
+    Some(Finding::new(Defect::SshdConfigWritable, Place::file(file), why, owner::closing(file, 0o644)))
 }
 
 /// sshd's settings, for whoever comes.

@@ -1,7 +1,14 @@
 //! Where sudo asks nobody: by its own ticket, which hides rules, by NOPASSWD, which a rule may end, and by settings that lead sudo to
 //! another PAM service, or have it leave out what our lines there do.
+//!
+//! # Layout
+//!
+//! - `sudoers`: the files
+//! - `around`: settings that lead around our lines
+//! - `elsewhere`: sudoers that are in no file
 
 mod around;
+mod elsewhere;
 mod sudoers;
 
 use std::io;
@@ -16,19 +23,23 @@ const UNSET: &str = "some minutes";
 
 /// What stands in sudoers that the rules for sudo do not know of. Nothing where sudo is not installed.
 pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
-    let is_about_sudo = |rule: &&Rule| ["sudo", "sudo-i"].iter().any(|name| rule.governs(name));
-    let rules = || ground.config.rules.iter().filter(is_about_sudo);
-    let stepping_up = rules().find(|rule| rule.from_session.is_some());
-    let enforcing = rules().find(|rule| rule.account == AccountMode::Enforce);
-    if rules().next().is_none() {
+    if !ground.config.rules.iter().any(|rule| is_about_sudo(&rule)) {
         return Vec::new();
     }
+    let mut found: Vec<Finding> = elsewhere::not_looked_at(ground).into_iter().collect();
+    found.extend(of_files(ground));
+    found
+}
+
+/// What stands in the machine's own files.
+fn of_files(ground: &Ground<'_>) -> Vec<Finding> {
+    let rules = || ground.config.rules.iter().filter(is_about_sudo);
+    let stepping_up = rules().find(|rule| rule.from_session.is_some());
     match sudoers::read(ground.root) {
         Ok(settings) => {
             let tickets = stepping_up.map(|rule| tickets(&settings, &rule.name)).unwrap_or_default();
-            let nopasswd = enforcing.map(|rule| nopasswd(&settings, &rule.name)).unwrap_or_default();
             let around = around::findings(ground, &settings);
-            tickets.into_iter().chain(nopasswd).chain(around).collect()
+            tickets.into_iter().chain(unasked(&settings, rules())).chain(around).collect()
         }
         Err((file, error)) if file == sudoers::main_file() && error.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err((file, error)) if error.kind() == io::ErrorKind::PermissionDenied && !ground.context.is_root() => {
@@ -70,17 +81,35 @@ fn gives_no_ticket(timeout: &Setting) -> bool {
     timeout.value.as_ref().is_none_or(|minutes| minutes.parse::<f64>() == Ok(0.0))
 }
 
-/// Commands that were free of questions, and that a rule refuses unless something vouches.
-fn nopasswd(settings: &Settings, rule: &str) -> Vec<Finding> {
-    let finding = |(file, line): &(std::path::PathBuf, usize)| {
-        Finding::new(
+fn is_about_sudo(rule: &&Rule) -> bool {
+    ["sudo", "sudo-i"].iter().any(|name| rule.governs(name))
+}
+
+/// Commands that are free of questions: a rule that enforces refuses them unless something vouches, and no other rule is asked about them.
+fn unasked<'a>(settings: &Settings, mut rules: impl Iterator<Item = &'a Rule> + Clone) -> Vec<Finding> {
+    let enforcing = rules.clone().find(|rule| rule.account == AccountMode::Enforce);
+    let deciding = rules.find(|rule| rule.methods.iter().any(|method| !method.is_stack()));
+    let finding = |place: Place, word: &str| match (enforcing, deciding) {
+        (Some(rule), _) => Some(Finding::new(
             Defect::SudoNopasswdEnds,
-            Place::line(file, *line),
-            format!("NOPASSWD, and rule {rule:?} says account = \"enforce\""),
-            "take NOPASSWD out, or give these users a rule of their own without account = \"enforce\"",
-        )
+            place,
+            format!("{word}, and rule {:?} says account = \"enforce\"", rule.name),
+            format!("take {word} out, or give these users a rule of their own without account = \"enforce\""),
+        )),
+        (None, Some(rule)) => Some(Finding::new(
+            Defect::SudoNopasswdUnasked,
+            place,
+            format!("{word}, and rule {:?} does not say account = \"enforce\"", rule.name),
+            format!("take {word} out if these commands are to be asked for"),
+        )),
+        (None, None) => None,
     };
-    settings.nopasswd.iter().map(finding).collect()
+    let exempt = settings.of("exempt_group").filter_map(|set| {
+        let group = set.value.as_deref().filter(|group| !group.is_empty())?;
+        finding(Place::line(&set.file, set.line), &format!("exempt_group={group}"))
+    });
+    let free = settings.free.iter().filter_map(|free| finding(Place::line(&free.file, free.line), free.word));
+    free.chain(exempt).collect()
 }
 
 #[cfg(test)]
@@ -148,6 +177,36 @@ mod tests {
         let blank = [("etc/sudoers", "bob ALL=(ALL) NOPASSWD : ALL\nUser_Alias NO_NOPASSWD = al\n")];
         assert_eq!(told(ENFORCED, &blank), ["sudo-nopasswd-ends /etc/sudoers:1"]);
         assert_eq!(told(ENFORCED, &files), ["sudo-nopasswd-ends /etc/sudoers:2", "sudo-nopasswd-ends /etc/sudoers:3"]);
-        assert_eq!(told(&ENFORCED.replace("enforce", "auto"), &files), Vec::<String>::new());
+        let auto = ENFORCED.replace("enforce", "auto");
+        assert_eq!(
+            told(&auto, &files),
+            ["sudo-nopasswd-unasked /etc/sudoers:2", "sudo-nopasswd-unasked /etc/sudoers:3"]
+        );
+        assert_eq!(told(&auto.replace("'password'", "'stack'"), &files), Vec::<String>::new(), "the stack decides");
+    }
+
+    #[test]
+    fn a_group_that_is_exempt_is_told_and_the_last_word_for_everybody_decides() {
+        let told = |text: &str| told(ENFORCED, &[("etc/sudoers", text)]);
+        assert_eq!(told("Defaults env_reset, exempt_group = bob\n"), ["sudo-nopasswd-ends /etc/sudoers:1"]);
+        assert_eq!(told("Defaults:bob exempt_group=bob\n"), ["sudo-nopasswd-ends /etc/sudoers:1"]);
+        for none in ["Defaults exempt_group=bob\nDefaults !exempt_group\n", "# Defaults exempt_group=bob\n"] {
+            assert_eq!(told(none), Vec::<String>::new(), "{none}");
+        }
+    }
+
+    #[test]
+    fn a_directory_of_sudoers_is_not_looked_at_and_that_is_told() {
+        let told = |rules: &str, line: &str| {
+            told(rules, &[("etc/nsswitch.conf", &format!("passwd: files sss\n{line}\n")), ("etc/sudoers", "")])
+        };
+        let expected = ["sudoers-not-looked-at etc/nsswitch.conf:2"];
+        for elsewhere in ["sudoers: files sss", "sudoers:\tldap # why", "SUDOERS: files [SUCCESS=return] sss"] {
+            assert_eq!(told(ENFORCED, elsewhere), expected, "{elsewhere}");
+        }
+        for own in ["sudoers: files", "sudoers: files [NOTFOUND=return] # sss", "#sudoers: sss", "group: sss"] {
+            assert_eq!(told(ENFORCED, own), Vec::<String>::new(), "{own}");
+        }
+        assert_eq!(told("", "sudoers: sss"), Vec::<String>::new(), "no rule is about sudo");
     }
 }

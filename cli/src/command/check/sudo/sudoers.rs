@@ -14,7 +14,18 @@ pub(super) struct Settings {
     /// In the order in which sudo reads them.
     defaults: Vec<Setting>,
     /// Where commands are free of questions.
-    pub nopasswd: Vec<(PathBuf, usize)>,
+    pub free: Vec<Free>,
+}
+
+/// Where a line frees commands of questions.
+#[derive(Debug)]
+pub(super) struct Free {
+    /// Where it stands.
+    pub file: PathBuf,
+    /// Counted from 1.
+    pub line: usize,
+    /// What does it.
+    pub word: &'static str,
 }
 
 impl Settings {
@@ -72,9 +83,7 @@ fn read_file(root: &Path, file: &Path, depth: usize, found: &mut Settings) -> Re
             }
         } else {
             found.defaults.extend(defaults(&text, (file, line)));
-            if frees(&text) {
-                found.nopasswd.push((file.to_owned(), line));
-            }
+            found.free.extend(frees(&text).map(|word| Free { file: file.to_owned(), line, word }));
         }
     }
     Ok(())
@@ -132,14 +141,13 @@ fn defaults(text: &str, (file, line): (&Path, usize)) -> Vec<Setting> {
     settings.split(',').map(setting).collect()
 }
 
-/// Whether a line frees commands of questions: by a tag, or for a group, a user or all by a default.
-fn frees(line: &str) -> bool {
-    let line = line.trim_start();
-    if line.starts_with('#') {
-        return false;
-    }
-    let line = without_comment(line);
-    if line.starts_with("Defaults") { line.contains("!authenticate") } else { has_tag(line, "NOPASSWD") }
+/// What in a line frees commands of questions: a tag, or for a group, a user or all a default.
+fn frees(line: &str) -> Option<&'static str> {
+    let line = without_comment(line.trim_start());
+    let is_default = line.starts_with("Defaults");
+    let frees_all = is_default && line.contains("!authenticate");
+    let frees_some = !is_default && !line.starts_with('#') && has_tag(line, "NOPASSWD");
+    if frees_all { Some("!authenticate") } else { frees_some.then_some("NOPASSWD") }
 }
 
 /// Whether that tag stands there, with its colon: sudo allows blanks before it.
