@@ -19,7 +19,7 @@ pub struct Process {
     pub threads: u64,
     pub descriptors: usize,
     pub resident_kib: u64,
-    /// How often it gave the processor up by itself: once a wake-up.
+    /// How often its threads gave the processor up by themselves: once a wake-up.
     pub switches: u64,
 }
 
@@ -30,17 +30,21 @@ impl Process {
 
     pub fn of(pid: u32) -> Self {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a live process");
-        let field = |name: &str| {
-            let line = status.lines().find(|line| line.starts_with(name)).expect("a field of /proc/PID/status");
-            line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
-        };
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("its threads").flatten();
+        // One that ends meanwhile does not wake any more.
+        let threads = threads.filter_map(|thread| fs::read_to_string(thread.path().join("status")).ok());
         Self {
-            threads: field("Threads:"),
+            threads: field(&status, "Threads:"),
             descriptors: fs::read_dir(format!("/proc/{pid}/fd")).expect("its descriptors").count(),
-            resident_kib: field("VmRSS:"),
-            switches: field("voluntary_ctxt_switches:"),
+            resident_kib: field(&status, "VmRSS:"),
+            switches: threads.map(|status| field(&status, "voluntary_ctxt_switches:")).sum(),
         }
     }
+}
+
+fn field(status: &str, name: &str) -> u64 {
+    let line = status.lines().find(|line| line.starts_with(name)).expect("a field of /proc/PID/status");
+    line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
 }
 
 /// A child that has done its work and waits.

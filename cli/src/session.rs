@@ -120,6 +120,11 @@ impl Session {
     pub(crate) fn json(&self, local: &Local) -> impl Serialize {
         Json::new(self, local)
     }
+
+    /// What they are given by a command that changes sessions.
+    pub(crate) fn json_after(&self, changed: bool, local: &Local) -> impl Serialize {
+        After { changed, session: Json::new(self, local) }
+    }
 }
 
 /// The login that a nested session is in, as far as `sessions` show it; itself where it is one. Only logins idle.
@@ -154,6 +159,13 @@ pub(crate) fn short_id_length(sessions: &[Session]) -> usize {
 /// The first characters of an id.
 pub(crate) fn shortened(id: &str, length: usize) -> String {
     id.chars().take(length).collect()
+}
+
+#[derive(Serialize)]
+struct After<'a> {
+    changed: bool,
+    #[serde(flatten)]
+    session: Json<'a>,
 }
 
 #[derive(Serialize)]
@@ -283,5 +295,16 @@ mod tests {
         let closed = serde_json::to_value(Session { end: Some(end), ..with_id("a") }.json(&local)).unwrap();
         assert_eq!(closed["end_reason"], "idle");
         assert!(closed["message"].is_null());
+    }
+
+    #[test]
+    fn what_a_command_did_stands_beside_the_keys_of_the_session() {
+        let local = Local::new(WallTime::default());
+        let told = |changed| serde_json::to_value(with_id("a").json_after(changed, &local)).unwrap();
+        assert_eq!((&told(true)["changed"], &told(true)["id"]), (&true.into(), &"a".into()));
+        assert_eq!(told(false)["changed"], false);
+        let mut without = told(true);
+        without.as_object_mut().unwrap().remove("changed");
+        assert_eq!(without, serde_json::to_value(with_id("a").json(&local)).unwrap());
     }
 }

@@ -1,12 +1,8 @@
 //! What cannot be written down is not granted: the kernel refuses in each way it knows, and the login is denied with the cause told.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a test fails, and talks, where it must"
-)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails, and talks, where it must")]
 
+mod gate;
 mod login;
 
 use std::{
@@ -25,10 +21,7 @@ use authflow_core::{
 };
 use authflow_host::records::{RecordError, Slot};
 use login::{Login, phone, records};
-use nix::{
-    sys::resource::{Resource, getrlimit},
-    unistd::geteuid,
-};
+use nix::sys::resource::{Resource, getrlimit};
 
 const ROOT: &str = "ROOT_OF_TEST";
 
@@ -124,7 +117,7 @@ fn near_the_end_of_its_room_nothing_is_judged_before_there_is_more() {
 
 #[test]
 fn a_full_disk_denies_and_is_named() {
-    if !is_root("a disk of its own") {
+    if !gate::is_open() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -137,7 +130,7 @@ fn a_full_disk_denies_and_is_named() {
 
 #[test]
 fn a_read_only_disk_denies_and_is_named() {
-    if !is_root("a disk of its own") {
+    if !gate::is_open() {
         return;
     }
     let folder = used_machine();
@@ -145,14 +138,6 @@ fn a_read_only_disk_denies_and_is_named() {
     let told = told_under(OWN_MOUNTS, read_only, folder.path());
     assert!(told.contains("Read-only file system"), "{told}");
     assert_nothing_happened(folder.path());
-}
-
-fn is_root(for_what: &str) -> bool {
-    let is_root = geteuid().is_root();
-    if !is_root {
-        eprintln!("left out: {for_what} needs root");
-    }
-    is_root
 }
 
 #[test]

@@ -8,7 +8,7 @@ use pam::constants::PamResultCode::{
 };
 
 use crate::{
-    fake::{FakePam, Machine, PASSWORD},
+    fake::{FakePam, Machine, PASSWORD, may_read_shadow},
     phase::Phase::{Account, Authenticate, CloseSession, OpenSession},
 };
 
@@ -20,15 +20,6 @@ fn rule(service: &str, methods: &str) -> String {
 
 fn password_for_login() -> Machine {
     Machine::new(&rule("login", r#"[["password"]]"#))
-}
-
-/// The account phase reads the shadow file, which only root may.
-fn may_read_shadow() -> bool {
-    let is_root = nix::unistd::geteuid().is_root();
-    if !is_root {
-        eprintln!("left out without root: this test runs the account phase");
-    }
-    is_root
 }
 
 fn last_log(pam: &FakePam) -> String {

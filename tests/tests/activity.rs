@@ -181,13 +181,21 @@ fn a_forged_stamp_is_one_activity_and_told_to_the_log() {
 
 #[test]
 fn a_user_extends_as_often_as_the_rule_grants_and_no_more() {
-    let Some(machine) = machine(r#"idle = "10m", user_extend = 1"#) else { return };
+    let limits = r#"idle = "10m", user_extend = 1"#;
+    let without = rule("bobs", "bob", r#"idle = "none""#);
+    let Some(machine) = machine_with(&format!("{}{without}", rule("alices", "alice", limits))) else { return };
     let mut alice = machine.log_in("alice", &mut machine.enroll("alice"));
     assert!(alice.shell("authflow extend; echo code=$?").contains("code=0"));
     let said = alice.shell("authflow extend; echo code=$?");
     assert!(said.contains("lets a user extend 1 times") && said.contains("code=4"), "{said}");
     let id = session_of(&machine, "alice")["id"].as_str().expect("an id").to_owned();
-    let _ = machine.run(["authflow", "extend", &id]).success();
+    let extend = |id: &str| machine.run(["authflow", "extend", id, "--json"]).json();
+    let told = extend(&id);
+    assert!(told["changed"] == true && told["id"] == id.as_str(), "{told:#}");
+    // Where nothing is to be pushed a program is told that nothing was.
+    let _bob = machine.log_in("bob", &mut machine.enroll("bob"));
+    let told = extend(session_of(&machine, "bob")["id"].as_str().expect("an id"));
+    assert!(told["changed"] == false && told["idle_deadline"].is_null(), "{told:#}");
 }
 
 #[test]

@@ -70,6 +70,21 @@ fn a_rule_of_its_own_decides_about_renewing_and_may_ask_less_in_vain() {
 }
 
 #[test]
+fn programs_are_told_that_a_renewal_changed_the_session() {
+    let by_password = TWO_FACTORS.replace(r#"[["password", "totp"]]"#, r#"[["password"]]"#);
+    let Some(machine) = machine(&by_password) else { return };
+    machine.give_password("alice");
+    let mut alice = machine.ssh("alice", &[]);
+    alice.expect("Password: ");
+    alice.type_line(machine.password());
+    alice.expect("$ ");
+    alice.type_line("authflow renew --json");
+    alice.expect("Password: ");
+    alice.type_line(machine.password());
+    alice.expect("\"changed\": true");
+}
+
+#[test]
 fn nobody_renews_the_session_of_another_or_from_outside() {
     let Some(machine) = machine(TWO_FACTORS) else { return };
     let mut phone = machine.enroll("alice");

@@ -16,7 +16,8 @@ impl Extend {
         daemon.extend(&before.id)?;
         let after = daemon.session(&before.id)?;
         let local = context.local();
-        Ok(context.output.either(&after.json(&local), || match after.idle_deadline {
+        let changed = after.idle_deadline != before.idle_deadline;
+        Ok(context.output.either(&after.json_after(changed, &local), || match after.idle_deadline {
             Some(end) => format!("session {} ends without activity {}\n", clean(&after.id), local.ahead(end)),
             None => format!("session {} has no idle limit\n", clean(&after.id)),
         })?)

@@ -17,7 +17,7 @@ impl Renew {
         let id = daemon.answer(&begun, &answers)?.ok_or(Error::NotRenewed)?;
         let session = daemon.session(&id)?;
         let local = context.local();
-        Ok(context.output.either(&session.json(&local), || match session.ends_at() {
+        Ok(context.output.either(&session.json_after(true, &local), || match session.ends_at() {
             Some(end) => format!("session {} renewed; it ends {}\n", clean(&session.id), local.ahead(end)),
             None => format!("session {} renewed\n", clean(&session.id)),
         })?)

@@ -57,6 +57,7 @@ fn long(session: &Session, local: &Local, output: Output) -> String {
     let facts = [
         ("session", format!("{} ({}, {})", session.id, session.service, session.from())),
         ("user", session.who()),
+        ("ttys", session.ttys.join(", ")),
         ("proved", format!("{} (AAL {}) at {proved_at}", session.proved(), session.aal)),
         ("state", if session.state == "active" { String::new() } else { session.state.clone() }),
         ("since", local.past(session.opened_at)),
@@ -100,6 +101,18 @@ mod tests {
         assert_eq!(short(&session(&local), &local), "AAL2 10 min\n");
         let endless = Session { idle_deadline: None, lifetime_deadline: None, ..session(&local) };
         assert_eq!(short(&endless, &local), "AAL2\n");
+    }
+
+    #[test]
+    fn the_terminals_are_told_where_there_are_any() {
+        let local = Local::new(WallTime::default());
+        let ttys = vec!["/dev/pts/3".into(), "/dev/pts/4".into()];
+        let text = long(&Session { ttys, ..session(&local) }, &local, PLAIN);
+        assert!(
+            text.lines().any(|line| line.starts_with("ttys ") && line.ends_with(" /dev/pts/3, /dev/pts/4")),
+            "{text}"
+        );
+        assert!(!long(&session(&local), &local, PLAIN).contains("ttys"));
     }
 
     #[test]

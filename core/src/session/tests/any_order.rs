@@ -213,9 +213,32 @@ impl World {
             let is_there = self.registry.find(session.id).is_some();
             assert_ne!(is_there, self.ended.contains_key(&session.id), "a session is there or has ended");
         }
+        for session in self.registry.iter().filter(|session| !matches!(session.state, State::Closing(_))) {
+            let by = ends_by(session).unwrap_or(BootTime::new(Duration::MAX));
+            let is_queued = self.registry.due(by).contains(&session.id);
+            // With both of its limits behind a locked screen nothing is due until somebody is back.
+            let is_locked = ends_by(session).is_none();
+            assert_ne!(is_queued, is_locked, "it is looked at when it ends, at the latest: {by:?} {session:?}");
+        }
         let known = self.registry.iter().map(|session| (session.id, serde_json::to_string(session).unwrap()));
         assert_eq!(known.collect::<BTreeMap<_, _>>(), self.kept, "what is kept is what is known");
     }
+}
+
+/// When the session's life is over as things stand, by its own facts and not by what the registry makes of them: the earlier of both limits,
+/// but for those at which its screen is locked.
+fn ends_by(session: &Session) -> Option<BootTime> {
+    let granted = &session.opening.limits;
+    let active = session.last_active.boot;
+    let may_be_held = active.saturating_add(granted.inhibit_max);
+    let held = if session.inhibition.holders.is_empty() { session.inhibition.until } else { Some(may_be_held) };
+    let idle = active.max(held.unwrap_or(active)).saturating_add(Duration::from_secs(IDLE));
+    let idle = (session.opening.class != Class::Nested).then_some((idle, granted.at_idle));
+    let lifetime = session.authenticated.boot.saturating_add(Duration::from_secs(LIFETIME));
+    let has_screen = session.basis == Basis::Hint && session.state == State::Active;
+    let is_behind = |at, does| has_screen && does == AtLimit::Lock && session.locked_of >= Some(at);
+    let limits = idle.into_iter().chain([(lifetime, granted.at_lifetime)]);
+    limits.filter(|(at, does)| !is_behind(*at, *does)).map(|(at, _)| at).min()
 }
 
 proptest! {
