@@ -1,6 +1,6 @@
 //! What the module leaves behind in an application that lives on: no thread, no descriptor, no memory.
 
-use authflow_tests::Machine;
+use authflow_tests::{Machine, wait};
 
 const DOOR: &str =
     "auth required pam_authflow.so\naccount required pam_authflow.so\nsession required pam_authflow.so\n";
@@ -29,11 +29,11 @@ fn denials_and_changes_of_the_password_leave_nothing_in_the_application() {
     machine.compile("footprint");
     let denied = grown(&machine, &["denied", "door", "alice", "50", machine.password(), "no code"]);
     assert!(denied < 256, "{denied} KiB of denials");
-    assert_eq!(machine.log().matches("wrong code").count(), 50, "{}", machine.log());
+    are_logged(&machine, 50, "wrong code");
     let (one, other) = ("quiet rivers turn blue", "blue rivers turn quiet");
     let changed = grown(&machine, &["change", "passwd", "alice", "40", one, one, other, other]);
     assert!(changed < 256, "{changed} KiB of changes");
-    assert_eq!(machine.log().matches("event=password-changed").count(), 41, "{}", machine.log());
+    are_logged(&machine, 41, "event=password-changed");
 }
 
 /// Ten flows a minute are all that a user has.
@@ -47,7 +47,7 @@ fn flows_that_the_daemon_runs_leave_nothing_in_a_locker() {
     let argv = ["runuser", "-u", "alice", "--", "footprint", "login", "door", "alice", "9", machine.password()];
     let printed = machine.run(argv).success();
     assert!(printed.starts_with("grown "), "something was kept: {printed}");
-    assert_eq!(machine.log().matches("event=flow-granted").count(), 9, "{}", machine.log());
+    are_logged(&machine, 9, "event=flow-granted");
 }
 
 /// By how many KiB the application grows.
@@ -56,4 +56,10 @@ fn grown(machine: &Machine, words: &[&str]) -> i64 {
     let printed = machine.run([&["footprint"], words].concat()).success();
     let grown = printed.trim().strip_prefix("grown ").unwrap_or_else(|| panic!("something was kept: {printed}"));
     grown.parse().expect("a number")
+}
+
+/// A line that was logged is read a moment later.
+#[track_caller]
+fn are_logged(machine: &Machine, count: usize, words: &str) {
+    wait::until_true(&format!("{count} times {words:?}"), || machine.log().matches(words).count() == count);
 }
