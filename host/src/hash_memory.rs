@@ -109,4 +109,28 @@ mod tests {
         }
         assert!(resident() < before + 19 * 1024, "less than one mapping stays, whatever other tests do meanwhile");
     }
+
+    #[test]
+    fn the_memory_is_in_no_core_dump_and_no_child_and_in_huge_pages() {
+        let memory = HashMemory::new(19 * 1024).unwrap();
+        let flags = flags_at(&memory);
+        let has = |flag: &str| flags.iter().any(|given| given == flag);
+        assert!(has("dd") && has("wf"), "{flags:?}");
+        let has_huge_pages = std::path::Path::new("/sys/kernel/mm/transparent_hugepage").exists();
+        assert_eq!(has("hg"), has_huge_pages, "{flags:?}");
+    }
+
+    /// The kernel's two letters for each property of that mapping.
+    fn flags_at(memory: &HashMemory) -> Vec<String> {
+        let address = memory.start.addr().get();
+        let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let holds = |line: &str| {
+            let (start, end) = line.split(' ').next()?.split_once('-')?;
+            let [start, end] = [start, end].map(|edge| usize::from_str_radix(edge, 16));
+            Some((start.ok()?..end.ok()?).contains(&address))
+        };
+        let mut mapping = smaps.lines().skip_while(|line| holds(line) != Some(true));
+        let flags = mapping.find_map(|line| line.strip_prefix("VmFlags:")).unwrap();
+        flags.split_whitespace().map(str::to_owned).collect()
+    }
 }

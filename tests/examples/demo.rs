@@ -51,7 +51,8 @@ fn main() {
     say("A wrong password and a wrong code look alike");
     let wrong_password = refused(answer(&machine, "alice", "not her password", &alices_phone.code()));
     let wrong_code = refused(answer(&machine, "alice", machine.password(), &alices_phone.wrong_code()));
-    println!("the client saw the same: {}", wrong_password == wrong_code);
+    assert_eq!(wrong_password, wrong_code);
+    println!("the client saw the same");
 
     say("A session left alone is warned, then ended; a busy one next to it lives on (24 s)");
     let mut bob = answer(&machine, "bob", machine.password(), &bobs_phone.code());
@@ -62,10 +63,9 @@ fn main() {
     }
     let _ = alice.end();
     let screen = alice.screen();
-    for line in screen.lines().filter(|line| line.contains("authflow: nobody") || line.contains("ends now")) {
-        println!("on alice's terminal: {line}");
-    }
-    println!("bob$ echo still here\n{}", bob.shell("echo still here"));
+    show_told("alice", &screen, "authflow: nobody");
+    show_told("alice", &screen, "ends now");
+    is_still_here("bob", &mut bob);
 
     say("Revoked: shell and children end at once, and bob is told why");
     bob.type_line("(sleep 4711 & setsid sleep 4712 & wait)");
@@ -73,6 +73,7 @@ fn main() {
     show(&machine, &format!("authflow revoke {} --message 'the laptop is lost'", id.get(..8).unwrap_or(&id)));
     bob.expect("the laptop is lost");
     let _ = bob.end();
+    show_told("bob", &bob.screen(), "the laptop is lost");
     wait::until_true("the end of bob's children", || !machine.shell("pgrep -f 'sleep 471[12]'").status.success());
     println!("none of bob's processes is left");
 
@@ -80,14 +81,18 @@ fn main() {
     let mut alice = answer(&machine, "alice", machine.password(), &alices_phone.code());
     alice.expect("$ ");
     machine.kill_daemon();
-    println!("alice$ echo still here\n{}", alice.shell("echo still here"));
+    is_still_here("alice", &mut alice);
     machine.start_daemon();
-    show(&machine, "authflow sessions");
+    let sessions = show(&machine, "authflow sessions");
+    assert!(sessions.contains("alice"), "the new daemon does not know of her");
     alice.type_line("exit");
     let _ = alice.end();
     say("And the history of it all");
     wait::until_true("the logout", || machine.shell("authflow history").stdout.contains("logout"));
-    show(&machine, "authflow history");
+    let history = show(&machine, "authflow history");
+    for why in ["idle", "revoked", "logout"] {
+        assert!(history.contains(why), "no end by {why}");
+    }
 }
 
 fn leave_running(machine: &Machine, phone: &Authenticator) {
@@ -116,6 +121,19 @@ fn refused(mut person: Person) -> String {
     let _ = person.end();
     print!("{}", person.screen());
     person.screen()
+}
+
+/// Shows what somebody was told on the terminal. Without it there is nothing to see here.
+fn show_told(user: &str, screen: &str, words: &str) {
+    let told: Vec<_> = screen.lines().filter(|line| line.contains(words)).collect();
+    assert!(!told.is_empty(), "{user} was not told {words:?}:\n{screen}");
+    told.iter().for_each(|line| println!("on {user}'s terminal: {line}"));
+}
+
+fn is_still_here(user: &str, person: &mut Person) {
+    let told = person.shell("echo still here");
+    println!("{user}$ echo still here\n{told}");
+    assert_eq!(told, "still here");
 }
 
 fn id_of(machine: &Machine, user: &str) -> String {

@@ -1,8 +1,8 @@
 //! The beds themselves, before anything of authflow is in play: real programs, a person, and nothing left behind.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use authflow_tests::{Authenticator, Machine, wait};
+use authflow_tests::{Authenticator, Machine, Plan, wait};
 
 const PASSWORD: &str = "only in a bed";
 
@@ -53,19 +53,13 @@ fn a_booted_machine_gives_a_login_its_scope() {
 #[test]
 fn nothing_is_left_of_a_machine_whose_test_panicked() {
     let Some(plan) = Machine::overlay() else { return };
-    let sleeper = std::sync::Mutex::new(0);
-    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        let machine = plan.without_daemon().start();
-        let program = machine.start(["sleep", "4242"]);
-        *sleeper.lock().expect("not poisoned") = host_pid_of("4242");
-        assert!(program.pid() > 1);
-        // Not `panic!`: that would print a message in the middle of a test that passes.
-        std::panic::resume_unwind(Box::new("on purpose"));
-    }));
-    assert!(panicked.is_err());
-    let sleeper = sleeper.into_inner().expect("not poisoned");
-    assert_ne!(sleeper, 0);
-    wait::until_true("the end of what ran inside", || !Path::new(&format!("/proc/{sleeper}")).exists());
+    nothing_is_left_after_a_panic(plan, "4242");
+}
+
+#[test]
+fn nothing_is_left_of_a_booted_machine_whose_test_panicked() {
+    let Some(plan) = Machine::booted() else { return };
+    nothing_is_left_after_a_panic(plan, "4243");
 }
 
 #[test]
@@ -75,6 +69,46 @@ fn an_authenticator_never_shows_a_code_twice() {
     let (now, next) = (phone.code(), phone.code());
     assert_ne!(now, next);
     assert!(![now, next].contains(&phone.wrong_code()));
+}
+
+/// The argument is of a `sleep` that no other test runs.
+fn nothing_is_left_after_a_panic(plan: Plan, argument: &str) {
+    let left = std::sync::Mutex::new(Vec::new());
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let machine = plan.without_daemon().start();
+        let program = machine.start(["sleep", argument]);
+        let sleeper = PathBuf::from(format!("/proc/{}", host_pid_of(argument)));
+        left.lock().expect("not poisoned").extend([folder_of(&machine), cgroup_of(&sleeper), sleeper]);
+        assert!(program.pid() > 1);
+        // Not `panic!`: that would print a message in the middle of a test that passes.
+        std::panic::resume_unwind(Box::new("on purpose"));
+    }));
+    assert!(panicked.is_err());
+    let left = left.into_inner().expect("not poisoned");
+    assert_eq!(left.len(), 3, "the machine ran");
+    for place in left {
+        wait::until_true(&format!("the end of {}", place.display()), || !place.exists());
+    }
+}
+
+/// The bed's folder on the host, as the mount of its root tells it.
+fn folder_of(machine: &Machine) -> PathBuf {
+    let mounts = format!("/proc/{}/mountinfo", machine.first_process());
+    let mounts = std::fs::read_to_string(mounts).expect("it runs");
+    let folder = mounts.split_once("upperdir=").and_then(|(_, rest)| rest.split_once("/upper"));
+    let folder = PathBuf::from(folder.expect("an overlay").0);
+    assert!(folder.is_dir(), "{}", folder.display());
+    folder
+}
+
+/// The bed's cgroup on the host.
+fn cgroup_of(process: &Path) -> PathBuf {
+    let cgroup = std::fs::read_to_string(process.join("cgroup")).expect("it runs");
+    let name = cgroup.split('/').find(|name| name.starts_with("authflow-bed-")).expect("a bed's").trim();
+    let top = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(Path::new).into_iter().find(|top| top.is_dir());
+    let cgroup = top.expect("a hierarchy").join(name);
+    assert!(cgroup.is_dir(), "{}", cgroup.display());
+    cgroup
 }
 
 fn give_passwords(machine: &Machine) {

@@ -21,6 +21,11 @@ fn root_at_the_console_gets_in_when_our_files_are_broken() {
     machine.write("/etc/authflow/authflow.toml", "[[rule");
     assert!(knock(&machine, "root", CONSOLE, SYSTEM_PASSWORD, ""));
     machine.logged(&["event=breakglass", "user=root"]);
+    // Nothing of ours is open then, so there is nothing to close.
+    let session = ["console", "root", "authenticate", "acct_mgmt", "open_session"];
+    assert!(run(&machine, &[CONSOLE, &session].concat(), SYSTEM_PASSWORD, ""), "{}", machine.log());
+    machine.logged(&["event=breakglass", "phase=open-session", "user=root"]);
+    assert!(!open(&machine, "root", &["-Itty=/dev/pts/0"], SYSTEM_PASSWORD, ""));
     assert!(!knock(&machine, "root", CONSOLE, "a guess", ""));
     for elsewhere in [&["-Itty=/dev/pts/0"][..], &["-Itty=/dev/tty1", "-Irhost=192.0.2.7"], &[]] {
         assert!(!knock(&machine, "root", elsewhere, SYSTEM_PASSWORD, ""), "{elsewhere:?}");

@@ -64,7 +64,7 @@ fn a_configuration_that_others_could_have_written_is_not_read() {
 #[test]
 fn the_last_good_configuration_keeps_the_machine_open() {
     let Some(plan) = door::plan("") else { return };
-    let machine = plan.without_daemon().start();
+    let machine = plan.start();
     let mut phone = machine.enroll("alice");
     apply(&machine, door::RULE);
     // Once more: what was live before is what is kept.
@@ -72,6 +72,12 @@ fn the_last_good_configuration_keeps_the_machine_open() {
     machine.write(LIVE, "[[rule");
     assert!(door::opens(&machine, "alice", machine.password(), &phone.code()));
     machine.logged(&["config-last-good", "authflow.toml"]);
+    // The phases of one login go by one configuration, which the first of them reads: with sshd that is the session's.
+    assert!(door::knock(&machine, "alice", "", "", &["open_session", "close_session"]), "{}", machine.log());
+    machine.logged(&["pam_authflow(door:session)", "event=config-last-good"]);
+    let with_session = ["authenticate", "acct_mgmt", "open_session", "close_session"];
+    assert!(door::knock(&machine, "alice", machine.password(), &phone.code(), &with_session), "{}", machine.log());
+    machine.logged(&["pam_authflow(door:session)", "event=session-opened", "factors=password+totp", "rule=door"]);
     assert!(!door::opens(&machine, "alice", machine.password(), &phone.wrong_code()));
 }
 

@@ -21,6 +21,31 @@ fn who_was_let_in_without_a_daemon_is_adopted_when_it_comes() {
     wait::until_true("the adopted session's end", || users(&machine).is_empty());
 }
 
+/// Else whoever logs in while no daemon is there gets that much more time.
+#[test]
+fn the_limits_of_who_is_adopted_run_from_the_login() {
+    let Some(plan) = plan("open") else { return };
+    let machine = plan.without_daemon().start();
+    let _alice = log_in(&machine);
+    // As if the login had been a minute ago, without the wait.
+    let earlier = "cd /run/authflow/pending && for it in *; do \
+        awk '/^\\[/ { is_opened = /opened_/ } is_opened && /^secs/ { $3 -= 60 } { print }' $it >/tmp/it && cat /tmp/it >$it; done";
+    let _ = machine.shell(earlier).success();
+    let written = "sed -n '/^.opened_wall/,/^nanos/ s/^secs = //p' /run/authflow/pending/*";
+    let opened: u64 = machine.shell(written).success().trim().parse().expect("seconds");
+    machine.start_daemon();
+    machine.logged(&["event=adopted", "user=alice"]);
+    let session = machine.sessions().remove(0);
+    let seconds = |key: &str| {
+        let at = session[key].as_str().expect("a time");
+        machine.run(["date", "--date", at, "+%s"]).success().trim().parse::<u64>().expect("seconds")
+    };
+    assert_eq!(seconds("opened_at"), opened, "{session:#}");
+    let limit = session["lifetime_limit"].as_u64().expect("a limit");
+    // A deadline is on another clock than the one that tells it, so it may be told a second off.
+    assert!(seconds("lifetime_deadline").abs_diff(opened + limit) < 5, "{session:#}");
+}
+
 #[test]
 fn who_left_before_the_daemon_came_is_in_its_history_alone() {
     let Some(plan) = plan("open") else { return };

@@ -227,7 +227,7 @@ fn the_longest_password_is_4096_bytes() {
     let _ = set(&longest).success();
     // A terminal takes no line as long as that, and pamtester no answer.
     machine.compile("footprint");
-    let opens = |password: &str| machine.run(["footprint", "long", "alice", password, "1"]).status.success();
+    let opens = |password: &str| machine.run(["footprint", "login", "long", "alice", "1", password]).status.success();
     assert!(opens(&longest));
     assert!(!opens(&longest[..4095]) && !opens(&format!("{longest}x")), "nothing of it is cut off");
 }
