@@ -6,7 +6,7 @@ PACKAGES=(gcc libc6-dev pkg-config libpam0g-dev libcrypt-dev libsqlite3-dev
   openssh-server openssh-client sudo login util-linux iproute2 dbus dbus-daemon oathtool openssl pamtester procps
   libfaketime libglib2.0-bin libnss-extrausers python3 mmdebstrap strace systemd systemd-container vlock
   libpam-google-authenticator zsh fish
-  debhelper dpkg-dev e2fsprogs fakeroot lintian mandoc sqlite3 jq)
+  debhelper dpkg-dev e2fsprogs fakeroot lintian mandoc sqlite3 jq rpm selinux-policy-dev)
 missing=()
 for package in "${PACKAGES[@]}"; do
   [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
