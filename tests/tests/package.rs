@@ -24,6 +24,24 @@ const KEYS: &str = "KbdInteractiveAuthentication yes\nPasswordAuthentication no\
 /// The one file in /etc that is the package's own.
 const HOOK: &str = "/etc/shadow-maint/userdel-post.d/authflow";
 
+/// What `systemd-analyze security` finds open of the daemon's unit, where its reason stands.
+const LEFT_OPEN: [&str; 14] = [
+    "CapabilityBoundingSet_CAP_AUDIT",
+    "CapabilityBoundingSet_CAP_DAC_FOWNER_IPC_OWNER",
+    "CapabilityBoundingSet_CAP_KILL",
+    "CapabilityBoundingSet_CAP_SYS_PTRACE",
+    "DeviceAllow",
+    "PrivateDevices",
+    "PrivateUsers",
+    "ProcSubset",
+    "ProtectControlGroups",
+    "ProtectProc",
+    "RestrictAddressFamilies_AF_NETLINK",
+    "RestrictAddressFamilies_AF_UNIX",
+    "RootDirectoryOrRootImage",
+    "UserOrDynamicUser",
+];
+
 #[test]
 fn the_packages_are_clean_by_lintian() {
     let Some(packages) = Packages::built() else { return };
@@ -50,8 +68,7 @@ fn installing_changes_no_login_and_removing_leaves_none_behind() {
     assert_eq!(stacks(&machine), before);
     logs_in_by_the_system(&machine);
     let _ = machine.run(["systemctl", "is-active", "authflow-sessiond"]).success();
-    // In tenths of the exposure that its table ends with.
-    let _ = machine.run(["systemd-analyze", "security", "--threshold=20", "authflow-sessiond"]).success();
+    the_daemon_may_what_its_unit_explains_and_no_more(&machine);
     assert_eq!(machine.sessions(), Vec::<Value>::new());
     let conffiles = machine.shell("dpkg-query --show --showformat='${Conffiles}' authflow libpam-authflow").success();
     let conffiles: Vec<_> = conffiles.lines().filter_map(|line| line.split_whitespace().next()).collect();
@@ -75,6 +92,22 @@ fn installing_changes_no_login_and_removing_leaves_none_behind() {
     what_is_kept_and_what_is_not(&machine, &packages);
     assert_eq!(stacks(&machine), before);
     logs_in_by_the_system(&machine);
+}
+
+/// One more is a decision, and not an accident.
+fn the_daemon_may_what_its_unit_explains_and_no_more(machine: &Machine) {
+    let show = |property: &str| machine.run(["systemctl", "show", "-P", property, "authflow-sessiond"]).success();
+    let mut capabilities: Vec<_> = show("CapabilityBoundingSet").split_whitespace().map(str::to_owned).collect();
+    capabilities.sort_unstable();
+    assert_eq!(capabilities, ["cap_audit_write", "cap_dac_override", "cap_kill", "cap_sys_ptrace"]);
+    assert_eq!(show("AmbientCapabilities").trim(), "");
+    // In tenths of the exposure that its table ends with.
+    let table = ["systemd-analyze", "security", "--threshold=20", "--json=short", "authflow-sessiond"];
+    let table: Vec<Value> = serde_json::from_str(&machine.run(table).success()).expect("a table");
+    let open = table.iter().filter(|row| row["set"] == false).filter_map(|row| row["json_field"].as_str());
+    let mut open: Vec<_> = open.collect();
+    open.sort_unstable();
+    assert_eq!(open, LEFT_OPEN);
 }
 
 fn nothing_is_left_of_a_user_who_is_removed(machine: &Machine) {
