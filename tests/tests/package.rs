@@ -380,9 +380,7 @@ fn sessions_and_logins_under_way_outlive_an_upgrade_and_a_daemon_that_hangs() {
     wait::until_true("all sessions", || machine.sessions().len() == 22);
     let known = identities(&machine);
 
-    // Back again.
-    machine.install(&packages);
-    assert_eq!(identities(&machine), known);
+    let (known, mut late) = back_to_a_version_that_cannot_read_the_store(&machine, &packages, &mut alices, known);
 
     // The module's package alone leaves the daemon be.
     let pid = main_pid(&machine);
@@ -405,9 +403,46 @@ fn sessions_and_logins_under_way_outlive_an_upgrade_and_a_daemon_that_hangs() {
     assert_eq!(alice.shell("echo still here"), "still here");
     machine.start_daemon();
     assert_eq!(identities(&machine), known);
-    for person in people.iter_mut().chain([&mut alice, &mut again]) {
+    for person in people.iter_mut().chain([&mut alice, &mut again, &mut late]) {
         assert_eq!(person.shell("echo still here"), "still here");
     }
+}
+
+/// The downgrade, from a version that left a store of its own kind, while alice logs in once more. Returns who is known then, and that login.
+fn back_to_a_version_that_cannot_read_the_store(
+    machine: &Machine,
+    packages: &Packages,
+    alices: &mut Authenticator,
+    known: Vec<String>,
+) -> (Vec<String>, Person) {
+    let mut late = machine.ssh("alice", &[]);
+    late.expect("assword: ");
+    late.type_line(machine.password());
+    late.expect("Verification code: ");
+    let _ = machine.run(["systemctl", "stop", "authflow-sessiond"]).success();
+    of_another_version(&machine.path("/var/lib/authflow/sessions.db"));
+    let files = machine.take(packages);
+    let install = ["env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--install"];
+    let mut dpkg = machine.start(install.into_iter().chain(files.iter().map(String::as_str)));
+    late.type_line(&alices.code());
+    late.expect("$ ");
+    assert!(dpkg.end().success());
+    machine.logged(&["event=store-set-aside"]);
+    wait::until_true("the late login", || machine.sessions().len() == known.len() + 1);
+    let all = identities(machine);
+    let lost: Vec<_> = known.iter().filter(|session| !all.contains(session)).collect();
+    assert!(lost.is_empty(), "{lost:#?} of {all:#?}");
+    (all, late)
+}
+
+/// Says in a store's header that a later program made it. Nobody has it open.
+fn of_another_version(store: &Path) {
+    /// Where SQLite keeps `user_version`, in four bytes.
+    const USER_VERSION: std::ops::Range<usize> = 60..64;
+    assert!(!store.with_extension("db-wal").exists(), "what stands beside the store would be laid over it");
+    let mut bytes = std::fs::read(store).expect("a store");
+    bytes[USER_VERSION].copy_from_slice(&99_u32.to_be_bytes());
+    std::fs::write(store, bytes).expect("it can be written");
 }
 
 /// A booted machine without authflow, and users whose passwords are the system's.
