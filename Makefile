@@ -17,7 +17,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 # Where tarball and packages are made.
 PACKAGES := $(abspath $(TARGET_DIR))/packages
 
-.PHONY: help deps build install dist deb deb-from-dist deb-from-build deb-check demo test bench lint audit clean
+.PHONY: help deps build install dist deb deb-from-dist deb-from-build deb-check dist-check rpm-check demo test bench lint audit clean
 
 help:
 	@echo "make demo    see the main job in a throw-away namespace (INTERACTIVE=1 leaves it running)"
@@ -90,6 +90,14 @@ dist:
 	rm -rf $(DIST)
 	@echo $(DIST).tar.gz
 
+# Once more in another folder, by somebody who keeps files private.
+dist-check: AGAIN = $(PACKAGES)/dist-once-more
+dist-check: dist
+	rm -rf $(AGAIN)
+	umask 077 && $(MAKE) --no-print-directory dist PACKAGES=$(AGAIN)
+	cd $(PACKAGES) && sha256sum authflow-$(VERSION).tar.gz | (cd $(AGAIN) && sha256sum --check)
+	rm -rf $(AGAIN)
+
 # -d: no look at build dependencies, since cargo comes from rustup and not from a package.
 DPKG_BUILDPACKAGE = dpkg-buildpackage -us -uc -b -d
 
@@ -119,6 +127,10 @@ deb-check: deb
 	rm -rf $(AGAIN) && mkdir -p $(AGAIN) && cp $(PACKAGES)/authflow-$(VERSION).tar.gz $(AGAIN)/
 	$(MAKE) deb-from-dist PACKAGES=$(AGAIN)
 	cd $(PACKAGES) && sha256sum debs/*.deb | (cd $(AGAIN) && sha256sum --check)
+
+# The RPMs from what `make build` has made, and the SELinux module by two policies' names.
+rpm-check:
+	@packaging/rpm/check.sh $(abspath $(RELEASE)) $(PACKAGES)/rpm $(VERSION)
 
 demo: deps build
 	@AUTHFLOW_E2E=1 INTERACTIVE=$(INTERACTIVE) $(CARGO) run --quiet --locked -p authflow-tests --example demo

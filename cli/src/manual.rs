@@ -77,6 +77,16 @@ fn the_manual_has_every_command_with_every_option_and_no_other() {
 }
 
 #[test]
+fn the_manual_has_every_exit_status_and_no_other() {
+    let told = section(AUTHFLOW, ".Sh EXIT STATUS").unwrap().lines().filter_map(|line| line.strip_prefix(".It "));
+    let told: BTreeSet<_> = told.flat_map(|tag| tag.split(" , ")).collect();
+    let (_, code) = include_str!("error.rs").split_once("fn exit_code(").unwrap();
+    let ends = code.split("=> ").skip(1).filter_map(|arm| arm.split(',').next());
+    let given: BTreeSet<_> = ends.filter(|end| end.parse::<u8>().is_ok()).collect();
+    assert_eq!(told, given);
+}
+
+#[test]
 fn the_manual_has_every_option_of_all_commands() {
     let command = Arguments::command();
     let long = command.get_arguments().filter_map(clap::Arg::get_long);

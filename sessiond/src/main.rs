@@ -269,4 +269,14 @@ mod tests {
             assert!(manual.contains(&format!("Fl -{option}")), "authflow-sessiond.8 does not tell of --{option}");
         }
     }
+
+    #[test]
+    fn the_manual_tells_every_exit_status() {
+        let manual = include_str!("../../docs/man/authflow-sessiond.8");
+        let (_, section) = manual.split_once("\n.Sh EXIT STATUS\n").unwrap();
+        let told = section.split("\n.Sh ").next().unwrap().lines().filter_map(|line| line.strip_prefix(".It "));
+        let wrong_usage = Arguments::try_parse_from(["authflow-sessiond", "--unheard-of"]).unwrap_err().exit_code();
+        // Success and failure, as `main` has them, and what clap ends with.
+        assert_eq!(told.collect::<Vec<_>>(), ["0", "1", &wrong_usage.to_string()]);
+    }
 }

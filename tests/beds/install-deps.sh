@@ -6,7 +6,7 @@ PACKAGES=(gcc libc6-dev pkg-config libpam0g-dev libcrypt-dev libsqlite3-dev
   openssh-server openssh-client sudo login util-linux iproute2 dbus dbus-daemon oathtool openssl pamtester procps
   libfaketime libglib2.0-bin libnss-extrausers python3 mmdebstrap strace systemd systemd-container vlock
   libpam-google-authenticator zsh fish
-  debhelper dpkg-dev e2fsprogs fakeroot lintian mandoc sqlite3 jq)
+  debhelper dpkg-dev e2fsprogs fakeroot lintian mandoc sqlite3 jq rpm selinux-policy-dev)
 missing=()
 for package in "${PACKAGES[@]}"; do
   [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
@@ -22,12 +22,18 @@ if [ ${#missing[@]} -gt 0 ]; then
   apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
-# Our filter for fail2ban is tried with the real one, which is unpacked and not installed: its service would start with the machine.
+# Our filter for fail2ban is tried with the real one, which is unpacked and not installed: its service would start with the machine. It reads the
+# journal with python3-systemd.
 FAIL2BAN=/var/lib/authflow-tests/fail2ban
-if [ ! -x "$FAIL2BAN/usr/bin/fail2ban-regex" ]; then
+if [ ! -x "$FAIL2BAN/usr/bin/fail2ban-regex" ] || [ ! -d "$FAIL2BAN/usr/lib/python3/dist-packages/systemd" ]; then
   folder=$(mktemp -d)
-  download=(apt-get -qq -o APT::Sandbox::User=root download fail2ban)
-  (cd "$folder" && { "${download[@]}" || { apt-get update -qq && "${download[@]}"; }; } && mkdir -p "$FAIL2BAN" && dpkg-deb -x fail2ban_*.deb "$FAIL2BAN")
+  download=(apt-get -qq -o APT::Sandbox::User=root download fail2ban python3-systemd)
+  (
+    cd "$folder"
+    "${download[@]}" || { apt-get update -qq && "${download[@]}"; }
+    mkdir -p "$FAIL2BAN"
+    for package in ./*.deb; do dpkg-deb -x "$package" "$FAIL2BAN"; done
+  )
   rm -rf "$folder"
 fi
 

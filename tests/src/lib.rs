@@ -15,6 +15,7 @@
 //! - `bed`: the namespaces (`beds/overlay.sh`, `beds/booted.sh`)
 //! - `common_stacks`: our lines where everything that runs as somebody passes
 //! - `syslog`: what is logged inside
+//! - `catalogue`: whether that is as the documents say
 //! - `products`: what the build made, put into a machine
 //! - `package`: the same as Debian packages, for a machine to install
 //! - `gate`: whether end-to-end tests run at all
@@ -24,6 +25,7 @@
 mod authenticator;
 mod bed;
 pub mod camera;
+mod catalogue;
 mod common_stacks;
 mod compiled;
 mod emulated;

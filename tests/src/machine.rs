@@ -12,7 +12,7 @@ use std::{
 
 use rustix::process::Signal;
 
-use crate::{Authenticator, Output, Person, Program, bed::Bed, gate, products, syslog::Syslog, wait};
+use crate::{Authenticator, Output, Person, Program, bed::Bed, catalogue, gate, products, syslog::Syslog, wait};
 
 /// The password of every user that [`Machine::enroll`] enrolls.
 const PASSWORD: &str = "correct horse battery";
@@ -280,6 +280,16 @@ impl Machine {
         let call =
             ["busctl", "--system", "call", "org.freedesktop.DBus", "/", "org.freedesktop.DBus", "NameHasOwner", "s"];
         self.run(call.into_iter().chain([name])).stdout.trim() == "b true"
+    }
+}
+
+impl Drop for Machine {
+    /// Whatever the test was about, what was logged is as the documents say.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let faults = catalogue::faults(&self.log());
+            assert!(faults.is_empty(), "not as docs/events.md says: {faults:#?}");
+        }
     }
 }
 

@@ -24,6 +24,24 @@ const KEYS: &str = "KbdInteractiveAuthentication yes\nPasswordAuthentication no\
 /// The one file in /etc that is the package's own.
 const HOOK: &str = "/etc/shadow-maint/userdel-post.d/authflow";
 
+/// What `systemd-analyze security` finds open of the daemon's unit, where its reason stands.
+const LEFT_OPEN: [&str; 14] = [
+    "CapabilityBoundingSet_CAP_AUDIT",
+    "CapabilityBoundingSet_CAP_DAC_FOWNER_IPC_OWNER",
+    "CapabilityBoundingSet_CAP_KILL",
+    "CapabilityBoundingSet_CAP_SYS_PTRACE",
+    "DeviceAllow",
+    "PrivateDevices",
+    "PrivateUsers",
+    "ProcSubset",
+    "ProtectControlGroups",
+    "ProtectProc",
+    "RestrictAddressFamilies_AF_NETLINK",
+    "RestrictAddressFamilies_AF_UNIX",
+    "RootDirectoryOrRootImage",
+    "UserOrDynamicUser",
+];
+
 #[test]
 fn the_packages_are_clean_by_lintian() {
     let Some(packages) = Packages::built() else { return };
@@ -50,8 +68,7 @@ fn installing_changes_no_login_and_removing_leaves_none_behind() {
     assert_eq!(stacks(&machine), before);
     logs_in_by_the_system(&machine);
     let _ = machine.run(["systemctl", "is-active", "authflow-sessiond"]).success();
-    // In tenths of the exposure that its table ends with.
-    let _ = machine.run(["systemd-analyze", "security", "--threshold=20", "authflow-sessiond"]).success();
+    the_daemon_may_what_its_unit_explains_and_no_more(&machine);
     assert_eq!(machine.sessions(), Vec::<Value>::new());
     let conffiles = machine.shell("dpkg-query --show --showformat='${Conffiles}' authflow libpam-authflow").success();
     let conffiles: Vec<_> = conffiles.lines().filter_map(|line| line.split_whitespace().next()).collect();
@@ -75,6 +92,22 @@ fn installing_changes_no_login_and_removing_leaves_none_behind() {
     what_is_kept_and_what_is_not(&machine, &packages);
     assert_eq!(stacks(&machine), before);
     logs_in_by_the_system(&machine);
+}
+
+/// One more is a decision, and not an accident.
+fn the_daemon_may_what_its_unit_explains_and_no_more(machine: &Machine) {
+    let show = |property: &str| machine.run(["systemctl", "show", "-P", property, "authflow-sessiond"]).success();
+    let mut capabilities: Vec<_> = show("CapabilityBoundingSet").split_whitespace().map(str::to_owned).collect();
+    capabilities.sort_unstable();
+    assert_eq!(capabilities, ["cap_audit_write", "cap_dac_override", "cap_kill", "cap_sys_ptrace"]);
+    assert_eq!(show("AmbientCapabilities").trim(), "");
+    // In tenths of the exposure that its table ends with.
+    let table = ["systemd-analyze", "security", "--threshold=20", "--json=short", "authflow-sessiond"];
+    let table: Vec<Value> = serde_json::from_str(&machine.run(table).success()).expect("a table");
+    let open = table.iter().filter(|row| row["set"] == false).filter_map(|row| row["json_field"].as_str());
+    let mut open: Vec<_> = open.collect();
+    open.sort_unstable();
+    assert_eq!(open, LEFT_OPEN);
 }
 
 fn nothing_is_left_of_a_user_who_is_removed(machine: &Machine) {
@@ -347,9 +380,7 @@ fn sessions_and_logins_under_way_outlive_an_upgrade_and_a_daemon_that_hangs() {
     wait::until_true("all sessions", || machine.sessions().len() == 22);
     let known = identities(&machine);
 
-    // Back again.
-    machine.install(&packages);
-    assert_eq!(identities(&machine), known);
+    let (known, mut late) = back_to_a_version_that_cannot_read_the_store(&machine, &packages, &mut alices, known);
 
     // The module's package alone leaves the daemon be.
     let pid = main_pid(&machine);
@@ -372,9 +403,46 @@ fn sessions_and_logins_under_way_outlive_an_upgrade_and_a_daemon_that_hangs() {
     assert_eq!(alice.shell("echo still here"), "still here");
     machine.start_daemon();
     assert_eq!(identities(&machine), known);
-    for person in people.iter_mut().chain([&mut alice, &mut again]) {
+    for person in people.iter_mut().chain([&mut alice, &mut again, &mut late]) {
         assert_eq!(person.shell("echo still here"), "still here");
     }
+}
+
+/// The downgrade, from a version that left a store of its own kind, while alice logs in once more. Returns who is known then, and that login.
+fn back_to_a_version_that_cannot_read_the_store(
+    machine: &Machine,
+    packages: &Packages,
+    alices: &mut Authenticator,
+    known: Vec<String>,
+) -> (Vec<String>, Person) {
+    let mut late = machine.ssh("alice", &[]);
+    late.expect("assword: ");
+    late.type_line(machine.password());
+    late.expect("Verification code: ");
+    let _ = machine.run(["systemctl", "stop", "authflow-sessiond"]).success();
+    of_another_version(&machine.path("/var/lib/authflow/sessions.db"));
+    let files = machine.take(packages);
+    let install = ["env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--install"];
+    let mut dpkg = machine.start(install.into_iter().chain(files.iter().map(String::as_str)));
+    late.type_line(&alices.code());
+    late.expect("$ ");
+    assert!(dpkg.end().success());
+    machine.logged(&["event=store-set-aside"]);
+    wait::until_true("the late login", || machine.sessions().len() == known.len() + 1);
+    let all = identities(machine);
+    let lost: Vec<_> = known.iter().filter(|session| !all.contains(session)).collect();
+    assert!(lost.is_empty(), "{lost:#?} of {all:#?}");
+    (all, late)
+}
+
+/// Says in a store's header that a later program made it. Nobody has it open.
+fn of_another_version(store: &Path) {
+    /// Where SQLite keeps `user_version`, in four bytes.
+    const USER_VERSION: std::ops::Range<usize> = 60..64;
+    assert!(!store.with_extension("db-wal").exists(), "what stands beside the store would be laid over it");
+    let mut bytes = std::fs::read(store).expect("a store");
+    bytes[USER_VERSION].copy_from_slice(&99_u32.to_be_bytes());
+    std::fs::write(store, bytes).expect("it can be written");
 }
 
 /// A booted machine without authflow, and users whose passwords are the system's.
