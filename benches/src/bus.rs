@@ -9,19 +9,24 @@ use authflow_core::{
 };
 use zbus::{Connection, OwnedObjectPath, connection::Builder};
 
+/// Where the module finds the daemon first.
+pub const DOOR: &str = "unix:path=/run/authflow/door";
+/// And where everybody else does.
+pub const BUS: &str = DEFAULT_BUS_ADDRESS;
+
 /// A new connection each time, as in a login.
-async fn connect() -> Connection {
-    Builder::address(DEFAULT_BUS_ADDRESS).build().await.expect("the bus")
+async fn connect(address: &str) -> Connection {
+    Builder::address(address).build().await.expect("the daemon's door, or the bus")
 }
 
-/// A bare round trip.
+/// A bare round trip over the bus.
 pub async fn ping() {
     let peer = Some("org.freedesktop.DBus.Peer");
-    connect().await.call_method(Some(NAME), PATH, peer, "Ping", &()).await.expect("an answer");
+    connect(BUS).await.call_method(Some(NAME), PATH, peer, "Ping", &()).await.expect("an answer");
 }
 
-/// Opens a session that this process leads; its id.
-pub async fn open() -> String {
+/// Opens a session that this process leads, there; its id.
+pub async fn open(address: &str) -> String {
     let opening = Opening {
         user: "alice".into(),
         uid: 1000,
@@ -39,7 +44,7 @@ pub async fn open() -> String {
         flow: None,
         vouched_by: None,
     };
-    let (connection, interface) = (connect().await, Some(MANAGER_INTERFACE));
+    let (connection, interface) = (connect(address).await, Some(MANAGER_INTERFACE));
     let reply = connection.call_method(Some(NAME), PATH, interface, "OpenSession", &opening::to_dict(&opening)).await;
     let (id, _path): (String, OwnedObjectPath) = reply.expect("a session").body().deserialize().expect("its id");
     id
@@ -47,6 +52,6 @@ pub async fn open() -> String {
 
 /// Closes it.
 pub async fn close(id: &str) {
-    let (connection, interface) = (connect().await, Some(MANAGER_INTERFACE));
+    let (connection, interface) = (connect(BUS).await, Some(MANAGER_INTERFACE));
     connection.call_method(Some(NAME), PATH, interface, "CloseSession", &id).await.expect("it was open");
 }
