@@ -50,7 +50,8 @@ impl std::fmt::Display for Notice<'_> {
             f.write_str(" The first login from here.")?;
         }
         if let Some((count, at, source)) = self.failures {
-            write!(f, " Failed attempts since then: {count}, the last {}{}.", minute(at), place(source))?;
+            let since = if self.previous.is_some() { "since then" } else { "so far" };
+            write!(f, " Failed attempts {since}: {count}, the last {}{}.", minute(at), place(source))?;
         }
         if self.is_pending {
             f.write_str(" Not tracked yet: the session daemon takes it over when it can.")?;
@@ -196,6 +197,14 @@ mod tests {
             ),
             "{text}"
         );
+    }
+
+    #[test]
+    fn failures_before_the_first_login_are_told_without_one() {
+        let limits = Limits::default();
+        let failures = Some((1, WallTime::default(), "10.0.0.9"));
+        let text = Notice { failures, ..notice(&limits) }.to_string();
+        assert!(text.contains("Failed attempts so far: 1, the last "), "{text}");
     }
 
     #[test]

@@ -90,6 +90,11 @@ pub fn close<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Result
     let mut notes = pam.notes();
     let Some(OpenSession { id, .. }) = notes.session.take() else { return Ok(Answer::NotOurs) };
     pam.keep(notes)?;
+    if !place.trust.is_own() {
+        // As systemd does for its services: it has become the user by now, who may not say that a login is over. The daemon sees the
+        // leader end.
+        return Ok(Answer::Yes);
+    }
     let login = Login::load(pam, options, place)?;
     tracking::end(&login, &id)?;
     login.pam.log(Priority::Info, &Line::new(Event::SessionClosed).with("session", id));

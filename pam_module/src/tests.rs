@@ -167,6 +167,18 @@ fn a_login_in_one_process_opens_one_session() {
     assert_eq!(machine.run(OpenSession, &mut pam), PAM_PERM_DENIED, "the receipt is used up");
 }
 
+/// systemd has its helper close a service's session, which is the service's user by then.
+#[test]
+fn who_has_become_the_user_tells_nobody_that_the_login_is_over_and_that_is_no_error() {
+    let mut machine = Machine::new(&rule("login", r#"[["stack"]]"#));
+    let mut pam = machine.login("login", &[]);
+    assert_eq!(machine.run(OpenSession, &mut pam), PAM_SUCCESS);
+    let logged = pam.logged.borrow().len();
+    machine.place.trust = authflow_host::file::Trust::of(nix::unistd::geteuid().as_raw() + 1);
+    assert_eq!(machine.run(CloseSession, &mut pam), PAM_SUCCESS);
+    assert_eq!(pam.logged.borrow().len(), logged, "{}", last_log(&pam));
+}
+
 #[test]
 fn who_is_disabled_between_account_and_session_gets_no_session() {
     if !may_read_shadow() {

@@ -121,6 +121,7 @@ fn account_and_session_of_the_new_stack_are_tried_before_it_goes_live_and_auth_b
     let tried = || phases.map(|phase| machine.path("/run").join(format!("tried-{phase}")).exists());
     let _ = machine.run(SETUP).success();
     assert_eq!(tried(), [false, true, true]);
+    assert!(!machine.log().contains("event=refused"), "{}", machine.log());
     let _alice = log_in(&machine, "alice", Some(&mut phone));
     assert_eq!(tried(), [true; 3]);
 }

@@ -64,7 +64,7 @@ fn it_tells_the_rule_the_questions_and_the_method() {
     for line in [
         "ssh     yes",
         "robots  no: it is for other services",
-        "publickey+totp  no: the user has no publickey",
+        "publickey+totp  no: no key was proved (--proved publickey)",
         "asked     \"Password:\", \"Verification code:\"",
         "let in with the right answers",
     ] {

@@ -14,6 +14,9 @@ use crate::{daemon::Daemon, event::Event, leader::Held, log::Line};
 /// How long a peer may take to introduce itself.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long it may stay: longer than any exchange of its may take. The caller of su may stop it in the midst of one, as often as he likes.
+const STAY: Duration = Duration::from_secs(60);
+
 /// Before the next is let in, where the kernel lets none in: the descriptors may have run out.
 const UNTIL_THERE_IS_ROOM: Duration = Duration::from_secs(1);
 
@@ -53,7 +56,7 @@ pub(crate) async fn serve(daemon: Arc<Daemon>, bus: Connection, door: Option<Uni
     }
 }
 
-/// Serves one peer until it leaves. One that goes no further has been told why, or is gone.
+/// Serves one peer until it leaves, or has stayed too long. One that goes no further has been told why, or is gone.
 async fn let_in(daemon: Arc<Daemon>, bus: Connection, stream: UnixStream) {
     let Some(peer) = peer_of(&stream) else { return };
     let building = async {
@@ -63,7 +66,7 @@ async fn let_in(daemon: Arc<Daemon>, bus: Connection, stream: UnixStream) {
         builder.serve_at("/org/freedesktop/DBus", Greeting).serve_at(PATH, login).build().await
     };
     if let Ok(Ok(connection)) = tokio::time::timeout(PATIENCE, building).await {
-        gone(&connection).await;
+        let _left_or_shown_out = tokio::time::timeout(STAY, gone(&connection)).await;
     }
 }
 

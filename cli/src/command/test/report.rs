@@ -216,7 +216,13 @@ impl MethodEntry {
             None => "-".to_owned(),
             Some(_) if self.is_chosen => "yes: this is the user's method".to_owned(),
             Some(missing) if missing.is_empty() => "yes, but an earlier one comes first".to_owned(),
-            Some(missing) => format!("no: the user has no {}", missing.join(" and no ")),
+            Some(missing) => {
+                let lacks = |factor: &&str| match *factor {
+                    "publickey" => "no key was proved (--proved publickey)".to_owned(),
+                    factor => format!("the user has no {factor}"),
+                };
+                format!("no: {}", missing.iter().map(lacks).collect::<Vec<_>>().join(", and "))
+            }
         }
     }
 }
