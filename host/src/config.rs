@@ -189,6 +189,15 @@ impl Files {
         Config::parse(as_text(&self.main), &texts)
     }
 
+    /// The same, held to no preset: for whoever asks what of it is weaker, and not to be put in force.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn parse_unjudged(&self) -> Result<Config, ConfigError> {
+        let texts: Vec<Text<'_>> = self.drop_ins.iter().map(as_text).collect();
+        Config::parse_unjudged(as_text(&self.main), &texts)
+    }
+
     /// All of them as the one text that would say the same.
     #[must_use]
     pub fn text(&self) -> String {

@@ -193,7 +193,7 @@ impl Config {
     /// # Errors
     /// The first thing that is wrong, or weaker than the preset without a reason. A configuration with an error is not used in part.
     pub fn parse(main: Text<'_>, drop_ins: &[Text<'_>]) -> Result<Self, ConfigError> {
-        let config = file::parse(main, drop_ins)?;
+        let config = Self::parse_unjudged(main, drop_ins)?;
         let Some(preset) = config.preset else { return Ok(config) };
         let mut weaker = preset::weaker_than(preset, &config);
         weaker.retain(|weaker| weaker.reason.is_none());
@@ -209,7 +209,16 @@ impl Config {
     /// # Errors
     /// The first thing that is wrong.
     pub fn parse_judged(text: Text<'_>) -> Result<Self, ConfigError> {
-        file::parse(text, &[])
+        Self::parse_unjudged(text, &[])
+    }
+
+    /// Reads the files as [`Config::parse`] does and holds them to no preset, for whoever asks what of them is weaker. Not to be put in
+    /// force.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn parse_unjudged(main: Text<'_>, drop_ins: &[Text<'_>]) -> Result<Self, ConfigError> {
+        file::parse(main, drop_ins)
     }
 
     /// Whether any rule is about that service. Where none is, authflow keeps out of the way.

@@ -29,7 +29,7 @@ pub(super) struct InForce {
 /// Reads what is in force.
 pub(super) fn read(context: &Context) -> InForce {
     let (paths, trust) = (&context.paths, context.trust());
-    let live = config::read_live(paths, trust).and_then(|files| Ok((files.parse()?, files)));
+    let live = config::read_live(paths, trust).and_then(|files| Ok((setup::anew::parse(context, &files)?, files)));
     let unusable = match live {
         Ok((config, files)) => {
             let mut found: Vec<_> =

@@ -29,8 +29,9 @@ pub(super) struct Ground<'a> {
     pub root: &'a Path,
     /// Whose files count.
     pub trust: Trust,
+    /// The files that the configuration stands in, where they are known.
+    pub files: Option<&'a Files>,
     rules: BTreeMap<String, Place>,
-    files: Option<&'a Files>,
 }
 
 impl<'a> Ground<'a> {

@@ -6,6 +6,7 @@ use authflow_core::{config::Warning, factor::Factor, rule::Rule};
 use authflow_host::{accounts, local_accounts};
 
 use super::{Ground, catalogue::Defect, finding::Finding, names, own};
+use crate::command::setup::anew;
 
 /// What is probably not meant.
 pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
@@ -33,7 +34,11 @@ fn of_core(ground: &Ground<'_>, warning: &Warning) -> Finding {
         Warning::ShortLimit { rule, .. } => (Defect::RuleShortLimit, rule, "write 30s at least"),
         Warning::NothingWeaker { rule, key } => {
             let place = ground.place_of_key(rule.as_deref(), key).unwrap_or_else(|| ground.place_of_config());
-            let fix = "take weaker_than_preset out";
+            let by_setup = rule.as_ref().and_then(|rule| anew::command_for(ground.files?, rule));
+            let fix = by_setup.map_or_else(
+                || "take weaker_than_preset out".to_owned(),
+                |command| format!("`{command}` writes these rules of setup's anew"),
+            );
             return Finding::new(Defect::PresetNothingWeaker, place, warning.to_string(), fix);
         }
         Warning::LongLock { .. } => {

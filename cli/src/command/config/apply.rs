@@ -7,7 +7,7 @@ use authflow_host::config;
 use serde::Serialize;
 
 use crate::{
-    command::check,
+    command::{check, setup::anew},
     context::Context,
     error::Error,
     output::{note, text::clean},
@@ -36,7 +36,7 @@ impl Apply {
         let text = std::fs::read_to_string(&self.file).map_err(|error| Error::failed(&name, &error))?;
         let files =
             config::candidate(&context.paths, context.trust(), &name, text.clone()).map_err(|error| failed(&error))?;
-        let checked = files.parse().map_err(|error| failed(&error))?;
+        let checked = anew::parse(context, &files).map_err(|error| failed(&error))?;
         let judged = check::judge(context, &checked, &files);
         for finding in &judged.found {
             let defect = finding.defect;

@@ -6,7 +6,10 @@ use authflow_core::config::Config;
 use authflow_host::config::{self, Files, Unusable};
 
 use crate::{
-    command::check::{self, Finding, Judgement, Severity},
+    command::{
+        check::{self, Finding, Judgement, Severity},
+        setup::anew,
+    },
     context::Context,
     error::Error,
     output::{Output, text::clean},
@@ -25,7 +28,7 @@ impl Check {
     pub(crate) fn run(self, context: &Context) -> Result<(), Error> {
         let checked = match &self.file {
             Some(file) => check_file(context, file, self.drop_in.as_deref())?,
-            None => parsed(config::read_live(&context.paths, context.trust())),
+            None => parsed(context, config::read_live(&context.paths, context.trust())),
         };
         let (found, is_right) = match &checked {
             Ok((config, files)) => {
@@ -56,15 +59,16 @@ fn check_file(
     let name = file.display().to_string();
     let text = std::fs::read_to_string(file).map_err(|error| Error::failed(&name, &error))?;
     let (paths, trust) = (&context.paths, context.trust());
-    Ok(parsed(match drop_in {
+    let files = match drop_in {
         Some(drop_in) => config::candidate_drop_in(paths, trust, drop_in, (&name, text)),
         None => config::candidate(paths, trust, &name, text),
-    }))
+    };
+    Ok(parsed(context, files))
 }
 
-fn parsed(files: Result<Files, Unusable>) -> Result<(Config, Files), Unusable> {
+fn parsed(context: &Context, files: Result<Files, Unusable>) -> Result<(Config, Files), Unusable> {
     let files = files?;
-    Ok((files.parse()?, files))
+    Ok((anew::parse(context, &files)?, files))
 }
 
 /// A line each, and what comes of them.

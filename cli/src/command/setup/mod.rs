@@ -5,16 +5,18 @@
 //! # Layout
 //!
 //! - `service`, `who`: what is protected, and whom
-//! - `pam_edit`, `pam_place`, `rules`, `sshd`: the texts that it comes to; pure
+//! - `pam_edit`, `pam_place`, `rules`, `sshd`: the texts that it comes to; `standard`: what a preset makes of the rules; pure
 //! - `plan`: the changes and their order; pure
 //! - `texts`, `programs`: files read and replaced, programs run
 //! - `preflight`, `ways_in`, `access`: what must be true before
 //! - `sshd_trial`, `passwords`, `whence`, `rehearse`: what is tried before
 //! - `ledger`: what was done, on disk before it is done
 //! - `apply`, `arm`, `held`, `rollback`: into force, and back; `by_hand`: what is told where it does not go back
+//! - `anew`: what is told of rules from before a preset was chosen
 //! - `confirm`, `remove`, `status`, `show`: the rest of the command
 
 mod access;
+pub(crate) mod anew;
 mod apply;
 mod arm;
 mod by_hand;
@@ -35,6 +37,7 @@ mod service;
 mod show;
 mod sshd;
 mod sshd_trial;
+mod standard;
 mod status;
 mod texts;
 mod ways_in;
@@ -46,7 +49,7 @@ use std::{
     time::Duration,
 };
 
-use authflow_host::{accounts::Account, config, local_accounts};
+use authflow_host::{accounts::Account, config, file::read_trusted, local_accounts};
 use clap::Subcommand;
 
 use ledger::Ledger;
@@ -134,7 +137,7 @@ impl Setup {
             finish_what_was_stopped(context, ledger)?;
         }
         let who = self.who(context, &places)?;
-        let there = texts::read(plan::paths(&places, &self.services), context.trust())?;
+        let there = there(context, &places, &self.services)?;
         let takes = passwords::foresee(context, &places, (&there, &self.services), Some(&who))?;
         let steps = self.steps(&places, &there, (&who, takes))?;
         if steps.is_empty() {
@@ -142,6 +145,7 @@ impl Setup {
             return Ok(context.output.either(&said, || "all of it is so already: nothing to do\n".to_owned())?);
         }
         plan::left_out(&places, &there, (&self.services, &who)).iter().for_each(|words| note(&clean(words)));
+        plan::under_preset(&places, &there, &steps).iter().for_each(|words| note(&clean(words)));
         show::counted_by_us(&steps).iter().for_each(|words| note(&clean(words)));
         if self.dry_run {
             context.output.either(&show::Shown::planned(&steps), || show::diff(&steps))?;
@@ -250,7 +254,18 @@ pub(crate) fn waits(context: &Context) -> bool {
 
 /// Where the files of this machine are.
 fn places(context: &Context) -> Places {
-    Places { root: context.paths.root().to_owned(), drop_ins: context.paths.config_drop_ins() }
+    let (config, drop_ins) = (context.paths.config().to_owned(), context.paths.config_drop_ins());
+    Places { root: context.paths.root().to_owned(), config, drop_ins }
+}
+
+/// What stands in the files that a setup of those services may touch, and in those that decide what it writes.
+fn there(context: &Context, places: &Places, services: &[Service]) -> Result<plan::Texts, Error> {
+    let mut there = texts::read(plan::paths(places, services), context.trust())?;
+    there.extend(plan::paths_beside(places, services).map(|path| {
+        let text = read_trusted(&path, context.trust()).ok();
+        (path, text)
+    }));
+    Ok(there)
 }
 
 fn busy() -> Error {
@@ -265,11 +280,7 @@ fn lock_again(
 ) -> Result<ledger::Lock, Error> {
     let lock = ledger.lock(PATIENCE)?.ok_or_else(busy)?;
     finish_what_was_stopped(context, ledger)?;
-    if texts::read(plan::paths(places, services), context.trust())? == *there {
-        Ok(lock)
-    } else {
-        Err(changed_meanwhile())
-    }
+    if self::there(context, places, services)? == *there { Ok(lock) } else { Err(changed_meanwhile()) }
 }
 
 fn changed_meanwhile() -> Error {

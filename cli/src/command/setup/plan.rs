@@ -18,6 +18,7 @@ use super::{
     rules,
     service::Service,
     sshd,
+    standard::Standard,
     who::{Who, of_header},
 };
 
@@ -88,11 +89,23 @@ pub(super) fn paths<'a>(places: &'a Places, services: &'a [Service]) -> impl Ite
     })
 }
 
+/// The files beside these that decide what is written: the configuration's own, and the rules of the other services. No one of them is in the
+/// way where it cannot be read.
+pub(super) fn paths_beside<'a>(places: &'a Places, services: &'a [Service]) -> impl Iterator<Item = PathBuf> + 'a {
+    [places.config.clone()].into_iter().chain(others(services).map(|service| places.rules(service)))
+}
+
+fn others(services: &[Service]) -> impl Iterator<Item = Service> {
+    Service::ALL.into_iter().filter(|service| !services.contains(service))
+}
+
 /// Where the files are.
 #[derive(Clone, Debug)]
 pub(super) struct Places {
     /// What they are under.
     pub root: PathBuf,
+    /// The configuration's own file.
+    pub config: PathBuf,
     /// The folder of the configuration's drop-ins.
     pub drop_ins: PathBuf,
 }
@@ -146,8 +159,9 @@ pub(super) fn protect(
             steps.push(Step { path, before: Some(before.to_owned()), after: Some(after) });
         }
     }
+    let standard = standard(places, there);
     for service in services {
-        let (path, after) = (places.rules(*service), rules::text(*service, who));
+        let (path, after) = (places.rules(*service), rules::text(*service, who, &standard));
         let before = text(there, &path);
         if before.is_some_and(|there| rules::is_on_the_way(*service, there)) {
             return Err(Refusal::OnTheWay { service: *service, path });
@@ -159,8 +173,35 @@ pub(super) fn protect(
             steps.push(Step { path, before: before.map(str::to_owned), after: Some(after) });
         }
     }
+    steps.extend(others(services).filter_map(|service| written_anew(service, (places, there), &standard)));
     steps.retain(|step| step.before != step.after);
     Ok(steps)
+}
+
+/// The rules of another service, for whom they protect already, as the standard that is chosen by now has them: a configuration is used as a
+/// whole or not at all.
+fn written_anew(service: Service, (places, there): (&Places, &Texts), standard: &Standard) -> Option<Step> {
+    let path = places.rules(service);
+    let before = text(there, &path)?;
+    let after = rules::text(service, &rules::unchanged(service, before)?, standard);
+    Some(Step { path, before: Some(before.to_owned()), after: Some(after) })
+}
+
+/// The standard that is chosen, as the files stand.
+fn standard(places: &Places, there: &Texts) -> Standard {
+    Standard::of(text(there, &places.config))
+}
+
+/// What the chosen standard makes of the rules that are written, in words.
+pub(super) fn under_preset(places: &Places, there: &Texts, steps: &[Step]) -> Vec<String> {
+    let standard = standard(places, there);
+    let told = |service: Service| {
+        let path = places.rules(service);
+        // A file that changes twice ends as its last change says.
+        let text = steps.iter().rev().find(|step| step.path == path)?.after.as_ref()?;
+        Some(rules::told(service, text, &standard))
+    };
+    Service::ALL.into_iter().filter_map(told).flatten().collect()
 }
 
 /// Who would not be protected any more, by service, in words.
@@ -224,14 +265,15 @@ fn sshd_steps(
     let owned = |path: &Path| text(there, path).map(str::to_owned);
     let (rules_before, sshd_before) = (owned(&rules_path), owned(&sshd_path));
     unchanged(sshd_before.as_deref(), &sshd_path, |there| sshd::is_unchanged(there).then_some(()))?;
-    let rules_after = after.map(|who| rules::text(Service::Sshd, who));
+    let standard = standard(places, there);
+    let rules_after = after.map(|who| rules::text(Service::Sshd, who, &standard));
     let sshd_after = after.map(sshd::text);
     if sshd_before == sshd_after {
         return Ok(vec![Step { path: rules_path, before: rules_before, after: rules_after }]);
     }
     // A removal goes on from where it was stopped.
     let on_the_way = rules_before.as_ref().filter(|there| rules::is_on_the_way(Service::Sshd, there)).cloned();
-    let easing = Some(on_the_way.unwrap_or_else(|| rules::easing(Service::Sshd, (before, after), takes)));
+    let easing = Some(on_the_way.unwrap_or_else(|| rules::easing(Service::Sshd, (before, after), takes, &standard)));
     Ok(vec![
         Step { path: rules_path.clone(), before: rules_before, after: easing.clone() },
         Step { path: sshd_path, before: sshd_before, after: sshd_after },

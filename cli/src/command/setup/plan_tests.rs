@@ -5,7 +5,8 @@ const TAKES: Takes = Takes::Passwords;
 const STACK: &str = "@include common-auth\naccount required pam_unix.so\nsession required pam_loginuid.so\n";
 
 fn places() -> Places {
-    Places { root: "/".into(), drop_ins: "/etc/authflow/authflow.toml.d".into() }
+    let config = "/etc/authflow/authflow.toml";
+    Places { root: "/".into(), config: config.into(), drop_ins: format!("{config}.d").into() }
 }
 
 fn included(name: &str) -> Vec<Line> {
@@ -107,4 +108,38 @@ fn a_service_that_is_not_installed_is_refused_but_sudo_i_may_be_absent() {
     there.insert(places().stack("sudo"), None);
     let refused = protect(&places(), &there, request, &included);
     assert!(matches!(refused, Err(Refusal::NoStack { .. })), "{refused:?}");
+}
+
+#[test]
+fn a_preset_that_is_chosen_or_left_later_has_the_rules_of_every_service_written_anew_by_one_setup() {
+    let mut there = machine(&Service::ALL);
+    let (alice, bob) = (people(&["alice"]), people(&["bob"]));
+    for (services, who) in [([Service::Sshd], &alice), ([Service::Sudo], &bob)] {
+        let made = protect(&places(), &there, (&services, who, TAKES), &included).unwrap();
+        carry_out(&mut there, &made);
+    }
+    let again = |there: &Texts| protect(&places(), there, (&[Service::Sshd], &alice, TAKES), &included).unwrap();
+    assert_eq!(again(&there), []);
+    let without = there.clone();
+    for preset in ["pci-dss-4", "nist-aal2", "stig-rhel9", "cis"] {
+        there.insert(places().config, Some(format!("preset = \"{preset}\"\n")));
+        let anew = again(&there);
+        let is_first = preset == "pci-dss-4";
+        assert!(!is_first || names(&anew) == ["50-setup-sshd.toml", "50-setup-sudo.toml"], "{anew:?}");
+        carry_out(&mut there, &anew);
+        assert_eq!(again(&there), [], "{preset}: a second time there is nothing to do");
+        assert!(
+            under_preset(&places(), &there, &anew).iter().all(|words| words.starts_with(&format!("under {preset} ")))
+        );
+        let mut removed = there.clone();
+        let out = take_out(&places(), &removed, (&[Service::Sshd, Service::Sudo], TAKES)).unwrap();
+        carry_out(&mut removed, &out);
+        removed.remove(&places().config);
+        assert_eq!(removed, machine(&Service::ALL), "{preset}: and out again, to the byte");
+    }
+    there.insert(places().config, Some(String::new()));
+    let anew = again(&there);
+    carry_out(&mut there, &anew);
+    there.remove(&places().config);
+    assert_eq!(there, without);
 }

@@ -17,7 +17,8 @@ use crate::{command::check, context::Context, error::Error};
 pub(super) fn config(context: &Context, services: &[Service], steps: &[Step]) -> Result<Config, Error> {
     let unusable = |error: &dyn std::error::Error| Error::failed("the configuration cannot be used as it is", error);
     let live = config::read_live(&context.paths, context.trust()).map_err(|error| unusable(&error))?;
-    let live = live.parse().map_err(|error| unusable(&error))?;
+    // What of setup's own is weaker than a preset that was chosen since is written anew; the whole is judged as it will be.
+    let live = live.parse_unjudged().map_err(|error| unusable(&error))?;
     for service in services {
         if let Some(name) = other_rule(&live, *service) {
             return Err(Error::Failed(format!(

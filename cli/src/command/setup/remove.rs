@@ -7,7 +7,7 @@ use super::{
     plan::{self, Places},
     programs, rehearse,
     service::Service,
-    show, texts,
+    show,
 };
 use crate::{context::Context, error::Error, journal, output::note};
 
@@ -37,7 +37,7 @@ impl Remove {
             super::finish_what_was_stopped(context, ledger)?;
             rehearse::tidy_up(&places)?;
         }
-        let there = texts::read(plan::paths(&places, &self.services), context.trust())?;
+        let there = super::there(context, &places, &self.services)?;
         let takes = passwords::foresee(context, &places, (&there, &self.services), None)?;
         let steps = plan::take_out(&places, &there, (&self.services, takes));
         let steps = steps.map_err(|refusal| Error::Failed(refusal.to_string()))?;

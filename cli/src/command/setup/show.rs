@@ -205,7 +205,7 @@ fn steps_to_confirm(services: &[Service], who: Option<&Who>, has_sudo: bool) -> 
 mod tests {
     use authflow_core::config::Text;
 
-    use super::*;
+    use super::{super::standard::Standard, *};
 
     fn steps(services: &[Service], users: &[&str]) -> String {
         let who = Who::Users(users.iter().map(|user| (*user).to_owned()).collect());
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn the_limits_that_come_with_it_are_told() {
         let told = |main: &str| {
-            let rules = rules::text(Service::Sshd, &Who::Everybody);
+            let rules = rules::text(Service::Sshd, &Who::Everybody, &Standard::default());
             let drop_in = Text { name: "drop-in", text: &rules };
             limits(
                 &Config::parse(Text { name: "main", text: main }, &[drop_in]).unwrap(),

@@ -243,7 +243,8 @@ mod tests {
     #[test]
     fn what_is_written_for_some_is_not_overridden_for_everybody() {
         let root = tempfile::tempdir().unwrap();
-        let places = Places { root: root.path().to_owned(), drop_ins: root.path().join("rules") };
+        let (config, drop_ins) = (root.path().join("authflow.toml"), root.path().join("rules"));
+        let places = Places { root: root.path().to_owned(), config, drop_ins };
         fs::create_dir_all(places.sshd().parent().unwrap()).unwrap();
         let judge = |text: &str, who: &Who| {
             let main = format!("Include /etc/ssh/sshd_config.d/*.conf\nUsePAM yes\n{text}");
