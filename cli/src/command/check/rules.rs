@@ -34,7 +34,8 @@ fn of_core(ground: &Ground<'_>, warning: &Warning) -> Finding {
         Warning::ShortLimit { rule, .. } => (Defect::RuleShortLimit, rule, "write 30s at least"),
         Warning::NothingWeaker { rule, key } => {
             let place = ground.place_of_key(rule.as_deref(), key).unwrap_or_else(|| ground.place_of_config());
-            let by_setup = rule.as_ref().and_then(|rule| anew::command_for(ground.files?, rule));
+            let files = ground.files.filter(|_| !ground.context.is_image());
+            let by_setup = rule.as_ref().and_then(|rule| anew::command_for(files?, rule));
             let fix = by_setup.map_or_else(
                 || "take weaker_than_preset out".to_owned(),
                 |command| format!("`{command}` writes these rules of setup's anew"),

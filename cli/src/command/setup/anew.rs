@@ -12,7 +12,9 @@ use crate::context::Context;
 /// The configuration that these files are; what is wrong with them, and what mends it.
 pub(crate) fn parse(context: &Context, files: &Files) -> Result<Config, ConfigError> {
     files.parse().map_err(|error| {
-        let advice = mending(files).map(|command| advice(context, files, &command));
+        let has_last_good = context.paths.config_last_good().exists();
+        // Setup is for a machine that runs.
+        let advice = advice(files, context.paths.config(), has_last_good).filter(|_| !context.is_image());
         let message = advice.map_or_else(|| error.message.clone(), |advice| format!("{}; {advice}", error.message));
         ConfigError { message, ..error }
     })
@@ -47,21 +49,20 @@ fn command(file: Text<'_>) -> Option<String> {
 
 /// Setup goes by the live file. Of another one it can only know once that is in its place, which shuts nobody out while there is a last
 /// good configuration.
-fn advice(context: &Context, files: &Files, command: &str) -> String {
-    let live = context.paths.config();
+fn advice(files: &Files, live: &Path, has_last_good: bool) -> Option<String> {
+    let anew = format!("`{}` writes these rules of setup's anew for the preset", mending(files)?);
     let is_live = files.texts().next().is_some_and(|main| Path::new(main.name) == live);
-    let anew = format!("`{command}` writes these rules of setup's anew for the preset");
     let live = live.display();
-    if is_live {
-        anew
-    } else if context.paths.config_last_good().exists() {
-        format!("{anew}, once the file is in the place of {live} (the last good configuration goes on meanwhile)")
-    } else {
-        format!(
-            "{anew}, once the file is in the place of {live}; `authflow config apply {live}` first, so that there is a last good one that goes \
-             on meanwhile"
-        )
-    }
+    Some(match (is_live, has_last_good) {
+        (true, _) => anew,
+        (false, true) => {
+            format!("{anew}, once the file is in the place of {live} (the last good configuration goes on meanwhile)")
+        }
+        (false, false) => format!(
+            "{anew}, once the file is in the place of {live}; `authflow config apply {live}` first, so that there is a last good one that \
+             goes on meanwhile"
+        ),
+    })
 }
 
 #[cfg(test)]
@@ -72,44 +73,56 @@ mod tests {
 
     use super::{super::standard::Standard, *};
 
-    /// The advice beside what is wrong, on a machine with this configuration and these drop-ins.
-    fn told(main: &str, drop_ins: &[(&str, &str)]) -> Option<String> {
+    /// What is advised on a machine with this configuration, or with it in another file, and with these drop-ins; what is wrong is another
+    /// matter.
+    fn told(main: &str, drop_ins: &[(&str, &str)], file: Option<&str>, has_last_good: bool) -> Option<String> {
         let root = tempfile::tempdir().unwrap();
         let context = Context::new(false, Some(root.path().to_owned()));
-        fs::create_dir_all(context.paths.config_drop_ins()).unwrap();
-        fs::write(context.paths.config(), main).unwrap();
+        let (paths, live) = (&context.paths, context.paths.config());
+        fs::create_dir_all(paths.config_drop_ins()).unwrap();
         for (name, text) in drop_ins {
-            fs::write(context.paths.config_drop_ins().join(name), text).unwrap();
+            fs::write(paths.config_drop_ins().join(name), text).unwrap();
         }
-        let files = config::read_live(&context.paths, context.trust()).unwrap();
-        parse(&context, &files).err().map(|error| error.message)
+        let name = file.map_or_else(|| live.display().to_string(), str::to_owned);
+        let files = config::candidate(paths, context.trust(), &name, main.to_owned()).unwrap();
+        assert!(main.is_empty() || parse(&context, &files).unwrap_err().message.contains("weaker than cis asks"));
+        advice(&files, live, has_last_good).map(|advice| advice.replace(&live.display().to_string(), "LIVE"))
     }
+
+    fn plain(service: Service, who: &Who) -> String {
+        rules::text(service, who, &Standard::default())
+    }
+
+    fn alice() -> Who {
+        Who::Users(["alice".to_owned()].into())
+    }
+
+    const CIS: &str = "preset = 'cis'\n";
 
     #[test]
     fn whoever_chose_a_preset_after_a_setup_is_told_to_run_it_again() {
-        let people = Who::Users(["alice".to_owned()].into());
-        let text = |service, who| rules::text(service, who, &Standard::default());
-        let (sshd, sudo) = (text(Service::Sshd, &Who::EverybodyButRoot), text(Service::Sudo, &people));
+        let (sshd, sudo) = (plain(Service::Sshd, &Who::EverybodyButRoot), plain(Service::Sudo, &alice()));
         let both = [("50-setup-sshd.toml", sshd.as_str()), ("50-setup-sudo.toml", &sudo)];
-        assert_eq!(told("", &both), None);
-        let message = told("preset = 'cis'\n", &both).unwrap();
-        assert!(message.contains("weaker than cis asks"), "{message}");
-        assert!(
-            message.ends_with("; `authflow setup sshd --everybody` writes these rules of setup's anew for the preset")
-        );
-        let message = told("preset = 'cis'\n", &both[1..]).unwrap();
-        assert!(message.contains("; `authflow setup sudo --user alice` writes"), "{message}");
+        assert_eq!(told("", &both, None, true), None);
+        let anew =
+            |command: &str| format!("`authflow setup {command}` writes these rules of setup's anew for the preset");
+        assert_eq!(told(CIS, &both, None, false), Some(anew("sshd --everybody")));
+        assert_eq!(told(CIS, &both[1..], None, true), Some(anew("sudo --user alice")));
+        let later = anew("sudo --user alice") + ", once the file is in the place of LIVE";
+        let goes_on = " (the last good configuration goes on meanwhile)";
+        assert_eq!(told(CIS, &both[1..], Some("new.toml"), true), Some(format!("{later}{goes_on}")));
+        let without = told(CIS, &both[1..], Some("new.toml"), false).unwrap();
+        assert!(without.starts_with(&format!("{later}; `authflow config apply LIVE` first")), "{without}");
     }
 
     #[test]
     fn what_setup_again_would_not_mend_is_not_said_to_be_mended() {
-        let sudo = rules::text(Service::Sudo, &Who::Users(["alice".to_owned()].into()), &Standard::default());
+        let sudo = plain(Service::Sudo, &alice());
         let edited = format!("{sudo}# mine\n");
-        let (name, main) = ("50-setup-sudo.toml", "preset = 'cis'\n");
-        let slow = "preset = 'cis'\n[session]\nidle = '30m'\n";
-        for (main, name, text) in [(main, name, &edited), (main, "60-mine.toml", &sudo), (slow, name, &sudo)] {
-            let message = told(main, &[(name, text)]).unwrap();
-            assert!(message.contains("weaker than cis") && !message.contains("authflow setup"), "{message}");
+        let name = "50-setup-sudo.toml";
+        let slow = format!("{CIS}[session]\nidle = '30m'\n");
+        for (main, name, text) in [(CIS, name, &edited), (CIS, "60-mine.toml", &sudo), (&slow, name, &sudo)] {
+            assert_eq!(told(main, &[(name, text)], None, true), None);
         }
     }
 }

@@ -78,7 +78,7 @@ pub(crate) struct Setup {
     /// Whom to protect, again for more; everybody else goes on as before
     #[arg(long = "user", value_name = "USER", required_unless_present = "everybody")]
     users: Vec<String>,
-    /// Protect everybody; who has no authenticator enrols in the login, or puts it off for a week
+    /// Protect everybody; who has no authenticator enrols in the login, or puts it off for a week if no preset says otherwise
     #[arg(long, conflicts_with = "users")]
     everybody: bool,
     /// Show what would change, and change nothing

@@ -133,7 +133,17 @@ pub(super) fn limits(config: &Config, services: &[Service]) -> Vec<String> {
             )
         })
     };
-    services.iter().filter_map(line).collect()
+    services.iter().flat_map(|service| line(service).into_iter().chain(of_others(config, *service))).collect()
+}
+
+/// The one limit that reaches whoever is left as before.
+fn of_others(config: &Config, service: Service) -> Option<String> {
+    let front = format!("{}-", rules::rule_name(service));
+    let left = config.rules.iter().find(|rule| rule.name.starts_with(&front))?;
+    let most = left.session.limits.max_sessions?;
+    Some(format!(
+        "{service}: whoever is left as before has {most} sessions at most at a time, too (max_sessions of [session] in authflow.toml)"
+    ))
 }
 
 /// Where failures were counted by pam_faillock and will be by us, in words: whoever reads its tallies is not to wonder.
@@ -215,14 +225,15 @@ mod tests {
 
     #[test]
     fn the_limits_that_come_with_it_are_told() {
-        let told = |main: &str| {
-            let rules = rules::text(Service::Sshd, &Who::Everybody, &Standard::default());
+        let told_of = |who: &Who, main: &str| {
+            let rules = rules::text(Service::Sshd, who, &Standard::default());
             let drop_in = Text { name: "drop-in", text: &rules };
             limits(
                 &Config::parse(Text { name: "main", text: main }, &[drop_in]).unwrap(),
                 &[Service::Sshd, Service::Su],
             )
         };
+        let told = |main: &str| told_of(&Who::Everybody, main);
         assert_eq!(
             told(""),
             [
@@ -231,6 +242,10 @@ mod tests {
             ]
         );
         assert_eq!(told("[session]\nidle = \"none\"\nlifetime = \"none\"\n"), [""; 0]);
+        let bounded = "[session]\nmax_sessions = 10\nidle = \"none\"\nlifetime = \"none\"\n";
+        assert_eq!(told(bounded), [""; 0], "nobody is left as before");
+        let others = "sshd: whoever is left as before has 10 sessions at most at a time, too (max_sessions of [session] in authflow.toml)";
+        assert_eq!(told_of(&Who::EverybodyButRoot, bounded), [others]);
     }
 
     #[test]
