@@ -1,5 +1,7 @@
 //! Signals that would end setup between two changes: they wait, and are asked for where stopping is possible.
 
+use std::os::fd::{AsFd, BorrowedFd};
+
 use nix::sys::{
     signal::{SigSet, Signal},
     signalfd::{SfdFlags, SignalFd},
@@ -26,6 +28,13 @@ impl Held {
     /// Whether somebody wants it to stop.
     pub(super) fn is_asked_to_stop(&self) -> bool {
         self.arrived.read_signal().is_ok_and(|signal| signal.is_some())
+    }
+}
+
+/// It can be read where somebody wants it to stop.
+impl AsFd for Held {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.arrived.as_fd()
     }
 }
 

@@ -9,7 +9,7 @@
 //! - `plan`: the changes and their order; pure
 //! - `texts`, `programs`: files read and replaced, programs run
 //! - `preflight`, `ways_in`, `access`: what must be true before
-//! - `sshd_trial`, `passwords`, `whence`, `rehearse`: what is tried before
+//! - `sshd_trial`, `passwords`, `whence`, `rehearse`, `rehearse_auth`, `knock`: what is tried before
 //! - `ledger`: what was done, on disk before it is done
 //! - `apply`, `arm`, `held`, `rollback`: into force, and back; `by_hand`: what is told where it does not go back
 //! - `anew`: what is told of rules from before a preset was chosen
@@ -22,6 +22,7 @@ mod arm;
 mod by_hand;
 mod confirm;
 mod held;
+mod knock;
 mod ledger;
 mod pam_edit;
 mod pam_place;
@@ -30,6 +31,7 @@ mod plan;
 mod preflight;
 mod programs;
 mod rehearse;
+mod rehearse_auth;
 mod remove;
 mod rollback;
 mod rules;
@@ -215,9 +217,7 @@ impl Setup {
         }
         rehearse::tidy_up(places)?;
         let user = ways_in::somebody(context, who);
-        if !rehearse::run(&folder, places, (&user, steps))? {
-            note("without systemd the new stacks are not tried before they go live");
-        }
+        rehearse::run(&folder, places, (&user, steps))?.iter().for_each(|words| note(&clean(words)));
         Ok(())
     }
 }

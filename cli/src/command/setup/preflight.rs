@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    os::fd::{AsFd, BorrowedFd},
     path::{Path, PathBuf},
 };
 
@@ -101,6 +102,13 @@ impl Folder {
             return Err(Error::Failed("stopped as you asked: nothing was changed".to_owned()));
         }
         Ok(())
+    }
+}
+
+/// It can be read where somebody wants it to stop.
+impl AsFd for Folder {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.held.as_fd()
     }
 }
 

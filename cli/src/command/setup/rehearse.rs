@@ -1,7 +1,7 @@
-//! The new stacks run through libpam before they go live: under a service name of their own, with rules of their own, account and session
-//! for a user of those who will be protected. The auth phase is left out, since systemd runs none and it would need somebody's secrets: the
-//! login that confirms shows that answers are taken. This shows that the module is found and loaded, that its files are trusted, that the
-//! modules around it in these two phases go on, and that the daemon opens a session.
+//! The new stacks run through libpam before they go live, with rules of their own, for a user of those who will be protected: auth as far as
+//! our own first question (`rehearse_auth`), and account and session under a service name of their own. Nobody's secrets are asked for: that
+//! answers are taken is shown by the login that confirms. This shows that the module is found and loaded, that its files are trusted, that the
+//! modules around it go on, and that the daemon opens a session.
 
 use std::path::{Path, PathBuf};
 
@@ -9,23 +9,35 @@ use super::{
     pam_edit::MARK,
     plan::{Places, Step},
     preflight::Folder,
-    programs, texts,
+    programs, rehearse_auth, texts,
 };
 use crate::{error::Error, pam_stack::OURS};
 
 /// The service that nobody logs in by.
 const SERVICE: &str = "authflow-setup-trial";
 
-/// Runs every stack that `steps` change for that user. `false`: this machine has no program that could.
-pub(super) fn run(folder: &Folder, places: &Places, (user, steps): (&str, &[Step])) -> Result<bool, Error> {
-    if !programs::has_systemd() {
-        return Ok(false);
-    }
+/// Runs every stack that `steps` change for that user. Gives what could not be tried here, and why.
+pub(super) fn run(folder: &Folder, places: &Places, (user, steps): (&str, &[Step])) -> Result<Vec<String>, Error> {
     let config = folder.path().join("authflow.toml");
     texts::replace(&config, Some(&rules()))?;
+    let mut untried = rehearse_auth::run(folder, (places, &config), (user, steps))?;
+    if programs::has_systemd() {
+        account_and_session(folder, (places, &config), (user, steps))?;
+    } else {
+        untried
+            .push("without systemd account and session of the new stacks are not tried before they go live".to_owned());
+    }
+    Ok(untried)
+}
+
+fn account_and_session(
+    folder: &Folder,
+    (places, config): (&Places, &Path),
+    (user, steps): (&str, &[Step]),
+) -> Result<(), Error> {
     for step in steps.iter().filter(|step| step.is_stack()) {
         let Some(after) = &step.after else { continue };
-        let trial = Trial::new(places, &with_config(after, &config))?;
+        let trial = Trial::new(places, &with_words(after, &format!("config={}", config.display())))?;
         let (service, whom) = (format!("--property=PAMName={SERVICE}"), format!("--property=User={user}"));
         let unit = format!("--unit={SERVICE}");
         let tried =
@@ -37,7 +49,7 @@ pub(super) fn run(folder: &Folder, places: &Places, (user, steps): (&str, &[Step
             return Err(Error::Failed(format!("{} with authflow's lines {why}", step.path.display())));
         }
     }
-    Ok(true)
+    Ok(())
 }
 
 /// How a trial ended.
@@ -89,19 +101,21 @@ impl Ending {
 
 /// A rule about the trial alone, so that nothing of the machine's own is looked at or counted.
 fn rules() -> String {
-    format!("[[rule]]\nname = \"{SERVICE}\"\nservice = [\"{SERVICE}\"]\nmethods = [[\"password\", \"totp\"]]\n")
+    let services = format!("\"{SERVICE}\", \"{}\"", rehearse_auth::SERVICE);
+    format!("[[rule]]\nname = \"{SERVICE}\"\nservice = [{services}]\nmethods = [[\"password\", \"totp\"]]\n")
 }
 
-/// The stack, with our lines told of those rules.
-fn with_config(stack: &str, config: &Path) -> String {
+/// The stack, with these words behind our module's name in our lines.
+pub(super) fn with_words(stack: &str, words: &str) -> String {
     let row = |row: &str| {
-        if row.trim_end().ends_with(MARK) && row.contains(OURS) {
-            row.replace(OURS, &format!("{OURS} config={}", config.display()))
-        } else {
-            row.to_owned()
-        }
+        if is_ours(row) { row.replace(OURS, &format!("{OURS} {words}")) } else { row.to_owned() }
     };
     stack.split('\n').map(row).collect::<Vec<_>>().join("\n")
+}
+
+/// Whether setup put that row in, and it calls our module.
+pub(super) fn is_ours(row: &str) -> bool {
+    row.trim_end().ends_with(MARK) && row.contains(OURS)
 }
 
 /// The trial's stack, gone with its value.
@@ -145,7 +159,7 @@ mod tests {
     #[test]
     fn only_our_own_lines_are_told_of_the_rules_of_the_trial() {
         let stack = format!("auth required {OURS}\nauth required {OURS} breakglass  {MARK}\n@include x  {MARK}\n");
-        let told = with_config(&stack, Path::new("/c"));
+        let told = with_words(&stack, "config=/c");
         assert_eq!(
             told,
             format!("auth required {OURS}\nauth required {OURS} config=/c breakglass  {MARK}\n@include x  {MARK}\n")
