@@ -3,12 +3,16 @@
 
 use authflow_tests::{Machine, wait};
 
-/// Debian's own stacks, without systemd. alice may use sudo; alice and root have passwords and authenticators.
+/// Debian's own stacks with pam_faillock in them, without systemd. alice may use sudo; alice and root have passwords and authenticators.
 struct Site {
     machine: Machine,
     stock: String,
     counted: String,
 }
+
+/// As hardening guides write it for Debian.
+const COMMON_AUTH: &str = "auth requisite pam_faillock.so preauth\nauth [success=2 default=ignore] pam_unix.so nullok\n\
+                           auth [default=die] pam_faillock.so authfail\nauth requisite pam_deny.so\nauth required pam_permit.so\n";
 
 const SSHD: &str = "authflow setup sshd --user alice --yes";
 
@@ -16,6 +20,7 @@ impl Site {
     fn new() -> Option<Self> {
         let machine = Machine::overlay()?.user("alice").start();
         let _ = machine.feed(["chpasswd"], format!("alice:{0}\nroot:{0}\n", machine.password()).as_bytes()).success();
+        machine.write("/etc/pam.d/common-auth", COMMON_AUTH);
         machine.write("/etc/sudoers.d/alice", "alice ALL=(ALL) ALL\n");
         for user in ["alice", "root"] {
             let add = ["authflow", "factor", "add", "totp", "--user", user, "--secret-stdin", "--no-confirm"];
@@ -83,12 +88,8 @@ fn auth_of_every_new_stack_is_run_up_to_our_question_and_nothing_is_counted() {
         let line = format!("1i auth optional pam_exec.so quiet seteuid /usr/bin/touch /run/tried-{service}");
         let _ = site.machine.run(["sed", "-i", &line, &format!("/etc/pam.d/{service}")]).success();
     }
-    // As hardening guides write it for Debian.
-    let common = "auth requisite pam_faillock.so preauth\nauth [success=2 default=ignore] pam_unix.so nullok\n\
-                  auth [default=die] pam_faillock.so authfail\nauth requisite pam_deny.so\nauth required pam_permit.so\n";
-    site.machine.write("/etc/pam.d/common-auth", common);
     let said = site.goes_live("true", "authflow setup sshd login su sudo --user alice --yes");
-    assert!(!said.contains("not tried before it goes live") && !said.contains("not known"), "{said}");
+    assert!(!said.contains("auth of the new stacks") && !said.contains("not known"), "{said}");
     for service in services {
         assert!(site.machine.path("/run").join(format!("tried-{service}")).exists(), "{service}");
     }
@@ -133,10 +134,18 @@ fn where_auth_cannot_be_tried_it_is_told_and_goes_on() {
     let said = site.goes_live("cp -p /root/su /etc/pam.d/su; sed -i '1i auth required pam_wheel.so' /etc/pam.d/su", su);
     assert!(!said.contains("not known"), "{said}");
 
-    let said = site.goes_live("cp -p /root/su /etc/pam.d/su; chmod -x /usr/bin/unshare", SSHD);
-    assert!(said.contains("what it asks is not tried before it goes live") && said.contains("unshare"), "{said}");
-    let said = site.goes_live("chmod +x /usr/bin/unshare; rm /etc/pam.d/su", SSHD);
-    assert!(said.contains("what it asks is not tried before it goes live") && said.contains("/etc/pam.d/su"), "{said}");
+    let said = site.goes_live(
+        "cp -p /root/su /etc/pam.d/su; sed -i '1i auth required pam_userdb.so db=/nowhere' /etc/pam.d/su",
+        su,
+    );
+    assert!(said.contains("/etc/pam.d/su: another module asks alice first (Password:)"), "{said}");
+
+    let untried = |why: &str| format!("auth of the new stacks is not tried before they go live: {why}");
+    let both = "authflow setup sshd login --user alice --yes";
+    let said = site.goes_live("cp -p /root/su /etc/pam.d/su; chmod -x /usr/bin/unshare", both);
+    assert_eq!(said.matches(&untried("setpriv: ")).count(), 1, "{said}");
+    let said = site.goes_live("chmod +x /usr/bin/unshare; rm /etc/pam.d/su", both);
+    assert_eq!(said.matches(&untried("mount: /etc/pam.d/su: ")).count(), 1, "{said}");
 }
 
 #[test]
@@ -150,7 +159,7 @@ fn stopped_while_auth_is_tried_setup_leaves_nothing_behind() {
         assert!(!said.status.success(), "{said:#?}");
         assert!(signal == "KILL" || said.stderr.contains("stopped as you asked: nothing was changed"), "{said:#?}");
         wait::until_true("the end of all that was tried", || !site.is_running("su|unshare|sleep"));
-        assert_eq!(files(&site.machine), before);
+        assert_eq!((files(&site.machine), counted(&site.machine)), (before.clone(), site.counted.clone()));
     }
     let _ = site.machine.shell("sed -i 1d /etc/pam.d/sshd").success();
     let _ = site.goes_live("true", SSHD);

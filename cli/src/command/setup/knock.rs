@@ -38,13 +38,15 @@ const MOST: usize = 64 * 1024;
 const QUIET: Duration = Duration::from_secs(2);
 
 /// Its first argument is the folder with the stack, then come the stack of su, uid and gid of who knocks, and at whose door. su writes down who it
-/// refuses where lastb finds it. The shell stays: it ends with unshare, which su, being setuid, would not.
+/// refuses where lastb finds it. su waits for answers at a pipe of which it has both ends, so that none that closes is taken for a wrong answer. The
+/// shell stays: it ends with unshare, which su, being setuid, would not.
 const SCRIPT: &str = r#"
 command -v su >/dev/null || { echo 'there is no su'; exit 1; }
 mount --bind "$1/stack" "$2" || exit
 [ ! -f /var/log/btmp ] || { : >"$1/btmp" && mount --bind "$1/btmp" /var/log/btmp; } || exit
+{ rm -f "$1/answers" && mkfifo -m 600 "$1/answers"; } || exit
 echo 'authflow-setup-trial: su begins'
-setpriv "--reuid=$3" "--regid=$4" --init-groups su -- "$5"
+setpriv "--reuid=$3" "--regid=$4" --init-groups su -- "$5" <>"$1/answers"
 exit
 "#;
 
@@ -107,8 +109,7 @@ impl Knock<'_> {
         command.args(["--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", SCRIPT, "sh"]);
         command.arg(self.folder.path()).arg(self.su);
         command.args([self.as_whom.uid.to_string(), self.as_whom.gid.to_string()]).arg(self.user);
-        // A question waits for an answer as long as the other end of stdin is here.
-        command.stdin(Stdio::piped()).current_dir("/");
+        command.stdin(Stdio::null()).current_dir("/");
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", "C.UTF-8");
         command
     }

@@ -23,6 +23,8 @@ enum Verdict {
     Fine,
     /// It tells nothing against it, nor for it.
     Untold(String),
+    /// This machine has nothing that could try it.
+    Untried(String),
     /// It must not go live.
     Refused(String),
 }
@@ -42,9 +44,7 @@ pub(super) fn run(
             continue;
         }
         let Some(as_whom) = knocker(user)? else {
-            untold.push(
-                "what the new stacks ask is not tried before they go live: there is nobody to try it as".to_owned(),
-            );
+            untold.push(untried("there is nobody to try it as"));
             break;
         };
         let knock = Knock { folder, su: &su, as_whom: &as_whom, user };
@@ -53,6 +53,9 @@ pub(super) fn run(
         match judge(new, old, user)? {
             Verdict::Fine => {}
             Verdict::Untold(why) => untold.push(format!("{}: {why}", step.path.display())),
+            // For the same reason as the one before, as a rule.
+            Verdict::Untried(why) if untold.contains(&untried(&why)) => {}
+            Verdict::Untried(why) => untold.push(untried(&why)),
             Verdict::Refused(why) => {
                 let path = step.path.display();
                 return Err(Error::Failed(format!(
@@ -63,6 +66,10 @@ pub(super) fn run(
         }
     }
     Ok(untold)
+}
+
+fn untried(why: &str) -> String {
+    format!("auth of the new stacks is not tried before they go live: {why}")
 }
 
 /// The account that runs su: the user's own, or for root, whom su asks nothing, one that may do nothing.
@@ -95,18 +102,17 @@ fn without_account(stack: &str) -> String {
 }
 
 fn judge(new: Ending, old: impl FnOnce() -> Result<Ending, Error>, user: &str) -> Result<Verdict, Error> {
-    let untried = |why: &str| Verdict::Untold(format!("what it asks is not tried before it goes live: {why}"));
     Ok(match new {
         Ending::Ours => Verdict::Fine,
         Ending::LetIn => Verdict::Refused(format!("lets {user} in without asking")),
         // Whatever hangs there now: nobody could confirm by it.
         Ending::Stuck => Verdict::Refused(format!("came to no end for {user} before authflow asked")),
-        Ending::NotTried(why) => untried(&why),
+        Ending::NotTried(why) => Verdict::Untried(why),
         Ending::Refused(said) => match old()? {
             Ending::Refused(_) => Verdict::Untold(format!(
                 "run as su it refuses {user} before authflow's lines as well ({said}), so that it is not known whether it comes to authflow's question"
             )),
-            Ending::NotTried(why) => untried(&why),
+            Ending::NotTried(why) => Verdict::Untried(why),
             Ending::Ours | Ending::Other(_) | Ending::LetIn | Ending::Stuck => {
                 Verdict::Refused(format!("refuses {user} before authflow asks ({said})"))
             }
@@ -116,7 +122,7 @@ fn judge(new: Ending, old: impl FnOnce() -> Result<Ending, Error>, user: &str) -
             Ending::Other(before) if before == question => Verdict::Untold(format!(
                 "another module asks {user} first ({question}), so that it is not known whether it comes to authflow's question"
             )),
-            Ending::NotTried(why) => untried(&why),
+            Ending::NotTried(why) => Verdict::Untried(why),
             Ending::Ours | Ending::Other(_) | Ending::LetIn | Ending::Refused(_) | Ending::Stuck => {
                 Verdict::Refused(format!("asks {user} something else than authflow does ({question})"))
             }
@@ -129,7 +135,7 @@ fn log() -> &'static str {
     if programs::has_systemd() {
         "the log may say why: journalctl -t su --since -1min"
     } else {
-        "the log may say why, in the last lines of su's"
+        "the log may say why: su's last lines in auth.log or secure"
     }
 }
 
@@ -156,7 +162,7 @@ mod tests {
             assert_eq!(judged(Ending::Ours, old.clone()), Verdict::Fine);
             assert_eq!(judged(Ending::LetIn, old.clone()), Verdict::Refused("lets alice in without asking".to_owned()));
             assert!(matches!(judged(Ending::Stuck, old.clone()), Verdict::Refused(_)));
-            assert!(matches!(judged(Ending::NotTried("no su".to_owned()), old), Verdict::Untold(_)));
+            assert!(matches!(judged(Ending::NotTried("no su".to_owned()), old), Verdict::Untried(_)));
         }
     }
 
@@ -166,7 +172,7 @@ mod tests {
             assert!(matches!(judged(refused("no"), old), Verdict::Refused(_)));
         }
         assert!(matches!(judged(refused("no"), refused("no")), Verdict::Untold(_)));
-        assert!(matches!(judged(refused("no"), Ending::NotTried("x".to_owned())), Verdict::Untold(_)));
+        assert!(matches!(judged(refused("no"), Ending::NotTried("x".to_owned())), Verdict::Untried(_)));
     }
 
     #[test]
