@@ -144,7 +144,16 @@ fn where_auth_cannot_be_tried_it_is_told_and_goes_on() {
     let both = "authflow setup sshd login --user alice --yes";
     let said = site.goes_live("cp -p /root/su /etc/pam.d/su; chmod -x /usr/bin/unshare", both);
     assert_eq!(said.matches(&untried("setpriv: ")).count(), 1, "{said}");
-    let said = site.goes_live("chmod +x /usr/bin/unshare; rm /etc/pam.d/su", both);
+    let _ = site.machine.run(["chmod", "+x", "/usr/bin/unshare"]).success();
+    let said = site.goes_live("true", &format!("setpriv --bounding-set -sys_admin --inh-caps -sys_admin {both}"));
+    assert_eq!(said.matches(&untried("unshare: unshare failed: Operation not permitted")).count(), 1, "{said}");
+    let said = site.goes_live("true", &format!("setpriv --no-new-privs {both}"));
+    assert_eq!(said.matches(&untried("no program may gain rights here")).count(), 1, "{said}");
+    let said = site.goes_live("mount --bind /usr/bin /usr/bin && mount -o remount,bind,nosuid /usr/bin", both);
+    assert_eq!(said.matches("is on a file system mounted nosuid").count(), 1, "{said}");
+    let said = site.goes_live("umount -l /usr/bin && chmod u-s /usr/bin/su", both);
+    assert_eq!(said.matches("su is not setuid").count(), 1, "{said}");
+    let said = site.goes_live("chmod u+s /usr/bin/su; rm /etc/pam.d/su", both);
     assert_eq!(said.matches(&untried("mount: /etc/pam.d/su: ")).count(), 1, "{said}");
 }
 

@@ -37,11 +37,18 @@ const MOST: usize = 64 * 1024;
 /// How long a line without an end stands before it is taken for a question.
 const QUIET: Duration = Duration::from_secs(2);
 
-/// Its first argument is the folder with the stack, then come the stack of su, uid and gid of who knocks, and at whose door. su writes down who it
-/// refuses where lastb finds it. su waits for answers at a pipe of which it has both ends, so that none that closes is taken for a wrong answer. The
-/// shell stays: it ends with unshare, which su, being setuid, would not.
+/// Its first argument is the folder with the stack, then come the stack of su, uid and gid of who knocks, and at whose door.
+///
+/// - A su that is not root could not run our module, which would look like a refusal.
+/// - su writes down whom it refuses where lastb finds it.
+/// - su waits for answers at a pipe of which it has both ends, so that none that closes is taken for a wrong answer.
+/// - The shell stays: it ends with unshare, which su, being setuid, would not.
 const SCRIPT: &str = r#"
-command -v su >/dev/null || { echo 'there is no su'; exit 1; }
+untried() { echo "$1"; exit 1; }
+program=$(command -v su) || untried 'there is no su'
+[ -u "$program" ] || untried "$program is not setuid"
+! grep -q '^NoNewPrivs:[[:space:]]*1' /proc/self/status || untried 'no program may gain rights here (no_new_privs)'
+case ",$(findmnt -n -o OPTIONS -T "$program")," in *,nosuid,*) untried "$program is on a file system mounted nosuid";; esac
 mount --bind "$1/stack" "$2" || exit
 [ ! -f /var/log/btmp ] || { : >"$1/btmp" && mount --bind "$1/btmp" /var/log/btmp; } || exit
 { rm -f "$1/answers" && mkfifo -m 600 "$1/answers"; } || exit
