@@ -75,6 +75,28 @@ fn a_key_that_opens_nothing_is_told_with_whose_it_is() {
     assert_eq!((found(), knock()), (Vec::new(), true));
 }
 
+/// Who has a code is told to be locked out by sshd, which does not ask for it, and not to lack an authenticator.
+#[test]
+fn where_sshd_asks_no_questions_that_is_what_locks_out() {
+    let Some(plan) = good::plan() else { return };
+    let machine = plan.start();
+    let _ = machine.enroll("alice");
+    let key = "cd /root && ssh-keygen -q -t ed25519 -N '' -f key && install -d -o alice -g alice -m 0700 ~alice/.ssh && \
+               install -o alice -g alice -m 0600 key.pub ~alice/.ssh/authorized_keys";
+    let _ = machine.shell(key).success();
+    let what = || {
+        let (found, _) = good::check(&machine);
+        let of_keys = found.iter().filter(|found| found["id"] == "sshd-key-locked-out");
+        of_keys.map(|found| found["what"].as_str().expect("words").to_owned()).collect::<Vec<_>>()
+    };
+    let off = good::SSHD.replace("KbdInteractiveAuthentication yes", "KbdInteractiveAuthentication no");
+    machine.restart_sshd(&off);
+    let told = "with a key for ssh and all that a rule asks of them, and sshd does not ask for it (KbdInteractiveAuthentication no): alice";
+    assert_eq!(what(), [told]);
+    machine.restart_sshd(good::SSHD);
+    assert_eq!(what(), [""; 0]);
+}
+
 /// Homes on a file system that hangs take a share of a time that is for all of them; the others are looked at, as far as it goes.
 #[test]
 fn homes_that_do_not_answer_are_told_and_hold_up_nobody_for_long() {

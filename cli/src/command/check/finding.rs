@@ -54,18 +54,30 @@ pub(crate) struct Finding {
     pub what: String,
     /// What to do about it.
     pub fix: String,
+    so: Option<&'static str>,
 }
 
 impl Finding {
     /// That defect at that place.
     pub(crate) fn new(defect: Defect, place: Place, what: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { defect, place, what: what.into(), fix: fix.into() }
+        Self { defect, place, what: what.into(), fix: fix.into(), so: None }
+    }
+
+    /// The same where less comes of it than the catalogue says of the defect.
+    pub(crate) const fn so(mut self, consequence: &'static str) -> Self {
+        self.so = Some(consequence);
+        self
+    }
+
+    /// What comes of it.
+    pub(crate) fn consequence(&self) -> &'static str {
+        self.so.unwrap_or_else(|| self.defect.consequence())
     }
 
     /// Everything on one line.
     pub(crate) fn on_one_line(&self) -> String {
         let place = self.place.file.as_ref().map_or_else(String::new, |_| format!("{}: ", self.place));
-        format!("{place}{}: {}; {}", self.what, self.defect.consequence(), self.fix)
+        format!("{place}{}: {}; {}", self.what, self.consequence(), self.fix)
     }
 
     /// Whether both tell the same of the same line, as when services share a file.
@@ -96,7 +108,7 @@ impl Serialize for Finding {
         fields.serialize_field("file", &self.place.file)?;
         fields.serialize_field("line", &self.place.line)?;
         fields.serialize_field("what", &self.what)?;
-        fields.serialize_field("consequence", self.defect.consequence())?;
+        fields.serialize_field("consequence", self.consequence())?;
         fields.serialize_field("fix", &self.fix)?;
         fields.end()
     }

@@ -46,7 +46,13 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Finding> {
     if found.iter().all(|finding| finding.defect != Defect::RecordUnusable) {
         let of_rule =
             |rule| nobody_can_meet(ground, rule, &enrolled).or_else(|| some_cannot_meet(ground, rule, &enrolled));
-        found.extend(ground.config.rules.iter().filter_map(of_rule));
+        // Who is disabled is meant to stay out: that all whom a rule names do is no defect of it.
+        let is_for_the_disabled = |rule: &Rule| {
+            rule.groups.is_empty()
+                && !rule.users.is_empty()
+                && rule.users.iter().all(|user| is_disabled(ground, user) == Some(true))
+        };
+        found.extend(ground.config.rules.iter().filter(|rule| !is_for_the_disabled(rule)).filter_map(of_rule));
     }
     found
 }
@@ -165,7 +171,12 @@ fn may_come(ground: &Ground<'_>, user: &str) -> bool {
     let is_told = || !local_accounts::has_directory(paths) || local_accounts::former_names(paths).contains(user);
     let is_gone = !context.is_image() && matches!(accounts::by_name(user), Ok(None)) && is_told();
     // Whose mark cannot be looked at is denied.
-    !is_gone && !Records::trusting(paths.clone(), ground.trust).is_disabled(user).unwrap_or(true)
+    !is_gone && !is_disabled(ground, user).unwrap_or(true)
+}
+
+/// Whether somebody has disabled that user; `None` where it cannot be told.
+fn is_disabled(ground: &Ground<'_>, user: &str) -> Option<bool> {
+    Records::trusting(ground.context.paths.clone(), ground.trust).is_disabled(user).ok()
 }
 
 /// Users whom a rule names, and who can meet no method of it whatever they are asked. An image's users may be made by its first boot.
@@ -178,6 +189,7 @@ fn some_cannot_meet(ground: &Ground<'_>, rule: &Rule, enrolled: &BTreeMap<String
     let has_directory = local_accounts::has_directory(&ground.context.paths);
     let most = own::most_users(ground);
     let is_there = |user: &&String| matches!(accounts::by_name(user), Ok(Some(account)) if account.name == **user);
+    let may_come = |user: &&String| is_disabled(ground, user) != Some(true);
     let cannot = |user: &&String| {
         own::factors(ground, user).is_some_and(|mut own| {
             // A directory's password is not seen here.
@@ -188,7 +200,8 @@ fn some_cannot_meet(ground: &Ground<'_>, rule: &Rule, enrolled: &BTreeMap<String
             !can_meet(ground, rule, if rule.recovery && codes.is_some() { own.with(Factor::Totp) } else { own })
         })
     };
-    let names: Vec<&str> = rule.users.iter().take(most).filter(is_there).filter(cannot).map(String::as_str).collect();
+    let named = rule.users.iter().take(most).filter(is_there).filter(may_come);
+    let names: Vec<&str> = named.filter(cannot).map(String::as_str).collect();
     let first = names.first()?;
     Some(Finding::new(
         Defect::RuleUserCannotMeet,
@@ -244,6 +257,19 @@ mod tests {
         assert_eq!(found(&format!("{TWO_FACTORS}user=['alice']\n"), &enrolled, findings), none);
         let disabled = [enrolled[0], ("var/lib/authflow/state/alice.disabled", "by root: \nuid 1777\n")];
         assert_eq!(found(TWO_FACTORS, &disabled, findings).first().map(String::as_str), Some(MAIN));
+    }
+
+    #[test]
+    fn a_rule_for_users_who_are_all_disabled_is_right() {
+        let disabled = ("var/lib/authflow/state/alice.disabled", "by root: \nuid 1777\n");
+        let told = |users: &str, files: &[(&str, &str)]| {
+            let found = found(&format!("{TWO_FACTORS}user=[{users}]\n"), files, findings);
+            found.iter().any(|found| found.starts_with("rule-nobody-can-meet"))
+        };
+        assert!(!told("'alice'", &[(RECORD, ENROLLED), disabled]), "they are meant to stay out");
+        assert!(!told("'alice'", &[disabled]), "whatever they have");
+        assert!(told("'alice','bob'", &[(RECORD, ENROLLED), disabled]), "bob is not");
+        assert!(told("'alice'", &[]));
     }
 
     #[test]

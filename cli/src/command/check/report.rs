@@ -22,7 +22,7 @@ pub(super) fn findings(findings: &[Finding], output: Output) -> String {
             clean(&finding.place.to_string()),
             clean(&finding.what),
             finding.defect.id(),
-            finding.defect.consequence(),
+            finding.consequence(),
             clean(&finding.fix)
         );
     }

@@ -82,15 +82,25 @@ fn twice(service: &Service<'_>) -> Vec<Finding> {
     for phase in ["auth", "account", "session"] {
         let mut lines = service.stack.ours(phase).filter(|line| !line.says("ask"));
         if let Some((first, second)) = lines.next().zip(lines.next()) {
-            found.push(Finding::new(
+            let finding = Finding::new(
                 Defect::LineTwice,
                 place(second),
                 format!("a second {phase} line of {OURS} in {}; the first is {}", service.name, place(first)),
                 "take one of them out, or the profile (pam-auth-update) that put it there",
-            ));
+            );
+            found.push(finding.so(of_second_call(phase)));
         }
     }
     found
+}
+
+/// What comes of a second call in that phase. Only auth asks anything; the handle knows a session that is open.
+fn of_second_call(phase: &str) -> &'static str {
+    match phase {
+        "account" => "the second call looks at the same once more, and nothing else comes of it",
+        "session" => "the second call opens no second session, and nothing else comes of it",
+        _ => "the second call asks again, and a code passes only once",
+    }
 }
 
 /// A refusal of ours that does not refuse.
@@ -260,6 +270,25 @@ mod tests {
         let ask = "auth [success=ok ignore=ignore default=die] pam_authflow.so ask\n";
         let two = [ask, OURS_AUTH, OURS_ACCOUNT, OURS_SESSION].concat();
         assert_eq!(told(TWO_FACTORS, &two), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_comes_of_a_second_line_is_said_of_its_phase() {
+        let said = |line: &str| {
+            let said = std::cell::RefCell::new(Vec::new());
+            let stack = [OURS_AUTH, OURS_ACCOUNT, OURS_SESSION, line].concat();
+            let found = judged(TWO_FACTORS, &stack, &[], |service| {
+                let found = findings(service);
+                said.borrow_mut().extend(found.iter().map(Finding::consequence));
+                found
+            });
+            assert_eq!(found.len(), 1, "{found:?}");
+            said.into_inner().concat()
+        };
+        assert!(said(OURS_AUTH).starts_with("the second call asks again"));
+        for line in [OURS_ACCOUNT, OURS_SESSION] {
+            assert!(!said(line).contains("asks") && said(line).ends_with("nothing else comes of it"), "{line}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::view::{View, meets};
 use crate::command::check::{Place, catalogue::Defect, finding::Finding};
 
 /// The method that has as many prompts as are asked.
-const QUESTIONS: &str = "kbdinteractiveauthentication";
+pub(super) const QUESTIONS: &str = "kbdinteractiveauthentication";
 
 /// A rule, where it stands, and the settings of somebody whom it is for.
 pub(super) struct Meeting<'a> {
@@ -100,7 +100,7 @@ fn alive(view: &View) -> Option<Finding> {
 }
 
 /// Never for the whole machine: root and whoever has a key alone would be asked for what they do not have.
-const ASK_BOTH: &str = "in a Match block for those whom the rule is for (`Match User NAME`; where the rule is setup's: `authflow setup sshd` \
+pub(super) const ASK_BOTH: &str = "in a Match block for those whom the rule is for (`Match User NAME`; where the rule is setup's: `authflow setup sshd` \
     again) write AuthenticationMethods publickey,keyboard-interactive:pam keyboard-interactive:pam, without what the rule does not take";
 
 /// That no way in meets any of these rules. Whether it is for want of questions or for another reason.

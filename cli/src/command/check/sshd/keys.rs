@@ -3,7 +3,11 @@
 
 use std::path::Path;
 
-use authflow_core::{flow::is_left_to_the_stack, rule::Rule};
+use authflow_core::{
+    factor::{Factor, Factors},
+    flow::{choose, is_left_to_the_stack},
+    rule::Rule,
+};
 use authflow_host::{
     accounts::{self, Account},
     records::Records,
@@ -12,6 +16,7 @@ use authflow_host::{
 
 use super::{
     Sshd,
+    judge::{ASK_BOTH, QUESTIONS},
     people::{People, from_everywhere},
     root::{lets_in, rules_met},
     view::{View, provable},
@@ -35,21 +40,30 @@ pub(super) fn findings(sshd: &Sshd<'_>, people: &People<'_>, rules: &[&Rule]) ->
         return Vec::new();
     }
     let homes = Homes::new();
-    let mut locked_out: Vec<(&Rule, Vec<&str>)> = Vec::new();
+    let mut locked_out: Vec<(LockedOut<'_>, Vec<&str>)> = Vec::new();
     // Root has a finding of its own.
     for one in people.accounts().iter().filter(|one| one.user != "root" && !is_put_out(ground, &one.user)) {
-        let Some(rule) = refusing(sshd, rules, one, &homes) else { continue };
-        match locked_out.iter_mut().find(|(other, _)| std::ptr::eq(*other, rule)) {
+        let Some(by) = refusing(sshd, rules, one, &homes) else { continue };
+        match locked_out.iter_mut().find(|(other, _)| *other == by) {
             Some((_, names)) => names.push(&one.user),
-            None => locked_out.push((rule, vec![&one.user])),
+            None => locked_out.push((by, vec![&one.user])),
         }
     }
-    let locked_out = locked_out.into_iter().map(|(rule, names)| told(ground, rule, &names));
+    let locked_out = locked_out.into_iter().map(|(by, names)| told(ground, &by, &names));
     locked_out.chain(not_looked_at(&homes.untold().iter().map(String::as_str).collect::<Vec<_>>())).collect()
 }
 
-/// The rule that refuses somebody who has a key, if none lets that one in, from wherever it may be.
-fn refusing<'a>(sshd: &Sshd<'_>, rules: &[&'a Rule], one: &Somebody, homes: &Homes) -> Option<&'a Rule> {
+/// What keeps somebody out who has a key.
+#[derive(Debug, PartialEq)]
+enum LockedOut<'a> {
+    /// The rule, which takes nothing that one has.
+    Rule(&'a Rule),
+    /// A setting by which sshd never asks for what one has.
+    Setting { place: Place, set: String, fix: &'static str },
+}
+
+/// What refuses somebody who has a key, if no rule lets that one in, from wherever it may be.
+fn refusing<'a>(sshd: &Sshd<'_>, rules: &[&'a Rule], one: &Somebody, homes: &Homes) -> Option<LockedOut<'a>> {
     let own = own::factors(sshd.ground, &one.user)?;
     let met = rules_met(rules, (&one.user, &one.groups));
     let last = *met.last()?;
@@ -64,7 +78,27 @@ fn refusing<'a>(sshd: &Sshd<'_>, rules: &[&'a Rule], one: &Somebody, homes: &Hom
     }
     let account = accounts::by_name(&one.user).ok().flatten()?;
     let views: Vec<View> = everywhere.iter().map(|one| sshd.view_of(one)).collect();
-    (!views.iter().any(gets_in) && views.iter().any(|view| has_a_key(view, &account, homes))).then_some(last)
+    if views.iter().any(gets_in) {
+        return None;
+    }
+    let view = views.iter().find(|view| has_a_key(view, &account, homes))?;
+    Some(if met.iter().any(|rule| would_do(rule, &own)) { of_setting(view) } else { LockedOut::Rule(last) })
+}
+
+/// Whether the key and what that one has would be enough, if sshd took the key and asked for the rest.
+fn would_do(rule: &Rule, own: &Factors) -> bool {
+    choose(&rule.methods, own, &Factors::none().with(Factor::Publickey)).is_some()
+}
+
+/// The setting by which sshd asks for too little.
+fn of_setting(view: &View) -> LockedOut<'static> {
+    if view.is_on(QUESTIONS) {
+        let written = view.value("authenticationmethods");
+        let set = format!("AuthenticationMethods {}", if written.is_empty() { "any" } else { written });
+        return LockedOut::Setting { place: view.place("authenticationmethods"), set, fix: ASK_BOTH };
+    }
+    let set = format!("KbdInteractiveAuthentication {}", view.value(QUESTIONS));
+    LockedOut::Setting { place: view.place(QUESTIONS), set, fix: "write KbdInteractiveAuthentication yes" }
 }
 
 /// Whether the rule leaves that way to the other modules.
@@ -86,14 +120,24 @@ fn is_put_out(ground: &Ground<'_>, user: &str) -> bool {
     records.is_disabled(user).unwrap_or(false) || is_expired()
 }
 
-fn told(ground: &Ground<'_>, rule: &Rule, names: &[&str]) -> Finding {
-    Finding::new(
-        Defect::SshdKeyLockedOut,
-        ground.place_of(rule),
-        format!("with a key for ssh, and with nothing that rule {:?} takes: {}", rule.name, some(names)),
-        "give people an authenticator (authflow factor add totp --user NAME); for programs put a rule before it, user = [\"NAME\"] and methods = \
-         [[\"publickey\"]], and in sshd_config \"Match User NAME\" with \"AuthenticationMethods publickey\"",
-    )
+fn told(ground: &Ground<'_>, by: &LockedOut<'_>, names: &[&str]) -> Finding {
+    let names = some(names);
+    let (place, what, fix) = match by {
+        LockedOut::Rule(rule) => (
+            ground.place_of(rule),
+            format!("with a key for ssh, and with nothing that rule {:?} takes: {names}", rule.name),
+            "give people an authenticator (authflow factor add totp --user NAME); for programs put a rule before it, user = [\"NAME\"] and \
+             methods = [[\"publickey\"]], and in sshd_config \"Match User NAME\" with \"AuthenticationMethods publickey\"",
+        ),
+        LockedOut::Setting { place, set, fix } => (
+            place.clone(),
+            format!(
+                "with a key for ssh and all that a rule asks of them, and sshd does not ask for it ({set}): {names}"
+            ),
+            *fix,
+        ),
+    };
+    Finding::new(Defect::SshdKeyLockedOut, place, what, fix)
 }
 
 fn not_looked_at(names: &[&str]) -> Option<Finding> {
@@ -112,4 +156,27 @@ fn some(names: &[&str]) -> String {
     let more = names.len().saturating_sub(NAMED);
     let who = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
     if more > 0 { format!("{who} and {more} more") } else { who }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::command::check::fixture::{TWO_FACTORS, config};
+
+    #[test]
+    fn who_has_what_the_rule_takes_is_locked_out_by_a_setting_of_sshds() {
+        let why = |said: &str| of_setting(&View::global(Some(said), &BTreeMap::new(), Place::none()));
+        let set = |by: LockedOut<'_>| match by {
+            LockedOut::Setting { set, .. } => set,
+            LockedOut::Rule(rule) => rule.name.clone(),
+        };
+        assert_eq!(set(why("kbdinteractiveauthentication no\n")), "KbdInteractiveAuthentication no");
+        assert_eq!(set(why("authenticationmethods publickey\n")), "AuthenticationMethods publickey");
+        assert_eq!(set(why("")), "AuthenticationMethods any");
+        let (password, code) = (Factors::none().with(Factor::Password), Factors::none().with(Factor::Totp));
+        let rules = config(&TWO_FACTORS.replace("[['password','totp']]", "[['publickey','totp']]")).rules;
+        assert!(would_do(&rules[0], &code) && !would_do(&rules[0], &password));
+    }
 }
