@@ -104,8 +104,8 @@ impl Error {
         let mut source = error.source();
         while let Some(cause) = source {
             let cause_text = cause.to_string();
-            // Many errors already tell their cause.
-            if !text.ends_with(&cause_text) {
+            // Many errors already tell their cause, some with more behind it.
+            if !text.contains(&cause_text) {
                 text.push_str(&format!(": {cause_text}"));
             }
             source = cause.source();
@@ -142,5 +142,26 @@ impl Error {
             Self::NotRun { why, .. } if why.kind() == io::ErrorKind::NotFound => 127,
             Self::NotRun { .. } => 126,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}. Enrol anew")]
+    struct Around(#[from] io::Error);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("it cannot be read")]
+    struct Silent(#[from] io::Error);
+
+    #[test]
+    fn a_cause_is_told_once_wherever_it_stands() {
+        let cause = || io::Error::other("the secret is too short");
+        let told = |error: &dyn std::error::Error| Error::failed("line 3", error).to_string();
+        assert_eq!(told(&Around(cause())), "line 3: the secret is too short. Enrol anew");
+        assert_eq!(told(&Silent(cause())), "line 3: it cannot be read: the secret is too short");
     }
 }

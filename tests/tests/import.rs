@@ -110,7 +110,7 @@ fn a_phone_whose_clock_was_learned_to_be_off_logs_in_here_as_it_did_there() {
         let told = part(&report, user)["notes"].to_string();
         assert!(told.contains(&format!("20 steps of 30 s {way}")), "{told}");
         let list = machine.run(["authflow", "factor", "list", "--user", user]).success();
-        let clock = format!("the clock of google-authenticator is taken to be 10 min {way}");
+        let clock = format!("the clock of google-authenticator is taken to be 600 s (20 steps) {way}");
         assert!(list.contains(&clock), "{list}");
         machine.is_refused(user, machine.password(), used);
         machine.is_refused(user, machine.password(), &phone.code_at(0));

@@ -27,6 +27,12 @@ fn usage_errors_are_code_2() {
 }
 
 #[test]
+fn who_names_nobody_to_protect_is_told_both_ways_to() {
+    let said = Image::new().run(&["setup", "sshd"], "");
+    assert!(said.error.contains("--user") && said.error.contains("--everybody"), "{}", said.error);
+}
+
+#[test]
 fn the_daemon_of_this_machine_knows_no_image() {
     let said = Image::new().run(&["sessions"], "");
     assert_eq!(said.code, 2);

@@ -48,11 +48,11 @@ use authflow_core::config::{Config, preset::Preset};
 use authflow_host::config::{Files, Unusable};
 use serde::Serialize;
 
-use self::ground::Ground;
 pub(crate) use self::{
     catalogue::{Defect, Severity},
     finding::{Finding, Place},
 };
+use self::{config_file::InForce, ground::Ground};
 use crate::{context::Context, error::Error};
 
 #[derive(Debug, clap::Args)]
@@ -84,17 +84,24 @@ pub(crate) fn findings(context: &Context) -> Vec<Finding> {
 
 fn findings_by(context: &Context, preset: Option<Preset>) -> Vec<Finding> {
     let in_force = config_file::read(context);
-    let mut found = in_force.found;
+    let mut found = in_force.found.clone();
     if let Some(config) = &in_force.config {
         let ground = Ground::new(context, config, in_force.files.as_ref());
         found.extend(rules::findings(&ground));
         found.extend(records::findings(&ground));
-        found.extend(of_config(&ground));
+        found.extend(of_config(&ground).into_iter().filter(|finding| !is_unknown(&in_force, finding)));
         found.extend(of_machine(&ground));
         found.extend(preset::findings(&ground, preset));
         found.extend(places::findings(&ground));
     }
     finding::in_order(found)
+}
+
+/// Whether that is a guess. Where the live rules are refused, the older ones in force tell nothing of what setup left beside the live
+/// ones, and taking that out would be the wrong mend.
+fn is_unknown(in_force: &InForce, finding: &Finding) -> bool {
+    let is_refused = |found: &Finding| matches!(found.defect, Defect::ConfigBroken | Defect::ConfigUnreadable);
+    finding.defect == Defect::SshdDropInLeft && in_force.files.is_none() && in_force.found.iter().any(is_refused)
 }
 
 /// What is wrong with a configuration that may come to be in force here.
@@ -147,4 +154,28 @@ fn known() -> Vec<Known> {
         consequence: defect.consequence(),
     };
     Defect::ALL.iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_setup_left_is_not_judged_by_rules_that_stand_in_for_refused_ones() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = root.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        let context = Context::new(false, Some(root.path().to_owned()));
+        let is_told = || findings(&context).iter().any(|finding| finding.defect == Defect::SshdDropInLeft);
+        const MAIN: &str = "etc/authflow/authflow.toml";
+        write("etc/ssh/sshd_config.d/10-authflow.conf", "AuthenticationMethods publickey\n");
+        write(MAIN, "");
+        write(&format!("{MAIN}.last-good"), "");
+        assert!(is_told(), "no rule is about sshd");
+        write(MAIN, "[[rule\n");
+        assert!(!is_told(), "it may be in what cannot be read");
+    }
 }

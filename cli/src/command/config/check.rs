@@ -71,7 +71,7 @@ fn parsed(context: &Context, files: Result<Files, Unusable>) -> Result<(Config, 
     Ok((anew::parse(context, &files)?, files))
 }
 
-/// A line each, and what comes of them.
+/// A line each, and at the end what was judged of the text itself. What stands around it may yet be made to go with it, and is no fault of it.
 fn text(found: &[Finding], is_right: bool, output: Output) -> String {
     let severity = |severity: Severity| match severity {
         Severity::Error => output.alarming("error"),
@@ -82,5 +82,36 @@ fn text(found: &[Finding], is_right: bool, output: Output) -> String {
         format!("{}: {} [{}]\n", severity(defect.severity()), clean(&finding.on_one_line()), defect.id())
     };
     let text: String = found.iter().map(line).collect();
-    text + if is_right { "the configuration is right\n" } else { "the configuration can be used, and is wrong\n" }
+    text + verdict(found, is_right)
+}
+
+fn verdict(found: &[Finding], is_right: bool) -> &'static str {
+    let has_errors = found.iter().any(|finding| finding.defect.severity() == Severity::Error);
+    match (is_right, has_errors) {
+        (true, false) => "the configuration is right\n",
+        (true, true) => {
+            "the configuration by itself is right, and the machine around it is not ready for it: the errors say what is wrong there\n"
+        }
+        (false, _) => "the configuration can be used, and its rules, or the records that they need, are wrong\n",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::check::{Defect, Place};
+
+    #[test]
+    fn what_is_called_right_is_the_text_and_not_the_machine_around_it() {
+        let of = |defect| [Finding::new(defect, Place::none(), "it is", "change it")];
+        for defect in [Defect::RuleWeakerMethod, Defect::LineTwice] {
+            assert_eq!(verdict(&of(defect), true), "the configuration is right\n");
+        }
+        let machine = verdict(&of(Defect::SshdWithoutPam), true);
+        assert!(
+            machine.contains("by itself is right") && machine.contains("the machine around it is not"),
+            "{machine}"
+        );
+        assert!(!verdict(&of(Defect::RecordUnusable), false).contains("right"));
+    }
 }

@@ -30,6 +30,24 @@ struct Compared {
     /// Missing for what rules alone have.
     value: Option<String>,
     met: bool,
+    /// The rules that are weaker.
+    weaker_in: Vec<String>,
+}
+
+impl Compared {
+    /// What stands in the file's own tables; what only a rule can say stands nowhere else.
+    fn here(&self) -> &str {
+        self.value.as_deref().unwrap_or("set in rules")
+    }
+
+    /// Whether it is met everywhere, or else where it is not.
+    fn met_where(&self) -> String {
+        match (self.met, self.weaker_in.as_slice()) {
+            (true, _) => "yes".to_owned(),
+            (false, []) => "no".to_owned(),
+            (false, rules) => format!("not in {}", rules.join(", ")),
+        }
+    }
 }
 
 /// A value that is weaker than its clause.
@@ -56,12 +74,17 @@ impl Comparison {
         let weaker = weaker_than(preset, config);
         let compared = |clause: &Clause| {
             let key = clause.demand.key();
+            let of_key = || weaker.iter().filter(|weaker| weaker.key == key);
+            // Where the file's own table is weaker, so is whatever goes by it.
+            let is_everywhere = of_key().any(|weaker| weaker.rule.is_none());
+            let rules = of_key().filter(|_| !is_everywhere).filter_map(|weaker| weaker.rule.clone());
             Compared {
                 key,
                 required: clause.demand.required(),
                 clause: clause.place,
                 value: Some(clause.value(config)).filter(|value| !value.is_empty()),
-                met: !weaker.iter().any(|weaker| weaker.key == key),
+                met: of_key().next().is_none(),
+                weaker_in: rules.collect(),
             }
         };
         Self {
@@ -78,9 +101,8 @@ impl Comparison {
         let chosen = if self.chosen { "chosen" } else { "not chosen" };
         let mut text = format!("{}: {} ({chosen} here)\n\n", self.preset, self.standard);
         let mut table = Table::new(&["KEY", "CLAUSE", "HERE", "MET", "ASKED"]);
-        for Compared { key, required, clause, value, met } in &self.clauses {
-            let value = value.as_deref().unwrap_or("-");
-            table.row([*key, *clause, value, if *met { "yes" } else { "no" }, required].map(str::to_owned));
+        for one in &self.clauses {
+            table.row([one.key, one.clause, one.here(), &one.met_where(), &one.required].map(str::to_owned));
         }
         text.push_str(&table.render(output));
         for Exception { rule, key, value, reason, .. } in &self.weaker {
@@ -90,5 +112,34 @@ impl Comparison {
             let _ = write!(text, "\nweaker: {}{key} = {}: {}", clean(&place), clean(value), clean(&reason));
         }
         if self.weaker.is_empty() { text } else { text + "\n" }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use authflow_core::config::Text;
+
+    use super::*;
+
+    fn row(text: &str, key: &str) -> String {
+        let config = Config::parse(Text { name: "test", text }, &[]).unwrap();
+        let told = Comparison::of(Preset::NistAal2, &config).text(Output::plain());
+        told.lines().find(|line| line.starts_with(key)).unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn what_a_rule_alone_can_say_is_told_of_the_rules() {
+        let rule = |name: &str, methods: &str| {
+            format!("[[rule]]\nname='{name}'\nservice=['{name}']\nmethods=[[{methods}]]\nsession.idle='30m'\n")
+        };
+        let both = rule("sshd", "'password','totp'");
+        assert!(row(&both, "methods").contains("set in rules yes"), "{}", row(&both, "methods"));
+        let one_weak = format!("{both}{}", rule("cockpit", "'password'"));
+        let methods = row(&one_weak, "methods");
+        assert!(methods.contains("set in rules not in cockpit ") && !methods.contains("sshd"), "{methods}");
+        let idle = both.replace("'30m'", "'2h'");
+        assert!(row(&idle, "session.idle").contains("\"15m\" not in sshd "), "{}", row(&idle, "session.idle"));
+        let everywhere = format!("[session]\nidle='2h'\n{idle}");
+        assert!(row(&everywhere, "session.idle").contains("\"2h\" no "), "{}", row(&everywhere, "session.idle"));
     }
 }

@@ -68,7 +68,7 @@ fn text(entries: &[Entry], local: &Local, output: Output) -> String {
         return "nobody has a record\n".to_owned();
     }
     let mut table =
-        Table::ranked(&[("USER", 0), ("PASSWORD", 0), ("AUTHENTICATORS", 1), ("RECOVERY CODES", 2), ("", 3)]);
+        Table::ranked(&[("USER", 0), ("PASSWORD", 0), ("AUTHENTICATORS", 1), ("RECOVERY CODES", 2), ("REMARKS", 3)]);
     for entry in entries {
         let codes = entry.recovery_codes_left.map_or("-".to_owned(), |left| left.to_string());
         let row = [clean(&entry.user), password(entry, local), entry.authenticators.to_string(), codes, remark(entry)];
@@ -91,4 +91,17 @@ fn remark(entry: &Entry) -> String {
     let words = [("managed", entry.managed), ("disabled", entry.disabled)];
     let words = words.into_iter().filter(|(_, is_so)| *is_so).map(|(word, _)| word.to_owned());
     words.chain(entry.error.clone()).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_column_has_a_heading() {
+        let entries = [Entry { user: "alice".to_owned(), disabled: true, ..Entry::default() }];
+        let told = text(&entries, &Local::new(WallTime::default()), Output::plain());
+        let (heading, row) = told.trim_end().split_once('\n').unwrap();
+        assert_eq!(heading.find("REMARKS"), row.find("disabled"), "{told}");
+    }
 }

@@ -1,7 +1,5 @@
 //! `authflow factor list`: what a user can prove with, and how the throttle stands. Never the secrets.
 
-use std::time::Duration;
-
 use authflow_core::{
     account::Authenticators,
     state::State,
@@ -15,12 +13,7 @@ use super::{PASSWORD, everybody};
 use crate::{
     context::Context,
     error::Error,
-    output::{
-        Output,
-        table::Table,
-        text::clean,
-        time::{Local, words},
-    },
+    output::{Output, table::Table, text::clean, time::Local},
 };
 
 #[derive(Debug, clap::Args)]
@@ -51,7 +44,7 @@ struct BypassEntry {
     until: WallTime,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Entry {
     name: String,
     kind: &'static str,
@@ -63,6 +56,8 @@ struct Entry {
     expires_at: Option<String>,
     /// By how much its clock is taken to be ahead of this one; behind it where that is negative.
     drift_seconds: i64,
+    #[serde(skip)]
+    drift_steps: i16,
     #[serde(skip)]
     expires: Option<WallTime>,
     #[serde(skip)]
@@ -119,8 +114,7 @@ fn entries(keys: &Authenticators, state: &State, local: &Local) -> Vec<Entry> {
         let added = Some(added).filter(|added| *added != WallTime::default());
         let added_at = added.map(|at| local.rfc3339(at));
         let last_used_at = last_used.map(|at| local.rfc3339(at));
-        let (name, initial, expires_at, expires, drift_seconds) = (name.to_owned(), false, None, None, 0);
-        Entry { name, kind, added_at, last_used_at, initial, expires_at, drift_seconds, expires, added, last_used }
+        Entry { name: name.to_owned(), kind, added_at, last_used_at, added, last_used, ..Entry::default() }
     };
     // The step tells when a code was used, to half a minute; one of a phone that is ahead was used by now.
     let used = |key: &TotpKey| {
@@ -135,10 +129,11 @@ fn entries(keys: &Authenticators, state: &State, local: &Local) -> Vec<Entry> {
         expires: password.expires,
         ..entry(PASSWORD, "password", password.changed, None)
     });
-    let codes = keys
-        .totp()
-        .iter()
-        .map(|key| Entry { drift_seconds: key.drift_seconds(), ..entry(key.name(), "totp", key.added(), used(key)) });
+    let codes = keys.totp().iter().map(|key| Entry {
+        drift_seconds: key.drift_seconds(),
+        drift_steps: key.drift(),
+        ..entry(key.name(), "totp", key.added(), used(key))
+    });
     password.into_iter().chain(codes).collect()
 }
 
@@ -156,6 +151,14 @@ fn throttle(state: &State, local: &Local) -> Throttle {
         stopped_for_strangers: state.throttle.consecutive >= CEILING,
         sources: sources.collect(),
     }
+}
+
+/// By how much that clock is off, to the second: it is a number of whole steps, and one less is another code.
+fn off(entry: &Entry) -> String {
+    let (seconds, steps) = (entry.drift_seconds.unsigned_abs(), entry.drift_steps.unsigned_abs());
+    let plural = if steps == 1 { "" } else { "s" };
+    let way = if entry.drift_seconds > 0 { "ahead of" } else { "behind" };
+    format!("{seconds} s ({steps} step{plural}) {way}")
 }
 
 fn text(report: &Report, local: &Local, output: Output) -> String {
@@ -179,9 +182,7 @@ fn text(report: &Report, local: &Local, output: Output) -> String {
         text.push_str(&format!("\nthe password is an initial one, to be changed at the next login{until}\n"));
     }
     for entry in report.factors.iter().filter(|entry| entry.drift_seconds != 0) {
-        let off = words(Duration::from_secs(entry.drift_seconds.unsigned_abs()));
-        let way = if entry.drift_seconds > 0 { "ahead of" } else { "behind" };
-        text.push_str(&format!("\nthe clock of {} is taken to be {off} {way} this one\n", clean(&entry.name)));
+        text.push_str(&format!("\nthe clock of {} is taken to be {} this one\n", clean(&entry.name), off(entry)));
     }
     if let Some(left) = report.recovery_codes_left {
         text.push_str(&format!("\nrecovery codes left: {left}\n"));
@@ -212,4 +213,17 @@ fn text(report: &Report, local: &Local, output: Output) -> String {
         text.push_str(&format!("\n{}\n", output.alarming(&notice)));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_off_is_told_to_the_second() {
+        let told =
+            |steps: i16| off(&Entry { drift_seconds: i64::from(steps) * 30, drift_steps: steps, ..Entry::default() });
+        assert_eq!(told(1), "30 s (1 step) ahead of");
+        assert_eq!(told(-29), "870 s (29 steps) behind");
+    }
 }

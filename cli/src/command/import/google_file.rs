@@ -32,7 +32,7 @@ pub(super) enum Refusal {
     #[error("it is no text")]
     NoText,
     /// Not a usable secret.
-    #[error("its secret: {0}. The user has to enrol anew")]
+    #[error("{0}. The user has to enrol anew")]
     Secret(#[from] BadKey),
     /// Codes that count, and not the time.
     #[error("it counts codes (HOTP_COUNTER), and authflow knows time-based ones alone. The user has to enrol anew")]

@@ -9,6 +9,7 @@ use super::{
     held::Held,
     ledger::{End, Ledger, Setup},
     rules,
+    status::going_back,
     who::Who,
 };
 use crate::{context::Context, error::Error, journal, output::text::clean, session::Session};
@@ -51,14 +52,11 @@ impl Confirm {
             Err(Error::InNoSession) => None,
             Err(error) => return Err(error),
         };
-        missing(&setup, live.by_wall_clock()?, own.as_ref(), &sessions).map_err(|why| {
-            Error::Failed(format!("not confirmed, and rolled back {}: {why}", context.local().ahead(pending.until)))
-        })?;
+        let fate = going_back(&context.local(), pending.until);
+        missing(&setup, live.by_wall_clock()?, own.as_ref(), &sessions)
+            .map_err(|why| Error::Failed(format!("not confirmed, and {fate}: {why}")))?;
         if held.is_asked_to_stop() {
-            return Err(Error::Failed(format!(
-                "stopped as you asked, and not confirmed: it is rolled back {}",
-                context.local().ahead(pending.until)
-            )));
+            return Err(Error::Failed(format!("stopped as you asked, and not confirmed: it {fate}")));
         }
         // Before the end of the waiting: whoever is killed between the two confirms once more, and none of it is left out.
         super::refresh(context);

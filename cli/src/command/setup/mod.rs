@@ -52,7 +52,7 @@ use std::{
 };
 
 use authflow_host::{accounts::Account, config, file::read_trusted, local_accounts};
-use clap::Subcommand;
+use clap::{ArgGroup, Subcommand};
 
 use ledger::Ledger;
 use passwords::Takes;
@@ -73,15 +73,16 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(group = ArgGroup::new("whom").required(true).args(["users", "everybody"]))]
 pub(crate) struct Setup {
     /// What to protect
     #[arg(required = true, value_enum)]
     services: Vec<Service>,
     /// Whom to protect, again for more; everybody else goes on as before
-    #[arg(long = "user", value_name = "USER", required_unless_present = "everybody")]
+    #[arg(long = "user", value_name = "USER")]
     users: Vec<String>,
     /// Protect everybody; who has no authenticator enrols in the login, or puts it off for a week if no preset says otherwise
-    #[arg(long, conflicts_with = "users")]
+    #[arg(long)]
     everybody: bool,
     /// Show what would change, and change nothing
     #[arg(long)]

@@ -1,12 +1,13 @@
 //! `authflow setup status`: which services are protected and for whom, and what waits for its confirmation.
 
+use authflow_core::time::WallTime;
 use serde::Serialize;
 
 use super::{ledger::Ledger, rules, service::Service, texts};
 use crate::{
     context::Context,
     error::Error,
-    output::{table::Table, text::clean},
+    output::{table::Table, text::clean, time::Local},
     pam_stack,
 };
 
@@ -52,8 +53,8 @@ impl Status {
             waiting: waiting.transpose()?,
             services: Service::ALL.into_iter().map(|service| entry(context, service)).collect::<Result<_, _>>()?,
         };
-        let until = pending.map(|pending| local.ahead(pending.until)).unwrap_or_default();
-        Ok(context.output.either(&report, || text(context, &report, &until))?)
+        let fate = pending.map(|pending| going_back(&local, pending.until)).unwrap_or_default();
+        Ok(context.output.either(&report, || text(context, &report, &fate))?)
     }
 }
 
@@ -73,23 +74,51 @@ fn entry(context: &Context, service: Service) -> Result<Entry, Error> {
     Ok(Entry { service, in_stack, rules })
 }
 
-fn text(context: &Context, report: &Report, until: &str) -> String {
+/// What becomes of a setup that is not confirmed, in words behind its name.
+pub(super) fn going_back(local: &Local, until: WallTime) -> String {
+    format!("will be rolled back at {}", local.ahead(until))
+}
+
+fn text(context: &Context, report: &Report, fate: &str) -> String {
     let mut table = Table::new(&["SERVICE", "IN ITS STACK", "FOR"]);
     for entry in &report.services {
         let lines = if entry.in_stack { "yes" } else { "no" };
         table.row([entry.service.to_string(), lines.to_owned(), entry.rules.clone().unwrap_or("-".to_owned())]);
     }
-    let waiting = match &report.waiting {
-        None => String::new(),
-        Some(waiting) if waiting.is_live => format!(
-            "\n{} waits: `authflow setup confirm` in a new login keeps it; rolled back at {until}\n",
-            clean(&waiting.what)
-        ),
-        Some(waiting) if waiting.is_going_back => format!(
-            "\n{} is being taken back, and not all of it was: `authflow setup rollback` takes back the rest\n",
-            clean(&waiting.what)
-        ),
-        Some(waiting) => format!("\n{} was stopped on the way, and is rolled back at {until}\n", clean(&waiting.what)),
-    };
-    table.render(context.output) + &waiting
+    table.render(context.output) + &report.waiting.as_ref().map_or_else(String::new, |waiting| said_of(waiting, fate))
+}
+
+fn said_of(waiting: &Waiting, fate: &str) -> String {
+    let what = clean(&waiting.what);
+    if waiting.is_live {
+        format!("\n{what} waits, and {fate}: `authflow setup confirm` in a new login keeps it\n")
+    } else if waiting.is_going_back {
+        format!("\n{what} is being taken back, and not all of it was: `authflow setup rollback` takes back the rest\n")
+    } else {
+        format!("\n{what} was stopped on the way, and {fate}\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_is_yet_to_be_rolled_back_does_not_read_as_done() {
+        let local = Local::new(WallTime::default());
+        let fate = going_back(&local, local.now.saturating_add(Duration::from_secs(540)));
+        assert!(fate.starts_with("will be rolled back at ") && fate.ends_with("(in 9 min)"), "{fate}");
+        let waiting = |is_live| Waiting {
+            setup: "x".to_owned(),
+            what: "sshd for alice".to_owned(),
+            is_live,
+            is_going_back: false,
+            until: String::new(),
+        };
+        for is_live in [true, false] {
+            assert!(said_of(&waiting(is_live), &fate).contains(", and will be rolled back at "));
+        }
+    }
 }
