@@ -18,10 +18,10 @@ pub(crate) struct Filter {
     /// Only sessions from this address or network; "local" and "unknown" are the other two places
     #[arg(long, value_name = "NETWORK")]
     pub from: Option<Network>,
-    /// Only sessions that were opened at least so long ago
+    /// Only sessions that were opened at least so long ago, as 8h
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub older_than: Option<Duration>,
-    /// Only sessions that nobody has used for at least so long
+    /// Only sessions that nobody has used for at least so long, as 30m
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub idle_for: Option<Duration>,
 }

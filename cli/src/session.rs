@@ -82,6 +82,10 @@ pub(crate) struct End {
     pub message: Option<String>,
 }
 
+/// The service, and the rule, by which setup tries the session phase. Neither is any machine's own: only root's file in /etc/pam.d and
+/// root's configuration make them.
+pub(crate) const SETUP_TRIAL: &str = "authflow-setup-trial";
+
 /// How many digits of an id people are shown, unless sessions would look the same.
 const SHORT_ID: usize = 8;
 
@@ -114,6 +118,19 @@ impl Session {
     pub(crate) fn ended_by(&self) -> Option<&str> {
         let by = self.end.as_ref()?.by.as_deref()?;
         Some(if by == format!("uid {}", self.uid) { &self.user } else { by })
+    }
+
+    /// Whether it was no login, but a trial of setup's, which systemd opens and which runs nothing. What proved something, came from
+    /// somewhere, had a terminal, or did not end by itself is a login whatever its service is called, so that none hides behind the name.
+    pub(crate) fn is_setup_trial(&self) -> bool {
+        let ended_by_itself =
+            |end: &End| end.by.is_none() && ["leader-exited", "logout"].contains(&end.reason.as_str());
+        self.service == SETUP_TRIAL
+            && self.rule == SETUP_TRIAL
+            && self.factors.is_empty()
+            && self.remote_host.is_none()
+            && self.ttys.is_empty()
+            && self.end.as_ref().is_some_and(ended_by_itself)
     }
 
     /// What programs are given.
@@ -206,6 +223,7 @@ struct JsonEnd<'a> {
     end_reason: &'a str,
     ended_by: Option<&'a str>,
     message: Option<&'a str>,
+    setup_trial: bool,
 }
 
 impl<'a> Json<'a> {
@@ -243,6 +261,7 @@ impl<'a> Json<'a> {
                 end_reason: &end.reason,
                 ended_by: end.by.as_deref(),
                 message: end.message.as_deref(),
+                setup_trial: session.is_setup_trial(),
             }),
         }
     }
@@ -295,6 +314,32 @@ mod tests {
         let closed = serde_json::to_value(Session { end: Some(end), ..with_id("a") }.json(&local)).unwrap();
         assert_eq!(closed["end_reason"], "idle");
         assert!(closed["message"].is_null());
+    }
+
+    #[test]
+    fn only_what_setup_itself_tried_is_called_a_trial_and_no_login_passes_for_one() {
+        // Setup has the name by itself.
+        let setup = include_str!("command/setup/rehearse.rs");
+        assert!(setup.contains("SETUP_TRIAL") || setup.contains(&format!("const SERVICE: &str = \"{SETUP_TRIAL}\"")));
+        let end = |reason: &str| Some(End { reason: reason.into(), ..End::default() });
+        let name = SETUP_TRIAL.to_owned();
+        let trial = Session { service: name.clone(), rule: name, end: end("leader-exited"), ..with_id("a") };
+        assert!(trial.is_setup_trial());
+        let closed = serde_json::to_value(trial.json(&Local::new(WallTime::default()))).unwrap();
+        assert_eq!((&closed["setup_trial"], &closed["end_reason"]), (&true.into(), &"leader-exited".into()));
+        let by_root = Some(End { by: Some("root".into()), ..trial.end.clone().unwrap() });
+        for login in [
+            Session { service: "sshd".into(), ..trial.clone() },
+            Session { rule: "ssh".into(), ..trial.clone() },
+            Session { factors: vec!["password".into()], ..trial.clone() },
+            Session { remote_host: Some("192.0.2.7".into()), ..trial.clone() },
+            Session { ttys: vec!["pts/1".into()], ..trial.clone() },
+            Session { end: end("lifetime"), ..trial.clone() },
+            Session { end: by_root, ..trial.clone() },
+            Session { end: None, ..trial },
+        ] {
+            assert!(!login.is_setup_trial(), "{login:?}");
+        }
     }
 
     #[test]

@@ -28,6 +28,7 @@ fn a_booted_debian_is_clean_before_and_after_setup_was_there() {
     prepare(&machine);
     let setup = ["authflow", "setup", "sshd", "login", "su", "sudo", "--user", "alice", "--yes"];
     let _ = machine.run(setup).success();
+    setup_has_tried_sessions_that_are_no_logins(&machine);
     let told = || ids(&machine);
     // How long sudo's ticket lasts is left to whoever writes sudoers. Of the clock, which the machine below keeps, nothing is said.
     assert_eq!(told(), ["sudo-ticket-hides"]);
@@ -36,6 +37,22 @@ fn a_booted_debian_is_clean_before_and_after_setup_was_there() {
     let unit = machine.shell("systemctl show --property=FragmentPath --value authflow-sessiond").success();
     let _ = machine.shell(&format!("mv {} /root", unit.trim())).success();
     assert_eq!(told(), ["unit-missing"]);
+}
+
+/// One for each stack that was changed. What else ends meanwhile are logins.
+fn setup_has_tried_sessions_that_are_no_logins(machine: &Machine) {
+    let trials = || {
+        let ended = machine.run(["authflow", "history", "--json", "--service", "authflow-setup-trial"]).json();
+        let marks = ended.as_array().expect("a list").iter().map(|ended| ended["setup_trial"].clone());
+        marks.collect::<Vec<_>>()
+    };
+    wait::until_true("the ends of the trials", || trials().len() >= 4);
+    assert!(trials().iter().all(|mark| *mark == true), "{:?}", trials());
+    let report = machine.run(["authflow", "report", "--json"]).json();
+    assert_eq!(report["setup_trials"], trials().len());
+    assert!(report["ended_by_reason"]["leader-exited"].is_null(), "{report}");
+    let page = machine.run(["authflow", "history"]).success();
+    assert_eq!(page.matches("trial of setup").count(), trials().len(), "{page}");
 }
 
 /// Until it is confirmed its rules are to go away again, and the last good configuration is the one without them.

@@ -51,6 +51,16 @@ fn every_finding_of_check_is_found_by_a_test_on_a_machine() {
 }
 
 #[test]
+fn the_readme_says_where_the_packages_are() {
+    assert!(read("README.md").contains("`make deb` builds (`target/packages/debs`)"));
+    let makefile = read("Makefile");
+    for line in ["CARGO_TARGET_DIR),target)", "PACKAGES := $(abspath $(TARGET_DIR))/packages", "$(PACKAGES)/debs/*.deb"]
+    {
+        assert!(makefile.contains(line), "{line}");
+    }
+}
+
+#[test]
 fn every_link_between_the_documents_leads_somewhere() {
     for folder in ["", "docs"] {
         for entry in fs::read_dir(root().join(folder)).expect("a folder").flatten() {

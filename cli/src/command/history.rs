@@ -68,6 +68,14 @@ fn kept_by(session: &Session) -> String {
     if session.inhibited_by.is_empty() { "-".to_owned() } else { session.inhibited_by.join(", ") }
 }
 
+/// Why it ended. An auditor must not take for a login what setup tried, and must see it all the same.
+fn reason(session: &Session) -> String {
+    if session.is_setup_trial() {
+        return "trial of setup".to_owned();
+    }
+    session.end.as_ref().map(|end| end.reason.clone()).unwrap_or_default()
+}
+
 fn table(sessions: &[Session], local: &Local, output: Output) -> String {
     if sessions.is_empty() {
         return "no session's end is on record\n".to_owned();
@@ -96,11 +104,31 @@ fn table(sessions: &[Session], local: &Local, output: Output) -> String {
             session.proved(),
             local.clock(session.opened_at),
             local.clock(end.closed_at),
-            end.reason,
+            reason(session),
             session.ended_by().unwrap_or("-").to_owned(),
             kept_by(session),
             end.message.unwrap_or_default(),
         ]);
     }
     table.render(output)
+}
+
+#[cfg(test)]
+mod tests {
+    use authflow_core::time::WallTime;
+
+    use super::*;
+    use crate::session::{End, SETUP_TRIAL};
+
+    #[test]
+    fn what_setup_tried_is_listed_and_marked() {
+        let end = Some(End { reason: "leader-exited".into(), ..End::default() });
+        let login = Session { id: "a".into(), user: "alice".into(), service: "sshd".into(), end, ..Session::default() };
+        let trial = Session { service: SETUP_TRIAL.into(), rule: SETUP_TRIAL.into(), ..login.clone() };
+        let told = table(&[login, trial], &Local::new(WallTime::default()), Output::plain());
+        let lines: Vec<&str> = told.lines().collect();
+        assert!(lines[1].contains("leader-exited") && !lines[1].contains("trial"), "{told}");
+        assert!(lines[2].contains(SETUP_TRIAL) && lines[2].contains("trial of setup"), "{told}");
+        assert!(!lines[2].contains("leader-exited"), "{told}");
+    }
 }

@@ -31,11 +31,12 @@ use crate::{context::Context, error::Error};
 #[derive(Debug, Parser)]
 #[command(name = "authflow", version, max_term_width = 100, disable_help_subcommand = true, after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
+    // These two stand behind a command's own options, and not among them.
     /// Write JSON for programs instead of text for people
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 900)]
     json: bool,
     /// Work on the files of an image under DIR instead of on this machine's
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", display_order = 901)]
     root: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
@@ -68,12 +69,12 @@ enum Command {
     History(history::History),
     /// Evidence for an audit: what ended how, how punctual the limits were, and what they do not reach
     Report(report::Report),
-    /// What a user can prove with: list, add, remove
+    /// What a user can prove with: list, add, remove, recovery codes
     #[command(subcommand)]
     Factor(factor::Factor),
     /// Set a user's password
     Passwd(passwd::Passwd),
-    /// Users: disable, enable, lift a lock
+    /// Users: disable, enable, lift a lock, a code for the phone that is lost
     #[command(subcommand)]
     User(user::User),
     /// Take over the secrets of other one-time code modules

@@ -23,7 +23,7 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Passwd {
-    /// Whose
+    /// Whose; by default your own
     #[arg(long, value_name = "USER")]
     user: Option<String>,
     /// Read the password from standard input: one line, of which a newline at the end is no part
@@ -33,7 +33,7 @@ pub(crate) struct Passwd {
     #[arg(long)]
     initial: bool,
     /// How long the initial password is good for
-    #[arg(long = "for", value_name = "TIME", default_value = "24h", requires = "initial", value_parser = initial::parse_span)]
+    #[arg(long = "for", value_name = "DURATION", default_value = "24h", requires = "initial", value_parser = initial::parse_span)]
     lasts: Duration,
     /// End the user's other sessions as well: all but the one that this command is run in
     #[arg(long)]

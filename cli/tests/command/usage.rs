@@ -33,6 +33,15 @@ fn who_names_nobody_to_protect_is_told_both_ways_to() {
 }
 
 #[test]
+fn help_tells_a_commands_own_options_first_and_what_must_be_said() {
+    let help = |arguments: &[&str]| Image::new().run(arguments, "").out;
+    let setup = help(&["setup", "--help"]);
+    assert!(setup.find("--rollback-after") < setup.find("--json"), "{setup}");
+    let bypass = help(&["user", "bypass", "--help"]);
+    assert!(bypass.contains("bypass --for <DURATION> --reason <TEXT> <USER>"), "{bypass}");
+}
+
+#[test]
 fn the_daemon_of_this_machine_knows_no_image() {
     let said = Image::new().run(&["sessions"], "");
     assert_eq!(said.code, 2);

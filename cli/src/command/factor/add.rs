@@ -32,7 +32,7 @@ pub(crate) enum Add {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct AddTotp {
-    /// For whom
+    /// For whom; by default yourself
     #[arg(long, value_name = "USER")]
     user: Option<String>,
     /// What the authenticator is called

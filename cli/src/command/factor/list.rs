@@ -18,7 +18,7 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct List {
-    /// Whose
+    /// Whose; by default root's own
     #[arg(long, value_name = "USER")]
     user: Option<String>,
     /// A line for each user who has a record

@@ -14,7 +14,7 @@ use crate::{context::Context, error::Error, journal, output::text::clean, subjec
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct RecoveryCodes {
-    /// Whose
+    /// Whose; by default root's own
     #[arg(long, value_name = "USER")]
     user: Option<String>,
     /// Do not ask before the old codes become void

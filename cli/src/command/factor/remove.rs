@@ -15,7 +15,7 @@ use crate::{context::Context, error::Error, journal, output::text::clean, termin
 pub(crate) struct Remove {
     /// Which, as `factor list` names it
     name: String,
-    /// Whose
+    /// Whose; by default your own
     #[arg(long, value_name = "USER")]
     user: Option<String>,
     /// Do not ask

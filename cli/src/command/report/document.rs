@@ -42,6 +42,7 @@ pub(super) fn of(told: &Told, local: &Local) -> impl Serialize {
         "known_since": told.known_since.map(|time| local.rfc3339(time)),
         "ended": told.ended,
         "live": told.live,
+        "setup_trials": evidence.trials,
         "ended_by_reason": evidence.ended,
         "ended_by_limit": by_limit.collect::<Vec<_>>(),
         "not_governed_by_idle": beyond_idle.collect::<Vec<_>>(),

@@ -12,6 +12,8 @@ const UNDER_WAY: Duration = Duration::from_secs(1);
 /// The evidence of a period.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Evidence {
+    /// What setup tried, which is no login and counts nowhere else.
+    pub trials: usize,
     /// How many sessions ended for which reason.
     pub ended: BTreeMap<String, usize>,
     /// What the limits ended, by limit and rule.
@@ -51,6 +53,10 @@ impl Evidence {
     pub(super) fn of(ended: &[Session], live: &[Session], now: WallTime) -> Self {
         let mut evidence = Self::default();
         for session in ended {
+            if session.is_setup_trial() {
+                evidence.trials += 1;
+                continue;
+            }
             if let Some(end) = &session.end {
                 evidence.add_end(session, end);
             }
@@ -106,6 +112,7 @@ fn overrun(session: &Session, now: WallTime) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::SETUP_TRIAL;
 
     fn at(seconds: u64) -> WallTime {
         WallTime::new(Duration::from_secs(seconds))
@@ -165,6 +172,19 @@ mod tests {
         let in_time = Session { idle_deadline: Some(at(1001)), ..live("c") };
         let evidence = Evidence::of(&[], &[late.clone(), due_now, in_time], at(1000));
         assert_eq!(evidence.overdue, [(late, secs(10))]);
+    }
+
+    #[test]
+    fn what_setup_tried_is_counted_apart_and_is_no_login() {
+        let name = || SETUP_TRIAL.to_owned();
+        let trial =
+            Session { service: name(), rule: name(), lifetime_limit: None, ..ended("a", "leader-exited", None, 5) };
+        let expected = Evidence { trials: 1, ..Evidence::default() };
+        assert_eq!(Evidence::of(&[trial.clone()], &[], at(10)), expected);
+        let login = Session { factors: vec!["password".into()], ..trial };
+        let evidence = Evidence::of(&[login], &[], at(10));
+        assert_eq!((evidence.trials, evidence.ended["leader-exited"]), (0, 1), "one that only calls itself so");
+        assert!(evidence.without_lifetime.contains_key(SETUP_TRIAL));
     }
 
     #[test]

@@ -83,7 +83,7 @@ fn told(context: &Context, (since, until): (WallTime, WallTime), live: Option<&[
         None => (Vec::new(), Vec::new(), None),
     };
     let evidence = Evidence::of(&ended, live.unwrap_or_default(), context.now());
-    let (ended, live) = (ended.len(), live.map(<[Session]>::len));
+    let (ended, live) = (ended.len().saturating_sub(evidence.trials), live.map(<[Session]>::len));
     let held = context.config().ok().as_ref().map(Held::of);
     Ok(Told { since, until, known_since, ended, live, evidence, configurations, held })
 }

@@ -15,7 +15,7 @@ use crate::{
         text::clean,
         time::{Local, words},
     },
-    session::{Session, shortened},
+    session::{SETUP_TRIAL, Session, shortened},
 };
 
 /// As much of an id and of a digest as tells them apart here.
@@ -55,6 +55,11 @@ fn heading(told: &Told, local: &Local) -> String {
         Some(live) => format!("{} ended, {live} live now.\n", told.ended),
         None => format!("{} ended. The daemon cannot be reached: what lives now is not told.\n", told.ended),
     });
+    match told.evidence.trials {
+        0 => {}
+        1 => text.push_str(&format!("Besides, setup tried a session once, which is no login ({SETUP_TRIAL}).\n")),
+        more => text.push_str(&format!("Besides, setup tried {more} sessions, which are no logins ({SETUP_TRIAL}).\n")),
+    }
     text
 }
 
@@ -173,20 +178,24 @@ mod tests {
     #[test]
     fn a_report_without_evidence_says_so() {
         let local = Local::new(WallTime::from_micros(1_795_509_180_000_000));
-        let told = Told {
+        let told = |trials| Told {
             since: WallTime::default(),
             until: local.now,
             known_since: None,
             ended: 0,
             live: None,
-            evidence: Evidence::default(),
+            evidence: Evidence { trials, ..Evidence::default() },
             configurations: Vec::new(),
             held: None,
         };
-        let page = of(&told, &local, Output::plain());
+        let with = |trials| of(&told(trials), &local, Output::plain());
+        let page = with(0);
         assert!(page.contains("There is no evidence yet"), "{page}");
         assert!(page.contains("Ended, by reason\nnone\n"), "{page}");
         assert!(page.contains("beyond their limits\nnot told"), "{page}");
+        assert!(!page.contains("setup"), "{page}");
+        assert!(with(1).contains("setup tried a session once, which is no login (authflow-setup-trial)"));
+        assert!(with(2).contains("setup tried 2 sessions, which are no logins"));
     }
 
     #[test]

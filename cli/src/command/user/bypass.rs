@@ -15,11 +15,16 @@ use authflow_host::codes;
 
 use crate::{context::Context, error::Error, journal, output::text::clean, subject::Subject};
 
+/// clap's own line leaves out what is asked for unless something else is.
+const USAGE: &str =
+    "authflow user bypass --for <DURATION> --reason <TEXT> <USER>\n       authflow user bypass --cancel <USER>";
+
 #[derive(Debug, clap::Args)]
+#[command(override_usage = USAGE)]
 pub(crate) struct Bypass {
     /// The user
     user: String,
-    /// How long the code is good, at most 7 days
+    /// How long the code is good, as 2h; at most 7 days
     #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration, required_unless_present = "cancel")]
     lifetime: Option<Duration>,
     /// Why: it is logged, and the user reads it

@@ -128,7 +128,7 @@ impl Disable {
 fn text(result: &Disabled) -> String {
     let user = clean(&result.user);
     let mut text = match (result.changed, result.sessions) {
-        (false, _) => format!("{user} was disabled, and has no session: nothing changed\n"),
+        (false, _) => format!("{user} was disabled already, and has no session: nothing changed\n"),
         (true, 0) => format!("{user} is disabled\n"),
         (true, 1) => format!("{user} is disabled; 1 session ends, and then what else runs as {user}\n"),
         (true, sessions) => {
