@@ -89,8 +89,7 @@ fn where_sshd_asks_no_questions_that_is_what_locks_out() {
         let of_keys = found.iter().filter(|found| found["id"] == "sshd-key-locked-out");
         of_keys.map(|found| found["what"].as_str().expect("words").to_owned()).collect::<Vec<_>>()
     };
-    let off = good::SSHD.replace("KbdInteractiveAuthentication yes", "KbdInteractiveAuthentication no");
-    machine.restart_sshd(&off);
+    machine.restart_sshd("KbdInteractiveAuthentication no\nPasswordAuthentication no");
     let told = "with a key for ssh and all that a rule asks of them, and sshd does not ask for it (KbdInteractiveAuthentication no): alice";
     assert_eq!(what(), [told]);
     machine.restart_sshd(good::SSHD);

@@ -3,11 +3,7 @@
 
 use std::path::Path;
 
-use authflow_core::{
-    factor::{Factor, Factors},
-    flow::{choose, is_left_to_the_stack},
-    rule::Rule,
-};
+use authflow_core::{factor::Factors, flow::is_left_to_the_stack, rule::Rule};
 use authflow_host::{
     accounts::{self, Account},
     records::Records,
@@ -87,7 +83,7 @@ fn refusing<'a>(sshd: &Sshd<'_>, rules: &[&'a Rule], one: &Somebody, homes: &Hom
 
 /// Whether the key and what that one has would be enough, if sshd took the key and asked for the rest.
 fn would_do(rule: &Rule, own: &Factors) -> bool {
-    choose(&rule.methods, own, &Factors::none().with(Factor::Publickey)).is_some()
+    lets_in(&["publickey", "keyboard-interactive"].map(str::to_owned), rule, own)
 }
 
 /// The setting by which sshd asks for too little.
@@ -162,6 +158,8 @@ fn some(names: &[&str]) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
+    use authflow_core::factor::Factor;
+
     use super::*;
     use crate::command::check::fixture::{TWO_FACTORS, config};
 
@@ -176,7 +174,10 @@ mod tests {
         assert_eq!(set(why("authenticationmethods publickey\n")), "AuthenticationMethods publickey");
         assert_eq!(set(why("")), "AuthenticationMethods any");
         let (password, code) = (Factors::none().with(Factor::Password), Factors::none().with(Factor::Totp));
-        let rules = config(&TWO_FACTORS.replace("[['password','totp']]", "[['publickey','totp']]")).rules;
-        assert!(would_do(&rules[0], &code) && !would_do(&rules[0], &password));
+        let key_and_code = TWO_FACTORS.replace("[['password','totp']]", "[['publickey','totp']]");
+        let is_enough = |rule: &str, own: &Factors| would_do(&config(rule).rules[0], own);
+        assert!(is_enough(&key_and_code, &code) && !is_enough(&key_and_code, &password));
+        let enrolling = format!("{key_and_code}enroll={{mode='required'}}\n");
+        assert!(is_enough(&enrolling, &password), "who would enrol if asked");
     }
 }
