@@ -180,7 +180,7 @@ mod tests {
         let trial =
             Session { service: name(), rule: name(), lifetime_limit: None, ..ended("a", "leader-exited", None, 5) };
         let expected = Evidence { trials: 1, ..Evidence::default() };
-        assert_eq!(Evidence::of(&[trial.clone()], &[], at(10)), expected);
+        assert_eq!(Evidence::of(std::slice::from_ref(&trial), &[], at(10)), expected);
         let login = Session { factors: vec!["password".into()], ..trial };
         let evidence = Evidence::of(&[login], &[], at(10));
         assert_eq!((evidence.trials, evidence.ended["leader-exited"]), (0, 1), "one that only calls itself so");
