@@ -318,9 +318,6 @@ mod tests {
 
     #[test]
     fn only_what_setup_itself_tried_is_called_a_trial_and_no_login_passes_for_one() {
-        // Setup has the name by itself.
-        let setup = include_str!("command/setup/rehearse.rs");
-        assert!(setup.contains("SETUP_TRIAL") || setup.contains(&format!("const SERVICE: &str = \"{SETUP_TRIAL}\"")));
         let end = |reason: &str| Some(End { reason: reason.into(), ..End::default() });
         let name = SETUP_TRIAL.to_owned();
         let trial = Session { service: name.clone(), rule: name, end: end("leader-exited"), ..with_id("a") };

@@ -11,10 +11,7 @@ use super::{
     preflight::Folder,
     programs, rehearse_auth, texts,
 };
-use crate::{error::Error, pam_stack::OURS};
-
-/// The service that nobody logs in by.
-const SERVICE: &str = "authflow-setup-trial";
+use crate::{error::Error, pam_stack::OURS, session::SETUP_TRIAL};
 
 /// Runs every stack that `steps` change for that user. Gives what could not be tried here, and why.
 pub(super) fn run(folder: &Folder, places: &Places, (user, steps): (&str, &[Step])) -> Result<Vec<String>, Error> {
@@ -38,8 +35,8 @@ fn account_and_session(
     for step in steps.iter().filter(|step| step.is_stack()) {
         let Some(after) = &step.after else { continue };
         let trial = Trial::new(places, &with_words(after, &format!("config={}", config.display())))?;
-        let (service, whom) = (format!("--property=PAMName={SERVICE}"), format!("--property=User={user}"));
-        let unit = format!("--unit={SERVICE}");
+        let (service, whom) = (format!("--property=PAMName={SETUP_TRIAL}"), format!("--property=User={user}"));
+        let unit = format!("--unit={SETUP_TRIAL}");
         let tried =
             programs::ending(&["systemd-run", "--quiet", "--wait", "--collect", &unit, &service, &whom, "/bin/true"]);
         drop(trial);
@@ -79,7 +76,7 @@ impl Ending {
 
     /// What is wrong, behind the name of the stack. `None`: nothing.
     fn words(self, user: &str, said: &str) -> Option<String> {
-        let log = format!("journalctl -u {SERVICE} -t authflow-sessiond --since -1min");
+        let log = format!("journalctl -u {SETUP_TRIAL} -t authflow-sessiond --since -1min");
         match self {
             Self::Opened => None,
             Self::Refused => {
@@ -101,8 +98,8 @@ impl Ending {
 
 /// A rule about the trial alone, so that nothing of the machine's own is looked at or counted.
 fn rules() -> String {
-    let services = format!("\"{SERVICE}\", \"{}\"", rehearse_auth::SERVICE);
-    format!("[[rule]]\nname = \"{SERVICE}\"\nservice = [{services}]\nmethods = [[\"password\", \"totp\"]]\n")
+    let services = format!("\"{SETUP_TRIAL}\", \"{}\"", rehearse_auth::SERVICE);
+    format!("[[rule]]\nname = \"{SETUP_TRIAL}\"\nservice = [{services}]\nmethods = [[\"password\", \"totp\"]]\n")
 }
 
 /// The stack, with these words behind our module's name in our lines.
@@ -123,7 +120,7 @@ struct Trial(PathBuf);
 
 impl Trial {
     fn new(places: &Places, text: &str) -> Result<Self, Error> {
-        let trial = Self(places.stack(SERVICE));
+        let trial = Self(places.stack(SETUP_TRIAL));
         texts::replace(&trial.0, Some(text))?;
         Ok(trial)
     }
@@ -137,7 +134,7 @@ impl Drop for Trial {
 
 /// Takes away what a rehearsal that was killed left behind.
 pub(super) fn tidy_up(places: &Places) -> Result<(), Error> {
-    texts::replace(&places.stack(SERVICE), None)
+    texts::replace(&places.stack(SETUP_TRIAL), None)
 }
 
 #[cfg(test)]
