@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 mod tests;
+mod threads;
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +13,6 @@ use std::{
         Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicI32, Ordering},
     },
-    thread,
     time::Duration,
 };
 
@@ -23,6 +23,7 @@ use authflow_host::{
     process::{self, ProcessId},
 };
 
+use self::threads::Threads;
 use crate::{
     event::Event,
     log::{Line, Log},
@@ -76,8 +77,8 @@ static PROCESSES: Reader = Reader::new(
     Whose::look,
 );
 
-/// How much stack a reading thread has.
-const STACK: usize = 256 * 1024;
+/// For all readers, of which there is one but in tests.
+static THREADS: Threads = Threads::new();
 
 /// Tells this log of what cannot be read.
 pub(crate) fn tell(log: &Log) {
@@ -142,6 +143,16 @@ struct LeftOut {
     all_but_roots: bool,
     pids: Vec<u32>,
     users: Vec<u32>,
+}
+
+/// Tells that a thread reads no more, also where a read panicked.
+struct Over<'a, T>(&'a Work<T>);
+
+impl<T> Drop for Over<'_, T> {
+    fn drop(&mut self) {
+        self.0.progress().is_over = true;
+        self.0.over.notify_one();
+    }
 }
 
 /// What a thread is reading.
@@ -257,21 +268,20 @@ impl Look {
         }
         let progress = Progress { done: Vec::with_capacity(pids.len()), is_over: false, is_abandoned: false };
         let work = Arc::new(Work { progress: Mutex::new(progress), over: Condvar::new(), thread: AtomicI32::new(0) });
-        let thread = {
+        let reading = {
             let (work, pids, reader) = (Arc::clone(&work), pids.to_vec(), self.reader);
-            thread::Builder::new()
-                .name("reader".to_owned())
-                .stack_size(STACK)
-                .spawn(move || work.run(reader, &pids, read))
+            THREADS.run(Box::new(move || work.run(reader, &pids, read)))
         };
         // Without a thread nothing can be read, one process after the other.
-        let Ok(thread) = thread else { return Vec::new() };
+        if reading.is_err() {
+            return Vec::new();
+        }
         let Bounds { step, process, look, .. } = self.reader.bounds;
         let (mut here, mut held_up_here) = (0, Duration::ZERO);
         loop {
             let waited = work.over.wait_timeout_while(work.progress(), step, |progress| !progress.is_over);
             let (mut progress, _) = waited.unwrap_or_else(PoisonError::into_inner);
-            if progress.is_over || thread.is_finished() {
+            if progress.is_over {
                 return std::mem::take(&mut progress.done);
             }
             let at = progress.done.len();
@@ -299,6 +309,7 @@ impl<T> Work<T> {
     /// Reads one after the other until there is no more, or nobody waits for it.
     fn run(&self, reader: &Reader, pids: &[u32], read: fn(u32) -> T) {
         self.thread.store(rustix::thread::gettid().as_raw_nonzero().get(), Ordering::Relaxed);
+        let _over = Over(self);
         for pid in pids {
             let read = read(*pid);
             let mut progress = self.progress();
@@ -308,8 +319,6 @@ impl<T> Work<T> {
             }
             progress.done.push(read);
         }
-        self.progress().is_over = true;
-        self.over.notify_one();
     }
 
     /// Whether the thread sleeps in the kernel.

@@ -57,6 +57,14 @@ impl Held {
         }
     }
 
+    /// The same process, held once more.
+    ///
+    /// # Errors
+    /// There are no descriptors left.
+    pub(crate) fn again(&self) -> io::Result<Self> {
+        Ok(Self { id: self.id, pidfd: self.pidfd.try_clone()? })
+    }
+
     /// Which process it is.
     #[must_use]
     pub(crate) const fn id(&self) -> ProcessId {

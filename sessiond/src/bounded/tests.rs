@@ -1,6 +1,6 @@
 //! Processes are made up: the thousands in a number are its user, and reading one opens a file in which it may wait for ever.
 
-use std::{fs::File, path::PathBuf, sync::LazyLock};
+use std::{fs::File, path::PathBuf, sync::LazyLock, thread};
 
 use super::*;
 

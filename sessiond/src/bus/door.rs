@@ -104,7 +104,8 @@ struct LoginProgram {
 #[zbus::interface(name = "org.authflow.sessiond1.Manager")]
 impl LoginProgram {
     async fn open_session(&self, facts: HashMap<String, OwnedVariant>) -> Result<(String, OwnedObjectPath), Error> {
-        login::open(&self.daemon, &self.bus, &self.peer, &facts).await
+        let leader = self.peer.again().map_err(|why| Error::Degraded(why.to_string()))?;
+        login::open(&self.daemon, &self.bus, leader, &facts).await
     }
 
     fn close_session(&self, id: &str) -> Result<(), Error> {

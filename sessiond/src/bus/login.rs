@@ -27,7 +27,7 @@ use crate::{
 pub(super) async fn open(
     daemon: &Arc<Daemon>,
     bus: &Connection,
-    leader: &Held,
+    leader: Held,
     facts: &HashMap<String, OwnedVariant>,
 ) -> Result<(String, OwnedObjectPath), Error> {
     let invalid = |why: BadDict| Error::InvalidArgument(why.to_string());
@@ -36,7 +36,7 @@ pub(super) async fn open(
         Some(id) => id,
         None => SessionId::new(random::bytes().map_err(|why| Error::Degraded(why.to_string()))?),
     };
-    let login = Login { id, opening, leader: leader.id(), opened: SystemClock.now(), is_in: false };
+    let login = Login { id, opening, leader: leader.id(), held: Some(leader), opened: SystemClock.now(), is_in: false };
     let is_login = login.opening.class == Class::User;
     daemon.open(login).map_err(|refused| match refused {
         NotOpened::TooMany(_) => Error::TooManySessions(refused.to_string()),

@@ -59,7 +59,7 @@ impl Manager {
             return Err(Error::NotAuthorized("only root's login programs open sessions".to_owned()));
         }
         let leader = hold(&caller, connection).await?;
-        login::open(&self.daemon, connection, &leader, &facts).await
+        login::open(&self.daemon, connection, leader, &facts).await
     }
 
     /// The login is over. Root only: a process that gave root up, or has another's old pid, would end the tracking of what goes on.

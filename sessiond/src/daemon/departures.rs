@@ -93,7 +93,7 @@ impl Daemon {
         }
     }
 
-    fn watch_held(self: &Arc<Self>, id: SessionId, held: Held) {
+    pub(super) fn watch_held(self: &Arc<Self>, id: SessionId, held: Held) {
         let daemon = Arc::clone(self);
         tokio::spawn(async move {
             held.gone().await;

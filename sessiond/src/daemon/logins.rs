@@ -32,6 +32,8 @@ pub(crate) struct Login {
     pub(crate) opening: Opening,
     /// The process whose end is a logout.
     pub(crate) leader: ProcessId,
+    /// That process, if it could be held.
+    pub(crate) held: Option<Held>,
     /// When the user was let in.
     pub(crate) opened: Now,
     /// Whether the user is in already, and cannot be refused.
@@ -67,9 +69,9 @@ impl Daemon {
             |event| Line::info(event).with("session", &id).with("user", &opening.user).with("leader", leader.pid);
         let (adopted, missed) = (line(Event::Adopted), line(Event::Missed));
         let opened = Now { boot: opened_boot, wall: opened_wall };
-        // One that does not let itself be read is there.
-        let is_there = |leader| !matches!(Held::if_there(leader), Ok(None));
-        let is_alive = closed.is_none() && is_there(leader);
+        let held = closed.is_none().then(|| Held::if_there(leader));
+        // One that does not let itself be held is there.
+        let is_alive = !matches!(held, None | Some(Ok(None)));
         let is_open = |id| self.find(id).is_some_and(|session| session.leader == leader_of(leader));
         let done = match id.parse::<SessionId>() {
             Ok(_) if boot_id != self.boot_id => Err("it is of another boot".to_owned()),
@@ -81,7 +83,8 @@ impl Daemon {
                 Ok((adopted, None))
             }
             Ok(id) if is_alive => {
-                let login = Login { id, opening, leader, opened, is_in: true };
+                let held = held.and_then(Result::ok).flatten();
+                let login = Login { id, opening, leader, held, opened, is_in: true };
                 let begun = self.begin(login, &Snapshot::chain(leader.pid));
                 begun.map(|()| (adopted, Some(id))).map_err(|why| why.to_string())
             }
@@ -124,16 +127,14 @@ impl Daemon {
     pub(crate) fn open(self: &Arc<Self>, login: Login) -> Result<(), NotOpened> {
         let (id, chain) = (login.id, Snapshot::chain(login.leader.pid));
         self.begin(login, &chain)?;
-        // What later looks are compared with. As yet the leader is all there is.
-        self.look_at(id, &chain);
         if let Some(session) = self.find(id) {
             self.note_newborn(&session);
         }
         Ok(())
     }
 
-    fn begin(self: &Arc<Self>, login: Login, chain: &Snapshot) -> Result<(), NotOpened> {
-        let (id, leader, is_in) = (login.id, login.leader, login.is_in);
+    fn begin(self: &Arc<Self>, mut login: Login, chain: &Snapshot) -> Result<(), NotOpened> {
+        let (id, leader, held, is_in) = (login.id, login.leader, login.held.take(), login.is_in);
         self.look_at_rivals(&login.opening);
         let mut core = self.core();
         let birth = self.birth(&core.registry, chain, login);
@@ -150,14 +151,21 @@ impl Daemon {
             .with("leader", leader.pid);
         let record = Record::opened(id, &birth.opening);
         let now = SystemClock.now();
-        let actions = if is_in { core.registry.adopt(birth, now) } else { core.registry.open(birth, now) }?;
+        let mut actions = if is_in { core.registry.adopt(birth, now) } else { core.registry.open(birth, now) }?;
+        // What later looks are compared with. As yet the leader is all there is, but where the user is in already.
+        if !is_in {
+            actions.extend(self.review(&mut core, id, chain));
+        }
         let around = core.registry.find(id).and_then(Renewal::around);
         self.apply(&core, actions);
         drop(core);
         self.opened.notify_one();
         self.log.write(&line);
         self.audit.tell(record);
-        self.watch(id, leader);
+        match held {
+            Some(held) => self.watch_held(id, held),
+            None => self.watch(id, leader),
+        }
         self.desktops_changed.notify_one();
         if let Some((parent, renewal)) = around
             && let Err(why) = self.renew(parent, &renewal)
@@ -182,7 +190,7 @@ impl Daemon {
     }
 
     fn birth(&self, registry: &Registry, chain: &Snapshot, login: Login) -> Birth {
-        let Login { id, mut opening, leader, opened, is_in: _ } = login;
+        let Login { id, mut opening, leader, opened, .. } = login;
         let pid = leader.pid;
         let leads =
             |pid: u32| chain.find(pid).and_then(|process| members::led_by(process, registry)).map(|session| session.id);

@@ -230,9 +230,14 @@ impl Daemon {
     }
 
     fn look_at(self: &Arc<Self>, id: SessionId, snapshot: &Snapshot) {
-        let mut guard = self.core();
-        let core = &mut *guard;
-        let Some(session) = core.registry.find(id).cloned() else { return };
+        let mut core = self.core();
+        let actions = self.review(&mut core, id, snapshot);
+        self.apply(&core, actions);
+    }
+
+    /// The same, of which nothing is done yet.
+    fn review(&self, core: &mut Core, id: SessionId, snapshot: &Snapshot) -> Vec<Action> {
+        let Some(session) = core.registry.find(id).cloned() else { return Vec::new() };
         let now = SystemClock.now();
         let found = members(&session, &core.registry, &core.known, snapshot);
         let look = core.activity.look(&session, &found, snapshot, now);
@@ -243,16 +248,19 @@ impl Daemon {
         core.known.note(id, &found, snapshot);
         core.ttys.entry(id).or_default().extend(look.ttys);
         let seen = Seen { basis: look.basis, active_at: look.active_at, is_alive };
-        let actions = core.registry.review(id, seen, now);
-        self.apply(core, actions);
+        core.registry.review(id, seen, now)
     }
 
     /// Keeps at once what must be kept, and hands the rest on.
     fn apply(&self, core: &Core, actions: Vec<Action>) {
+        let mut kept = BTreeSet::new();
         for action in actions {
             match action {
+                // As it is after all of them, so once is enough.
                 Action::Persist(id) => {
-                    if let Some(session) = core.registry.find(id) {
+                    if kept.insert(id)
+                        && let Some(session) = core.registry.find(id)
+                    {
                         self.keeper().keep(session, SystemClock.now(), &self.log);
                     }
                 }
