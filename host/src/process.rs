@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    fs::{self, File},
+    fs::File,
     io::{self, Read},
     str::FromStr,
 };
@@ -76,13 +76,18 @@ impl FromStr for ProcessId {
     }
 }
 
+/// Longer than what is read of a process ever is, in bytes.
+const LONGEST: u64 = 1024 * 1024;
+
 /// A file of `/proc/PID` as text. A process gives itself any name, so bytes that are no text are replaced: an odd name must not make
 /// a process one that cannot be seen, and thus not be ended.
 ///
 /// # Errors
 /// The process is gone.
 pub fn text(pid: u32, name: &str) -> io::Result<String> {
-    let bytes = fs::read(format!("/proc/{pid}/{name}"))?;
+    // The kernel says of these files that they are empty. With room for a whole one it is read at once, and not in pieces.
+    let mut bytes = Vec::with_capacity(4096);
+    File::open(format!("/proc/{pid}/{name}"))?.take(LONGEST).read_to_end(&mut bytes)?;
     Ok(String::from_utf8(bytes).unwrap_or_else(|odd| String::from_utf8_lossy(odd.as_bytes()).into_owned()))
 }
 
@@ -160,7 +165,7 @@ fn field<T: FromStr>(stat: &str, number: usize) -> Option<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::{ffi::OsStr, os::unix::ffi::OsStrExt, process::Command};
+    use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt, process::Command};
 
     use super::*;
 

@@ -9,7 +9,6 @@ mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
     time::Duration,
 };
 
@@ -18,7 +17,7 @@ use authflow_core::{
     session::{Basis, Session, SessionId},
     time::{BootTime, Now, WallTime},
 };
-use authflow_host::process::ProcessId;
+use authflow_host::process::{self, ProcessId};
 
 use crate::{
     bounded,
@@ -274,7 +273,7 @@ fn all_moved(
 
 /// Bytes that a process has read and written so far.
 fn moved(pid: u32) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
+    let text = process::text(pid, "io").ok()?;
     let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name))?.trim().parse::<u64>().ok();
     Some(field("rchar:")?.saturating_add(field("wchar:")?))
 }

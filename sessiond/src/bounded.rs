@@ -90,12 +90,17 @@ pub(crate) fn look() -> Look {
     PROCESSES.look()
 }
 
+/// Begins a look at somebody who asks, and at what is above.
+pub(crate) fn look_at_one() -> Look {
+    PROCESSES.look_at_one()
+}
+
 /// The process that has that pid now.
 ///
 /// # Errors
 /// There is none, or it cannot be read now ([`io::ErrorKind::TimedOut`]).
 pub(crate) fn identify(pid: u32) -> io::Result<ProcessId> {
-    let found = PROCESSES.look_at_one().read(&[pid], ProcessId::of).pop().and_then(|(_, found)| found);
+    let found = look_at_one().read(&[pid], ProcessId::of).pop().and_then(|(_, found)| found);
     found.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
 }
 

@@ -61,7 +61,7 @@ mod tests {
     use std::process::{Command, Stdio};
 
     use super::*;
-    use crate::{leader::Held, members::tests::session};
+    use crate::{leader::Caught, members::tests::session};
 
     const PTS_3: u32 = (136 << 8) | 3;
 
@@ -103,7 +103,7 @@ mod tests {
             let snapshot = Snapshot::of([process(sleep, 1, 0)]);
             let attached = super::attached(&Tty::named("pts/3"), &session, &[process(sleep, 1, 0).id], &snapshot);
             assert_eq!(!attached.is_empty(), is_of_it, "{command}");
-            Held::by_pid(sleep).unwrap().signal(rustix::process::Signal::KILL);
+            Caught::by_pid(sleep).unwrap().told_by(&Snapshot::take()).unwrap().signal(rustix::process::Signal::KILL);
             leader.wait().unwrap();
         }
     }

@@ -9,7 +9,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use crate::{
     bounded::{self, identify},
     readable::readable,
-    snapshot::Process,
+    snapshot::{Process, Snapshot},
 };
 
 /// A process, held.
@@ -19,17 +19,43 @@ pub(crate) struct Held {
     pidfd: OwnedFd,
 }
 
-impl Held {
+/// A process that is held, and not told from others yet.
+#[derive(Debug)]
+pub(crate) struct Caught {
+    pid: u32,
+    pidfd: OwnedFd,
+}
+
+impl Caught {
     /// Holds the process that has that pid now.
     ///
     /// # Errors
-    /// There is none, or it does not let itself be told from another.
+    /// There is none.
     pub(crate) fn by_pid(pid: u32) -> io::Result<Self> {
-        let pidfd = open(pid)?;
-        // Read after the pidfd was got: were the process gone by now, this would fail or the pidfd would tell.
-        Ok(Self { id: identify(pid)?, pidfd })
+        Ok(Self { pid, pidfd: open(pid)? })
     }
 
+    /// Its pid.
+    #[must_use]
+    pub(crate) const fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// The same process held once more, and told from others by what was read of it since it was caught: were it gone by then, that would be
+    /// missing or the pidfd would tell.
+    ///
+    /// # Errors
+    /// It is gone, does not let itself be told from another, or there are no descriptors left.
+    pub(crate) fn told_by(&self, since: &Snapshot) -> io::Result<Held> {
+        let found = since.find(self.pid).ok_or(io::ErrorKind::NotFound)?;
+        if found.is_unreadable() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        Ok(Held { id: found.id, pidfd: self.pidfd.try_clone()? })
+    }
+}
+
+impl Held {
     /// Holds those of these processes that are still there, under the ids that go with them.
     #[must_use]
     pub(crate) fn all_there<'a>(seen: impl Iterator<Item = (&'a Process, ProcessId)>) -> Vec<Self> {
@@ -55,14 +81,6 @@ impl Held {
             Err(why) if why.kind() == io::ErrorKind::TimedOut => Ok(Some(Self { id, pidfd: pidfd? })),
             Ok(_) | Err(_) => Ok(None),
         }
-    }
-
-    /// The same process, held once more.
-    ///
-    /// # Errors
-    /// There are no descriptors left.
-    pub(crate) fn again(&self) -> io::Result<Self> {
-        Ok(Self { id: self.id, pidfd: self.pidfd.try_clone()? })
     }
 
     /// Which process it is.
@@ -110,7 +128,8 @@ mod tests {
     #[tokio::test(flavor = "current_thread")]
     async fn the_end_of_a_process_is_awaited_and_its_pid_alone_is_not_enough() {
         let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
-        let held = Held::by_pid(child.id()).unwrap();
+        let caught = Caught::by_pid(child.id()).unwrap();
+        let held = caught.told_by(&Snapshot::chain(child.id())).unwrap();
         let id = held.id();
         let is_there = |id| Held::if_there(id).unwrap().is_some();
         assert!(is_there(id) && !is_there(ProcessId { start_time: id.start_time + 1, ..id }));
@@ -118,5 +137,6 @@ mod tests {
         held.gone().await;
         child.wait().unwrap();
         assert!(!is_there(id));
+        assert_eq!(caught.told_by(&Snapshot::chain(id.pid)).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

@@ -130,7 +130,7 @@ impl Snapshot {
         }
         let found: Vec<u32> = found.into_iter().collect();
         let listed = ticks(SystemClock.now().boot);
-        Self { listed, ..Self::of(read(&mut bounded::look(), &found)) }
+        Self { listed, ..Self::of(read(&mut bounded::look_at_one(), &found)) }
     }
 
     /// A snapshot of these processes.

@@ -1,4 +1,4 @@
-use std::os::fd::AsRawFd;
+use std::{fs, os::fd::AsRawFd};
 
 use authflow_core::time::Clock;
 use authflow_host::{clock::SystemClock, process};

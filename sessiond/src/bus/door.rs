@@ -8,8 +8,8 @@ use authflow_host::{file, paths::Paths};
 use tokio::net::{UnixListener, UnixStream};
 use zbus::{Connection, Guid, OwnedObjectPath, OwnedVariant, connection::Builder};
 
-use super::{access::may_open, gone, login, reply::no_such};
-use crate::{daemon::Daemon, event::Event, leader::Held, log::Line};
+use super::{access::may_open, gone, login, peer_socket::PeerSocket, reply::no_such};
+use crate::{daemon::Daemon, event::Event, leader::Caught, log::Line, snapshot::Snapshot};
 
 /// How long a peer may take to introduce itself.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -58,11 +58,10 @@ pub(crate) async fn serve(daemon: Arc<Daemon>, bus: Connection, door: Option<Uni
 
 /// Serves one peer until it leaves, or has stayed too long. One that goes no further has been told why, or is gone.
 async fn let_in(daemon: Arc<Daemon>, bus: Connection, stream: UnixStream) {
-    let Some(peer) = peer_of(&stream) else { return };
+    let Some((peer, uid)) = peer_of(&stream) else { return };
     let building = async {
-        let stream = stream.into_std()?;
         let login = LoginProgram { daemon, bus, peer };
-        let builder = Builder::unix_stream(stream).server(Guid::generate()).p2p();
+        let builder = Builder::socket(PeerSocket::new(stream, uid)).server(Guid::generate()).p2p();
         builder.serve_at("/org/freedesktop/DBus", Greeting).serve_at(PATH, login).build().await
     };
     if let Ok(Ok(connection)) = tokio::time::timeout(PATIENCE, building).await {
@@ -70,18 +69,18 @@ async fn let_in(daemon: Arc<Daemon>, bus: Connection, stream: UnixStream) {
     }
 }
 
-/// The process at the other end, if it is root's.
-fn peer_of(stream: &UnixStream) -> Option<Held> {
+/// The process at the other end and its uid, if it is root's.
+fn peer_of(stream: &UnixStream) -> Option<(Caught, u32)> {
     let told = stream.peer_cred().ok()?;
     let pid = told.pid().and_then(|pid| u32::try_from(pid).ok()).filter(|_| may_open(told.uid()))?;
-    let held = Held::by_pid(pid).ok()?;
+    let caught = Caught::by_pid(pid).ok()?;
     // Another has its pid only once it is gone, and its end of the socket with it.
     let mut nothing = [0];
     let is_gone = matches!(
         rustix::net::recv(stream, &mut nothing, rustix::net::RecvFlags::PEEK | rustix::net::RecvFlags::DONTWAIT),
         Ok((0, _))
     );
-    (!is_gone).then_some(held)
+    (!is_gone).then_some((caught, told.uid()))
 }
 
 /// What a client expects of a bus before anything else.
@@ -98,14 +97,15 @@ impl Greeting {
 struct LoginProgram {
     daemon: Arc<Daemon>,
     bus: Connection,
-    peer: Held,
+    peer: Caught,
 }
 
 #[zbus::interface(name = "org.authflow.sessiond1.Manager")]
 impl LoginProgram {
     async fn open_session(&self, facts: HashMap<String, OwnedVariant>) -> Result<(String, OwnedObjectPath), Error> {
-        let leader = self.peer.again().map_err(|why| Error::Degraded(why.to_string()))?;
-        login::open(&self.daemon, &self.bus, leader, &facts).await
+        let chain = Snapshot::chain(self.peer.pid());
+        let leader = self.peer.told_by(&chain).map_err(|why| Error::Degraded(why.to_string()))?;
+        login::open(&self.daemon, &self.bus, (leader, &chain), &facts).await
     }
 
     fn close_session(&self, id: &str) -> Result<(), Error> {
@@ -115,6 +115,6 @@ impl LoginProgram {
     }
 
     fn vouch(&self) -> Result<HashMap<String, String>, Error> {
-        Ok(vouch::to_dict(&self.daemon.own_session(self.peer.id().pid).ok_or_else(no_such)?))
+        Ok(vouch::to_dict(&self.daemon.own_session(self.peer.pid()).ok_or_else(no_such)?))
     }
 }

@@ -18,16 +18,17 @@ use crate::{
     daemon::{Daemon, Login},
     leader::Held,
     own_scope,
+    snapshot::Snapshot,
 };
 
-/// Opens a session with that leader, and tells its id and its object.
+/// Opens a session with that leader, which was found in that chain, and tells its id and its object.
 ///
 /// # Errors
 /// The facts are none, or the session may not be opened.
 pub(super) async fn open(
     daemon: &Arc<Daemon>,
     bus: &Connection,
-    leader: Held,
+    (leader, chain): (Held, &Snapshot),
     facts: &HashMap<String, OwnedVariant>,
 ) -> Result<(String, OwnedObjectPath), Error> {
     let invalid = |why: BadDict| Error::InvalidArgument(why.to_string());
@@ -38,7 +39,7 @@ pub(super) async fn open(
     };
     let login = Login { id, opening, leader: leader.id(), held: Some(leader), opened: SystemClock.now(), is_in: false };
     let is_login = login.opening.class == Class::User;
-    daemon.open(login).map_err(|refused| match refused {
+    daemon.open(login, chain).map_err(|refused| match refused {
         NotOpened::TooMany(_) => Error::TooManySessions(refused.to_string()),
         NotOpened::NotVouched => Error::NotAuthorized(refused.to_string()),
         NotOpened::LeaderTaken | NotOpened::IdTaken => Error::InvalidArgument(refused.to_string()),

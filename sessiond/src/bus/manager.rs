@@ -58,8 +58,8 @@ impl Manager {
             self.daemon.log.write(&line);
             return Err(Error::NotAuthorized("only root's login programs open sessions".to_owned()));
         }
-        let leader = hold(&caller, connection).await?;
-        login::open(&self.daemon, connection, leader, &facts).await
+        let (leader, chain) = hold(&caller, connection).await?;
+        login::open(&self.daemon, connection, (leader, &chain), &facts).await
     }
 
     /// The login is over. Root only: a process that gave root up, or has another's old pid, would end the tracking of what goes on.
@@ -175,7 +175,7 @@ impl Manager {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(), Error> {
         let caller = self.callers.identify(&header, connection).await?;
-        let held = hold(&caller, connection).await?;
+        let (held, _chain) = hold(&caller, connection).await?;
         self.callers.charge(&caller, || inhibit(&self.daemon, &caller, held, why))?
     }
 

@@ -3,7 +3,7 @@
 //! # Layout
 //!
 //! - [`manager`], [`session`], [`flow`]: the interfaces; [`whole`]: a session whose properties are one answer
-//! - [`door`]: the way in for root's login programs that no bus holds up; [`login`]: what it and the manager do for them
+//! - [`door`], [`peer_socket`]: the way in for root's login programs that no bus holds up; [`login`]: what it and the manager do for them
 //! - [`caller`], [`access`], [`polkit`], [`reach`]: who calls, and what that caller may
 //! - [`deed`]: what is done to one session; [`reply`]: what goes back
 
@@ -14,6 +14,7 @@ pub(crate) mod door;
 mod flow;
 mod login;
 mod manager;
+mod peer_socket;
 mod polkit;
 mod reach;
 mod reply;

@@ -11,7 +11,10 @@ use super::{
     polkit::{self, Asks},
     reply::{no_such, path_of},
 };
-use crate::leader::Held;
+use crate::{
+    leader::{Caught, Held},
+    snapshot::Snapshot,
+};
 
 impl Manager {
     /// The session of that id, if there is one.
@@ -57,14 +60,18 @@ impl Manager {
     }
 }
 
-/// Holds the caller's process, and makes sure that it still is the caller: the bus gives a pid, which could be another's by now.
-pub(super) async fn hold(caller: &Caller, connection: &Connection) -> Result<Held, Error> {
+/// Holds the caller's process, and makes sure that it still is the caller: the bus gives a pid, which could be another's by now. With it comes
+/// the chain of processes that it was found in.
+pub(super) async fn hold(caller: &Caller, connection: &Connection) -> Result<(Held, Snapshot), Error> {
     let gone = || Error::InvalidArgument("the caller is gone".to_owned());
-    let held = Held::by_pid(caller.pid).map_err(|_none| gone())?;
+    let caught = Caught::by_pid(caller.pid).map_err(|_none| gone())?;
     let bus = DBusProxy::new(connection).await?;
     let name = caller.name.as_str().try_into().map_err(|_no_name| gone())?;
-    let is_there = bus.name_has_owner(name).await.map_err(|error| Error::NotAuthorized(error.to_string()))?;
-    if is_there { Ok(held) } else { Err(gone()) }
+    // While the bus looks, so do we.
+    let (is_there, chain) = tokio::join!(bus.name_has_owner(name), async { Snapshot::chain(caller.pid) });
+    let is_there = is_there.map_err(|error| Error::NotAuthorized(error.to_string()))?;
+    let held = caught.told_by(&chain).map_err(|_gone| gone())?;
+    if is_there { Ok((held, chain)) } else { Err(gone()) }
 }
 
 /// Whether the caller may do that to a session of `owner`.

@@ -120,13 +120,13 @@ impl Daemon {
         Ok(())
     }
 
-    /// Opens a session.
+    /// Opens a session whose leader was found in that chain.
     ///
     /// # Errors
     /// The registry refuses.
-    pub(crate) fn open(self: &Arc<Self>, login: Login) -> Result<(), NotOpened> {
-        let (id, chain) = (login.id, Snapshot::chain(login.leader.pid));
-        self.begin(login, &chain)?;
+    pub(crate) fn open(self: &Arc<Self>, login: Login, chain: &Snapshot) -> Result<(), NotOpened> {
+        let id = login.id;
+        self.begin(login, chain)?;
         if let Some(session) = self.find(id) {
             self.note_newborn(&session);
         }
