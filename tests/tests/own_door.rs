@@ -36,6 +36,17 @@ fn a_login_and_its_end_need_no_bus_while_the_daemon_lives() {
     wait::until_true("no session", || machine.sessions().is_empty());
 }
 
+/// Who is root needs no groups here, so nobody is asked for them.
+#[test]
+fn a_directory_that_hangs_holds_up_no_login_at_the_door() {
+    let Some(machine) = machine() else { return };
+    machine.add_name_service("hung");
+    machine.write("/etc/nsswitch.conf", "passwd: files\ngroup: files hung\nshadow: files\n");
+    machine.signal_bus(Signal::STOP);
+    gets_in(&machine);
+    machine.signal_bus(Signal::CONT);
+}
+
 #[test]
 fn the_door_is_roots_alone() {
     let Some(machine) = machine() else { return };
