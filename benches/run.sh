@@ -5,6 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 cargo build --quiet --release --locked -p authflow-benches
+# What the build wrote must not be on its way to the disk while that is measured.
+sync
 
 disk=$(mktemp -d /var/tmp/authflow-bench.XXXXXX)
 trap 'rm -rf "$disk"' EXIT
