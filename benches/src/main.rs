@@ -109,7 +109,7 @@ fn session() {
     show("OpenSession by the door, as the module calls it", micros(door), "");
     show("of such a round trip", ratio(door), "at most 3");
     show("OpenSession over the bus, where the door is shut", micros(bus), "");
-    show("of such a round trip", ratio(bus), "");
+    show("of such a round trip", ratio(bus), "at most 3");
     show("the whole of pam_open_session, median", micros(phase), "");
 }
 
