@@ -12,16 +12,26 @@ use crate::{
     tty::Tty,
 };
 
-/// How many descriptors of one session are looked at, at most. Who has more is taken for a holder: nobody hides a terminal among a million files.
+/// How many descriptors of one session are looked at, at most. What has more is taken for a holder: nobody hides a terminal among a million files.
 const MOST_DESCRIPTORS: usize = 65_536;
 
 /// Of these members those that hold the terminal that the session was opened on: they have it open, and did not detach themselves from it. What
 /// nohup started has no terminal open, and a tmux server is none of the terminal's.
 pub(crate) fn holders(session: &Session, members: &[ProcessId], snapshot: &Snapshot) -> BTreeSet<ProcessId> {
     let Some(tty) = session.opening.tty.as_deref().map(Tty::named) else { return BTreeSet::new() };
-    let mut left = MOST_DESCRIPTORS;
-    let attached = attached(&tty, session, members, snapshot).into_iter();
-    attached.filter(|member| has_open(member.pid, &tty, &mut left)).collect()
+    holders_among(attached(&tty, session, members, snapshot), &tty, MOST_DESCRIPTORS)
+}
+
+/// Those with room for few descriptors are looked at first: one that has as many as it may must not have the others taken for holders, too.
+fn holders_among(mut attached: Vec<ProcessId>, tty: &Tty, mut left: usize) -> BTreeSet<ProcessId> {
+    attached.sort_by_cached_key(|member| room_for_descriptors(member.pid));
+    attached.into_iter().filter(|member| has_open(member.pid, tty, &mut left)).collect()
+}
+
+/// For how many descriptors the kernel keeps room for that process: at least as many as it has, and told without counting them.
+fn room_for_descriptors(pid: u32) -> usize {
+    let status = process::text(pid, "status").unwrap_or_default();
+    process::status_field(&status, "FDSize").and_then(|size| size.parse().ok()).unwrap_or_default()
 }
 
 /// The members that are the terminal's, of the leader's family for as long as it is there: it controls them, or it did until the leader, being
@@ -106,6 +116,26 @@ mod tests {
             Held::by_pid(sleep).unwrap().signal(rustix::process::Signal::KILL);
             leader.wait().unwrap();
         }
+    }
+
+    #[test]
+    fn one_with_too_many_descriptors_does_not_make_holders_of_the_others() {
+        let start = || Command::new("sleep").arg("600").stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let others = [start(), start()];
+        let null = std::fs::File::open("/dev/null").unwrap();
+        // Unlike the file itself these are handed down.
+        let many: Vec<_> = (0..500).map(|_| rustix::io::dup(&null).unwrap()).collect();
+        let children = [start()].into_iter().chain(others).collect::<Vec<_>>();
+        drop(many);
+        let ids: Vec<_> = children.iter().map(|child| process(child.id(), 1, PTS_3).id).collect();
+        let holders = |tty: &str, most: usize| holders_among(ids.clone(), &Tty::named(tty), most);
+        let found = [holders("zero", 100), holders("zero", MOST_DESCRIPTORS), holders("null", MOST_DESCRIPTORS)];
+        for mut child in children {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        assert_eq!(found[0], BTreeSet::from([ids[0]]), "what it has is not known");
+        assert_eq!([found[1].len(), found[2].len()], [0, 3]);
     }
 
     #[test]
