@@ -5,10 +5,17 @@ use std::{collections::HashMap, fs, io, os::unix::fs::PermissionsExt, sync::Arc,
 
 use authflow_bus::{Error, PATH, vouch};
 use authflow_host::{file, paths::Paths};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::net::{UnixListener, UnixStream};
 use zbus::{Connection, Guid, OwnedObjectPath, OwnedVariant, connection::Builder};
 
-use super::{access::may_open, gone, login, reply::no_such};
+use super::{
+    access::may_open,
+    gone,
+    guests::{Guests, user_behind},
+    login,
+    reply::no_such,
+};
 use crate::{daemon::Daemon, event::Event, leader::Held, log::Line};
 
 /// How long a peer may take to introduce itself.
@@ -43,10 +50,18 @@ fn bind(paths: &Paths) -> io::Result<UnixListener> {
 /// Lets login programs in for as long as the daemon lives.
 pub(crate) async fn serve(daemon: Arc<Daemon>, bus: Connection, door: Option<UnixListener>) {
     let Some(door) = door else { return };
+    let guests = Guests::default();
     loop {
         match door.accept().await {
             Ok((stream, _nameless)) => {
-                tokio::spawn(let_in(Arc::clone(&daemon), bus.clone(), stream));
+                let Some(peer) = peer_of(&stream) else { continue };
+                // Whoever is turned away takes the bus.
+                let Some(guest) = guests.let_in(user_behind(peer.id().pid)) else { continue };
+                let (daemon, bus) = (Arc::clone(&daemon), bus.clone());
+                tokio::spawn(async move {
+                    let_in(daemon, bus, stream, peer).await;
+                    drop(guest);
+                });
             }
             Err(why) => {
                 daemon.log.write(&Line::error(Event::DoorShut).with("why", why));
@@ -57,8 +72,7 @@ pub(crate) async fn serve(daemon: Arc<Daemon>, bus: Connection, door: Option<Uni
 }
 
 /// Serves one peer until it leaves, or has stayed too long. One that goes no further has been told why, or is gone.
-async fn let_in(daemon: Arc<Daemon>, bus: Connection, stream: UnixStream) {
-    let Some(peer) = peer_of(&stream) else { return };
+async fn let_in(daemon: Arc<Daemon>, bus: Connection, stream: UnixStream, peer: Held) {
     let building = async {
         let stream = stream.into_std()?;
         let login = LoginProgram { daemon, bus, peer };
@@ -75,13 +89,16 @@ fn peer_of(stream: &UnixStream) -> Option<Held> {
     let told = stream.peer_cred().ok()?;
     let pid = told.pid().and_then(|pid| u32::try_from(pid).ok()).filter(|_| may_open(told.uid()))?;
     let held = Held::by_pid(pid).ok()?;
-    // Another has its pid only once it is gone, and its end of the socket with it.
-    let mut nothing = [0];
-    let is_gone = matches!(
-        rustix::net::recv(stream, &mut nothing, rustix::net::RecvFlags::PEEK | rustix::net::RecvFlags::DONTWAIT),
-        Ok((0, _))
-    );
-    (!is_gone).then_some(held)
+    // Another has its pid only once it is gone, and its end of the socket with it: no login program hands that on.
+    is_there(stream).then_some(held)
+}
+
+/// Whether the other end of the socket is still open. One that wrote before it died is gone all the same, though there is something to read.
+fn is_there(stream: &UnixStream) -> bool {
+    let mut ends = [PollFd::new(stream, PollFlags::RDHUP)];
+    let looked = poll(&mut ends, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+    let [end] = ends;
+    looked.is_ok() && !end.revents().intersects(PollFlags::HUP | PollFlags::RDHUP | PollFlags::ERR)
 }
 
 /// What a client expects of a bus before anything else.
@@ -115,5 +132,24 @@ impl LoginProgram {
 
     fn vouch(&self) -> Result<HashMap<String, String>, Error> {
         Ok(vouch::to_dict(&self.daemon.own_session(self.peer.id().pid).ok_or_else(no_such)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_peer_that_wrote_before_it_died_is_gone() {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let ours = UnixStream::from_std(ours).unwrap();
+        assert!(is_there(&ours), "it has yet to write");
+        (&theirs).write_all(b"\0AUTH EXTERNAL 30\r\n").unwrap();
+        assert!(is_there(&ours));
+        drop(theirs);
+        assert!(!is_there(&ours));
     }
 }
