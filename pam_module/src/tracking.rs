@@ -92,7 +92,7 @@ pub fn begin<H: Handle>(
 /// The daemon cannot be told.
 pub fn end<H: Handle>(login: &Login<'_, H>, id: &str) -> Result<(), Error> {
     let leader = ProcessId::current().map_err(Error::Process)?;
-    let was_pending = pending::close(&login.place.paths, leader).map_err(Error::Folder)?;
+    let was_pending = pending::close(&login.place.paths, leader, id).map_err(Error::Folder)?;
     if was_pending { Ok(()) } else { Ok(daemon(login).close(id)?) }
 }
 
