@@ -1,7 +1,11 @@
 //! What keeps a session's own terminal although it was hung up. The end of a window or a connection takes the terminal from whatever ignores
 //! the hang-up, that of `login` and su does not, and to take it is more than the daemon may: who keeps it is ended. Must not signal by itself.
 
-use std::{collections::BTreeSet, fs};
+use std::{
+    collections::BTreeSet,
+    fs::{self, DirEntry},
+    path::Path,
+};
 
 use authflow_core::session::Session;
 use authflow_host::process::{self, ProcessId};
@@ -28,10 +32,12 @@ fn holders_among(mut attached: Vec<ProcessId>, tty: &Tty, mut left: usize) -> BT
     attached.into_iter().filter(|member| has_open(member.pid, tty, &mut left)).collect()
 }
 
-/// For how many descriptors the kernel keeps room for that process: at least as many as it has, and told without counting them.
+/// For how many descriptors the kernel keeps room for that process: at least as many as it has, and told without counting them. Where its first
+/// thread has ended that is not told, and it may be any number.
 fn room_for_descriptors(pid: u32) -> usize {
     let status = process::text(pid, "status").unwrap_or_default();
-    process::status_field(&status, "FDSize").and_then(|size| size.parse().ok()).unwrap_or_default()
+    let size = process::status_field(&status, "FDSize").and_then(|size| size.parse().ok());
+    size.filter(|size| *size > 0).unwrap_or(usize::MAX)
 }
 
 /// The members that are the terminal's, of the leader's family for as long as it is there: it controls them, or it did until the leader, being
@@ -58,12 +64,25 @@ fn kernel_session(pid: u32) -> Option<u32> {
 
 /// Whether the process has the terminal open; `left` is how many descriptors may still be looked at.
 fn has_open(pid: u32, tty: &Tty, left: &mut usize) -> bool {
-    // Links are read and not followed: what lies behind one may never answer. A process that is gone has none.
-    let mut descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    let mut own = entries(format!("/proc/{pid}/fd")).peekable();
+    if own.peek().is_some() {
+        return is_among(own, tty, left);
+    }
+    // With its first thread goes what is told here, and the others go on.
+    entries(format!("/proc/{pid}/task")).any(|thread| is_among(entries(thread.path().join("fd")), tty, left))
+}
+
+fn is_among(mut descriptors: impl Iterator<Item = DirEntry>, tty: &Tty, left: &mut usize) -> bool {
     descriptors.any(|descriptor| {
         *left = left.saturating_sub(1);
+        // Links are read and not followed: what lies behind one may never answer.
         *left == 0 || fs::read_link(descriptor.path()).is_ok_and(|path| tty.is_at(&path))
     })
+}
+
+/// A process that is gone has none.
+fn entries(folder: impl AsRef<Path>) -> impl Iterator<Item = DirEntry> {
+    fs::read_dir(folder).into_iter().flatten().flatten()
 }
 
 #[cfg(test)]
