@@ -1,7 +1,9 @@
 //! The daemon's history, read from its store. Only the daemon writes there; this opens it for reading, so that it can be asked
 //! also while the daemon is away.
 
-use std::{cmp::Ordering, io::ErrorKind, os::unix::ffi::OsStrExt, path::Path};
+mod frozen;
+
+use std::{cmp::Ordering, path::Path};
 
 use authflow_core::{
     policy::{Limits, WithoutTty},
@@ -9,7 +11,6 @@ use authflow_core::{
     time::WallTime,
 };
 use rusqlite::{Connection, OpenFlags, Row, types::Type};
-use rustix::fs::StatVfsMountFlags;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
@@ -74,8 +75,8 @@ impl Store {
         }
         let flags =
             OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-        let store = if is_frozen(path) {
-            Connection::open_with_flags(frozen(path), flags | OpenFlags::SQLITE_OPEN_URI)?
+        let store = if frozen::is_frozen(path) {
+            Connection::open_with_flags(frozen::uri(path), flags | OpenFlags::SQLITE_OPEN_URI)?
         } else {
             Connection::open_with_flags(path, flags)?
         };
@@ -136,20 +137,6 @@ impl Store {
         let first: Option<i64> = self.0.query_row(first, [], |row| row.get(0))?;
         Ok(first.map(wall))
     }
-}
-
-/// Whether nobody can write there, and nothing has been left in a journal. SQLite opens no store of a daemon's that it could make no journal
-/// beside, unless it is told that there will be none; then it reads none either.
-fn is_frozen(path: &Path) -> bool {
-    let is_read_only = rustix::fs::statvfs(path).is_ok_and(|disk| disk.f_flag.contains(StatVfsMountFlags::RDONLY));
-    let journal = path.with_extension("db-wal").symlink_metadata();
-    is_read_only && journal.map_or_else(|error| error.kind() == ErrorKind::NotFound, |journal| journal.len() == 0)
-}
-
-/// That file as SQLite's URI for one that does not change.
-fn frozen(path: &Path) -> String {
-    let encoded: String = path.as_os_str().as_bytes().iter().map(|byte| format!("%{byte:02x}")).collect();
-    format!("file:{encoded}?immutable=1")
 }
 
 fn configuration(row: &Row<'_>) -> rusqlite::Result<Configuration> {
@@ -338,9 +325,9 @@ mod tests {
         let odd = kept.folder.path().join("50% of #1? é.db");
         std::fs::rename(kept.path(), &odd).unwrap();
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-        let store = Store(Connection::open_with_flags(frozen(&odd), flags).unwrap());
+        let store = Store(Connection::open_with_flags(frozen::uri(&odd), flags).unwrap());
         assert_eq!(store.sessions(Query::default()).unwrap().len(), 1);
-        assert!(!is_frozen(&odd), "its disk can be written to");
+        assert!(!frozen::is_frozen(&odd), "its disk can be written to");
     }
 
     #[test]
