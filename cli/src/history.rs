@@ -1,6 +1,8 @@
 //! The daemon's history, read from its store. Only the daemon writes there; this opens it for reading, so that it can be asked
 //! also while the daemon is away.
 
+mod frozen;
+
 use std::{cmp::Ordering, path::Path};
 
 use authflow_core::{
@@ -73,7 +75,11 @@ impl Store {
         }
         let flags =
             OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-        let store = Connection::open_with_flags(path, flags)?;
+        let store = if frozen::is_frozen(path) {
+            Connection::open_with_flags(frozen::uri(path), flags | OpenFlags::SQLITE_OPEN_URI)?
+        } else {
+            Connection::open_with_flags(path, flags)?
+        };
         let version: i64 = store.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         match version.cmp(&VERSION) {
             Ordering::Equal => Ok(Some(Self(store))),
@@ -311,6 +317,17 @@ mod tests {
             ("revoked", Some("root"), Some("bye"))
         );
         assert_eq!(end.closed_at, WallTime::from_micros(30));
+    }
+
+    #[test]
+    fn a_frozen_store_is_opened_by_whatever_name_it_has() {
+        let kept = Kept::new().with("a", "alice", 30);
+        let odd = kept.folder.path().join("50% of #1? é.db");
+        std::fs::rename(kept.path(), &odd).unwrap();
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        let store = Store(Connection::open_with_flags(frozen::uri(&odd), flags).unwrap());
+        assert_eq!(store.sessions(Query::default()).unwrap().len(), 1);
+        assert!(!frozen::is_frozen(&odd), "its disk can be written to");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Logins that the daemon has yet to adopt: written by the module while the daemon is away, one file a leader, read by the daemon when it
+//! Logins that the daemon has yet to adopt: written by the module while the daemon is away, one file a login, read by the daemon when it
 //! starts. Only root writes there, and the daemon checks again that the leader still runs. A login that ended meanwhile is left for the
 //! history.
 
@@ -73,16 +73,16 @@ impl Pending {
         file::ensure_folder(&paths.run(), 0o755)?;
         file::ensure_folder(&paths.pending(), 0o700)?;
         let text = toml::to_string(self)?;
-        Ok(file::write_durably(&paths.pending(), &self.leader.to_string(), text.as_bytes(), 0o600)?)
+        Ok(file::write_durably(&paths.pending(), &name(self.leader, &self.id), text.as_bytes(), 0o600)?)
     }
 }
 
-/// Marks the pending login of that leader as over; tells whether there was one.
+/// Marks the pending login of that leader and id as over; tells whether there was one.
 ///
 /// # Errors
 /// What the kernel says.
-pub fn close(paths: &Paths, leader: ProcessId) -> Result<bool, FileError> {
-    let (path, over) = places(paths, leader);
+pub fn close(paths: &Paths, leader: ProcessId, id: &str) -> Result<bool, FileError> {
+    let (path, over) = places(paths, &name(leader, id));
     let is_crowded = || fs::read_dir(paths.pending()).is_ok_and(|entries| entries.count() > MOST);
     let (action, done) = match path.exists() {
         true if is_crowded() => ("remove", fs::remove_file(&path)),
@@ -97,14 +97,26 @@ pub fn close(paths: &Paths, leader: ProcessId) -> Result<bool, FileError> {
 /// # Errors
 /// What the kernel says.
 pub fn remove(paths: &Paths, read: &Pending) -> Result<(), FileError> {
-    let (path, over) = places(paths, read.leader);
-    let path = if read.closed.is_some() { over } else { path };
-    let done = was_there(fs::remove_file(&path)).map(drop);
-    done.map_err(|source| FileError::Io { action: "remove", path, source })
+    for name in names(read) {
+        let (path, over) = places(paths, &name);
+        let path = if read.closed.is_some() { over } else { path };
+        was_there(fs::remove_file(&path)).map_err(|source| FileError::Io { action: "remove", path, source })?;
+    }
+    Ok(())
 }
 
-fn places(paths: &Paths, leader: ProcessId) -> (PathBuf, PathBuf) {
-    (paths.pending().join(leader.to_string()), paths.pending().join(format!("{leader}{OVER}")))
+/// What its file may go by. A module of before this version, which lives on in programs that had it then, names it by its leader alone.
+fn names(pending: &Pending) -> [String; 2] {
+    [name(pending.leader, &pending.id), pending.leader.to_string()]
+}
+
+/// One process may open a session after another, and each is to be found.
+fn name(leader: ProcessId, id: &str) -> String {
+    format!("{leader}.{id}")
+}
+
+fn places(paths: &Paths, name: &str) -> (PathBuf, PathBuf) {
+    (paths.pending().join(name), paths.pending().join(format!("{name}{OVER}")))
 }
 
 fn was_there(done: io::Result<()>) -> io::Result<bool> {
@@ -134,8 +146,9 @@ pub fn list(paths: &Paths, trust: Trust) -> Result<Vec<Result<Pending, PendingEr
         // Temporary files of a writer that is still at work begin with a dot.
         let Some(name) = name.to_str() else { continue };
         let over = name.strip_suffix(OVER);
-        if let Ok(leader) = over.unwrap_or(name).parse::<ProcessId>() {
-            match read(entry.path(), (leader, over.is_some()), trust) {
+        let name = over.unwrap_or(name);
+        if name.split('.').next().is_some_and(|leader| leader.parse::<ProcessId>().is_ok()) {
+            match read(entry.path(), (name, over.is_some()), trust) {
                 // Closed since the folder was read, or written down anew: whoever hears of such changes comes again.
                 Err(PendingError::File(error)) if error.is_missing() => {}
                 read => found.push(read),
@@ -145,11 +158,11 @@ pub fn list(paths: &Paths, trust: Trust) -> Result<Vec<Result<Pending, PendingEr
     Ok(found)
 }
 
-fn read(path: PathBuf, (leader, is_over): (ProcessId, bool), trust: Trust) -> Result<Pending, PendingError> {
+fn read(path: PathBuf, (name, is_over): (&str, bool), trust: Trust) -> Result<Pending, PendingError> {
     let text = file::read_trusted(&path, trust)?;
     let closed = if is_over { Some(changed(&path)?) } else { None };
     match toml_text::from_str::<Pending>(&text) {
-        Ok(pending) if pending.leader == leader => Ok(Pending { closed, ..pending }),
+        Ok(pending) if names(&pending).iter().any(|its| its == name) => Ok(Pending { closed, ..pending }),
         Ok(_) | Err(_) => Err(PendingError::Syntax(path)),
     }
 }
@@ -221,8 +234,8 @@ mod tests {
         let trust = Trust::of(nix::unistd::geteuid().as_raw());
         fs::create_dir(folder.path().join("run")).unwrap();
         pending().write(&paths).unwrap();
-        assert!(close(&paths, pending().leader).unwrap());
-        assert!(!close(&paths, pending().leader).unwrap());
+        assert!(close(&paths, pending().leader, &pending().id).unwrap());
+        assert!(!close(&paths, pending().leader, &pending().id).unwrap());
         let found = list(&paths, trust).unwrap().pop().unwrap().unwrap();
         assert!(found.closed.is_some());
         assert_eq!(Pending { closed: None, ..found.clone() }, pending());
@@ -230,8 +243,57 @@ mod tests {
         assert!(list(&paths, trust).unwrap().is_empty());
         (0..MOST).for_each(|n| fs::write(paths.pending().join(format!("{}-1{OVER}", n + 100)), "").unwrap());
         pending().write(&paths).unwrap();
-        assert!(close(&paths, pending().leader).unwrap());
+        assert!(close(&paths, pending().leader, &pending().id).unwrap());
         assert_eq!(fs::read_dir(paths.pending()).unwrap().count(), MOST);
+    }
+
+    #[test]
+    fn one_process_leaves_each_of_its_logins() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = Paths::new(folder.path());
+        let trust = Trust::of(nix::unistd::geteuid().as_raw());
+        fs::create_dir(folder.path().join("run")).unwrap();
+        let second = Pending { id: "f".repeat(32), ..pending() };
+        for login in [&pending(), &second] {
+            login.write(&paths).unwrap();
+            assert!(close(&paths, login.leader, &login.id).unwrap());
+        }
+        pending().write(&paths).unwrap();
+        assert!(!close(&paths, second.leader, &second.id).unwrap(), "the other one goes on");
+        let found: Vec<_> = list(&paths, trust).unwrap().into_iter().map(Result::unwrap).collect();
+        assert_eq!(found.iter().filter(|login| login.closed.is_some() && login.id == second.id).count(), 1);
+        assert_eq!(found.iter().filter(|login| login.id == pending().id).count(), 2);
+        found.iter().for_each(|login| remove(&paths, login).unwrap());
+        assert!(list(&paths, trust).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_file_of_another_name_than_its_logins_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = Paths::new(folder.path());
+        fs::create_dir(folder.path().join("run")).unwrap();
+        pending().write(&paths).unwrap();
+        let written = paths.pending().join(name(pending().leader, &pending().id));
+        fs::rename(written, paths.pending().join(format!("7-42.{}", "f".repeat(32)))).unwrap();
+        let found = list(&paths, Trust::of(nix::unistd::geteuid().as_raw())).unwrap().pop().unwrap();
+        assert!(matches!(found, Err(PendingError::Syntax(_))));
+    }
+
+    #[test]
+    fn what_an_older_module_left_is_found_and_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = Paths::new(folder.path());
+        let trust = Trust::of(nix::unistd::geteuid().as_raw());
+        fs::create_dir(folder.path().join("run")).unwrap();
+        for older in ["7-42", "7-42.over"] {
+            pending().write(&paths).unwrap();
+            let written = paths.pending().join(name(pending().leader, &pending().id));
+            fs::rename(written, paths.pending().join(older)).unwrap();
+            let found = list(&paths, trust).unwrap().pop().unwrap().unwrap();
+            assert_eq!((&found.id, found.closed.is_some()), (&pending().id, older == "7-42.over"));
+            remove(&paths, &found).unwrap();
+            assert!(list(&paths, trust).unwrap().is_empty());
+        }
     }
 
     #[test]
@@ -242,7 +304,7 @@ mod tests {
         fs::create_dir(folder.path().join("run")).unwrap();
         pending().write(&paths).unwrap();
         let seen = list(&paths, trust).unwrap().pop().unwrap().unwrap();
-        assert!(close(&paths, pending().leader).unwrap());
+        assert!(close(&paths, pending().leader, &pending().id).unwrap());
         remove(&paths, &seen).unwrap();
         let over = list(&paths, trust).unwrap().pop().unwrap().unwrap();
         assert!(over.closed.is_some());

@@ -81,7 +81,7 @@ impl Closed {
 /// # Errors
 /// The user is disabled, the account has expired, or it cannot be told.
 pub fn check_standing<H: Handle>(login: &mut Login<'_, H>, account: &Account) -> Result<Closed, Error> {
-    if login.records().is_disabled(&account.name)? && !console::is_root_there(login.pam) {
+    if login.records().is_disabled(&account.name)? && !console::is_root_there(&login.facts, login.pam) {
         return Err(Error::Disabled);
     }
     let entry = shadow::by_name(&account.name).map_err(Error::Shadow)?;

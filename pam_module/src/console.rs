@@ -5,19 +5,17 @@ use authflow_host::accounts;
 
 use crate::handle::{Facts, Handle};
 
-/// Whether this is root at a real console: uid 0, no remote host, and a tty that is the machine's own.
-pub fn is_root_there<H: Handle>(pam: &mut H) -> bool {
-    is_here(&pam.facts()) && pam.user().is_ok_and(|user| is_root(user.as_str()))
+/// Whether this is root's login at a real console: uid 0, no remote host, and a tty that is the machine's own. A su to root that somebody else
+/// calls there is none.
+pub fn is_root_there<H: Handle>(facts: &Facts, pam: &mut H) -> bool {
+    is_login_there(facts) && pam.user().is_ok_and(|user| is_root(user.as_str()))
 }
 
 /// Whether a login is made there by a process that root has called, as login and display managers are. Whoever is logged in at a console could
 /// hand its terminal to a su of theirs that they run from elsewhere.
 pub fn is_login_there(facts: &Facts) -> bool {
-    facts.is_called_by_root && is_here(facts)
-}
-
-fn is_here(facts: &Facts) -> bool {
-    facts.remote_host.is_none() && facts.auth_info.is_none() && facts.tty.as_deref().is_some_and(is_own_tty)
+    let is_here = facts.remote_host.is_none() && facts.auth_info.is_none();
+    facts.is_called_by_root && is_here && facts.tty.as_deref().is_some_and(is_own_tty)
 }
 
 fn is_root(user: &str) -> bool {

@@ -87,13 +87,13 @@ pub fn run<'a, H: Handle>(
 /// root call: whoever is logged in at a console could hand its terminal to a su of theirs that they run from elsewhere.
 fn way_out<H: Handle>(phase: Phase, pam: &mut H, options: &Options, error: &Error) -> Option<Answer> {
     let answer = match phase {
-        Phase::Authenticate | Phase::Account if options.breakglass && pam.facts().is_called_by_root => Answer::NotOurs,
+        Phase::Authenticate | Phase::Account if options.breakglass => Answer::NotOurs,
         Phase::OpenSession => Answer::Yes,
         Phase::Authenticate | Phase::Account | Phase::CloseSession | Phase::CheckPassword | Phase::ChangePassword => {
             return None;
         }
     };
-    if !error.is_breakage() || !console::is_root_there(pam) {
+    if !error.is_breakage() || !console::is_root_there(&pam.facts(), pam) {
         return None;
     }
     pam.log(Priority::Alert, &line(Event::Breakglass, phase, pam).with("why", error));

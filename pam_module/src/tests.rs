@@ -352,4 +352,5 @@ fn break_glass_opens_for_root_at_a_console_when_our_files_are_unusable_and_only_
     su.facts.is_called_by_root = false;
     assert_eq!(machine.run_with("breakglass", Authenticate, &mut su), PAM_AUTHINFO_UNAVAIL, "somebody else's su");
     assert_eq!(machine.run_with("breakglass", Account, &mut su), PAM_AUTHINFO_UNAVAIL);
+    assert_eq!(machine.run(OpenSession, &mut su), PAM_SYSTEM_ERR);
 }

@@ -51,11 +51,7 @@ pub fn begin<H: Handle>(
     // The caller of su and sudo may stop them, and has them keep his limits: he would have the time run out, or no room for the file, and
     // himself let in with a session that nobody watches.
     let is_in_callers_reach = !login.facts.is_called_by_root;
-    let must_be_watched = is_in_callers_reach && !console::is_root_there(login.pam);
-    let _undisturbed = match is_in_callers_reach.then(Undisturbed::begin).transpose() {
-        Err(why) if must_be_watched => return Err(Unwatched::NoRoom(why).into()),
-        held => held.ok(),
-    };
+    let _undisturbed = is_in_callers_reach.then(Undisturbed::begin).transpose().map_err(Unwatched::NoRoom)?;
     let error = match daemon(login).open(id, opening) {
         Ok(id) => return Ok(Some(Opened { id, is_pending: false })),
         Err(error) => error,
@@ -66,7 +62,7 @@ pub fn begin<H: Handle>(
     }
     let is_allowed = match (&error, when_unavailable) {
         (DaemonError::TooManySessions(_) | DaemonError::NoDescriptors, _) | (_, WhenUnavailable::Deny) => {
-            console::is_root_there(login.pam)
+            console::is_root_there(&login.facts, login.pam)
         }
         (DaemonError::TimedOut(_) | DaemonError::Failed(_), WhenUnavailable::Open) => true,
     };
@@ -80,7 +76,7 @@ pub fn begin<H: Handle>(
     login.pam.log(Priority::Warning, &Line::new(event).with("user", &opening.user).with("why", error));
     Ok(match write_down(login, id, opening) {
         Ok(()) => Some(Opened { id: id.to_string(), is_pending: true }),
-        Err(why) if must_be_watched => return Err(why.into()),
+        Err(why) if is_in_callers_reach => return Err(why.into()),
         Err(why) => {
             login
                 .pam
@@ -96,7 +92,7 @@ pub fn begin<H: Handle>(
 /// The daemon cannot be told.
 pub fn end<H: Handle>(login: &Login<'_, H>, id: &str) -> Result<(), Error> {
     let leader = ProcessId::current().map_err(Error::Process)?;
-    let was_pending = pending::close(&login.place.paths, leader).map_err(Error::Folder)?;
+    let was_pending = pending::close(&login.place.paths, leader, id).map_err(Error::Folder)?;
     if was_pending { Ok(()) } else { Ok(daemon(login).close(id)?) }
 }
 

@@ -125,6 +125,8 @@ authflow_core::events! {
     StoreBroken = "store-broken",
     /// Sessions are kept in memory alone.
     StoreDegraded = "store-degraded",
+    /// Somebody has removed, moved or replaced the store's file; a new one is begun.
+    StoreGone = "store-gone",
     /// The store takes sessions again.
     StoreRecovered = "store-recovered",
     /// A broken store was moved out of the way.

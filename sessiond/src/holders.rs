@@ -1,7 +1,11 @@
 //! What keeps a session's own terminal although it was hung up. The end of a window or a connection takes the terminal from whatever ignores
 //! the hang-up, that of `login` and su does not, and to take it is more than the daemon may: who keeps it is ended. Must not signal by itself.
 
-use std::{collections::BTreeSet, fs};
+use std::{
+    collections::BTreeSet,
+    fs::{self, DirEntry},
+    path::Path,
+};
 
 use authflow_core::session::Session;
 use authflow_host::process::{self, ProcessId};
@@ -12,16 +16,28 @@ use crate::{
     tty::Tty,
 };
 
-/// How many descriptors of one session are looked at, at most. Who has more is taken for a holder: nobody hides a terminal among a million files.
+/// How many descriptors of one session are looked at, at most. What has more is taken for a holder: nobody hides a terminal among a million files.
 const MOST_DESCRIPTORS: usize = 65_536;
 
 /// Of these members those that hold the terminal that the session was opened on: they have it open, and did not detach themselves from it. What
 /// nohup started has no terminal open, and a tmux server is none of the terminal's.
 pub(crate) fn holders(session: &Session, members: &[ProcessId], snapshot: &Snapshot) -> BTreeSet<ProcessId> {
     let Some(tty) = session.opening.tty.as_deref().map(Tty::named) else { return BTreeSet::new() };
-    let mut left = MOST_DESCRIPTORS;
-    let attached = attached(&tty, session, members, snapshot).into_iter();
-    attached.filter(|member| has_open(member.pid, &tty, &mut left)).collect()
+    holders_among(attached(&tty, session, members, snapshot), &tty, MOST_DESCRIPTORS)
+}
+
+/// Those with room for few descriptors are looked at first: one that has as many as it may must not have the others taken for holders, too.
+fn holders_among(mut attached: Vec<ProcessId>, tty: &Tty, mut left: usize) -> BTreeSet<ProcessId> {
+    attached.sort_by_cached_key(|member| room_for_descriptors(member.pid));
+    attached.into_iter().filter(|member| has_open(member.pid, tty, &mut left)).collect()
+}
+
+/// For how many descriptors the kernel keeps room for that process: at least as many as it has, and told without counting them. Where its first
+/// thread has ended that is not told, and it may be any number.
+fn room_for_descriptors(pid: u32) -> usize {
+    let status = process::text(pid, "status").unwrap_or_default();
+    let size = process::status_field(&status, "FDSize").and_then(|size| size.parse().ok());
+    size.filter(|size| *size > 0).unwrap_or(usize::MAX)
 }
 
 /// The members that are the terminal's, of the leader's family for as long as it is there: it controls them, or it did until the leader, being
@@ -48,12 +64,25 @@ fn kernel_session(pid: u32) -> Option<u32> {
 
 /// Whether the process has the terminal open; `left` is how many descriptors may still be looked at.
 fn has_open(pid: u32, tty: &Tty, left: &mut usize) -> bool {
-    // Links are read and not followed: what lies behind one may never answer. A process that is gone has none.
-    let mut descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    let mut own = entries(format!("/proc/{pid}/fd")).peekable();
+    if own.peek().is_some() {
+        return is_among(own, tty, left);
+    }
+    // With its first thread goes what is told here, and the others go on.
+    entries(format!("/proc/{pid}/task")).any(|thread| is_among(entries(thread.path().join("fd")), tty, left))
+}
+
+fn is_among(mut descriptors: impl Iterator<Item = DirEntry>, tty: &Tty, left: &mut usize) -> bool {
     descriptors.any(|descriptor| {
         *left = left.saturating_sub(1);
+        // Links are read and not followed: what lies behind one may never answer.
         *left == 0 || fs::read_link(descriptor.path()).is_ok_and(|path| tty.is_at(&path))
     })
+}
+
+/// A process that is gone has none.
+fn entries(folder: impl AsRef<Path>) -> impl Iterator<Item = DirEntry> {
+    fs::read_dir(folder).into_iter().flatten().flatten()
 }
 
 #[cfg(test)]
@@ -106,6 +135,26 @@ mod tests {
             Caught::by_pid(sleep).unwrap().told_by(&Snapshot::take()).unwrap().signal(rustix::process::Signal::KILL);
             leader.wait().unwrap();
         }
+    }
+
+    #[test]
+    fn one_with_too_many_descriptors_does_not_make_holders_of_the_others() {
+        let start = || Command::new("sleep").arg("600").stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let others = [start(), start()];
+        let null = std::fs::File::open("/dev/null").unwrap();
+        // Unlike the file itself these are handed down.
+        let many: Vec<_> = (0..500).map(|_| rustix::io::dup(&null).unwrap()).collect();
+        let children = [start()].into_iter().chain(others).collect::<Vec<_>>();
+        drop(many);
+        let ids: Vec<_> = children.iter().map(|child| process(child.id(), 1, PTS_3).id).collect();
+        let holders = |tty: &str, most: usize| holders_among(ids.clone(), &Tty::named(tty), most);
+        let found = [holders("zero", 100), holders("zero", MOST_DESCRIPTORS), holders("null", MOST_DESCRIPTORS)];
+        for mut child in children {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        assert_eq!(found[0], BTreeSet::from([ids[0]]), "what it has is not known");
+        assert_eq!([found[1].len(), found[2].len()], [0, 3]);
     }
 
     #[test]

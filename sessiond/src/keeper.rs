@@ -220,6 +220,7 @@ impl Keeper {
 
     /// Does it, in a new store where the one that is there turns out to be broken, and tells of a disk that does not keep up.
     fn attempt<T>(&mut self, now: Now, log: &Log, work: impl Fn(&mut Store) -> Result<T, StoreError>) -> Option<T> {
+        self.replace_one_that_is_gone(now, log);
         let done = match work(self.store.as_mut()?) {
             Err(error) if self.gives_way(&error, now, log) => work(self.store.as_mut()?),
             done => done,
@@ -249,7 +250,7 @@ impl Keeper {
         log.write(&Line::error(Event::StoreBroken).with("path", self.path.display()).with("why", why));
         // SQLite moves what its journal holds into the file as it closes it.
         self.store = None;
-        self.owe_all_that_is_live();
+        self.owe_all_that_is_live(Store::readable(&self.path));
         match set_aside(&self.path, now.wall) {
             Ok(aside) => log.write(&Line::error(Event::StoreSetAside).with("path", aside.display())),
             Err(error) => {
@@ -257,19 +258,34 @@ impl Keeper {
                 return false;
             }
         }
+        self.open_new_store(now, log);
+        self.store.is_some()
+    }
+
+    /// Begins anew where somebody has removed, moved or replaced the file of the store that is open: only this daemon knows what it holds.
+    fn replace_one_that_is_gone(&mut self, now: Now, log: &Log) {
+        let Some(store) = self.store.take_if(|store| store.is_gone_from(&self.path)) else { return };
+        log.write(&Line::error(Event::StoreGone).with("path", self.path.display()));
+        let kept = store.live().unwrap_or_default().into_iter().flatten().collect();
+        store.close_whole();
+        self.owe_all_that_is_live(kept);
+        self.open_new_store(now, log);
+    }
+
+    fn open_new_store(&mut self, now: Now, log: &Log) {
         let opened = Store::open(&self.path).inspect_err(|error| self.tell(error, log));
         self.store = opened.ok();
         if let (Some(store), Some(config)) = (&self.store, &self.config) {
             let _it_is_noted_the_next_time = store.note_config(config, now.wall);
         }
-        self.store.is_some()
     }
 
-    fn owe_all_that_is_live(&mut self) {
+    /// Owes the store all sessions that live: those that it kept, as far as they could be read, and the copies.
+    fn owe_all_that_is_live(&mut self, kept: Vec<Session>) {
         let copies = self.spares.as_ref().and_then(|spares| spares.all().ok()).unwrap_or_default();
         let copies = copies.into_iter().flatten().filter(|copy| copy.boot_id == self.boot_id);
         // A copy is never the older one, and what is owed is the newest.
-        for session in copies.chain(Store::readable(&self.path)) {
+        for session in copies.chain(kept) {
             self.owed.entry(session.id).or_insert_with(|| Owed::Live(Box::new(session)));
         }
     }

@@ -38,10 +38,13 @@ fn a_shell_at_a_login_that_ignores_the_hang_up_ends_and_nohup_and_tmux_live_on()
     let mut bob = machine.person(["login", "bob"]);
     machine.give_answers(&mut bob, &machine.enroll("bob").code());
     bob.expect("$ ");
-    bob.type_line("trap '' HUP TERM; nohup sleep 4711 & sleep 4712 & tmux new-session -d 'sleep 4713'; echo armed");
+    machine.compile("headless");
+    bob.type_line(
+        "trap '' HUP TERM; nohup sleep 4711 & sleep 4712 & headless & tmux new-session -d 'sleep 4713'; echo armed",
+    );
     bob.expect("armed\r\n");
     wait::until_true("what bob started", || {
-        ["1", "2", "3"].iter().all(|n| machine.count(&format!("sleep 471{n}")) == 1)
+        ["1", "2", "3"].iter().all(|n| machine.count(&format!("sleep 471{n}")) == 1) && is_headless_there(&machine)
     });
     bob.expect("this session ends now: nobody used it");
     assert_eq!(machine.end_reason("bob"), "idle");
@@ -49,6 +52,13 @@ fn a_shell_at_a_login_that_ignores_the_hang_up_ends_and_nohup_and_tmux_live_on()
     assert_eq!(machine.count("-bash"), 0, "{}", machine.log());
     let left = [4711, 4712, 4713].map(|n| machine.count(&format!("sleep {n}")));
     assert_eq!(left, [1, 0, 1], "{}", machine.log());
+    assert!(!is_headless_there(&machine), "what goes on without its first thread has the terminal as well");
+}
+
+/// Whether that program goes on without its first thread.
+fn is_headless_there(machine: &Machine) -> bool {
+    let look = "grep -l '^Name:.headless$' /proc/[0-9]*/status | xargs -r grep -l '^Threads:.2'";
+    !machine.shell(look).stdout.is_empty()
 }
 
 #[test]

@@ -62,6 +62,19 @@ fn who_left_before_the_daemon_came_is_in_its_history_alone() {
 }
 
 #[test]
+fn each_login_of_one_process_is_in_the_history() {
+    let Some(plan) = Machine::overlay() else { return };
+    let config = "[[rule]]\nname = \"door\"\nservice = [\"door\"]\nmethods = [[\"stack\"]]\n";
+    let machine =
+        plan.user("alice").config(config).pam("door", "session required pam_authflow.so\n").without_daemon().start();
+    let twice = ["open_session", "close_session", "open_session", "close_session"];
+    let _ = machine.run(["pamtester", "door", "alice"].into_iter().chain(twice)).success();
+    machine.start_daemon();
+    nothing_is_pending(&machine);
+    assert_eq!(machine.history("alice").len(), 2, "{}", machine.log());
+}
+
+#[test]
 fn who_leaves_in_the_very_moment_of_the_adoption_has_logged_out() {
     let Some(plan) = plan("open") else { return };
     let machine = plan.without_daemon().start();

@@ -3,8 +3,10 @@
 mod door;
 
 use authflow_tests::{Machine, wait};
+use rustix::process::Signal;
 use serde_json::json;
 
+const STORE: &str = "/var/lib/authflow/sessions.db";
 const STATE: &str = "/var/lib/authflow/state";
 
 #[test]
@@ -99,4 +101,20 @@ fn a_disk_that_was_read_only_when_the_daemon_began_is_written_to_when_it_can_be(
     let leaders: Vec<_> = ended.json().as_array().expect("a list").iter().map(|row| row["leader"].clone()).collect();
     assert_eq!(leaders, [json!(before), json!(meanwhile)]);
     assert_eq!(machine.log().matches("event=store-degraded").count(), 1, "told once");
+}
+
+#[test]
+fn the_history_is_read_from_a_disk_that_was_made_read_only_after_the_daemon() {
+    let Some(plan) = Machine::overlay() else { return };
+    let machine = plan.user("alice").config(&door::RULE.replace("door", "su")).pam("su", SU).without_daemon().start();
+    let _ = machine.shell("mount -t tmpfs -o size=4m,mode=755 tmpfs /var/lib/authflow").success();
+    machine.start_daemon();
+    let _ = machine.run(["su", "alice", "-c", "true"]).success();
+    assert_eq!(machine.end_reason("alice"), "logout");
+    // An end in good order leaves no journal beside the store.
+    machine.signal_daemon(Signal::TERM);
+    let journal = machine.path(&format!("{STORE}-wal"));
+    wait::until_true("the journal's end", || !journal.exists());
+    let _ = machine.shell("mount -o remount,ro /var/lib/authflow").success();
+    assert_eq!(machine.history("alice")[0]["end_reason"], "logout");
 }

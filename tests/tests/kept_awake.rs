@@ -59,11 +59,25 @@ fn a_command_that_may_not_keep_its_session_is_not_run() {
     assert!(!machine.path("/tmp/ran").exists());
 }
 
+/// Whom she becomes by su has a session there, and no say about the login around it; root has.
+#[test]
+fn a_command_of_another_user_inside_a_login_does_not_keep_it() {
+    let Some(machine) = machine(r#"idle = "15m", inhibit_max = "1h""#) else { return };
+    let mut alice = machine.log_in("alice", &mut machine.enroll("alice"));
+    let said = alice.shell("su bob -c 'authflow run touch /tmp/ran'; echo code=$?");
+    assert!(said.contains("code=3"), "{said}");
+    assert!(!machine.path("/tmp/ran").exists());
+    let said = alice.shell("su root -c 'authflow run touch /tmp/ran'; echo code=$?");
+    assert!(said.contains("code=0") && machine.path("/tmp/ran").exists(), "{said}");
+}
+
 fn machine(session: &str) -> Option<Machine> {
     let rule = format!(
-        "[[rule]]\nname = \"ssh\"\nservice = [\"sshd\"]\nmethods = [[\"password\", \"totp\"]]\nsession = {{ {session} }}\n"
+        "[[rule]]\nname = \"ssh\"\nservice = [\"sshd\"]\nmethods = [[\"password\", \"totp\"]]\nsession = {{ {session} }}\n\
+         [[rule]]\nname = \"su\"\nservice = [\"su\"]\nmethods = [[\"stack\"]]\n"
     );
-    Some(Machine::overlay()?.user("alice").user("bob").config(&rule).sshd(SSHD).start())
+    let su = "auth required pam_permit.so\naccount required pam_permit.so\nsession required pam_authflow.so\n";
+    Some(Machine::overlay()?.user("alice").user("bob").config(&rule).sshd(SSHD).pam("su", su).start())
 }
 
 #[track_caller]

@@ -64,6 +64,50 @@ fn the_door_is_roots_alone() {
     assert!(turned_away.stdout == "b''\n" || turned_away.stderr.contains("Error"), "{turned_away:?}");
 }
 
+/// A user may stop each su of theirs at the door, and run as many as they like.
+#[test]
+fn one_user_fills_no_more_than_a_part_of_the_door() {
+    let Some(machine) = machine() else { return };
+    machine.compile("door");
+    let as_whom = |uid: &str, command: &str| format!("echo {uid} > /proc/self/loginuid && {command}");
+    let go_in = |uid: &str| machine.shell(&as_whom(uid, "exec door 1")).success();
+    let many = as_whom("1000", "exec door 70 600 > /run/inside");
+    let alices = machine.start(["sh", "-c", &many]);
+    wait::until_true("all who come in", || machine.run(["cat", "/run/inside"]).stdout == "64\n");
+    assert_eq!(["1000", "1001", "0"].map(go_in), ["0\n", "1\n", "1\n"]);
+    // Whoever finds no room takes the bus, and others need none.
+    let _ = machine.shell(&as_whom("1000", "exec su bob -c true")).success();
+    machine.signal_bus(Signal::STOP);
+    gets_in(&machine);
+    machine.signal_bus(Signal::CONT);
+    alices.kill();
+    wait::until_true("room for alice's next", || go_in("1000") == "1\n");
+}
+
+/// Where systemd orders the tree a user's slice tells, whatever the login uid says.
+#[test]
+fn one_user_fills_no_more_than_a_part_of_the_door_where_systemd_runs() {
+    let Some(plan) = Machine::booted() else { return };
+    let machine = plan.user("alice").config(CONFIG).start();
+    machine.compile("door");
+    let go_in = |slice: &str| {
+        let argv = ["systemd-run", "--quiet", "--pipe", "--wait", "--slice", slice, "door", "1"];
+        machine.run(argv).success()
+    };
+    let many = [
+        "systemd-run",
+        "--quiet",
+        "--unit=many",
+        "--slice=user-1000.slice",
+        "--property=StandardOutput=file:/run/inside",
+    ];
+    let _ = machine.run(many.into_iter().chain(["door", "70", "600"])).success();
+    wait::until_true("all who come in", || machine.run(["cat", "/run/inside"]).stdout == "64\n");
+    assert_eq!(["user-1000.slice", "user-1001.slice", "system.slice"].map(go_in), ["0\n", "1\n", "1\n"]);
+    let _ = machine.run(["systemctl", "stop", "many"]).success();
+    wait::until_true("room for alice's next", || go_in("user-1000.slice") == "1\n");
+}
+
 #[test]
 fn where_the_door_is_shut_login_programs_take_the_bus() {
     let Some(machine) = machine() else { return };

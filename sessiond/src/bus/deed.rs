@@ -34,15 +34,16 @@ pub(super) fn log_out(daemon: &Arc<Daemon>, caller: &Caller, session: &Session) 
     daemon.log_out(session.id).map_err(|_ended| no_such())
 }
 
-/// In the caller's own session only, which its process tells.
+/// In the caller's own session only, which its process tells. What is kept is the login around it, so that must be the caller's as well: bob, whom
+/// alice has become by su, decides nothing about her login.
 pub(super) fn inhibit(daemon: &Arc<Daemon>, caller: &Caller, held: Held, why: &str) -> Result<(), Error> {
-    let session = daemon.session_of(caller.pid).and_then(|id| daemon.find(id)).ok_or_else(no_such)?;
-    match access(caller.uid, session.opening.uid, Verb::Extend) {
+    let login = daemon.session_of(caller.pid).and_then(|id| daemon.login_around(id)).ok_or_else(no_such)?;
+    match access(caller.uid, login.opening.uid, Verb::Extend) {
         Access::Allow => {}
         Access::AskPolkit => return Err(no_such()),
     }
     let why: String = visible(why).chars().take(LONGEST_REASON).collect();
-    daemon.inhibit(session.id, held, &why).map_err(|refused| match refused {
+    daemon.inhibit(login.id, held, &why).map_err(|refused| match refused {
         NotInhibited::NoSuchSession => no_such(),
         NotInhibited::Ending => Error::InvalidArgument(refused.to_string()),
         NotInhibited::NotGranted => Error::NotAuthorized(refused.to_string()),

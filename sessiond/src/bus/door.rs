@@ -5,10 +5,18 @@ use std::{collections::HashMap, fs, io, os::unix::fs::PermissionsExt, sync::Arc,
 
 use authflow_bus::{Error, PATH, vouch};
 use authflow_host::{file, paths::Paths};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::net::{UnixListener, UnixStream};
 use zbus::{Connection, Guid, OwnedObjectPath, OwnedVariant, connection::Builder};
 
-use super::{access::may_open, gone, login, peer_socket::PeerSocket, reply::no_such};
+use super::{
+    access::may_open,
+    gone,
+    guests::{Guests, user_behind},
+    login,
+    peer_socket::PeerSocket,
+    reply::no_such,
+};
 use crate::{daemon::Daemon, event::Event, leader::Caught, log::Line, snapshot::Snapshot};
 
 /// How long a peer may take to introduce itself.
@@ -43,10 +51,18 @@ fn bind(paths: &Paths) -> io::Result<UnixListener> {
 /// Lets login programs in for as long as the daemon lives.
 pub(crate) async fn serve(daemon: Arc<Daemon>, bus: Connection, door: Option<UnixListener>) {
     let Some(door) = door else { return };
+    let guests = Guests::default();
     loop {
         match door.accept().await {
             Ok((stream, _nameless)) => {
-                tokio::spawn(let_in(Arc::clone(&daemon), bus.clone(), stream));
+                let Some((peer, uid)) = peer_of(&stream) else { continue };
+                // Whoever is turned away takes the bus.
+                let Some(guest) = guests.let_in(user_behind(peer.pid())) else { continue };
+                let login = LoginProgram { daemon: Arc::clone(&daemon), bus: bus.clone(), peer };
+                tokio::spawn(async move {
+                    let_in(login, PeerSocket::new(stream, uid)).await;
+                    drop(guest);
+                });
             }
             Err(why) => {
                 daemon.log.write(&Line::error(Event::DoorShut).with("why", why));
@@ -57,13 +73,9 @@ pub(crate) async fn serve(daemon: Arc<Daemon>, bus: Connection, door: Option<Uni
 }
 
 /// Serves one peer until it leaves, or has stayed too long. One that goes no further has been told why, or is gone.
-async fn let_in(daemon: Arc<Daemon>, bus: Connection, stream: UnixStream) {
-    let Some((peer, uid)) = peer_of(&stream) else { return };
-    let building = async {
-        let login = LoginProgram { daemon, bus, peer };
-        let builder = Builder::socket(PeerSocket::new(stream, uid)).server(Guid::generate()).p2p();
-        builder.serve_at("/org/freedesktop/DBus", Greeting).serve_at(PATH, login).build().await
-    };
+async fn let_in(login: LoginProgram, socket: PeerSocket) {
+    let builder = Builder::socket(socket).server(Guid::generate()).p2p();
+    let building = async { builder.serve_at("/org/freedesktop/DBus", Greeting).serve_at(PATH, login).build().await };
     if let Ok(Ok(connection)) = tokio::time::timeout(PATIENCE, building).await {
         let _left_or_shown_out = tokio::time::timeout(STAY, gone(&connection)).await;
     }
@@ -74,13 +86,16 @@ fn peer_of(stream: &UnixStream) -> Option<(Caught, u32)> {
     let told = stream.peer_cred().ok()?;
     let pid = told.pid().and_then(|pid| u32::try_from(pid).ok()).filter(|_| may_open(told.uid()))?;
     let caught = Caught::by_pid(pid).ok()?;
-    // Another has its pid only once it is gone, and its end of the socket with it.
-    let mut nothing = [0];
-    let is_gone = matches!(
-        rustix::net::recv(stream, &mut nothing, rustix::net::RecvFlags::PEEK | rustix::net::RecvFlags::DONTWAIT),
-        Ok((0, _))
-    );
-    (!is_gone).then_some((caught, told.uid()))
+    // Another has its pid only once it is gone, and its end of the socket with it: no login program hands that on.
+    is_there(stream).then_some((caught, told.uid()))
+}
+
+/// Whether the other end of the socket is still open. One that wrote before it died is gone all the same, though there is something to read.
+fn is_there(stream: &UnixStream) -> bool {
+    let mut ends = [PollFd::new(stream, PollFlags::RDHUP)];
+    let looked = poll(&mut ends, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+    let [end] = ends;
+    looked.is_ok() && !end.revents().intersects(PollFlags::HUP | PollFlags::RDHUP | PollFlags::ERR)
 }
 
 /// What a client expects of a bus before anything else.
@@ -116,5 +131,24 @@ impl LoginProgram {
 
     fn vouch(&self) -> Result<HashMap<String, String>, Error> {
         Ok(vouch::to_dict(&self.daemon.own_session(self.peer.pid()).ok_or_else(no_such)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_peer_that_wrote_before_it_died_is_gone() {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let ours = UnixStream::from_std(ours).unwrap();
+        assert!(is_there(&ours), "it has yet to write");
+        (&theirs).write_all(b"\0AUTH EXTERNAL 30\r\n").unwrap();
+        assert!(is_there(&ours));
+        drop(theirs);
+        assert!(!is_there(&ours));
     }
 }

@@ -3,7 +3,8 @@
 //! # Layout
 //!
 //! - [`manager`], [`session`], [`flow`]: the interfaces; [`whole`]: a session whose properties are one answer
-//! - [`door`], [`peer_socket`]: the way in for root's login programs that no bus holds up; [`login`]: what it and the manager do for them
+//! - [`door`], [`peer_socket`]: the way in for root's login programs that no bus holds up, and [`guests`]: how many are there; [`login`]: what
+//!   it and the manager do for them
 //! - [`caller`], [`access`], [`polkit`], [`reach`]: who calls, and what that caller may
 //! - [`deed`]: what is done to one session; [`reply`]: what goes back
 
@@ -12,6 +13,7 @@ mod caller;
 mod deed;
 pub(crate) mod door;
 mod flow;
+mod guests;
 mod login;
 mod manager;
 mod peer_socket;

@@ -99,6 +99,13 @@ impl Daemon {
         self.core().registry.find(id).cloned()
     }
 
+    /// The login that a session is, or is nested in. `None` if it is over.
+    #[must_use]
+    pub(crate) fn login_around(&self, id: SessionId) -> Option<Session> {
+        let core = self.core();
+        core.registry.find(core.registry.login_around(id)).cloned()
+    }
+
     /// The ids of a user's sessions. Those nested in another of the same user end with it; one inside somebody else's (su) does not.
     #[must_use]
     pub(crate) fn sessions_of(&self, uid: u32) -> Vec<SessionId> {

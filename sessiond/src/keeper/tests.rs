@@ -67,6 +67,45 @@ fn a_broken_store_is_set_aside_and_its_sessions_are_found_all_the_same() {
 }
 
 #[test]
+fn a_store_whose_file_is_removed_under_the_daemon_gives_way_to_a_new_one_with_all_that_lives() {
+    let disk = Disk::new();
+    let mut keeper = disk.keeper();
+    keeper.keep(&session(1), at(7), &disk.log);
+    keeper.keep(&session(2), at(7), &disk.log);
+    // The store alone knows it.
+    keeper.spares.as_ref().unwrap().remove(session(1).id).unwrap();
+    std::fs::remove_file(disk.store()).unwrap();
+    keeper.archive(&ended(2, 50), &[], &disk.log);
+    keeper.keep(&session(3), at(7), &disk.log);
+    assert!(!keeper.is_degraded());
+    disk.lose_copies();
+    // As after a crash: nothing is closed.
+    let mut next = disk.keeper();
+    assert_eq!(disk.live(&mut next), [session(1), session(3)]);
+    assert!(is_over(&next, 2));
+}
+
+#[test]
+fn a_store_that_is_moved_away_is_whole_and_one_that_is_put_in_its_place_is_taken() {
+    let disk = Disk::new();
+    let other = Disk::new();
+    other.keeper().archive(&ended(9, 50), &[], &other.log);
+    let mut keeper = disk.keeper();
+    keeper.keep(&session(1), at(7), &disk.log);
+    keeper.archive(&ended(2, 50), &[], &disk.log);
+    let moved = disk.folder.path().join("moved");
+    std::fs::rename(disk.store(), &moved).unwrap();
+    std::fs::copy(other.store(), disk.store()).unwrap();
+    keeper.keep(&session(3), at(7), &disk.log);
+    assert!(is_over(&keeper, 9) && !is_over(&keeper, 2));
+    drop(keeper);
+    disk.lose_copies();
+    assert_eq!(disk.live(&mut disk.keeper()), [session(1), session(3)]);
+    let moved = Store::open(&moved).unwrap();
+    assert!(moved.is_over(session(2).id).unwrap());
+}
+
+#[test]
 fn history_is_removed_when_it_is_known_how_long_it_is_kept_and_not_before() {
     let disk = Disk::new();
     let mut keeper = disk.keeper();

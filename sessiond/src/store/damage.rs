@@ -52,7 +52,20 @@ impl Store {
 
 fn open_to_read(path: &Path) -> Result<Store, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-    Ok(Store { connection: Connection::open_with_flags(path, flags)? })
+    Ok(Store { connection: Connection::open_with_flags(path, flags)?, file: None })
+}
+
+/// What else is to be said of an error. A disk that is full or read-only says what it needs by itself; one that fails does not mend, and no new
+/// store on it would be better off.
+pub(super) fn advice(error: &Error) -> &'static str {
+    use rusqlite::ffi;
+    let Error::SqliteFailure(ffi::Error { extended_code, .. }, _) = error else { return "" };
+    match *extended_code {
+        ffi::SQLITE_IOERR_READ | ffi::SQLITE_IOERR_WRITE | ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC => {
+            "; the disk or its file system fails and does not mend by itself: the kernel's log (dmesg) tells more"
+        }
+        _ => "",
+    }
 }
 
 /// Moves the files of a store that is not open out of the way, so that nobody's evidence is lost; tells where they are.

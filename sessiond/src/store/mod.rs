@@ -4,7 +4,12 @@
 mod damage;
 mod schema;
 
-use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt, path::Path};
+use std::{
+    fs::OpenOptions,
+    io,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::Path,
+};
 
 use authflow_core::{
     session::{Ended, Session, SessionId, State},
@@ -20,7 +25,7 @@ use crate::in_force::InForce;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
     /// SQLite.
-    #[error("the session store: {0}")]
+    #[error("the session store: {0}{advice}", advice = damage::advice(.0))]
     Sqlite(#[from] rusqlite::Error),
     /// A session that has no text form, or a row that is none.
     #[error("a session in the store: {0}")]
@@ -43,6 +48,8 @@ pub(crate) type Row = Result<Session, (String, StoreError)>;
 #[derive(Debug)]
 pub(crate) struct Store {
     connection: Connection,
+    /// Which file it is, by device and number.
+    file: Option<(u64, u64)>,
 }
 
 impl Store {
@@ -58,16 +65,30 @@ impl Store {
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-        Self::prepare(Connection::open_with_flags(path, flags)?)
+        let connection = Connection::open_with_flags(path, flags)?;
+        Self::prepare(connection, file_at(path).ok().flatten())
     }
 
-    fn prepare(connection: Connection) -> Result<Self, StoreError> {
+    fn prepare(connection: Connection, file: Option<(u64, u64)>) -> Result<Self, StoreError> {
         // A connection that was opened so stays so when the disk takes writes again.
         if connection.is_readonly(MAIN_DB)? {
             return Err(StoreError::ReadOnly);
         }
         schema::bring_up(&connection)?;
-        Ok(Self { connection })
+        Ok(Self { connection, file })
+    }
+
+    /// Whether its file is no more the one at `path`: what is written to a file that somebody has removed is lost with the daemon.
+    #[must_use]
+    pub(crate) fn is_gone_from(&self, path: &Path) -> bool {
+        // Where that cannot be told the disk fails, which the write itself tells.
+        self.file.is_some() && file_at(path).is_ok_and(|now| now != self.file)
+    }
+
+    /// Closes it, with all that its journal holds in the file: whoever moved that has no use for a journal of another name, and what lies in
+    /// its place must not meet it.
+    pub(crate) fn close_whole(self) {
+        let _the_disk_may_be_full = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
     }
 
     /// Whether a session of that id is over.
@@ -155,6 +176,15 @@ impl Store {
         let replaced = "DELETE FROM config WHERE number < (SELECT max(number) FROM config WHERE seen_at < ?1)";
         self.connection.execute(replaced, params![horizon])?;
         Ok(self.connection.execute("DELETE FROM history WHERE closed_at < ?1", params![horizon])?)
+    }
+}
+
+/// Which file that is; `None` if there is none.
+fn file_at(path: &Path) -> io::Result<Option<(u64, u64)>> {
+    match path.symlink_metadata() {
+        Ok(meta) => Ok(Some((meta.dev(), meta.ino()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -12,7 +12,7 @@ use super::*;
 
 impl Store {
     pub(crate) fn in_memory() -> Result<Self, StoreError> {
-        Self::prepare(Connection::open_in_memory()?)
+        Self::prepare(Connection::open_in_memory()?, None)
     }
 
     /// Makes it a disk that is full, or has room again.
@@ -243,7 +243,7 @@ fn a_store_that_can_be_read_alone_is_refused_and_stays_where_it_is() {
     let path = folder.path().join("sessions.db");
     Store::open(&path).unwrap().keep(&session(1)).unwrap();
     let connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-    let refused = Store::prepare(connection).unwrap_err();
+    let refused = Store::prepare(connection, None).unwrap_err();
     assert!(matches!(refused, StoreError::ReadOnly) && !refused.is_of_the_file());
 }
 
@@ -252,4 +252,14 @@ fn a_full_disk_is_no_damage() {
     let store = Store::in_memory().unwrap();
     store.be_full(true);
     assert!(!store.keep(&session(1)).unwrap_err().is_of_the_file());
+}
+
+#[test]
+fn of_a_disk_that_fails_it_is_told_that_it_does_not_mend() {
+    use rusqlite::ffi;
+    let told = |code| StoreError::from(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)).to_string();
+    assert!(told(ffi::SQLITE_IOERR_WRITE).ends_with("does not mend by itself: the kernel's log (dmesg) tells more"));
+    for mends in [ffi::SQLITE_FULL, ffi::SQLITE_READONLY, ffi::SQLITE_IOERR_SHMSIZE] {
+        assert!(!told(mends).contains("mend"), "{}", told(mends));
+    }
 }

@@ -43,7 +43,8 @@ impl Registry {
     }
 
     /// The login that a nested session is in; itself where it is one. Only logins idle.
-    fn login_around(&self, mut id: SessionId) -> SessionId {
+    #[must_use]
+    pub fn login_around(&self, mut id: SessionId) -> SessionId {
         // No chain is longer than there are sessions.
         for _ in 0..self.sessions.len() {
             let parent = self.sessions.get(&id).filter(|session| session.opening.class == Class::Nested);
