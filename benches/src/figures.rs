@@ -1,10 +1,10 @@
 //! Medians, what the kernel says of a process, and children that wait to be ended.
 
-use std::{fs, io::Read, time::Duration};
+use std::{fs, io::Read};
 
 /// The middle of the sorted figures.
-pub fn median(figures: &mut [Duration]) -> Duration {
-    figures.sort_unstable();
+pub fn median<T: PartialOrd + Copy>(figures: &mut [T]) -> T {
+    figures.sort_unstable_by(|one, other| one.partial_cmp(other).expect("figures that can be compared"));
     figures[figures.len() / 2]
 }
 
