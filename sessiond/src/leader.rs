@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, io, os::fd::OwnedFd};
 
 use authflow_core::session::Leader;
 use authflow_host::process::ProcessId;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
+};
 
 use crate::{
     bounded::{self, identify},
@@ -41,8 +44,7 @@ impl Caught {
         self.pid
     }
 
-    /// The same process held once more, and told from others by what was read of it since it was caught: were it gone by then, that would be
-    /// missing or the pidfd would tell.
+    /// The same process held once more, and told from others by what was read of it since it was caught.
     ///
     /// # Errors
     /// It is gone, does not let itself be told from another, or there are no descriptors left.
@@ -50,6 +52,10 @@ impl Caught {
         let found = since.find(self.pid).ok_or(io::ErrorKind::NotFound)?;
         if found.is_unreadable() {
             return Err(io::ErrorKind::TimedOut.into());
+        }
+        // While it is there nobody else has its pid, so what was read until now is its own.
+        if is_over(&self.pidfd)? {
+            return Err(io::ErrorKind::NotFound.into());
         }
         Ok(Held { id: found.id, pidfd: self.pidfd.try_clone()? })
     }
@@ -115,6 +121,12 @@ pub(crate) const fn process_of(leader: Leader) -> ProcessId {
     ProcessId { pid: leader.pid, start_time: leader.start_time }
 }
 
+/// Whether the process has ended, a zombie too.
+fn is_over(pidfd: &OwnedFd) -> io::Result<bool> {
+    let mut asked = [PollFd::new(pidfd, PollFlags::IN)];
+    Ok(poll(&mut asked, Some(&Timespec::default()))? > 0)
+}
+
 fn open(pid: u32) -> io::Result<OwnedFd> {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
     // The descriptor is close-on-exec by itself.
@@ -138,5 +150,17 @@ mod tests {
         child.wait().unwrap();
         assert!(!is_there(id));
         assert_eq!(caught.told_by(&Snapshot::chain(id.pid)).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn whoever_has_the_pid_of_a_process_that_is_gone_is_not_taken_for_it() {
+        let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+        let caught = Caught::by_pid(child.id()).unwrap();
+        let chain = Snapshot::chain(child.id());
+        assert!(caught.told_by(&chain).is_ok());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // As of another that came in its place.
+        assert_eq!(caught.told_by(&chain).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

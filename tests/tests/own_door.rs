@@ -108,6 +108,18 @@ fn one_user_fills_no_more_than_a_part_of_the_door_where_systemd_runs() {
     wait::until_true("room for alice's next", || go_in("user-1000.slice") == "1\n");
 }
 
+/// Its pid is another's by then, who has asked for nothing.
+#[test]
+fn a_session_that_somebody_asked_for_who_is_gone_is_nobody_elses() {
+    let Some(machine) = machine() else { return };
+    machine.write("/run/reused_pid.py", include_str!("../beds/reused_pid.py"));
+    let _other = machine.start(["sh", "-c", "python3 /run/reused_pid.py > /run/answered"]);
+    wait::until_true("an answer", || machine.read("/run/answered").ends_with('\n'));
+    assert_eq!(machine.read("/run/answered"), "3\n", "{}", machine.log());
+    assert_eq!(machine.count("sleep 4711"), 1);
+    assert!(!machine.log().contains("event=opened"), "{}", machine.log());
+}
+
 #[test]
 fn where_the_door_is_shut_login_programs_take_the_bus() {
     let Some(machine) = machine() else { return };
