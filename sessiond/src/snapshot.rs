@@ -15,7 +15,10 @@ use authflow_host::{
     clock::SystemClock,
     process::{self, ProcessId},
 };
-use rustix::param::clock_ticks_per_second;
+use rustix::{
+    param::clock_ticks_per_second,
+    time::{ClockId, clock_gettime},
+};
 
 use crate::{
     bounded::{self, Look},
@@ -24,6 +27,10 @@ use crate::{
 
 /// How many processes are read at once. What belongs to one is not all read in one instant, and should not lie far apart.
 const AT_ONCE: usize = 1024;
+
+/// How long may be computed to find what is above others, which some thousands of them need. The kernel needs a thousand times as long for a
+/// process with tens of thousands of groups, and a user can have a long line of those: who does, is known by what is near alone.
+const UPWARDS: Duration = Duration::from_millis(200);
 
 /// The start of a process that cannot be read now.
 const UNKNOWN: u64 = u64::MAX;
@@ -121,14 +128,7 @@ impl Snapshot {
     /// Those processes and all above them.
     #[must_use]
     pub(crate) fn chains(pids: impl IntoIterator<Item = u32>) -> Self {
-        let mut found = BTreeSet::new();
-        for pid in pids {
-            let mut next = pid;
-            while next != 0 && found.insert(next) {
-                next = process::parent(next).unwrap_or_default();
-            }
-        }
-        let found: Vec<u32> = found.into_iter().collect();
+        let found: Vec<u32> = upwards(pids, |pid| process::parent(pid).ok(), computed).into_iter().collect();
         let listed = ticks(SystemClock.now().boot);
         Self { listed, ..Self::of(read(&mut bounded::look_at_one(), &found)) }
     }
@@ -224,6 +224,28 @@ impl Snapshot {
             Some(pid)
         })
     }
+}
+
+/// These and all above them, as far up as there is time to ask for their parents.
+fn upwards(
+    pids: impl IntoIterator<Item = u32>,
+    parent: impl Fn(u32) -> Option<u32>,
+    computed: impl Fn() -> Duration,
+) -> BTreeSet<u32> {
+    let (mut found, began) = (BTreeSet::new(), computed());
+    for pid in pids {
+        let mut next = pid;
+        while next != 0 && found.insert(next) {
+            let is_in_time = computed().saturating_sub(began) < UPWARDS;
+            next = is_in_time.then(|| parent(next)).flatten().unwrap_or_default();
+        }
+    }
+    found
+}
+
+/// How long this thread has computed, and the kernel for it: on a busy machine waiting for its turn does not count.
+fn computed() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
 /// A time as `/proc` tells when processes started.

@@ -15,6 +15,23 @@ fn this_process_is_there_with_its_ancestors() {
 }
 
 #[test]
+fn what_is_above_is_followed_in_time_and_a_circle_once() {
+    let asked = std::cell::Cell::new(0);
+    let line = |pid: u32| {
+        asked.set(asked.get() + 1);
+        Some(pid - 1)
+    };
+    assert_eq!(upwards([2, 5], line, || Duration::ZERO), BTreeSet::from([1, 2, 3, 4, 5]));
+    assert_eq!(upwards([1], |pid| Some(3 - pid), || Duration::ZERO), BTreeSet::from([1, 2]));
+    let each_takes = |time: Duration| {
+        asked.set(0);
+        upwards([10_000, 20_000], line, || time * asked.get()).len()
+    };
+    assert_eq!(each_takes(UPWARDS / 100_000), 20_000);
+    assert_eq!(each_takes(UPWARDS / 8), 8 + 2, "and each of those that were asked for");
+}
+
+#[test]
 fn what_cannot_be_read_is_told_by_its_place() {
     let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
     let seen = unreadable(child.id()).unwrap();
