@@ -108,6 +108,28 @@ fn one_user_fills_no_more_than_a_part_of_the_door_where_systemd_runs() {
     wait::until_true("room for alice's next", || go_in("user-1000.slice") == "1\n");
 }
 
+/// Without an end, or of a length that it will never have: either would be kept, and looked through again with each piece.
+#[test]
+fn who_says_too_much_is_shown_out_and_holds_nobody_up() {
+    let Some(machine) = machine() else { return };
+    let says = |greeting: &str, piece: &str| {
+        let lines = format!(
+            "import socket; s = socket.socket(socket.AF_UNIX); s.settimeout(10); s.connect('{DOOR}')\n\
+             try:\n  {greeting}\n  for _ in range(4096): s.sendall({piece})\n  print(s.recv(99))\n\
+             except ConnectionError: print('shown out')"
+        );
+        machine.start(["sh", "-c", "exec python3 -c \"$1\" >> /run/said 2>&1", "sh", &lines])
+    };
+    let _endless = says("s.sendall(b'\\0')", "b'A' * 65536");
+    gets_in(&machine);
+    let introduced = "s.sendall(b'\\0AUTH EXTERNAL 30\\r\\n'); s.recv(99)";
+    let _long = says(introduced, "b'BEGIN\\r\\nl\\1\\0\\1\\0\\0\\0\\7\\1\\0\\0\\0\\0\\0\\0\\0'");
+    gets_in(&machine);
+    wait::until_true("the end of both", || machine.read("/run/said").lines().count() == 2);
+    assert_eq!(machine.read("/run/said"), "shown out\n".repeat(2));
+    assert_eq!(machine.log().matches("event=opened").count(), 2, "{}", machine.log());
+}
+
 /// Its pid is another's by then, who has asked for nothing.
 #[test]
 fn a_session_that_somebody_asked_for_who_is_gone_is_nobody_elses() {

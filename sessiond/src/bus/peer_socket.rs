@@ -16,6 +16,9 @@ use zbus::{
     fdo::ConnectionCredentials,
 };
 
+/// How much a peer may say in all: a login is opened and closed in some thousand bytes, and zbus keeps whatever comes.
+const MOST: usize = 256 * 1024;
+
 /// A stream without descriptors: none are sent at the door.
 pub(super) struct PeerSocket {
     stream: UnixStream,
@@ -35,7 +38,7 @@ impl Socket for PeerSocket {
 
     fn split(self) -> Split<Reader, Writer> {
         let (reading, writing) = self.stream.into_split();
-        Split::new(Reader { reading, uid: self.uid }, Writer(writing))
+        Split::new(Reader { reading, uid: self.uid, left: MOST }, Writer(writing))
     }
 }
 
@@ -44,16 +47,26 @@ impl Socket for PeerSocket {
 pub(super) struct Reader {
     reading: OwnedReadHalf,
     uid: u32,
+    /// How much more it may say.
+    left: usize,
 }
 
 #[async_trait]
 impl ReadHalf for Reader {
     async fn recvmsg(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+        // A message that will be too long is not waited for.
+        if buffer.len() > self.left {
+            return Err(io::Error::other("the peer says too much"));
+        }
         loop {
             self.reading.readable().await?;
             match self.reading.try_read(buffer) {
                 Err(again) if again.kind() == io::ErrorKind::WouldBlock => {}
-                read => return Ok((read?, Vec::new())),
+                read => {
+                    let read = read?;
+                    self.left = self.left.saturating_sub(read);
+                    return Ok((read, Vec::new()));
+                }
             }
         }
     }
