@@ -123,6 +123,15 @@ pub fn uids(pid: u32) -> io::Result<Vec<u32>> {
     Ok(line.split_whitespace().filter_map(|uid| uid.parse().ok()).collect())
 }
 
+/// The pid of whoever began the session that the kernel has the process in. It is nobody else's pid while any process of it is left. Unlike
+/// `status`, where it stands as well, this costs the same whatever groups the process has.
+#[must_use]
+pub fn kernel_session(pid: u32) -> Option<u32> {
+    let pid = i32::try_from(pid).ok().filter(|pid| *pid > 0)?;
+    let began = nix::unistd::getsid(Some(nix::unistd::Pid::from_raw(pid))).ok()?;
+    u32::try_from(began.as_raw()).ok()
+}
+
 /// The id of this boot; another one after each.
 ///
 /// # Errors

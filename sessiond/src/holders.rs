@@ -47,19 +47,13 @@ fn attached(tty: &Tty, session: &Session, members: &[ProcessId], snapshot: &Snap
     let family = snapshot.runs(leader).then(|| snapshot.descendants(leader.pid));
     let is_of_it = |process: &Process| match Tty::of_device(process.tty) {
         Some(controlling) => controlling == *tty,
-        None => kernel_session(process.id.pid) == Some(leader.pid),
+        None => process::kernel_session(process.id.pid) == Some(leader.pid),
     };
     let is_attached = |member: &&ProcessId| {
         let is_of_the_family = family.as_ref().is_none_or(|family| family.contains(&member.pid));
         **member != leader && is_of_the_family && snapshot.find(member.pid).is_some_and(is_of_it)
     };
     members.iter().filter(is_attached).copied().collect()
-}
-
-/// The pid of whoever began the session that the kernel has the process in. It is nobody else's pid while any process of it is left.
-fn kernel_session(pid: u32) -> Option<u32> {
-    let status = process::text(pid, "status").ok()?;
-    process::status_field(&status, "NSsid")?.split_whitespace().next()?.parse().ok()
 }
 
 /// Whether the process has the terminal open; `left` is how many descriptors may still be looked at.
