@@ -22,4 +22,6 @@ pub(crate) enum Why {
     Phase(String),
     /// The line ends before it names a module.
     NoModule,
+    /// The file ends in the middle of a line. libpam then reads none of it.
+    Unfinished,
 }

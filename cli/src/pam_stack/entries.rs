@@ -2,7 +2,10 @@
 
 use std::{ops::Range, path::Path};
 
-use super::{Line, Parsed, base_name, logical_lines, parse};
+use super::{
+    Line,
+    syntax::{Parsed, base_name, logical_lines, parse},
+};
 
 /// What a line of a file says, and which lines of text that is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +38,7 @@ pub(crate) enum Says {
 
 /// The lines of one file, in no substack yet, with every line of its text in one of them.
 pub(crate) fn entries(file: &Path, text: &str) -> Vec<Entry> {
-    let lines = logical_lines(text);
+    let (lines, _unfinished) = logical_lines(text);
     let end = text.lines().count() + 1;
     let nexts = lines.iter().skip(1).map(|(number, _)| *number).chain([end]);
     let entry = |((number, line), next): (&(usize, String), usize)| Entry {
@@ -63,4 +66,9 @@ fn says(file: &Path, number: usize, line: &str) -> Says {
             substacks: Vec::new(),
         }),
     }
+}
+
+/// Whether the text ends in the middle of a line, to which whatever is put behind it would belong.
+pub(crate) fn is_unfinished(text: &str) -> bool {
+    logical_lines(text).1.is_some()
 }

@@ -6,11 +6,13 @@
 //! - `control`: what a module's answer does to its stack
 //! - `entries`: one file, line by line, for what edits it
 //! - `role`: what a line is there for
+//! - `syntax`: the words of a file
 
 mod broken;
 pub(crate) mod control;
 pub(crate) mod entries;
 pub(crate) mod role;
+mod syntax;
 
 use std::{
     collections::BTreeSet,
@@ -18,7 +20,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub(crate) use self::broken::{Broken, Why};
+use self::syntax::{Parsed, base_name, logical_lines, parse};
+pub(crate) use self::{
+    broken::{Broken, Why},
+    syntax::as_written,
+};
 
 /// One line of a stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,7 +172,9 @@ impl Stacks {
     /// Adds the lines of a file.
     fn read(&self, (file, text): (PathBuf, &str), place: &Place<'_>, stack: &mut Stack) {
         stack.files.insert(file.clone());
-        for (number, line) in logical_lines(text) {
+        let (lines, unfinished) = logical_lines(text);
+        stack.broken.extend(unfinished.map(|number| Broken { file: file.clone(), number, why: Why::Unfinished }));
+        for (number, line) in lines {
             match parse(&line) {
                 Ok(Some(Parsed::Include { phase, is_substack, name })) => {
                     if is_wanted(place, phase.as_deref()) {
@@ -224,70 +232,8 @@ struct Included {
     name: String,
 }
 
-/// What a line says.
-enum Parsed {
-    Include { phase: Option<String>, is_substack: bool, name: String },
-    Call { phase: String, control: String, module: String, arguments: Vec<String> },
-}
-
 fn is_wanted(place: &Place<'_>, phase: Option<&str>) -> bool {
     place.only.is_none_or(|only| phase.is_none_or(|phase| phase == only))
-}
-
-/// What a line says; nothing where it is empty.
-fn parse(line: &str) -> Result<Option<Parsed>, Why> {
-    let mut words = words(line).into_iter();
-    let Some(first) = words.next() else { return Ok(None) };
-    if first == "@include" {
-        let name = words.next().ok_or(Why::NoModule)?;
-        return Ok(Some(Parsed::Include { phase: None, is_substack: false, name }));
-    }
-    // A dash in front only keeps libpam from logging that the module is missing.
-    let phase = first.strip_prefix('-').unwrap_or(&first).to_ascii_lowercase();
-    if !["auth", "account", "session", "password"].contains(&phase.as_str()) {
-        return Err(Why::Phase(first));
-    }
-    let (control, module) = words.next().zip(words.next()).ok_or(Why::NoModule)?;
-    Ok(Some(match control.as_str() {
-        "include" | "substack" => {
-            Parsed::Include { phase: Some(phase), is_substack: control == "substack", name: module }
-        }
-        _ => Parsed::Call { phase, control, module, arguments: words.collect() },
-    }))
-}
-
-fn base_name(module: &str) -> String {
-    module.rsplit('/').next().unwrap_or(module).to_owned()
-}
-
-/// Lines with their numbers, comments gone and continued ones joined.
-fn logical_lines(text: &str) -> Vec<(usize, String)> {
-    let mut lines = Vec::new();
-    let mut begun: Option<(usize, String)> = None;
-    for (place, line) in text.lines().enumerate() {
-        let line = line.split('#').next().unwrap_or_default();
-        let (number, before) = begun.take().unwrap_or((place + 1, String::new()));
-        match line.trim_end().strip_suffix('\\') {
-            Some(front) => begun = Some((number, before + front + " ")),
-            None => lines.push((number, before + line)),
-        }
-    }
-    lines.extend(begun);
-    lines
-}
-
-/// The words of a line; what stands in brackets is one.
-fn words(line: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut rest = line.trim_start();
-    while !rest.is_empty() {
-        let end =
-            if rest.starts_with('[') { rest.find(']').map(|end| end + 1) } else { rest.find(char::is_whitespace) };
-        let (word, after) = rest.split_at(end.unwrap_or(rest.len()));
-        words.push(word.to_owned());
-        rest = after.trim_start();
-    }
-    words
 }
 
 #[cfg(test)]
@@ -357,6 +303,23 @@ mod tests {
         let broken: Vec<_> = stack.broken.into_iter().map(|broken| (broken.number, broken.why)).collect();
         let expected = [(1, Why::NoModule), (2, missing.clone()), (3, Why::Phase("auht".into())), (4, missing)];
         assert_eq!(broken, expected);
+    }
+
+    #[test]
+    fn a_line_goes_on_and_brackets_hold_a_word_together_as_they_do_to_libpam() {
+        let joined = "auth [success = done \\\n# a comment\n\n default=ignore]/lib/pam_a.so [a b] [c\\]d] \\ # y\nauth INCLUDE more\n\
+                      auth [substack] more\n@INCLUDE more\n# z \\\nsession required pam_c.so\n";
+        let more = "session required pam_d.so\nauth required pam_b.so [user_readenv=1]\n";
+        let (_root, stacks) = machine(&[("etc/pam.d/sshd", joined), ("etc/pam.d/more", more)]);
+        let stack = stacks.of("sshd").unwrap();
+        let shown: Vec<_> = stack.lines.iter().map(|line| (line.number, line.module.as_str())).collect();
+        let more = [(2, "pam_b.so"), (2, "pam_b.so"), (1, "pam_d.so"), (2, "pam_b.so")];
+        assert_eq!(shown, [&[(1, "pam_a.so")], &more[..], &[(9, "pam_c.so")]].concat());
+        let first = stack.lines.first().unwrap();
+        assert_eq!(first.arguments, ["a b", "c]d", "\\"]);
+        assert_eq!(control::action(&first.control, "success"), control::Action::Done);
+        assert!(stack.lines.iter().any(|line| line.says("user_readenv=1")));
+        assert!(stack.broken.is_empty());
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! What a line of a stack is there for, as far as its module and its control tell.
 
-use super::Line;
+use super::{
+    Line,
+    control::{Action, actions, is_written_as},
+};
 
 /// Modules that prove who somebody is, or that stand in for one that does: ours is asked in their place. What only keeps people out stays
 /// in front of ours, or our success would let them in.
@@ -52,7 +55,7 @@ pub(crate) fn is_harmless(line: &Line) -> bool {
 
 /// Whether the line is there to keep people out, whatever they prove.
 pub(crate) fn keeps_out(line: &Line) -> bool {
-    line.control != "optional" && !may_end_or_jump(&line.control) && !proves(line)
+    !is_written_as(&line.control, "optional") && !may_end_or_jump(&line.control) && !proves(line)
 }
 
 /// Whether the line is one of pam_faillock's, which counts failures and keeps out whoever has too many.
@@ -62,7 +65,7 @@ pub(crate) fn locks(line: &Line) -> bool {
 
 /// Whether the line refuses whoever is locked, before anybody is asked. pam_faillock takes that for its task unless told another.
 pub(crate) fn refuses_the_locked(line: &Line) -> bool {
-    locks(line) && !line.says("authfail") && !line.says("authsucc") && line.control != "optional"
+    locks(line) && !line.says("authfail") && !line.says("authsucc") && !is_written_as(&line.control, "optional")
 }
 
 /// Whether the line has pam_env read the user's own file. As pam_env does: the last one counts, and any number but zero is a yes.
@@ -76,13 +79,16 @@ pub(crate) fn reads_the_users_file(line: &Line) -> bool {
 
 /// Whether a success there may end the phase, or leave lines out.
 pub(crate) fn may_end_or_jump(control: &str) -> bool {
-    control.eq_ignore_ascii_case("sufficient") || jump(control).is_some() || control.contains("=done")
+    actions(control).into_iter().any(|action| matches!(action, Action::Done | Action::Jump(_)))
 }
 
 /// The furthest jump that a control makes.
 pub(crate) fn jump(control: &str) -> Option<usize> {
-    let pairs = control.trim_matches(['[', ']']).split_whitespace().filter_map(|pair| pair.split_once('='));
-    pairs.filter_map(|(_, action)| action.parse().ok()).max()
+    let jumps = actions(control).into_iter().filter_map(|action| match action {
+        Action::Jump(count) => Some(count),
+        Action::Ignore | Action::Bad | Action::Die | Action::Ok | Action::Done | Action::Reset => None,
+    });
+    jumps.max()
 }
 
 #[cfg(test)]
@@ -103,5 +109,23 @@ mod tests {
             assert!(!reads(&format!("session required pam_env.so user_readenv={number}")), "{number}");
         }
         assert!(!reads("session required pam_env.so") && !reads("session required pam_x.so user_readenv=1"));
+    }
+
+    #[test]
+    fn what_may_end_or_jump_is_known_however_libpam_lets_it_be_written() {
+        for (control, ends, over) in [
+            ("[success=done default=ignore]", true, None),
+            ("[success = done default=ignore]", true, None),
+            ("[success = 2 default=ignore]", true, Some(2)),
+            ("[success=1 default=3]", true, Some(3)),
+            ("[success=1default=ignore]", true, Some(1)),
+            ("success=done", true, None),
+            ("[SUFFICIENT]", true, None),
+            ("[success=okay default=1]", false, None),
+            ("[success=ok default=die]", false, None),
+            ("required", false, None),
+        ] {
+            assert_eq!((may_end_or_jump(control), jump(control)), (ends, over), "{control}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::{ops::Range, path::Path};
 use super::pam_place::{COMMON_PASSWORD, Inserted, Refusal, account, auth, password, session};
 use crate::pam_stack::{
     Line, OURS,
-    entries::{Entry, Says, entries},
+    entries::{Entry, Says, entries, is_unfinished},
 };
 
 /// What every line of ours ends with. libpam takes it for a comment; by it the line is found again.
@@ -50,8 +50,7 @@ pub(super) fn add(text: &str, options: &str, included: Included<'_>) -> Result<S
             });
         }
     }
-    let continued = text.lines().next_back().is_some_and(|last| !last.contains('#') && last.ends_with('\\'));
-    if continued && !all.is_empty() {
+    if is_unfinished(text) && !all.is_empty() {
         return Err(Refusal::Unfinished);
     }
     // From the end, so that the places of the others stay what they are. Two at one place keep their order.

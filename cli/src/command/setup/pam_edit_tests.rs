@@ -236,14 +236,22 @@ fn a_stack_in_which_ours_have_no_place_is_refused_with_the_reason() {
     let jumping = "session [success=1 default=ignore] pam_succeed_if.so quiet\nsession include common-session\n";
     let over = "auth required pam_unix.so\naccount required pam_unix.so\nsession required pam_loginuid.so\n\
         session [success=1 default=ignore] pam_succeed_if.so x\nsession optional pam_mail.so\n";
-    assert!(folder.add(&over.replace("pam_succeed_if.so x", "pam_loginuid.so"), "").is_err());
+    let far = over.replace("pam_succeed_if.so x", "pam_loginuid.so");
+    for control in
+        ["[success=1 default=ignore]", "[success = 1 default=ignore]", "[success=1default=ignore]", "success=1"]
+    {
+        let far = far.replace("[success=1 default=ignore]", control);
+        assert_eq!(refused(&far), Refusal::Jump(4, "session"), "{control}");
+    }
     assert!(folder.add(over, "").is_ok(), "the jump is behind the place");
     let inside =
         format!("auth required pam_unix.so\naccount required pam_unix.so\n{jumping}session optional pam_mail.so\n");
     assert!(folder.add(&inside, "").is_ok(), "the jump lands inside");
     let early = format!("session required pam_env.so user_readenv=1\n{}", stock("sshd"));
     assert_eq!(refused(&early), Refusal::Forgeable(1));
-    assert_eq!(refused(&format!("{}session optional \\", stock("sudo"))), Refusal::Unfinished);
+    for end in ["session optional \\", "session optional \\ \n\n# a comment\n"] {
+        assert_eq!(refused(&format!("{}{end}", stock("sudo"))), Refusal::Unfinished);
+    }
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use super::pam_edit::Item;
 use crate::pam_stack::{
-    Line, OURS,
+    Line, OURS, as_written,
+    control::is_written_as,
     role::{
         FAILLOCK, is_harmless, jump, keeps_out, locks, may_end_or_jump, proves, reads_the_users_file,
         refuses_the_locked,
@@ -79,8 +80,11 @@ pub(super) fn auth(items: &[Item], options: &str) -> Result<Inserted, Refusal> {
     }
     let behind = items.iter().skip(place).filter(|item| !item.is_include).flat_map(|item| item.of("auth"));
     let mut lines: Vec<String> = behind
-        .filter(|line| line.control == "optional" && line.module == "pam_group.so")
-        .map(|line| ["auth       optional   pam_group.so", &line.arguments.join(" ")].join(" ").trim_end().to_owned())
+        .filter(|line| is_written_as(&line.control, "optional") && line.module == "pam_group.so")
+        .map(|line| {
+            let words = line.arguments.iter().map(|word| as_written(word));
+            ["auth       optional   pam_group.so".to_owned()].into_iter().chain(words).collect::<Vec<_>>().join(" ")
+        })
         .collect();
     lines.extend(refusing_the_locked(items, place));
     lines.push(format!("auth       [success=done user_unknown=ignore ignore=ignore default=die]  {OURS}{options}"));
@@ -97,10 +101,10 @@ fn refusing_the_locked(items: &[Item], place: usize) -> Option<String> {
     let behind: Vec<&Line> =
         items.iter().skip(place).flat_map(|item| item.of("auth")).filter(|line| locks(line)).collect();
     let like = behind.iter().find(|line| refuses_the_locked(line)).or(behind.first())?;
-    let control = if like.control.eq_ignore_ascii_case("requisite") { "requisite" } else { "required" };
+    let control = if is_written_as(&like.control, "requisite") { "requisite" } else { "required" };
     let tasks = ["preauth", "authfail", "authsucc"];
-    let more = like.arguments.iter().map(String::as_str).filter(|word| !tasks.contains(word));
-    let words = ["preauth"].into_iter().chain(more).collect::<Vec<_>>().join(" ");
+    let more = like.arguments.iter().filter(|word| !tasks.contains(&word.as_str())).map(|word| as_written(word));
+    let words = ["preauth".to_owned()].into_iter().chain(more).collect::<Vec<_>>().join(" ");
     Some(format!("auth       {control}  {FAILLOCK} {words}"))
 }
 

@@ -6,7 +6,7 @@ use crate::{
     command::check::{catalogue::Defect, finding::Finding},
     pam_stack::{
         Line, OURS, Stack,
-        control::{Action, action},
+        control::{Action, action, is_word},
     },
 };
 
@@ -132,7 +132,7 @@ enum Outcome {
 fn outcome(line: &Line) -> Outcome {
     let succeeds = is_bystander(line);
     // Neither the user's own rights nor a helper end a stack in success by one of these words, when the password is wrong.
-    let is_word = !line.control.starts_with('[');
+    let is_word = is_word(&line.control);
     if succeeds && is_word {
         return Outcome::GoesOn;
     }

@@ -80,6 +80,15 @@ fn unreadable(broken: &Broken) -> Finding {
         Why::NoModule => {
             Finding::new(Defect::PamLineBroken, place, "the line names no module", "complete it, or take it out")
         }
+        Why::Unfinished => {
+            let what = "the file ends in the middle of this line, so libpam takes none of it";
+            Finding::new(
+                Defect::PamLineBroken,
+                place,
+                what,
+                "take the backslash at its end out, or put the rest behind it",
+            )
+        }
     }
 }
 
@@ -195,5 +204,12 @@ mod tests {
             found("", &[("etc/pam.d/sshd", stack)], of_stack),
             ["pam-control-unknown etc/pam.d/sshd:1", "pam-control-unknown etc/pam.d/sshd:2"]
         );
+    }
+
+    #[test]
+    fn a_file_that_ends_in_a_backslash_is_told() {
+        let of_stack = |ground: &Ground<'_>| findings(ground, &ground.stacks.of("sshd").unwrap(), true);
+        let files = [("etc/pam.d/sshd", "@include more\n"), ("etc/pam.d/more", "auth required pam_unix.so x\\\n")];
+        assert_eq!(found("", &files, of_stack), ["pam-line-broken etc/pam.d/more:1"]);
     }
 }
