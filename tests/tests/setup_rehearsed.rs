@@ -108,7 +108,9 @@ fn a_stack_that_does_not_come_to_our_question_does_not_go_live() {
     let first = |line: &str| format!("cp -p /root/sshd /etc/pam.d/sshd && sed -i '1i {line}' /etc/pam.d/sshd");
     let _ = site.machine.shell("cp -p /etc/pam.d/sshd /root/sshd").success();
 
-    let said = site.refused(&first("auth [success = done default=ignore] pam_exec.so quiet /bin/true"));
+    // By its name it lets root alone pass.
+    let _ = site.machine.shell("cp /usr/lib/*/security/pam_permit.so /root/pam_rootok.so").success();
+    let said = site.refused(&first("auth sufficient /root/pam_rootok.so"));
     assert!(said.contains("/etc/pam.d/sshd with authflow's lines lets alice in without asking"), "{said}");
 
     let said = site.refused(&first("auth required pam_exec.so /bin/sleep 1000"));

@@ -229,6 +229,23 @@ fn whoever_pam_faillock_has_locked_is_refused_in_front_of_ours() {
 }
 
 #[test]
+fn ours_stand_in_front_of_what_lets_in_however_libpam_lets_it_be_written() {
+    let folder = Folder::new();
+    for control in [
+        "sufficient",
+        "[SUFFICIENT]",
+        "[success = done default=ignore]",
+        "[success=donedefault=ignore]",
+        "success=done",
+    ] {
+        let stack = format!("auth {control} pam_exec.so /bin/x\n{}", stock("sudo"));
+        let added = folder.add(&stack, "").unwrap();
+        let place = |what: &str| added.find(what).unwrap();
+        assert!(place("pam_authflow.so") < place("pam_exec.so"), "{added}");
+    }
+}
+
+#[test]
 fn a_stack_in_which_ours_have_no_place_is_refused_with_the_reason() {
     let folder = Folder::new();
     let refused = |text: &str| folder.add(text, "").unwrap_err();
