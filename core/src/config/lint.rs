@@ -39,7 +39,7 @@ pub enum Warning {
         /// The limit.
         limit: Duration,
     },
-    /// A reason for what is not weaker than the preset: a slip made later would go by unnoticed.
+    /// A reason for what is not weaker than the preset, or without one: a slip made later would go by unnoticed.
     NothingWeaker {
         /// The rule that it stands in. `None`: a table of the file's own.
         rule: Option<String>,
@@ -81,7 +81,7 @@ impl fmt::Display for Warning {
                     Some(rule) => write!(f, "rule {rule:?}")?,
                     None => write!(f, "[{}]", key.split('.').next().unwrap_or(key))?,
                 }
-                f.write_str(": weaker_than_preset, and nothing there is weaker than the preset: a slip made later would go by unnoticed")
+                f.write_str(": weaker_than_preset, and no preset that is chosen asks for more there")
             }
             Self::LongLock { lock } => write!(
                 f,
@@ -234,7 +234,7 @@ mod tests {
                     service = ['x']\nmethods = [['totp']]\nweaker_than_preset = 'x'\n";
         let warned = warnings_of(text);
         assert_eq!(warned.len(), 3, "{warned:?}");
-        assert!(warned[0].starts_with("[session]: weaker_than_preset, and nothing"), "{}", warned[0]);
+        assert!(warned[0].starts_with("[session]: weaker_than_preset, and no preset"), "{}", warned[0]);
         assert!(warned[1].starts_with("rule \"a\": weaker_than_preset"), "{}", warned[1]);
         assert!(warned[2].starts_with("[throttle]: a lock of 3650d waits for"), "{}", warned[2]);
         let needed = "preset = 'cis'\n[throttle]\nlock = '5m'\nweaker_than_preset = 'a lab'\n";

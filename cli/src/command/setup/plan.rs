@@ -68,7 +68,7 @@ pub(super) enum Refusal {
         why: super::pam_place::Refusal,
     },
     /// Somebody edited what setup wrote.
-    #[error("{} was changed since setup wrote it: make the change there yourself, or take the file away first", .0.display())]
+    #[error("{} was changed since setup wrote it, and is left to you: make the change there yourself, or move the file away and run this again", .0.display())]
     Edited(PathBuf),
     /// A removal was stopped before its end.
     #[error("{} is what a removal left that was stopped on its way: `authflow setup remove {service}` takes the rest out first", path.display())]

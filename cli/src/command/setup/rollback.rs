@@ -151,8 +151,10 @@ fn standing(ledger: &Ledger) -> Result<Setup, Error> {
     if others.is_empty() {
         return Ok(setup);
     }
+    // What was edited is in the way of a removal as well, and that says so.
     Err(Error::Failed(format!(
-        "{} not as the setup of {} left it any more, so that half of something older could come back: {INSTEAD}",
+        "{} not as the setup of {} left it any more, so that half of something older could come back: {INSTEAD}, and says which file has to be moved \
+         away first, if one was edited",
         others.iter().map(|path| format!("{} is", path.display())).collect::<Vec<_>>().join(", "),
         setup.name
     )))
