@@ -210,7 +210,7 @@ fn ended(said: &str) -> Ending {
 }
 
 fn one_line(said: &str) -> String {
-    let said = said.trim().replace('\n', "; ");
+    let said = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
     if said.is_empty() { "it said nothing".to_owned() } else { said }
 }
 
@@ -242,6 +242,8 @@ mod tests {
         assert_eq!(ended(&su("")), Ending::Refused("it said nothing".to_owned()));
         let why = "unshare: unshare failed: Operation not permitted";
         assert_eq!(ended(&format!("{why}\n")), Ending::NotTried(why.to_owned()));
+        let two = "mount: x: no such thing.\n       dmesg(1) may tell\n";
+        assert_eq!(ended(two), Ending::NotTried("mount: x: no such thing.; dmesg(1) may tell".to_owned()));
         assert!(matches!(ended(&su("setpriv: unknown option\n")), Ending::NotTried(_)));
         assert!(matches!(waited("mount"), Ending::NotTried(_)));
         for nothing in ["", "Place your finger\n", "Place your finger\n  "] {
