@@ -5,29 +5,24 @@
 #[cfg(test)]
 mod tests;
 mod threads;
+mod work;
 
 use std::{
     collections::BTreeMap,
-    fs, io,
-    sync::{
-        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicI32, Ordering},
-    },
+    io,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
 use authflow_core::time::{BootTime, Clock};
-use authflow_host::{
-    clock::SystemClock,
-    paths::Paths,
-    process::{self, ProcessId},
-};
+use authflow_host::{clock::SystemClock, paths::Paths, process::ProcessId};
 
-use self::threads::Threads;
+use self::{threads::Threads, work::Work};
 use crate::{
     event::Event,
     log::{Line, Log},
     payer,
+    status::Statuses,
 };
 
 /// How patient.
@@ -58,8 +53,8 @@ struct Whose {
 
 impl Whose {
     /// What tells that never waits. Who logged in is not asked: a process of nobody's login says of itself whose it is.
-    fn look(pid: u32) -> Self {
-        let real = process::uids(pid).ok().and_then(|uids| uids.first().copied());
+    fn look(pid: u32, statuses: &mut Statuses) -> Self {
+        let real = statuses.number(pid, "Uid");
         Self { real, user: real.and_then(|uid| payer::of(&Paths::default(), pid, uid)) }
     }
 }
@@ -107,7 +102,7 @@ pub(crate) fn identify(pid: u32) -> io::Result<ProcessId> {
 /// Reads, and what held them up.
 struct Reader {
     bounds: Bounds,
-    whose: fn(u32) -> Whose,
+    whose: fn(u32, &mut Statuses) -> Whose,
     state: Mutex<State>,
     log: OnceLock<Log>,
 }
@@ -139,6 +134,9 @@ pub(crate) struct Look {
     held_up: Duration,
     /// How long one user's processes may have held reads up.
     user: Duration,
+    statuses: Statuses,
+    /// Whose those are that it asked about.
+    known: BTreeMap<u32, Whose>,
 }
 
 /// What is left out without trying.
@@ -150,38 +148,14 @@ struct LeftOut {
     users: Vec<u32>,
 }
 
-/// Tells that a thread reads no more, also where a read panicked.
-struct Over<'a, T>(&'a Work<T>);
-
-impl<T> Drop for Over<'_, T> {
-    fn drop(&mut self) {
-        self.0.progress().is_over = true;
-        self.0.over.notify_one();
-    }
-}
-
-/// What a thread is reading.
-struct Work<T> {
-    progress: Mutex<Progress<T>>,
-    over: Condvar,
-    /// The thread's id, once it runs.
-    thread: AtomicI32,
-}
-
-struct Progress<T> {
-    done: Vec<T>,
-    is_over: bool,
-    /// Nobody waits for it any more.
-    is_abandoned: bool,
-}
-
 impl Reader {
-    const fn new(bounds: Bounds, whose: fn(u32) -> Whose) -> Self {
+    const fn new(bounds: Bounds, whose: fn(u32, &mut Statuses) -> Whose) -> Self {
         Self { bounds, whose, state: Mutex::new(State::new()), log: OnceLock::new() }
     }
 
     const fn look(&'static self) -> Look {
-        Look { reader: self, held_up: Duration::ZERO, user: self.bounds.user }
+        let user = self.bounds.user;
+        Look { reader: self, held_up: Duration::ZERO, user, statuses: Statuses::new(), known: BTreeMap::new() }
     }
 
     /// Somebody asks for that process: a user with a file system that hangs is left out of looks at all, and can unlock the screen all the same.
@@ -202,30 +176,17 @@ impl Reader {
         LeftOut { all: pids.len() >= 2 * threads, all_but_roots: pids.len() >= threads, pids, users }
     }
 
-    /// Whether the process is left out: by its pid, or for whose it is. That costs two reads more, so only while somebody is.
-    fn is_left_out(&self, pid: u32, left_out: &LeftOut) -> bool {
-        let is_one_of_many = || {
-            let whose = (self.whose)(pid);
-            // What root runs is the machine's, also in a user's login; no user holds that up.
-            let is_blamed = || whose.user.is_some_and(|user| left_out.users.contains(&user));
-            whose.real != Some(0) && (left_out.all_but_roots || is_blamed())
-        };
-        let are_many = left_out.all_but_roots || !left_out.users.is_empty();
-        left_out.all || left_out.pids.contains(&pid) || are_many && is_one_of_many()
-    }
-
-    /// A process held a read up for one more step.
-    fn note_delay(&self, pid: u32) {
+    /// A process of that user's held a read up for one more step.
+    fn note_delay(&self, user: Option<u32>) {
         // Root's are the machine's own.
-        let Some(user) = (self.whose)(pid).user.filter(|user| *user != 0) else { return };
+        let Some(user) = user.filter(|user| *user != 0) else { return };
         let now = SystemClock.now().boot;
         let mut state = self.state();
         let delay = state.delays.entry(user).or_insert(Delay { sum: Duration::ZERO, last: now });
         *delay = Delay { sum: delay.sum.saturating_add(self.bounds.step), last: now };
     }
 
-    fn note_stuck(&self, pid: u32) {
-        let user = (self.whose)(pid).user;
+    fn note_stuck(&self, pid: u32, user: Option<u32>) {
         self.state().stuck.push((pid, user));
         if let Some(log) = self.log.get() {
             let uid = user.map_or_else(|| "-".to_owned(), |user| user.to_string());
@@ -254,7 +215,7 @@ impl Look {
             let left_out = self.reader.left_out(self.user);
             let is_given_up = self.held_up >= self.reader.bounds.look;
             let (without, readable): (Vec<u32>, Vec<u32>) =
-                todo.into_iter().partition(|pid| is_given_up || self.reader.is_left_out(*pid, &left_out));
+                todo.into_iter().partition(|pid| is_given_up || self.is_left_out(*pid, &left_out));
             found.extend(without.into_iter().map(|pid| (pid, None)));
             let done = self.read_until_stuck(&readable, read);
             let (reached, rest) = readable.split_at(done.len());
@@ -266,13 +227,39 @@ impl Look {
         found
     }
 
+    /// The statuses that this look reads.
+    pub(crate) const fn statuses(&mut self) -> &mut Statuses {
+        &mut self.statuses
+    }
+
+    /// Whether the process is left out: by its pid, or for whose it is. That costs two reads more, so only while somebody is; of whom it would
+    /// cost too much it is tried.
+    fn is_left_out(&mut self, pid: u32, left_out: &LeftOut) -> bool {
+        let mut is_one_of_many = || {
+            let whose = self.known.get(&pid).copied().unwrap_or_else(|| (self.reader.whose)(pid, &mut self.statuses));
+            if whose.real.is_some() {
+                self.known.insert(pid, whose);
+            }
+            // What root runs is the machine's, also in a user's login; no user holds that up.
+            let is_blamed = || whose.user.is_some_and(|user| left_out.users.contains(&user));
+            whose.real != Some(0) && (left_out.all_but_roots || is_blamed())
+        };
+        let are_many = left_out.all_but_roots || !left_out.users.is_empty();
+        left_out.all || left_out.pids.contains(&pid) || are_many && is_one_of_many()
+    }
+
+    /// Who is blamed for what that process holds up. These are few, and no status is too dear for that.
+    fn blamed_for(&mut self, pid: u32) -> Option<u32> {
+        let ask = || (self.reader.whose)(pid, &mut Statuses::new());
+        self.known.entry(pid).or_insert_with(ask).user
+    }
+
     /// Reads until one of them holds it up for too long; gives what was read before that one.
     fn read_until_stuck<T: Send + 'static>(&mut self, pids: &[u32], read: fn(u32) -> T) -> Vec<T> {
         if pids.is_empty() {
             return Vec::new();
         }
-        let progress = Progress { done: Vec::with_capacity(pids.len()), is_over: false, is_abandoned: false };
-        let work = Arc::new(Work { progress: Mutex::new(progress), over: Condvar::new(), thread: AtomicI32::new(0) });
+        let work = Arc::new(Work::of(pids.len()));
         let reading = {
             let (work, pids, reader) = (Arc::clone(&work), pids.to_vec(), self.reader);
             THREADS.run(Box::new(move || work.run(reader, &pids, read)))
@@ -294,46 +281,19 @@ impl Look {
             // One that only waits for its turn on a busy machine goes on.
             let Some(pid) = pids.get(at).filter(|_| work.is_held_up()) else { continue };
             self.held_up = self.held_up.saturating_add(step);
-            self.reader.note_delay(*pid);
+            let user = self.blamed_for(*pid);
+            self.reader.note_delay(user);
             held_up_here = if at == here { held_up_here.saturating_add(step) } else { step };
             here = at;
             if held_up_here < process && self.held_up < look {
                 continue;
             }
             let mut progress = work.progress();
-            if progress.done.len() == at {
-                self.reader.note_stuck(*pid);
+            if progress.done.len() == at && !progress.is_over {
+                self.reader.note_stuck(*pid, user);
                 progress.is_abandoned = true;
                 return std::mem::take(&mut progress.done);
             }
         }
-    }
-}
-
-impl<T> Work<T> {
-    /// Reads one after the other until there is no more, or nobody waits for it.
-    fn run(&self, reader: &Reader, pids: &[u32], read: fn(u32) -> T) {
-        self.thread.store(rustix::thread::gettid().as_raw_nonzero().get(), Ordering::Relaxed);
-        let _over = Over(self);
-        for pid in pids {
-            let read = read(*pid);
-            let mut progress = self.progress();
-            if progress.is_abandoned {
-                drop(progress);
-                return reader.note_freed(*pid);
-            }
-            progress.done.push(read);
-        }
-    }
-
-    /// Whether the thread sleeps in the kernel.
-    fn is_held_up(&self) -> bool {
-        let thread = self.thread.load(Ordering::Relaxed);
-        let stat = fs::read_to_string(format!("/proc/self/task/{thread}/stat")).unwrap_or_default();
-        stat.rsplit_once(')').is_some_and(|(_, fields)| !fields.trim_start().starts_with('R'))
-    }
-
-    fn progress(&self) -> MutexGuard<'_, Progress<T>> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -13,6 +13,7 @@ use authflow_host::process::{self, ProcessId};
 use crate::{
     leader::process_of,
     snapshot::{Process, Snapshot},
+    status::Statuses,
     tty::Tty,
 };
 
@@ -28,16 +29,15 @@ pub(crate) fn holders(session: &Session, members: &[ProcessId], snapshot: &Snaps
 
 /// Those with room for few descriptors are looked at first: one that has as many as it may must not have the others taken for holders, too.
 fn holders_among(mut attached: Vec<ProcessId>, tty: &Tty, mut left: usize) -> BTreeSet<ProcessId> {
-    attached.sort_by_cached_key(|member| room_for_descriptors(member.pid));
+    let mut statuses = Statuses::new();
+    attached.sort_by_cached_key(|member| room_for_descriptors(member.pid, &mut statuses));
     attached.into_iter().filter(|member| has_open(member.pid, tty, &mut left)).collect()
 }
 
-/// For how many descriptors the kernel keeps room for that process: at least as many as it has, and told without counting them. Where its first
-/// thread has ended that is not told, and it may be any number.
-fn room_for_descriptors(pid: u32) -> usize {
-    let status = process::text(pid, "status").unwrap_or_default();
-    let size = process::status_field(&status, "FDSize").and_then(|size| size.parse().ok());
-    size.filter(|size| *size > 0).unwrap_or(usize::MAX)
+/// For how many descriptors the kernel keeps room for that process: at least as many as it has, and told without counting them. Where that is
+/// not told, as where its first thread has ended, it may be any number.
+fn room_for_descriptors(pid: u32, statuses: &mut Statuses) -> u32 {
+    statuses.number(pid, "FDSize").filter(|size| *size > 0).unwrap_or(u32::MAX)
 }
 
 /// The members that are the terminal's, of the leader's family for as long as it is there: it controls them, or it did until the leader, being

@@ -13,6 +13,7 @@ use crate::{
     bounded::{self, identify},
     readable::readable,
     snapshot::{Process, Snapshot},
+    status::Statuses,
 };
 
 /// A process, held.
@@ -70,8 +71,10 @@ impl Held {
         // Read after the pidfds were got: what is there then is what is held.
         let now: BTreeMap<u32, Option<io::Result<ProcessId>>> =
             bounded::look().read(&pids, ProcessId::of).into_iter().collect();
-        let is_there = |process: &Process| process.is_still_there(now.get(&process.id.pid).and_then(Option::as_ref));
-        let there = opened.into_iter().filter(|(process, ..)| is_there(process));
+        let mut statuses = Statuses::new();
+        let there = opened.into_iter().filter(|(process, ..)| {
+            process.is_still_there(now.get(&process.id.pid).and_then(Option::as_ref), &mut statuses)
+        });
         there.map(|(_, id, pidfd)| Self { id, pidfd }).collect()
     }
 

@@ -58,6 +58,7 @@ mod second_enforcer;
 mod service_manager;
 mod snapshot;
 mod spare;
+mod status;
 mod store;
 mod systemd;
 mod timer;

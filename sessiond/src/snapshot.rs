@@ -15,22 +15,16 @@ use authflow_host::{
     clock::SystemClock,
     process::{self, ProcessId},
 };
-use rustix::{
-    param::clock_ticks_per_second,
-    time::{ClockId, clock_gettime},
-};
+use rustix::param::clock_ticks_per_second;
 
 use crate::{
     bounded::{self, Look},
     cgroup,
+    status::{Statuses, first_number},
 };
 
 /// How many processes are read at once. What belongs to one is not all read in one instant, and should not lie far apart.
 const AT_ONCE: usize = 1024;
-
-/// How long may be computed to find what is above others, which some thousands of them need. The kernel needs a thousand times as long for a
-/// process with tens of thousands of groups, and a user can have a long line of those: who does, is known by what is near alone.
-const UPWARDS: Duration = Duration::from_millis(200);
 
 /// The start of a process that cannot be read now.
 const UNKNOWN: u64 = u64::MAX;
@@ -42,7 +36,7 @@ pub(crate) struct Process {
     pub(crate) id: ProcessId,
     /// Whom it runs as.
     pub(crate) uid: u32,
-    /// Its parent's pid.
+    /// Its parent's pid; 0 where it has none, or that was too dear to ask.
     pub(crate) parent: u32,
     /// The device number of its controlling tty; 0 is none.
     pub(crate) tty: u32,
@@ -77,16 +71,16 @@ impl Process {
     /// Whether the process that has the pid now, if it can be read, is still this one. To be asked when it is held by a pidfd: then the answer
     /// stays true.
     #[must_use]
-    pub(crate) fn is_still_there(&self, now: Option<&io::Result<ProcessId>>) -> bool {
+    pub(crate) fn is_still_there(&self, now: Option<&io::Result<ProcessId>>, statuses: &mut Statuses) -> bool {
         match now {
             Some(Ok(now)) if !self.is_unreadable() => *now == self.id,
             Some(Err(_gone)) => false,
             // One of which no start is known is the same if it is in the same place: in the same session, that is.
-            Some(Ok(_)) | None => unreadable(self.id.pid).is_some_and(|now| {
+            Some(Ok(_)) | None => unreadable(self.id.pid, statuses).is_some_and(|now| {
                 let is_whose_it_was = !self.is_unreadable() || now.uid == self.uid;
-                let (place, place_now) =
-                    ((self.parent, self.audit_id, &self.cgroup), (now.parent, now.audit_id, &now.cgroup));
-                is_whose_it_was && place == place_now
+                let is_told = self.parent != 0 && now.parent != 0;
+                let is_same = !is_told || is_whose_it_was && now.parent == self.parent;
+                is_same && (self.audit_id, &self.cgroup) == (now.audit_id, &now.cgroup)
             }),
         }
     }
@@ -128,7 +122,9 @@ impl Snapshot {
     /// Those processes and all above them.
     #[must_use]
     pub(crate) fn chains(pids: impl IntoIterator<Item = u32>) -> Self {
-        let found: Vec<u32> = upwards(pids, |pid| process::parent(pid).ok(), computed).into_iter().collect();
+        // Who has a long line of dear ones above is known by what is near alone.
+        let mut statuses = Statuses::new();
+        let found: Vec<u32> = upwards(pids, |pid| statuses.number(pid, "PPid")).into_iter().collect();
         let listed = ticks(SystemClock.now().boot);
         Self { listed, ..Self::of(read(&mut bounded::look_at_one(), &found)) }
     }
@@ -226,26 +222,16 @@ impl Snapshot {
     }
 }
 
-/// These and all above them, as far up as there is time to ask for their parents.
-fn upwards(
-    pids: impl IntoIterator<Item = u32>,
-    parent: impl Fn(u32) -> Option<u32>,
-    computed: impl Fn() -> Duration,
-) -> BTreeSet<u32> {
-    let (mut found, began) = (BTreeSet::new(), computed());
+/// These and all above them, as far up as parents are told.
+fn upwards(pids: impl IntoIterator<Item = u32>, mut parent: impl FnMut(u32) -> Option<u32>) -> BTreeSet<u32> {
+    let mut found = BTreeSet::new();
     for pid in pids {
         let mut next = pid;
         while next != 0 && found.insert(next) {
-            let is_in_time = computed().saturating_sub(began) < UPWARDS;
-            next = is_in_time.then(|| parent(next)).flatten().unwrap_or_default();
+            next = parent(next).unwrap_or_default();
         }
     }
     found
-}
-
-/// How long this thread has computed, and the kernel for it: on a busy machine waiting for its turn does not count.
-fn computed() -> Duration {
-    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
 /// A time as `/proc` tells when processes started.
@@ -259,8 +245,8 @@ pub(crate) fn ticks(at: BootTime) -> u64 {
 fn read(look: &mut Look, pids: &[u32]) -> Vec<Process> {
     let read = look.read(pids, Stat::read).into_iter();
     read.filter_map(|(pid, stat)| match stat {
-        Some(stat) => readable(pid, &stat?),
-        None => unreadable(pid),
+        Some(stat) => readable(pid, &stat?, look.statuses()),
+        None => unreadable(pid, look.statuses()),
     })
     .collect()
 }
@@ -293,11 +279,11 @@ fn is_zombie(state: &str, threads: Option<&str>) -> bool {
     state.starts_with(['Z', 'X']) && threads.is_none_or(|threads| matches!(threads, "0" | "1"))
 }
 
-fn readable(pid: u32, stat: &Stat) -> Option<Process> {
+fn readable(pid: u32, stat: &Stat, statuses: &mut Statuses) -> Option<Process> {
     let audit_id = process::audit_session(pid);
     Some(Process {
         id: ProcessId { pid, start_time: stat.start_time },
-        uid: owner(pid, audit_id.is_some())?,
+        uid: owner(pid, audit_id.is_some(), statuses)?,
         parent: stat.parent,
         tty: stat.tty,
         audit_id,
@@ -306,27 +292,46 @@ fn readable(pid: u32, stat: &Stat) -> Option<Process> {
     })
 }
 
-/// A process by what never waits for it.
-fn unreadable(pid: u32) -> Option<Process> {
-    let status = process::text(pid, "status").ok()?;
-    let field = |name| process::status_field(&status, name);
+/// A process by what never waits for it. Where its status is too dear, it is what it seems to be.
+fn unreadable(pid: u32, statuses: &mut Statuses) -> Option<Process> {
+    let status = match statuses.of(pid) {
+        Ok(status) => Some(status),
+        Err(why) if why.kind() == io::ErrorKind::TimedOut => None,
+        Err(_gone) => return None,
+    };
+    let state = |status: &String| {
+        let field = |name| process::status_field(status, name);
+        Some(is_zombie(field("State")?, field("Threads")))
+    };
+    let (uid, parent, is_zombie) = match &status {
+        Some(status) => (first_number(status, "Uid")?, first_number(status, "PPid")?, state(status)?),
+        None => (seeming_owner(pid)?, 0, false),
+    };
     Some(Process {
         id: ProcessId { pid, start_time: UNKNOWN },
-        uid: field("Uid")?.split_whitespace().next()?.parse().ok()?,
-        parent: field("PPid")?.parse().ok()?,
+        uid,
+        parent,
         tty: 0,
         audit_id: process::audit_session(pid),
         cgroup: cgroup::of(pid),
-        is_zombie: is_zombie(field("State")?, field("Threads")),
+        is_zombie,
     })
 }
 
 /// Whom a process runs as. What lets nobody look into it, as ssh-agent, seems to be root's; where it matters, which is in a login, that is
 /// asked again in a way that costs more.
-fn owner(pid: u32, is_in_login: bool) -> Option<u32> {
-    let seeming = fs::metadata(format!("/proc/{pid}")).ok()?.uid();
+fn owner(pid: u32, is_in_login: bool, statuses: &mut Statuses) -> Option<u32> {
+    let seeming = seeming_owner(pid)?;
     if seeming != 0 || !is_in_login {
         return Some(seeming);
     }
-    process::uids(pid).ok()?.first().copied()
+    match statuses.of(pid) {
+        Ok(status) => first_number(&status, "Uid"),
+        Err(why) if why.kind() == io::ErrorKind::TimedOut => Some(seeming),
+        Err(_gone) => None,
+    }
+}
+
+fn seeming_owner(pid: u32) -> Option<u32> {
+    Some(fs::metadata(format!("/proc/{pid}")).ok()?.uid())
 }

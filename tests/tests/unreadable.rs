@@ -58,6 +58,27 @@ fn who_says_to_be_somebody_else_is_left_out_himself_and_nobody_else_is() {
     assert!(blamed.iter().all(|line| line.contains("uid=65534") || line.contains("uid=4242")), "{blamed:#?}");
 }
 
+/// Whose each of them is, stands where the kernel tells all of its groups as well, and takes its time.
+#[test]
+fn who_has_many_groups_and_programs_that_hang_keeps_nobody_out() {
+    let Some(machine) = machine() else { return };
+    let _held = hold(&machine);
+    machine.write("/run/many_groups.py", include_str!("../beds/many_groups.py"));
+    let alice = machine.run(["id", "-u", "alice"]).success();
+    let many = format!("exec python3 /run/many_groups.py {} 300 > /run/many 2>&1", alice.trim());
+    let _many = machine.start(["sh", "-c", &many]);
+    wait::until_true("all of them", || machine.read("/run/many").contains("there"));
+    let start = format!("for i in $(seq 6); do {HANGS} & done; wait");
+    let _hanging = machine.start(["setpriv", "--reuid=alice", "--regid=alice", "--clear-groups", "sh", "-c", &start]);
+    wait::until_true("programs that hang", || hanging(&machine) == 6);
+    for _login in 0..3 {
+        assert!(sessions(&machine).is_empty());
+        let _ = machine.run(["su", "bob", "-c", "true"]).success();
+    }
+    assert!(!machine.log().contains("event=daemon-away"), "{}", machine.log());
+    assert_eq!(machine.log().matches("event=opened").count(), 3, "{}", machine.log());
+}
+
 #[test]
 fn who_is_left_out_is_not_idle_while_typing_in_a_session_whose_terminal_was_never_seen() {
     let Some(machine) = machine() else { return };

@@ -1,6 +1,13 @@
 //! Processes are made up: the thousands in a number are its user, and reading one opens a file in which it may wait for ever.
 
-use std::{fs::File, path::PathBuf, sync::LazyLock, thread};
+use std::{
+    fs::{self, File},
+    path::PathBuf,
+    sync::LazyLock,
+    thread,
+};
+
+use authflow_host::process;
 
 use super::*;
 
@@ -38,7 +45,7 @@ const BOUNDS: Bounds = Bounds {
 const NONE: [u32; 0] = [];
 
 fn reader(bounds: Bounds) -> &'static Reader {
-    Box::leak(Box::new(Reader::new(bounds, |pid| Whose { real: Some(pid / 1000), user: Some(pid / 1000) })))
+    Box::leak(Box::new(Reader::new(bounds, |pid, _statuses| Whose { real: Some(pid / 1000), user: Some(pid / 1000) })))
 }
 
 /// Those that could be read.
@@ -127,7 +134,7 @@ fn roots_processes_are_not_left_out_for_what_one_of_them_does() {
 #[test]
 fn many_uids_of_one_users_containers_are_left_out_as_that_user_and_root_never_is() {
     // Root's, and of one user: an own process and those of three subordinate uids.
-    let whose = |pid: u32| match pid {
+    let whose = |pid: u32, _: &mut Statuses| match pid {
         14_000 => Whose { real: Some(0), user: Some(0) },
         _ => Whose { real: Some(pid), user: Some(14) },
     };
@@ -181,6 +188,6 @@ fn a_read_that_panics_ends_no_look() {
 fn this_process_is_told_from_others() {
     assert_eq!(identify(std::process::id()).unwrap(), ProcessId::current().unwrap());
     assert_eq!(identify(u32::MAX).unwrap_err().kind(), io::ErrorKind::NotFound);
-    let this = Whose::look(std::process::id());
+    let this = Whose::look(std::process::id(), &mut Statuses::new());
     assert_eq!((this.real, this.user), (Some(process::real_uid()), Some(process::real_uid())));
 }

@@ -223,10 +223,14 @@ impl Theirs {
         if process.is_zombie || pid == 1 || pid == std::process::id() {
             return false;
         }
-        let Some(uid) = process::uids(pid).ok().and_then(|uids| uids.first().copied()) else { return false };
         let is_in_a_login_of_theirs = process::login_uid(pid) == Some(self.uid);
+        if !is_in_a_login_of_theirs && !is_below(process, snapshot, "/user.slice/") {
+            return false;
+        }
+        // Asked last: with many groups it is dear.
+        let Some(uid) = process::uids(pid).ok().and_then(|uids| uids.first().copied()) else { return false };
         if uid == self.uid {
-            return is_in_a_login_of_theirs || is_below(process, snapshot, "/user.slice/");
+            return true;
         }
         // Another's account may have a number in that range, as a directory's do: what is not in this user's own part of the tree is theirs.
         let is_subordinate = self.subordinate.iter().any(|range| range.contains(&uid));
