@@ -127,7 +127,8 @@ fn was_there(done: io::Result<()>) -> io::Result<bool> {
     }
 }
 
-/// All that are there, the unreadable ones as errors to be logged.
+/// All that are there, the unreadable ones as errors to be logged. In the order in which they began, and those that are over before those that
+/// go on: one process leads one session at a time.
 ///
 /// # Errors
 /// The folder cannot be read. One that is not there is empty.
@@ -155,6 +156,7 @@ pub fn list(paths: &Paths, trust: Trust) -> Result<Vec<Result<Pending, PendingEr
             }
         }
     }
+    found.sort_by_key(|read| read.as_ref().ok().map(|login: &Pending| (login.closed.is_none(), login.opened_boot)));
     Ok(found)
 }
 
@@ -265,6 +267,25 @@ mod tests {
         assert_eq!(found.iter().filter(|login| login.id == pending().id).count(), 2);
         found.iter().for_each(|login| remove(&paths, login).unwrap());
         assert!(list(&paths, trust).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_over_comes_before_what_goes_on_and_each_in_its_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = Paths::new(folder.path());
+        fs::create_dir(folder.path().join("run")).unwrap();
+        // Folders list in an order of their own, so either way round.
+        for (n, secs) in [(1, 20), (2, 10), (3, 40), (4, 30)] {
+            let opened_boot = BootTime::new(Duration::from_secs(secs));
+            let login = Pending { id: n.to_string().repeat(32), opened_boot, ..pending() };
+            login.write(&paths).unwrap();
+            if secs > 20 {
+                assert!(close(&paths, login.leader, &login.id).unwrap());
+            }
+        }
+        let found = list(&paths, Trust::of(nix::unistd::geteuid().as_raw())).unwrap().into_iter().map(Result::unwrap);
+        let secs: Vec<_> = found.map(|login| login.opened_boot.as_secs()).collect();
+        assert_eq!(secs, [30, 40, 10, 20]);
     }
 
     #[test]

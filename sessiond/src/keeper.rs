@@ -266,10 +266,23 @@ impl Keeper {
     fn replace_one_that_is_gone(&mut self, now: Now, log: &Log) {
         let Some(store) = self.store.take_if(|store| store.is_gone_from(&self.path)) else { return };
         log.write(&Line::error(Event::StoreGone).with("path", self.path.display()));
-        let kept = store.live().unwrap_or_default().into_iter().flatten().collect();
+        let kept = store.live();
         store.close_whole();
-        self.owe_all_that_is_live(kept);
+        let is_all_known = kept.is_ok();
+        self.owe_all_that_is_live(kept.unwrap_or_default().into_iter().flatten().collect());
         self.open_new_store(now, log);
+        if is_all_known {
+            self.forget_what_is_over();
+        }
+    }
+
+    /// An older copy of the store that was put in its place has sessions of this boot as live that have ended since: all that live are owed.
+    fn forget_what_is_over(&self) {
+        let Some(store) = &self.store else { return };
+        let rows = store.live().unwrap_or_default().into_iter().flatten();
+        for over in rows.filter(|row| row.boot_id == self.boot_id && !self.owed.contains_key(&row.id)) {
+            let _it_ends_with_the_next_daemon = store.forget(&over.id.to_string());
+        }
     }
 
     fn open_new_store(&mut self, now: Now, log: &Log) {

@@ -18,7 +18,9 @@ const MOST_OF_ONE_USER: usize = 64;
 pub(super) enum Behind {
     /// It sits in that user's part of the tree, which is not to be left.
     Slice(u32),
-    /// The kernel's login uid. Who has none can take any, so it counts beside what a slice tells, and takes no room from whom one tells of.
+    /// Its real uid: who called it, as long as the caller's signals reach it.
+    Caller(u32),
+    /// The kernel's login uid. Who has none can take any, so it counts beside what the others tell, and takes no room from whom they tell of.
     Login(u32),
 }
 
@@ -66,11 +68,13 @@ impl Drop for Guest {
     }
 }
 
-/// The user who has started that program, unless it is root. Its uids are all root's by the time it comes.
+/// The user who has started that program, unless it is root. All its uids may be root's by the time it comes.
 pub(super) fn user_behind(pid: u32) -> Option<Behind> {
     let first = cgroup::of(1);
     let of_slice = cgroup::systemd_root(&first).and_then(|root| cgroup::user_of(&cgroup::of(pid), root));
-    let behind = of_slice.map(Behind::Slice).or_else(|| process::login_uid(pid).map(Behind::Login));
+    let caller = || process::uids(pid).ok()?.first().copied().filter(|uid| *uid != 0);
+    let behind = of_slice.map(Behind::Slice).or_else(|| caller().map(Behind::Caller));
+    let behind = behind.or_else(|| process::login_uid(pid).map(Behind::Login));
     behind.filter(|behind| !matches!(behind, Behind::Slice(0) | Behind::Login(0)))
 }
 

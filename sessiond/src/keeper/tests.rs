@@ -106,6 +106,27 @@ fn a_store_that_is_moved_away_is_whole_and_one_that_is_put_in_its_place_is_taken
 }
 
 #[test]
+fn an_older_copy_that_is_put_in_the_stores_place_brings_no_session_back() {
+    let disk = Disk::new();
+    let mut keeper = disk.keeper();
+    keeper.keep(&session(1), at(7), &disk.log);
+    keeper.keep(&session(2), at(7), &disk.log);
+    keeper.keep(&Session { boot_id: "before".into(), ..session(3) }, at(7), &disk.log);
+    drop(keeper);
+    let copy = disk.folder.path().join("copy");
+    std::fs::copy(disk.store(), &copy).unwrap();
+    let mut keeper = disk.keeper();
+    keeper.archive(&ended(1, 50), &[], &disk.log);
+    keeper.archive(&ended(3, 50), &[], &disk.log);
+    std::fs::rename(copy, disk.store()).unwrap();
+    keeper.keep(&session(4), at(60), &disk.log);
+    drop(keeper);
+    disk.lose_copies();
+    let live: Vec<_> = disk.live(&mut disk.keeper()).into_iter().map(|session| session.id).collect();
+    assert_eq!(live, [2, 3, 4].map(|n| session(n).id), "another boot's is the next daemon's to end");
+}
+
+#[test]
 fn history_is_removed_when_it_is_known_how_long_it_is_kept_and_not_before() {
     let disk = Disk::new();
     let mut keeper = disk.keeper();
