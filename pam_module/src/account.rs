@@ -36,6 +36,11 @@ pub fn account<H: Handle>(pam: &mut H, options: &Options, place: &Place) -> Resu
         return Ok(answer);
     }
     let _may_be_closed = check_standing(&mut login, &account)?;
+    if options.breakglass && matches!(notes.flow, FlowNote::BrokenGlass) {
+        // The disk that let no flow end well may still be read, and nothing was proved to us.
+        login.pam.keep(notes)?;
+        return Ok(Answer::NotOurs);
+    }
     let answer = examine(&login, &account, &notes, flow_was_judged_by_it)?;
     if notes.flow.factors().contains(Factor::Password) && must_change(options, &notes) {
         // No receipt before the change: an application that went on without it would get no session.

@@ -100,6 +100,8 @@ pub enum FlowNote {
     /// There was none: a key at sshd, su by root, a cached ticket of sudo, cron.
     #[default]
     None,
+    /// It broke on our own files, and root at a real console was left to the other modules.
+    BrokenGlass,
     /// It was denied, or broke.
     Denied,
     /// It was granted by the daemon, to a process that is not root. It opens no session.
@@ -117,7 +119,7 @@ impl FlowNote {
     #[must_use]
     pub const fn has_run(&self) -> bool {
         match self {
-            Self::None => false,
+            Self::None | Self::BrokenGlass => false,
             Self::Denied | Self::Vouched | Self::Granted(_) | Self::Usable(_) | Self::Used => true,
         }
     }
@@ -127,7 +129,7 @@ impl FlowNote {
     pub fn receipt(&self) -> Option<&Carried> {
         match self {
             Self::Granted(receipt) | Self::Usable(receipt) => Some(receipt),
-            Self::None | Self::Denied | Self::Vouched | Self::Used => None,
+            Self::None | Self::BrokenGlass | Self::Denied | Self::Vouched | Self::Used => None,
         }
     }
 
@@ -136,7 +138,7 @@ impl FlowNote {
     pub fn factors_for(&self, rule: &Rule) -> Factors {
         match self {
             Self::Granted(receipt) | Self::Usable(receipt) => receipt.factors_for(rule),
-            Self::None | Self::Denied | Self::Vouched | Self::Used => Factors::none(),
+            Self::None | Self::BrokenGlass | Self::Denied | Self::Vouched | Self::Used => Factors::none(),
         }
     }
 

@@ -14,6 +14,7 @@ use crate::{
     handle::{Handle, UserName},
     log::{Line, Priority},
     login::Place,
+    notes::{FlowNote, Notes},
     notice, password, session,
 };
 
@@ -95,6 +96,11 @@ fn way_out<H: Handle>(phase: Phase, pam: &mut H, options: &Options, error: &Erro
     };
     if !error.is_breakage() || !console::is_root_there(&pam.facts(), pam) {
         return None;
+    }
+    if phase == Phase::Authenticate {
+        // The later phases may find our files in order, and must not ask for what no flow could prove.
+        let user = pam.user().ok().map(|user| user.as_str().to_owned());
+        let _they_decide_by_themselves = pam.keep(Notes { user, flow: FlowNote::BrokenGlass, ..pam.notes() });
     }
     pam.log(Priority::Alert, &line(Event::Breakglass, phase, pam).with("why", error));
     Some(answer)

@@ -129,7 +129,12 @@ fn find_receipt<H: Handle>(login: &Login<'_, H>, notes: &mut Notes) -> Result<Op
             notes.flow = FlowNote::Used;
             Some(*receipt)
         }
-        other @ (FlowNote::None | FlowNote::Denied | FlowNote::Vouched | FlowNote::Granted(_) | FlowNote::Used) => {
+        other @ (FlowNote::None
+        | FlowNote::BrokenGlass
+        | FlowNote::Denied
+        | FlowNote::Vouched
+        | FlowNote::Granted(_)
+        | FlowNote::Used) => {
             notes.flow = other;
             None
         }
@@ -200,7 +205,9 @@ fn grant<H: Handle>(
     receipt: Option<Carried>,
 ) -> Result<Option<Grant>, Error> {
     let matched = login.matched(account);
-    let must_be_proved = guard::applies(login, notes.flow.has_run() || receipt.is_some(), &matched);
+    let is_left_to_others = matches!(notes.flow, FlowNote::BrokenGlass);
+    let must_be_proved =
+        !is_left_to_others && guard::applies(login, notes.flow.has_run() || receipt.is_some(), &matched);
     let (rule, policy) = if must_be_proved {
         let rule = matched.told()?.ok_or(Error::NoRule)?;
         (rule, rule.session.clone())

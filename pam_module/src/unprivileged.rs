@@ -71,9 +71,12 @@ pub fn account<H: Handle>(login: &Login<'_, H>, account: &Account, notes: &Notes
     match &notes.flow {
         FlowNote::Vouched => Ok(Answer::Yes),
         FlowNote::None if !guard::applies(login, false, &login.matched(account)) => Ok(Answer::NoObjection),
-        FlowNote::None | FlowNote::Denied | FlowNote::Granted(_) | FlowNote::Usable(_) | FlowNote::Used => {
-            Err(Error::NotProved { proved: notes.flow.factors(), needed: None })
-        }
+        FlowNote::None
+        | FlowNote::BrokenGlass
+        | FlowNote::Denied
+        | FlowNote::Granted(_)
+        | FlowNote::Usable(_)
+        | FlowNote::Used => Err(Error::NotProved { proved: notes.flow.factors(), needed: None }),
     }
 }
 

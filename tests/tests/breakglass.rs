@@ -33,6 +33,27 @@ fn root_at_the_console_gets_in_when_our_files_are_broken() {
     assert!(!knock(&machine, "alice", CONSOLE, SYSTEM_PASSWORD, ""));
 }
 
+/// What was asked for cannot be counted, and all else can still be read.
+#[test]
+fn root_at_the_console_gets_in_when_our_disk_takes_no_writes() {
+    for account in ["", "account = \"enforce\"\n"] {
+        let rule = format!("{RULE}{account}");
+        let Some(machine) = start(plan().map(|plan| plan.config(&rule))) else { return };
+        let (mut root, mut alice) = (machine.enroll("root"), machine.enroll("alice"));
+        let disk = "mount --bind /var/lib/authflow /var/lib/authflow && mount -o remount,bind,ro /var/lib/authflow";
+        let _ = machine.shell(disk).success();
+        assert!(open(&machine, "root", CONSOLE, SYSTEM_PASSWORD, ""), "{}", machine.log());
+        machine.logged(&["event=breakglass", "phase=authenticate", "Read-only file system"]);
+        assert!(machine.log().contains("event=session-opened"), "a disk that takes no writes watches it all the same");
+        assert!(!open(&machine, "root", CONSOLE, "a guess", ""));
+        assert!(!open(&machine, "root", &["-Itty=/dev/pts/0"], SYSTEM_PASSWORD, &root.code()));
+        assert!(!open(&machine, "alice", CONSOLE, machine.password(), &alice.code()));
+        let _ = machine.run(["umount", "/var/lib/authflow"]).success();
+        assert!(!open(&machine, "root", CONSOLE, SYSTEM_PASSWORD, &root.wrong_code()));
+        assert!(open(&machine, "root", CONSOLE, machine.password(), &root.code()));
+    }
+}
+
 #[test]
 fn a_wrong_answer_breaks_no_glass() {
     let Some(machine) = start(plan()) else { return };

@@ -84,6 +84,19 @@ fn one_user_fills_no_more_than_a_part_of_the_door() {
     wait::until_true("room for alice's next", || go_in("1000") == "1\n");
 }
 
+/// Whoever has no login uid, as a service, may take any; the real uid that a set-uid program keeps is the caller's.
+#[test]
+fn nobody_fills_the_place_of_another_by_a_login_uid_of_their_choice() {
+    let Some(machine) = machine() else { return };
+    machine.compile("door");
+    let _ = machine.run(["chmod", "4755", "/usr/bin/door"]).success();
+    let as_bob = "echo 1000 > /proc/self/loginuid && exec setpriv --reuid=bob --regid=bob --init-groups";
+    let bobs = machine.start(["sh", "-c", &format!("{as_bob} sh -c 'exec door 70 600' > /run/inside")]);
+    wait::until_true("all who come in", || machine.run(["cat", "/run/inside"]).stdout == "64\n");
+    assert_eq!(machine.shell("echo 1000 > /proc/self/loginuid && exec door 1").success(), "1\n");
+    bobs.kill();
+}
+
 /// Where systemd orders the tree a user's slice tells, whatever the login uid says.
 #[test]
 fn one_user_fills_no_more_than_a_part_of_the_door_where_systemd_runs() {
