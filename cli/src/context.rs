@@ -125,6 +125,12 @@ impl Context {
         Daemon::connect(&config)
     }
 
+    /// The same for whoever has said already, or says next, what is wrong with the configuration.
+    pub(crate) fn daemon_without_a_word(&self) -> Result<Daemon, Error> {
+        let config = config::load_trusting(&self.paths, self.trust()).map(|loaded| loaded.config).unwrap_or_default();
+        Daemon::connect(&config)
+    }
+
     /// The same for a shell's prompt: without a word about the configuration, and no answer is waited for longer than `limit`.
     pub(crate) fn daemon_in_passing(&self, limit: Duration) -> Result<Daemon, Error> {
         let mut config =

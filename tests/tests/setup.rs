@@ -176,6 +176,41 @@ fn everybody_enrols_and_root_keeps_the_key() {
 }
 
 #[test]
+fn root_whom_sshd_lets_in_by_key_alone_is_asked_by_su() {
+    let Some((machine, mut phone)) = stock::booted() else { return };
+    let key =
+        "ssh-keygen -q -t ed25519 -N '' -f /root/key && install -D -m 600 /root/key.pub /root/.ssh/authorized_keys";
+    let _ = machine.shell(key).success();
+    let secret = "KRSXG5CTMVRXEZLUKRSXG5CTMVRXEZLU";
+    let add = ["authflow", "factor", "add", "totp", "--user", "root", "--secret-stdin", "--no-confirm"];
+    let _ = machine.feed(add, secret.as_bytes()).success();
+    let said = machine.run("authflow setup sshd su --everybody --yes".split(' ')).success();
+    assert!(said.contains("run there: su -c 'authflow setup confirm'"), "{said}");
+    let rules = machine.read("/etc/authflow/authflow.toml.d/50-setup-su.toml");
+    assert!(rules.starts_with("# authflow setup su --everybody\n") && !rules.contains("PermitRootLogin"), "{rules}");
+    machine.ssh("root", &["-i", "/root/key"]).expect("# ");
+    let mut alice = log_in(&machine, "alice", Some(&mut phone));
+    alice.type_line("su -c 'authflow setup confirm'");
+    machine.give_answers(&mut alice, &Authenticator::new(secret).code());
+    alice.expect("sshd for everybody but root and su for everybody stays");
+    assert_eq!(defects(&machine), [""; 0]);
+
+    // What an older version left at su is known, and replaced by the same setup again.
+    let sshd = machine.read("/etc/authflow/authflow.toml.d/50-setup-sshd.toml");
+    let (_, root_left) = sshd.split_once("# sshd lets root in by key alone").expect("root is left");
+    let (root_left, _) = root_left.split_once("\n\n").expect("a rule follows");
+    let root_left = root_left.replace("setup-sshd", "setup-su").replace("[\"sshd\"]", "[\"su\", \"su-l\"]");
+    let older = rules.replacen("--everybody", "--everybody (but root)", 1);
+    let older = older.replacen("\n\n", &format!("\n\n# sshd lets root in by key alone{root_left}\n\n"), 1);
+    machine.write("/etc/authflow/authflow.toml.d/50-setup-su.toml", &older);
+    assert!(machine.run(["authflow", "setup", "status"]).success().contains("(but root)"));
+    let again = machine.run("authflow setup sshd su --everybody --dry-run --json".split(' ')).json();
+    assert_eq!(again["files"].as_array().map(Vec::len), Some(1), "{again}");
+    let _ = machine.run("authflow setup remove --yes".split(' ')).success();
+    assert!(!machine.path("/etc/authflow/authflow.toml.d/50-setup-su.toml").exists());
+}
+
+#[test]
 fn root_who_has_no_password_sets_sudo_up_for_everybody() {
     let Some(machine) = Machine::booted().map(|plan| plan.user("alice").start()) else { return };
     let _ = machine.feed(["chpasswd"], format!("alice:{}\n", machine.password()).as_bytes()).success();

@@ -130,16 +130,29 @@ fn a_standard_that_is_chosen_after_the_setup_is_met_by_the_same_setup_again() {
     let planned = run(&format!("{setup} --dry-run --json")).json();
     let files = planned["files"].as_array().expect("a list");
     assert_eq!(files.len(), 2, "the rules of both services, and no stack: {planned}");
-    let _ = run(setup).success();
+    let live = run(setup).success();
+    assert!(live.contains("sshd for alice, with the rules of sudo written anew is live"), "{live}");
+    let waits = run("authflow setup status").success();
+    assert!(waits.contains("with the rules of sudo written anew waits"), "{waits}");
     let mut alice = by_code(by_password(&machine, "alice"), codes.next());
-    confirm(&machine, &mut alice);
+    alice.type_line("sudo -k authflow setup confirm");
+    alice.expect("password for alice: ");
+    alice.type_line(machine.password());
+    alice.expect("with the rules of sudo written anew stays");
     assert_eq!(checked(&machine), (Some(0), Vec::new()));
     assert!(run(setup).success().contains("nothing to do"));
     let status = run("authflow setup status").success();
     assert_eq!(status.matches("--user alice").count(), 2, "{status}");
 
     // Taken back, the rules are those from before, and what mends it is the same again.
-    let _ = run("authflow setup rollback --yes").success();
+    let back = run("authflow setup rollback --yes");
+    assert!(back.status.success() && back.stderr.matches(advice).count() == 1, "{back:#?}");
+    assert_eq!(
+        back.stderr.matches("weaker than pci-dss-4").count(),
+        refused.matches("weaker than pci-dss-4").count(),
+        "{back:#?}"
+    );
+    assert!(back.stderr.matches("last good").count() == 1, "{back:#?}");
     assert_eq!(machine.read(SSHD_RULES), without);
     assert!(run("authflow config check").stdout.contains(advice));
     let _ = run(setup).success();

@@ -114,7 +114,12 @@ fn a_stack_that_does_not_come_to_our_question_does_not_go_live() {
     assert!(said.contains("/etc/pam.d/sshd with authflow's lines lets alice in without asking"), "{said}");
 
     let said = site.refused(&first("auth required pam_exec.so /bin/sleep 1000"));
-    assert!(said.contains("came to no end for alice before authflow asked"), "{said}");
+    assert!(
+        said.contains(
+            "came to no end for alice before authflow asked (processes of alice's can stop what runs as alice"
+        ),
+        "{said}"
+    );
 
     let missing = format!("cp -p /root/sshd /etc/pam.d/sshd; mv {module} /root/module");
     let said = site.refused(&missing);

@@ -41,7 +41,7 @@ impl Local {
     pub(crate) fn ahead(&self, time: WallTime) -> String {
         match time.saturating_since(self.now) {
             Duration::ZERO => format!("{} (now)", self.clock(time)),
-            left => format!("{} (in {})", self.clock(time), words(left)),
+            left => format!("{} (in {})", self.clock(time), words(to_the_minute(left))),
         }
     }
 
@@ -80,6 +80,16 @@ impl Local {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{0:?} is no time: expected one like 2h, 7d, today, 2026-11-24 or 2026-11-24T09:00:00Z")]
 pub(crate) struct BadTime(String);
+
+/// To the nearest minute, where minutes are told: ten of them are not nine a moment after they began.
+fn to_the_minute(length: Duration) -> Duration {
+    const MINUTE: u64 = 60;
+    let seconds = length.as_secs().saturating_add(u64::from(length.subsec_millis() >= 500));
+    if seconds < MINUTE {
+        return length;
+    }
+    Duration::from_secs(seconds.saturating_add(MINUTE / 2) / MINUTE * MINUTE)
+}
 
 /// A length of time, rounded down to what matters: `45 s`, `14 min`, `3 h 12 min`, `5 d`.
 pub(crate) fn words(length: Duration) -> String {
@@ -132,7 +142,10 @@ mod tests {
 
     #[test]
     fn people_get_the_hour_and_how_far_it_is() {
-        assert_eq!(local().ahead(after(14 * 60 + 59)), "10:47 (in 14 min)");
+        assert_eq!(local().ahead(after(14 * 60 + 29)), "10:47 (in 14 min)");
+        assert_eq!(local().ahead(after(14 * 60 + 30)), "10:47 (in 15 min)");
+        assert_eq!(local().ahead(after(3599)), "11:32 (in 1 h)");
+        assert_eq!(local().ahead(after(59)), "10:33 (in 59 s)");
         assert_eq!(local().ahead(before(1)), "10:32 (now)");
         assert_eq!(local().past(before(180)), "10:30 (3 min ago)");
         assert_eq!(local().clock(before(86_400)), "2026-11-23 10:33");

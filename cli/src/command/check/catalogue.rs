@@ -90,7 +90,7 @@ defects! {
     PresetNothingWeaker Warning "preset-nothing-weaker" "a reason for being weaker than the preset, where nothing is"
         "a slip made later goes by unnoticed"
     ThrottleLongLock Warning "throttle-long-lock" "a lock that in practice an administrator lifts"
-        "whoever fails at sudo or su waits for another administrator"
+        "whoever is locked stays out until somebody unlocks them"
     RuleGroupMissing Warning "rule-group-missing" "a rule names a group that does not exist"
         "nobody is in it; where its source is away, who could be in it is denied"
     RuleUserMissing Warning "rule-user-missing" "a rule names a user who does not exist"

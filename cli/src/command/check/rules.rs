@@ -137,11 +137,22 @@ fn spellings(ground: &Ground<'_>, rule: &Rule) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::check::fixture::{TWO_FACTORS, found};
+    use crate::command::check::{
+        Place,
+        fixture::{TWO_FACTORS, found},
+    };
 
     fn told(rules: &str) -> Vec<String> {
         let told = found(rules, &[], findings);
         told.iter().map(|told| told.split(' ').next().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn what_a_long_lock_comes_to_is_told_once() {
+        let long = Warning::LongLock { lock: std::time::Duration::from_secs(2 * 24 * 3600) }.to_string();
+        let told = Finding::new(Defect::ThrottleLongLock, Place::none(), long, "see to it").on_one_line();
+        assert_eq!(told.matches("another administrator").count(), 1, "{told}");
+        assert_eq!(told.matches("sudo").count(), 1, "{told}");
     }
 
     #[test]

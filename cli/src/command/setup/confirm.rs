@@ -9,6 +9,7 @@ use super::{
     held::Held,
     ledger::{End, Ledger, Setup},
     rules,
+    service::Service,
     status::going_back,
     who::Who,
 };
@@ -104,16 +105,16 @@ fn missing(setup: &Setup, live_since: WallTime, own: Option<&Session>, live: &[S
 /// of whether a code is taken.
 fn proves(setup: &Setup, live_since: WallTime, session: &Session) -> bool {
     // The rules for those who are left as before have other names.
-    let is_by_it = setup.services.iter().any(|service| {
-        service.pam_services().contains(&session.service.as_str()) && session.rule == rules::rule_name(*service)
-    });
+    let is_its = |service: &&Service| {
+        service.pam_services().contains(&session.service.as_str()) && session.rule == rules::rule_name(**service)
+    };
+    let Some(service) = setup.services.iter().find(is_its) else { return false };
     // A code that stands in is told beside `totp`. At sudo the word of a login counts that gave one.
     let gave_a_code = session.factors.iter().any(|factor| ["totp", "session"].contains(&factor.as_str()));
-    is_by_it
-        && gave_a_code
+    gave_a_code
         && session.opened_at > live_since
         && session.authenticated_at > live_since
-        && is_about(setup.who.as_ref(), session)
+        && is_about(setup.who.as_ref().map(|who| who.at(*service)), session)
 }
 
 /// The session and those that it is in.
@@ -137,7 +138,7 @@ fn is_about(who: Option<&Who>, session: &Session) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::service::Service, *};
+    use super::*;
 
     fn session(id: &str, service: &str, user: &str, opened_at: u64) -> Session {
         Session {
@@ -222,5 +223,15 @@ mod tests {
         assert_eq!(judge(&both, Some(&sudo), &[new, sudo.clone()]), Ok(()));
         let su = Session { target: "root".into(), ..session("c", "su", "bob", 103) };
         assert_eq!(judge(&setup(&[Service::Su], &["root"]), Some(&su), std::slice::from_ref(&su)), Ok(()));
+    }
+
+    #[test]
+    fn root_at_a_console_counts_though_sshd_cannot_ask_root() {
+        let but_root = |services: &[Service]| Setup { who: Some(Who::EverybodyButRoot), ..setup(services, &[]) };
+        let at_console = session("a", "login", "root", 101);
+        let live = [at_console.clone(), session("b", "sshd", "alice", 102)];
+        assert_eq!(judge(&but_root(&[Service::Sshd, Service::Login]), Some(&at_console), &live), Ok(()));
+        let by_sshd = session("a", "sshd", "root", 101);
+        assert!(judge(&but_root(&[Service::Sshd]), Some(&by_sshd), std::slice::from_ref(&by_sshd)).is_err());
     }
 }

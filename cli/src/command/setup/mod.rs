@@ -51,6 +51,7 @@ use std::{
     time::Duration,
 };
 
+use authflow_core::config::ConfigError;
 use authflow_host::{accounts::Account, config, file::read_trusted, local_accounts};
 use clap::{ArgGroup, Subcommand};
 
@@ -311,13 +312,26 @@ fn finish_what_was_stopped(context: &Context, ledger: &Ledger) -> Result<(), Err
 /// Makes the configuration as it is now the one that stays in force when a later edit is wrong.
 fn refresh(context: &Context) {
     let name = context.paths.config().display().to_string();
-    let applied = std::fs::read_to_string(context.paths.config()).map_err(|error| error.to_string()).and_then(|text| {
-        config::apply(&context.paths, context.trust(), &name, text).map_err(|error| error.to_string())
-    });
-    if let Err(error) = applied {
-        note(&format!("the last good configuration is still the older one: {error}"));
+    let refused =
+        config::read_live(&context.paths, context.trust()).ok().and_then(|live| anew::parse(context, &live).err());
+    if let Some(why) = refused {
+        // Not the words of whoever reads it next: this one tells what to do, too.
+        note(&clean(&not_used(&why, context.paths.config_last_good().exists())));
+    } else {
+        let applied = std::fs::read_to_string(context.paths.config()).map_err(|error| error.to_string());
+        let applied = applied.and_then(|text| {
+            config::apply(&context.paths, context.trust(), &name, text).map_err(|error| error.to_string())
+        });
+        if let Err(error) = applied {
+            note(&format!("the last good configuration is still the older one: {error}"));
+        }
     }
     reload_daemon(context);
+}
+
+fn not_used(why: &ConfigError, has_last_good: bool) -> String {
+    let meanwhile = if has_last_good { ", and the last good one goes on" } else { "" };
+    format!("the configuration as it stands now is not used{meanwhile}: {why}")
 }
 
 /// Whether the configuration as it stands is the last good one.
@@ -333,5 +347,5 @@ fn reload_daemon(context: &Context) {
     if programs::has_systemd() && !programs::agrees(&["systemctl", "is-active", "--quiet", "authflow-sessiond"]) {
         return;
     }
-    let _noticed_later = context.daemon().and_then(|daemon| daemon.reload());
+    let _noticed_later = context.daemon_without_a_word().and_then(|daemon| daemon.reload());
 }

@@ -161,7 +161,7 @@ pub(super) fn protect(
     }
     let standard = standard(places, there);
     for service in services {
-        let (path, after) = (places.rules(*service), rules::text(*service, who, &standard));
+        let (path, after) = (places.rules(*service), rules::text(*service, who.at(*service), &standard));
         let before = text(there, &path);
         if before.is_some_and(|there| rules::is_on_the_way(*service, there)) {
             return Err(Refusal::OnTheWay { service: *service, path });
@@ -208,7 +208,7 @@ pub(super) fn under_preset(places: &Places, there: &Texts, steps: &[Step]) -> Ve
 pub(super) fn left_out(places: &Places, there: &Texts, (services, who): (&[Service], &Who)) -> Vec<String> {
     let words = |service: &Service| {
         let before = rules::unchanged(*service, text(there, &places.rules(*service))?)?;
-        let left = before.left_out_by(who)?;
+        let left = before.left_out_by(who.at(*service))?;
         Some(format!("{service}: this takes the protection of {left} away; to keep it name all of them (--user)"))
     };
     services.iter().filter_map(words).collect()

@@ -67,6 +67,36 @@ fn lines_come_first_and_sshd_between_two_texts_of_rules() {
 }
 
 #[test]
+fn root_is_left_as_before_by_sshd_alone_and_an_older_setups_rules_for_su_are_replaced() {
+    let services = [Service::Sshd, Service::Su];
+    let mut there = machine(&services);
+    let request = (&services[..], &Who::EverybodyButRoot, TAKES);
+    let made = protect(&places(), &there, request, &included).unwrap();
+    carry_out(&mut there, &made);
+    let of = |there: &Texts, service| {
+        rules::unchanged(service, there[&places().rules(service)].as_deref().unwrap()).unwrap()
+    };
+    assert_eq!(of(&there, Service::Sshd), Who::EverybodyButRoot);
+    assert_eq!(of(&there, Service::Su), Who::Everybody);
+    let su = there[&places().rules(Service::Su)].clone().unwrap();
+    assert!(!su.contains("root"), "{su}");
+    assert_eq!(protect(&places(), &there, request, &included).unwrap(), [], "a second time there is nothing to do");
+    assert!(left_out(&places(), &there, (&services, &Who::EverybodyButRoot)).is_empty());
+
+    let older = rules::text(Service::Su, &Who::EverybodyButRoot, &Standard::default());
+    there.insert(places().rules(Service::Su), Some(older));
+    assert_eq!(protect(&places(), &there, (&[Service::Sshd], request.1, TAKES), &included).unwrap(), []);
+    let anew = protect(&places(), &there, request, &included).unwrap();
+    assert_eq!(names(&anew), ["50-setup-su.toml"]);
+    let mut removed = there.clone();
+    let out = take_out(&places(), &removed, (&services, TAKES)).unwrap();
+    carry_out(&mut removed, &out);
+    assert_eq!(removed, machine(&services), "and out again, to the byte");
+    carry_out(&mut there, &anew);
+    assert_eq!(of(&there, Service::Su), Who::Everybody);
+}
+
+#[test]
 fn a_removal_goes_on_from_wherever_it_was_stopped() {
     let services = [Service::Sshd];
     let mut there = machine(&services);

@@ -83,7 +83,9 @@ impl Ending {
                 Some(format!("opens no session for {user}, so nothing was changed; the log says why: {log}"))
             }
             Self::Stuck => Some(format!(
-                "came to no end for {user}, so nothing was changed; the log may say where it hangs: {log}"
+                "came to no end for {user}{}, so nothing was changed; the log may say where it hangs: {log}",
+                // Of root's processes there is nobody to suspect.
+                if user == "root" { String::new() } else { format!(" ({})", could_be_held_up(user)) }
             )),
             Self::NotTried(code) => {
                 let code = code.map_or_else(|| "by a signal".to_owned(), |code| format!("with {code}"));
@@ -94,6 +96,11 @@ impl Ending {
             }
         }
     }
+}
+
+/// Whose doing it can be that a trial hangs: what runs by somebody's uid can be stopped by whatever else does.
+pub(super) fn could_be_held_up(as_whom: &str) -> String {
+    format!("processes of {as_whom}'s can stop what runs as {as_whom}: end them, or try another user")
 }
 
 /// A rule about the trial alone, so that nothing of the machine's own is looked at or counted.
@@ -146,7 +153,11 @@ mod tests {
         let words = |code| Ending::of(code).words("alice", "it said nothing");
         assert_eq!(words(Some(0)), None);
         assert!(words(Some(224)).unwrap().starts_with("opens no session for alice"));
-        assert!(words(Some(124)).unwrap().starts_with("came to no end"));
+        let stuck = words(Some(124)).unwrap();
+        assert!(
+            stuck.starts_with("came to no end for alice (processes of alice's can stop what runs as alice"),
+            "{stuck}"
+        );
         for other in [Some(203), Some(202), Some(1), None] {
             let words = words(other).unwrap();
             assert!(words.starts_with("could not be tried") && !words.contains("opens no session"), "{words}");

@@ -50,7 +50,7 @@ pub(super) fn run(
         let knock = Knock { folder, su: &su, as_whom: &as_whom, user };
         let new = knock.at(&rehearse::with_words(&up_to_ours(after), &words))?;
         let old = || knock.at(&without_account(&rehearse::with_words(before, &words)));
-        match judge(new, old, user)? {
+        match judge(new, old, (user, &as_whom.name))? {
             Verdict::Fine => {}
             Verdict::Untold(why) => untold.push(format!("{}: {why}", step.path.display())),
             // For the same reason as the one before, as a rule.
@@ -101,12 +101,19 @@ fn without_account(stack: &str) -> String {
     format!("account requisite pam_echo.so {LET_IN}\naccount requisite pam_deny.so\n{stack}")
 }
 
-fn judge(new: Ending, old: impl FnOnce() -> Result<Ending, Error>, user: &str) -> Result<Verdict, Error> {
+fn judge(
+    new: Ending,
+    old: impl FnOnce() -> Result<Ending, Error>,
+    (user, as_whom): (&str, &str),
+) -> Result<Verdict, Error> {
     Ok(match new {
         Ending::Ours => Verdict::Fine,
         Ending::LetIn => Verdict::Refused(format!("lets {user} in without asking")),
         // Whatever hangs there now: nobody could confirm by it.
-        Ending::Stuck => Verdict::Refused(format!("came to no end for {user} before authflow asked")),
+        Ending::Stuck => Verdict::Refused(format!(
+            "came to no end for {user} before authflow asked ({})",
+            rehearse::could_be_held_up(as_whom)
+        )),
         Ending::NotTried(why) => Verdict::Untried(why),
         Ending::Refused(said) => match old()? {
             Ending::Refused(_) => Verdict::Untold(format!(
@@ -153,7 +160,7 @@ mod tests {
     }
 
     fn judged(new: Ending, old: Ending) -> Verdict {
-        judge(new, || Ok(old), "alice").unwrap()
+        judge(new, || Ok(old), ("alice", "alice")).unwrap()
     }
 
     #[test]
@@ -164,6 +171,18 @@ mod tests {
             assert!(matches!(judged(Ending::Stuck, old.clone()), Verdict::Refused(_)));
             assert!(matches!(judged(Ending::NotTried("no su".to_owned()), old), Verdict::Untried(_)));
         }
+    }
+
+    #[test]
+    fn who_could_have_stopped_a_trial_that_hangs_is_named() {
+        let Verdict::Refused(why) = judge(Ending::Stuck, || Ok(Ending::Ours), ("root", "nobody")).unwrap() else {
+            panic!("it is refused");
+        };
+        assert!(
+            why.starts_with("came to no end for root before authflow asked (processes of nobody's can stop"),
+            "{why}"
+        );
+        assert!(why.ends_with("end them, or try another user)"), "{why}");
     }
 
     #[test]

@@ -66,6 +66,7 @@ fn plain(service: Service, who: &Who, enrolling: Enrolling) -> String {
     );
     let kept = match who {
         Who::Users(_) | Who::Everybody => String::new(),
+        // Of another service than sshd only older setups wrote this, and a file of theirs is known by these words.
         Who::EverybodyButRoot => {
             "\n# sshd lets root in by key alone (PermitRootLogin), so that there is no code to ask for.\n".to_owned()
                 + &left(service, Purpose::LeaveRoot, "user = [\"root\"]\n")

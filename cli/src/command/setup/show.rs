@@ -5,7 +5,7 @@ use std::path::Path;
 use authflow_core::{config::Config, time::WallTime};
 use serde::Serialize;
 
-use super::{ledger::Setup, pam_edit, plan::Step, programs, rules, service::Service, who::Who};
+use super::{ledger::Setup, pam_edit, plan::Step, programs, rules, service::Service, ways_in, who::Who};
 use crate::{
     context::Context,
     error::Error,
@@ -51,16 +51,36 @@ impl Shown {
 impl Setup {
     /// What it is about, in a few words.
     pub(super) fn words(&self) -> String {
-        let services: Vec<&str> = self.services.iter().map(|service| service.as_str()).collect();
-        let services = services.join(", ");
-        match &self.who {
-            None => format!("{services} without authflow"),
-            Some(Who::Everybody) => format!("{services} for everybody"),
-            Some(Who::EverybodyButRoot) => format!("{services} for everybody but root"),
-            Some(Who::Users(users)) => {
-                format!("{services} for {}", users.iter().map(String::as_str).collect::<Vec<_>>().join(", "))
-            }
-        }
+        let Some(who) = &self.who else { return format!("{} without authflow", list(&self.services)) };
+        let (first, rest): (Vec<Service>, Vec<Service>) = self
+            .services
+            .iter()
+            .partition(|service| self.services.first().is_some_and(|of| who.at(*of) == who.at(**service)));
+        let parts = [first, rest].into_iter().filter_map(|services| {
+            let whom = who.at(*services.first()?);
+            Some(format!("{} for {}", list(&services), people(whom)))
+        });
+        let about = parts.collect::<Vec<_>>().join(" and ");
+        let anew: Vec<Service> = Service::ALL.into_iter().filter(|service| self.writes_anew(*service)).collect();
+        if anew.is_empty() { about } else { format!("{about}, with the rules of {} written anew", list(&anew)) }
+    }
+
+    /// Whether the rules of a service are among the changes that the setup does not name: a preset is about all of them.
+    fn writes_anew(&self, service: Service) -> bool {
+        let name = rules::file_name(service);
+        !self.services.contains(&service) && self.steps.iter().any(|step| step.path.ends_with(&name))
+    }
+}
+
+fn list(services: &[Service]) -> String {
+    services.iter().map(|service| service.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn people(who: &Who) -> String {
+    match who {
+        Who::Everybody => "everybody".to_owned(),
+        Who::EverybodyButRoot => "everybody but root".to_owned(),
+        Who::Users(users) => users.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
     }
 }
 
@@ -172,39 +192,48 @@ pub(super) fn live(context: &Context, setup: &Setup, until: WallTime) -> String 
         "{} is live.\n\nNow, leaving this terminal open, from another one:\n\n{}\nWithout that everything is put back at {until}, {reboot}; \
          `authflow setup rollback` does so at once.\n",
         clean(&setup.words()),
-        steps_to_confirm(&setup.services, setup.who.as_ref(), Path::new("/usr/bin/sudo").exists())
+        steps_to_confirm(&setup.services, setup.who.as_ref(), ways_to_root())
     )
 }
 
+/// How whoever confirms can become root.
+#[derive(Clone, Copy)]
+struct WaysToRoot {
+    has_sudo: bool,
+    has_password: bool,
+}
+
+fn ways_to_root() -> WaysToRoot {
+    WaysToRoot { has_sudo: Path::new("/usr/bin/sudo").exists(), has_password: ways_in::root_has_a_password() }
+}
+
 /// How it is confirmed: a line for each service that has to let somebody in, one inside of the other, and the command.
-fn steps_to_confirm(services: &[Service], who: Option<&Who>, has_sudo: bool) -> String {
-    let (whom, is_root) = match who {
-        Some(Who::Users(users)) => {
-            let names: Vec<&str> = users.iter().map(String::as_str).collect();
-            (names.join(" or "), names == ["root"])
-        }
-        Some(Who::EverybodyButRoot) => ("somebody (not root) who has a code".to_owned(), false),
-        Some(Who::Everybody) | None => ("somebody who has a code".to_owned(), false),
+fn steps_to_confirm(services: &[Service], who: Option<&Who>, ways: WaysToRoot) -> String {
+    let whom_at = |service: Service| match who.map(|who| who.at(service)) {
+        Some(Who::Users(users)) => users.iter().map(String::as_str).collect::<Vec<_>>().join(" or "),
+        Some(Who::EverybodyButRoot) => "somebody (not root) who has a code".to_owned(),
+        Some(Who::Everybody) | None => "somebody who has a code".to_owned(),
     };
+    let is_root = matches!(who, Some(Who::Users(users)) if users.iter().eq(["root"]));
     let (with_sudo, with_su) = (services.contains(&Service::Sudo), services.contains(&Service::Su));
     // su to root is a way to become root by itself; inside of it sudo would ask nothing.
-    let su_to_root = with_su && who.is_some_and(|who| who.includes("root"));
+    let su_to_root = with_su && ways.has_password && who.is_some_and(|who| who.at(Service::Su).includes("root"));
     let way = |service: &Service| match service {
-        Service::Sshd => Some(format!("ssh here anew as {whom}")),
-        Service::Login => Some(format!("log in at a console as {whom}, and stay logged in")),
+        Service::Sshd => Some(format!("ssh here anew as {}", whom_at(*service))),
+        Service::Login => Some(format!("log in at a console as {}, and stay logged in", whom_at(*service))),
         Service::Su if su_to_root && with_sudo => Some("become root by su, and stay so".to_owned()),
-        Service::Su if !su_to_root => Some(format!("su to {whom}")),
+        Service::Su if !su_to_root => Some(format!("su to {}", whom_at(*service))),
         Service::Su | Service::Sudo => None,
     };
     let mut lines: Vec<String> = services.iter().filter_map(way).collect();
     let command = match () {
         () if with_sudo => "sudo -k authflow setup confirm",
         () if is_root && !su_to_root => "authflow setup confirm",
-        () if su_to_root || !has_sudo => "su -c 'authflow setup confirm'",
+        () if su_to_root || !ways.has_sudo => "su -c 'authflow setup confirm'",
         () => "sudo authflow setup confirm",
     };
     lines.push(match (with_sudo, su_to_root || lines.is_empty()) {
-        (true, true) => format!("as {whom}, in a shell that is not root's, run: {command}"),
+        (true, true) => format!("as {}, in a shell that is not root's, run: {command}", whom_at(Service::Sudo)),
         (false, true) if services == [Service::Su] => format!("in a shell that is not root's, run: {command}"),
         _ => format!("run there: {command}"),
     });
@@ -217,9 +246,11 @@ mod tests {
 
     use super::{super::standard::Standard, *};
 
+    const WAYS: WaysToRoot = WaysToRoot { has_sudo: true, has_password: true };
+
     fn steps(services: &[Service], users: &[&str]) -> String {
         let who = Who::Users(users.iter().map(|user| (*user).to_owned()).collect());
-        let steps = steps_to_confirm(services, Some(&who), true);
+        let steps = steps_to_confirm(services, Some(&who), WAYS);
         steps.lines().map(str::trim).collect::<Vec<_>>().join(" | ")
     }
 
@@ -276,8 +307,43 @@ mod tests {
         ] {
             assert_eq!(steps(services, users), expected);
         }
-        let all = steps_to_confirm(&[Sshd], Some(&Who::EverybodyButRoot), false);
+        let without_sudo = WaysToRoot { has_sudo: false, ..WAYS };
+        let all = steps_to_confirm(&[Sshd], Some(&Who::EverybodyButRoot), without_sudo);
         assert!(all.contains("somebody (not root) who has a code"), "{all}");
         assert!(all.contains("run there: su -c 'authflow setup confirm'"), "{all}");
+    }
+
+    #[test]
+    fn su_to_root_confirms_beside_a_key_of_roots_where_root_has_a_password() {
+        let services = [Service::Sshd, Service::Su];
+        let steps = |ways| steps_to_confirm(&services, Some(&Who::EverybodyButRoot), ways);
+        let ssh = "    ssh here anew as somebody (not root) who has a code\n";
+        assert_eq!(steps(WAYS), format!("{ssh}    run there: su -c 'authflow setup confirm'\n"));
+        let to_others = "    su to somebody who has a code\n    run there: sudo authflow setup confirm\n";
+        assert_eq!(steps(WaysToRoot { has_password: false, ..WAYS }), format!("{ssh}{to_others}"));
+    }
+
+    #[test]
+    fn what_a_setup_is_about_is_told_service_by_service_where_they_differ() {
+        use Service::{Login, Sshd, Su};
+        let words = |services: &[Service], who: Option<Who>, steps: Vec<Step>| {
+            Setup { name: "x".into(), services: services.to_vec(), who, steps }.words()
+        };
+        let but_root = || Some(Who::EverybodyButRoot);
+        assert_eq!(words(&[Sshd], but_root(), Vec::new()), "sshd for everybody but root");
+        let all = words(&[Sshd, Login, Su], but_root(), Vec::new());
+        assert_eq!(all, "sshd for everybody but root and login, su for everybody");
+        assert_eq!(words(&[Sshd, Su], Some(Who::Everybody), Vec::new()), "sshd, su for everybody");
+        assert_eq!(words(&[Sshd, Su], None, Vec::new()), "sshd, su without authflow");
+    }
+
+    #[test]
+    fn rules_of_other_services_that_a_setup_writes_anew_are_named() {
+        let of =
+            |service| Step { path: Path::new("/rules").join(rules::file_name(service)), before: None, after: None };
+        let steps = vec![of(Service::Sshd), of(Service::Su), of(Service::Sudo)];
+        let who = Some(Who::Users(["alice".to_owned()].into()));
+        let setup = Setup { name: "x".into(), services: vec![Service::Sshd], who, steps };
+        assert_eq!(setup.words(), "sshd for alice, with the rules of su, sudo written anew");
     }
 }

@@ -108,8 +108,8 @@ mod tests {
     #[test]
     fn what_is_yet_to_be_rolled_back_does_not_read_as_done() {
         let local = Local::new(WallTime::default());
-        let fate = going_back(&local, local.now.saturating_add(Duration::from_secs(540)));
-        assert!(fate.starts_with("will be rolled back at ") && fate.ends_with("(in 9 min)"), "{fate}");
+        let fate = going_back(&local, local.now.saturating_add(Duration::from_secs(600 - 1)));
+        assert!(fate.starts_with("will be rolled back at ") && fate.ends_with("(in 10 min)"), "{fate}");
         let waiting = |is_live| Waiting {
             setup: "x".to_owned(),
             what: "sshd for alice".to_owned(),

@@ -62,9 +62,9 @@ pub(super) struct Ahead<'a> {
 /// That the users get in, and that one of them can confirm.
 pub(super) fn ways_in(ahead: &Ahead<'_>, services: &[Service], who: &Who) -> Result<(), Error> {
     let context = ahead.context;
-    let people = match who {
+    let mut people = match who {
         Who::Users(users) => users.clone(),
-        Who::Everybody | Who::EverybodyButRoot => caller(context, who),
+        Who::Everybody | Who::EverybodyButRoot => caller(context, &Who::Everybody),
     };
     if matches!(who, Who::Users(_))
         && services.contains(&Service::Sudo)
@@ -74,13 +74,17 @@ pub(super) fn ways_in(ahead: &Ahead<'_>, services: &[Service], who: &Who) -> Res
         return Err(Error::Failed(why.to_owned()));
     }
     for user in &people {
-        for service in services.iter().filter(|service| is_asked(context, **service, (user, who))) {
+        let is_asked =
+            |service: &&Service| who.at(**service).includes(user) && is_asked(context, **service, (user.as_str(), who));
+        for service in services.iter().filter(is_asked) {
             way_in(ahead, *service, user)?;
         }
     }
     if matches!(who, Who::Everybody | Who::EverybodyButRoot) {
         only_local_passwords(context, services)?;
     }
+    // Who is left as before at one of them shows nothing of it.
+    people.retain(|user| services.iter().all(|service| who.at(*service).includes(user)));
     // Others than the ones named keep the way that they have.
     if people.is_empty() {
         return Ok(());
@@ -116,7 +120,8 @@ fn is_root(context: &Context, user: &str) -> bool {
     context.account(user).is_ok_and(|account| account.uid == 0)
 }
 
-fn root_has_a_password() -> bool {
+/// Whether su can lead to root.
+pub(super) fn root_has_a_password() -> bool {
     shadow::by_name("root").ok().flatten().is_some_and(|entry| entry.has_password())
 }
 

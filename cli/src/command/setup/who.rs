@@ -15,11 +15,20 @@ pub(super) enum Who {
     Users(BTreeSet<String>),
     /// Everybody.
     Everybody,
-    /// Everybody but root, whom sshd lets in by key alone (PermitRootLogin prohibit-password), so that no code could be asked.
+    /// Everybody but root, whom sshd lets in by key alone (PermitRootLogin prohibit-password), so that no code could be asked. At the other
+    /// services of the same setup everybody; older setups left root as before there, too.
     EverybodyButRoot,
 }
 
 impl Who {
+    /// Whom that means at one service: that sshd cannot ask root is no reason for another one not to.
+    pub(super) fn at(&self, service: Service) -> &Self {
+        match self {
+            Self::EverybodyButRoot if service != Service::Sshd => &Self::Everybody,
+            who => who,
+        }
+    }
+
     /// Whether that user is protected.
     pub(super) fn includes(&self, user: &str) -> bool {
         match self {
@@ -114,6 +123,15 @@ mod tests {
         assert_eq!(Who::Everybody.left_out_by(&Who::EverybodyButRoot).as_deref(), Some("root"));
         for (before, after) in [(&both, &both), (&both, &Who::Everybody), (&Who::EverybodyButRoot, &Who::Everybody)] {
             assert_eq!(before.left_out_by(after), None, "{before} {after}");
+        }
+    }
+
+    #[test]
+    fn root_is_left_out_where_sshd_cannot_ask_and_nowhere_else() {
+        for service in Service::ALL {
+            assert_eq!(Who::EverybodyButRoot.at(service).includes("root"), service != Service::Sshd, "{service}");
+            assert_eq!(users(&["root"]).at(service), &users(&["root"]));
+            assert_eq!(Who::Everybody.at(service), &Who::Everybody);
         }
     }
 
