@@ -311,22 +311,25 @@ fn finish_what_was_stopped(context: &Context, ledger: &Ledger) -> Result<(), Err
 
 /// Makes the configuration as it is now the one that stays in force when a later edit is wrong.
 fn refresh(context: &Context) {
-    let name = context.paths.config().display().to_string();
-    let refused =
-        config::read_live(&context.paths, context.trust()).ok().and_then(|live| anew::parse(context, &live).err());
-    if let Some(why) = refused {
-        // Not the words of whoever reads it next: this one tells what to do, too.
-        note(&clean(&not_used(&why, context.paths.config_last_good().exists())));
-    } else {
+    if !tell_if_refused(context) {
+        let name = context.paths.config().display().to_string();
         let applied = std::fs::read_to_string(context.paths.config()).map_err(|error| error.to_string());
         let applied = applied.and_then(|text| {
             config::apply(&context.paths, context.trust(), &name, text).map_err(|error| error.to_string())
         });
         if let Err(error) = applied {
-            note(&format!("the last good configuration is still the older one: {error}"));
+            note(&clean(&format!("the last good configuration is still the older one: {error}")));
         }
     }
     reload_daemon(context);
+}
+
+/// Whether the configuration as it stands now is refused, as rules from before a preset was chosen are; then it is said, with what mends it.
+fn tell_if_refused(context: &Context) -> bool {
+    let live = config::read_live(&context.paths, context.trust()).ok();
+    let Some(why) = live.and_then(|live| anew::parse(context, &live).err()) else { return false };
+    note(&clean(&not_used(&why, context.paths.config_last_good().exists())));
+    true
 }
 
 fn not_used(why: &ConfigError, has_last_good: bool) -> String {

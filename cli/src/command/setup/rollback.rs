@@ -121,6 +121,8 @@ impl Rollback {
         }
         if !was_pending || was_applied {
             super::refresh(context);
+        } else {
+            super::tell_if_refused(context);
         }
         drop(lock);
         tell(&report);

@@ -25,7 +25,7 @@ impl Who {
     pub(super) fn at(&self, service: Service) -> &Self {
         match self {
             Self::EverybodyButRoot if service != Service::Sshd => &Self::Everybody,
-            who => who,
+            Self::Users(_) | Self::Everybody | Self::EverybodyButRoot => self,
         }
     }
 
