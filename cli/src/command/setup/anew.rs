@@ -4,10 +4,13 @@
 use std::path::Path;
 
 use authflow_core::config::{Config, ConfigError, Text, key_offset, preset::weaker_than};
-use authflow_host::config::Files;
+use authflow_host::config::{self, Files};
 
 use super::{rules, service::Service, who::Who};
-use crate::context::Context;
+use crate::{
+    context::Context,
+    output::{note, text::clean},
+};
 
 /// The configuration that these files are; what is wrong with them, and what mends it.
 pub(crate) fn parse(context: &Context, files: &Files) -> Result<Config, ConfigError> {
@@ -18,6 +21,19 @@ pub(crate) fn parse(context: &Context, files: &Files) -> Result<Config, ConfigEr
         let message = advice.map_or_else(|| error.message.clone(), |advice| format!("{}; {advice}", error.message));
         ConfigError { message, ..error }
     })
+}
+
+/// Whether the configuration as it stands now is refused, as rules from before a preset was chosen are; then it is said, with what mends it.
+pub(super) fn tell_if_refused(context: &Context) -> bool {
+    let live = config::read_live(&context.paths, context.trust()).ok();
+    let Some(why) = live.and_then(|live| parse(context, &live).err()) else { return false };
+    note(&clean(&not_used(&why, context.paths.config_last_good().exists())));
+    true
+}
+
+fn not_used(why: &ConfigError, has_last_good: bool) -> String {
+    let meanwhile = if has_last_good { ", and the last good one goes on" } else { "" };
+    format!("the configuration as it stands now is not used{meanwhile}: {why}")
 }
 
 /// The command of setup that writes the rule of that name, if it stands as setup wrote it.
@@ -68,8 +84,6 @@ fn advice(files: &Files, live: &Path, has_last_good: bool) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-
-    use authflow_host::config;
 
     use super::{super::standard::Standard, *};
 

@@ -51,7 +51,6 @@ use std::{
     time::Duration,
 };
 
-use authflow_core::config::ConfigError;
 use authflow_host::{accounts::Account, config, file::read_trusted, local_accounts};
 use clap::{ArgGroup, Subcommand};
 
@@ -311,7 +310,7 @@ fn finish_what_was_stopped(context: &Context, ledger: &Ledger) -> Result<(), Err
 
 /// Makes the configuration as it is now the one that stays in force when a later edit is wrong.
 fn refresh(context: &Context) {
-    if !tell_if_refused(context) {
+    if !anew::tell_if_refused(context) {
         let name = context.paths.config().display().to_string();
         let applied = std::fs::read_to_string(context.paths.config()).map_err(|error| error.to_string());
         let applied = applied.and_then(|text| {
@@ -322,19 +321,6 @@ fn refresh(context: &Context) {
         }
     }
     reload_daemon(context);
-}
-
-/// Whether the configuration as it stands now is refused, as rules from before a preset was chosen are; then it is said, with what mends it.
-fn tell_if_refused(context: &Context) -> bool {
-    let live = config::read_live(&context.paths, context.trust()).ok();
-    let Some(why) = live.and_then(|live| anew::parse(context, &live).err()) else { return false };
-    note(&clean(&not_used(&why, context.paths.config_last_good().exists())));
-    true
-}
-
-fn not_used(why: &ConfigError, has_last_good: bool) -> String {
-    let meanwhile = if has_last_good { ", and the last good one goes on" } else { "" };
-    format!("the configuration as it stands now is not used{meanwhile}: {why}")
 }
 
 /// Whether the configuration as it stands is the last good one.

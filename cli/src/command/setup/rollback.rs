@@ -12,6 +12,7 @@ use std::{
 };
 
 use super::{
+    anew,
     arm::{disarm, wait},
     by_hand,
     ledger::{End, Ledger, Pending, Setup},
@@ -122,7 +123,7 @@ impl Rollback {
         if !was_pending || was_applied {
             super::refresh(context);
         } else {
-            super::tell_if_refused(context);
+            anew::tell_if_refused(context);
         }
         drop(lock);
         tell(&report);
