@@ -43,7 +43,12 @@ pub enum LockError {
 /// # Errors
 /// Others hold it for two seconds, or the file cannot be used.
 pub fn take(path: &Path, trust: Trust) -> Result<Lock, LockError> {
-    let mut file = file::open(OpenOptions::new().read(true).write(true).create(true).mode(0o600), 0, path)?;
+    let open = |create| file::open(OpenOptions::new().read(true).write(true).create(create).mode(0o600), 0, path);
+    // It is there but for the first time, and to ask for more keeps others of the folder's waiting.
+    let mut file = match open(false) {
+        Err(error) if error.is_missing() => open(true)?,
+        opened => opened?,
+    };
     let meta = file.metadata().map_err(|source| FileError::Io { action: "look at", path: path.to_owned(), source })?;
     file::check(path, &meta, trust, meta.is_file(), "a regular file")?;
     let undisturbed = Undisturbed::begin().map_err(|source| FileError::Io {

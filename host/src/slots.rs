@@ -3,6 +3,7 @@
 //! and a rename cost, in every login.
 
 use std::{
+    cmp::Reverse,
     fs::{File, OpenOptions},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
@@ -76,11 +77,12 @@ impl Slots {
             return Err(SlotsError::Broken(path.to_owned()));
         }
         let (first, second) = bytes.split_at(slot_size);
-        let whole = [(first, false), (second, true)]
-            .into_iter()
-            .filter_map(|(slot, is_second)| unpack(slot).map(|(sequence, text)| (sequence, is_second, text)));
-        let (sequence, is_second, text) =
-            whole.max_by_key(|(sequence, _, _)| *sequence).ok_or_else(|| SlotsError::Broken(path.to_owned()))?;
+        let mut written = [(Slot::unpack(first), false), (Slot::unpack(second), true)];
+        // The older one is looked through only where the newer one is torn.
+        written.sort_unstable_by_key(|(slot, _)| Reverse(slot.as_ref().map(|slot| slot.sequence)));
+        let mut whole = written.into_iter().filter_map(|(slot, is_second)| slot.map(|slot| (slot, is_second)));
+        let (Slot { sequence, text, .. }, is_second) =
+            whole.find(|(slot, _)| slot.is_whole()).ok_or_else(|| SlotsError::Broken(path.to_owned()))?;
         let newest = Newest { file, sequence, is_second, slot_size, text: text.to_owned() };
         Ok(Self { path: path.to_owned(), newest: Some(newest) })
     }
@@ -152,14 +154,28 @@ fn pack(sequence: u64, text: &str, size: usize) -> Option<Vec<u8>> {
     Some(slot)
 }
 
-fn unpack(slot: &[u8]) -> Option<(u64, &str)> {
-    let end_of_head = slot.iter().position(|byte| *byte == b'\n')?;
-    let (head, rest) = slot.split_at_checked(end_of_head + 1)?;
-    let mut words = str::from_utf8(head).ok()?.trim_end().split(' ');
-    let (mark, sequence, length, sum) = (words.next()?, words.next()?, words.next()?, words.next()?);
-    let sequence = sequence.parse().ok()?;
-    let text = str::from_utf8(rest.get(..length.parse().ok()?)?).ok()?;
-    (mark == MARK && sum == digest(sequence, text)).then_some((sequence, text))
+/// What a slot says that it holds.
+struct Slot<'a> {
+    sequence: u64,
+    text: &'a str,
+    sum: &'a str,
+}
+
+impl<'a> Slot<'a> {
+    fn unpack(slot: &'a [u8]) -> Option<Self> {
+        let end_of_head = slot.iter().position(|byte| *byte == b'\n')?;
+        let (head, rest) = slot.split_at_checked(end_of_head + 1)?;
+        let mut words = str::from_utf8(head).ok()?.trim_end().split(' ');
+        let (mark, sequence, length, sum) = (words.next()?, words.next()?, words.next()?, words.next()?);
+        let sequence = sequence.parse().ok()?;
+        let text = str::from_utf8(rest.get(..length.parse().ok()?)?).ok()?;
+        (mark == MARK).then_some(Self { sequence, text, sum })
+    }
+
+    /// Whether it is as it was written.
+    fn is_whole(&self) -> bool {
+        self.sum == digest(self.sequence, self.text)
+    }
 }
 
 /// Half of a SHA-256: it tells a torn write from a whole one, nothing more.
