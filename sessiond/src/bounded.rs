@@ -22,6 +22,7 @@ use crate::{
     event::Event,
     log::{Line, Log},
     payer,
+    snapshot::seeming_owner,
     status::Statuses,
 };
 
@@ -38,7 +39,8 @@ struct Bounds {
     user: Duration,
     /// How long these are left out at least.
     left_out: Duration,
-    /// How many threads may be held up before nothing is read any more but root's. With twice as many nothing is.
+    /// How many threads may be held up before nothing is read any more but root's. With twice as many nothing is, and with an eighth nothing of
+    /// which is not told whose it is.
     threads: usize,
 }
 
@@ -55,7 +57,9 @@ impl Whose {
     /// What tells that never waits. Who logged in is not asked: a process of nobody's login says of itself whose it is.
     fn look(pid: u32, statuses: &mut Statuses) -> Self {
         let real = statuses.number(pid, "Uid");
-        Self { real, user: real.and_then(|uid| payer::of(&Paths::default(), pid, uid)) }
+        // Where that is too dear, by whom it seems to run as, unless that tells nothing.
+        let real = real.or_else(|| seeming_owner(pid).filter(|uid| *uid != 0));
+        Self { real, user: real.map(|uid| payer::seeming(&Paths::default(), pid, uid)) }
     }
 }
 
@@ -144,6 +148,7 @@ pub(crate) struct Look {
 struct LeftOut {
     all: bool,
     all_but_roots: bool,
+    untold: bool,
     pids: Vec<u32>,
     users: Vec<u32>,
 }
@@ -173,7 +178,8 @@ impl Reader {
         let users = delays.iter().filter(|(_, delay)| delay.sum >= user).map(|(user, _)| *user).collect();
         let pids: Vec<u32> = stuck.iter().map(|(pid, _)| *pid).collect();
         let threads = self.bounds.threads;
-        LeftOut { all: pids.len() >= 2 * threads, all_but_roots: pids.len() >= threads, pids, users }
+        let [all, all_but_roots, untold] = [2 * threads, threads, threads / 8].map(|many| pids.len() >= many);
+        LeftOut { all, all_but_roots, untold, pids, users }
     }
 
     /// A process of that user's held a read up for one more step.
@@ -232,17 +238,16 @@ impl Look {
         &mut self.statuses
     }
 
-    /// Whether the process is left out: by its pid, or for whose it is. That costs two reads more, so only while somebody is; of whom it would
-    /// cost too much it is tried.
+    /// Whether the process is left out: by its pid, or for whose it is. That costs two reads more, so only while somebody is. Where it would cost
+    /// too much to tell, it is tried as long as few hold reads up.
     fn is_left_out(&mut self, pid: u32, left_out: &LeftOut) -> bool {
         let mut is_one_of_many = || {
             let whose = self.known.get(&pid).copied().unwrap_or_else(|| (self.reader.whose)(pid, &mut self.statuses));
-            if whose.real.is_some() {
-                self.known.insert(pid, whose);
-            }
+            let Some(real) = whose.real else { return left_out.untold || left_out.all_but_roots };
+            self.known.insert(pid, whose);
             // What root runs is the machine's, also in a user's login; no user holds that up.
             let is_blamed = || whose.user.is_some_and(|user| left_out.users.contains(&user));
-            whose.real != Some(0) && (left_out.all_but_roots || is_blamed())
+            real != 0 && (left_out.all_but_roots || is_blamed())
         };
         let are_many = left_out.all_but_roots || !left_out.users.is_empty();
         left_out.all || left_out.pids.contains(&pid) || are_many && is_one_of_many()
@@ -279,7 +284,8 @@ impl Look {
             let at = progress.done.len();
             drop(progress);
             // One that only waits for its turn on a busy machine goes on.
-            let Some(pid) = pids.get(at).filter(|_| work.is_held_up()) else { continue };
+            let is_held_up = work.is_held_up() && !work.progress().is_over;
+            let Some(pid) = pids.get(at).filter(|_| is_held_up) else { continue };
             self.held_up = self.held_up.saturating_add(step);
             let user = self.blamed_for(*pid);
             self.reader.note_delay(user);

@@ -6,6 +6,7 @@ use authflow_core::session::Leader;
 use authflow_host::process::ProcessId;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
+    io::retry_on_intr,
     process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
 
@@ -127,7 +128,7 @@ pub(crate) const fn process_of(leader: Leader) -> ProcessId {
 /// Whether the process has ended, a zombie too.
 fn is_over(pidfd: &OwnedFd) -> io::Result<bool> {
     let mut asked = [PollFd::new(pidfd, PollFlags::IN)];
-    Ok(poll(&mut asked, Some(&Timespec::default()))? > 0)
+    Ok(retry_on_intr(|| poll(&mut asked, Some(&Timespec::default())))? > 0)
 }
 
 fn open(pid: u32) -> io::Result<OwnedFd> {

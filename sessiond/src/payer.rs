@@ -8,15 +8,19 @@ use crate::cgroup;
 /// Who answers for that process, which has that uid. `None` if it is gone.
 #[must_use]
 pub(crate) fn of(paths: &Paths, pid: u32, uid: u32) -> Option<u32> {
-    if !subordinate::may_be(uid) {
-        return Some(uid);
-    }
-    let (cgroup, first) = (cgroup::of(pid), cgroup::of(1));
+    let payer = seeming(paths, pid, uid);
     // Read after its place: what has the pid by then and is somebody else's says nothing about who asked.
-    if !process::uids(pid).is_ok_and(|uids| uids.contains(&uid)) {
-        return None;
+    let is_still_theirs = || process::uids(pid).is_ok_and(|uids| uids.contains(&uid));
+    (!subordinate::may_be(uid) || is_still_theirs()).then_some(payer)
+}
+
+/// The same by its place now, where nothing hangs on it if the pid is another's by then.
+#[must_use]
+pub(crate) fn seeming(paths: &Paths, pid: u32, uid: u32) -> u32 {
+    if !subordinate::may_be(uid) {
+        return uid;
     }
-    Some(owner(paths, uid, (&cgroup, &first)).unwrap_or(uid))
+    owner(paths, uid, (&cgroup::of(pid), &cgroup::of(1))).unwrap_or(uid)
 }
 
 /// Whose container it is: the range is theirs, and it sits in their own part of the tree, which is not to be left. Elsewhere another's account

@@ -29,6 +29,9 @@ const AT_ONCE: usize = 1024;
 /// The start of a process that cannot be read now.
 const UNKNOWN: u64 = u64::MAX;
 
+/// Whom a process runs as of which that is too dear to ask.
+const NOBODY: u32 = u32::MAX;
+
 /// A process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Process {
@@ -113,10 +116,10 @@ impl Snapshot {
         tokio::task::spawn_blocking(Self::take).await.unwrap_or_else(|_panicked| Self::take())
     }
 
-    /// That process and those above it: all that opening a session needs, and a login should not wait for more.
+    /// That process, those above it and the first of all: all that opening a session needs, and a login should not wait for more.
     #[must_use]
     pub(crate) fn chain(pid: u32) -> Self {
-        Self::chains([pid])
+        Self::chains([1, pid])
     }
 
     /// Those processes and all above them.
@@ -327,11 +330,12 @@ fn owner(pid: u32, is_in_login: bool, statuses: &mut Statuses) -> Option<u32> {
     }
     match statuses.of(pid) {
         Ok(status) => first_number(&status, "Uid"),
-        Err(why) if why.kind() == io::ErrorKind::TimedOut => Some(seeming),
+        Err(why) if why.kind() == io::ErrorKind::TimedOut => Some(NOBODY),
         Err(_gone) => None,
     }
 }
 
-fn seeming_owner(pid: u32) -> Option<u32> {
+/// Whom a process runs as, by what costs nothing: what lets nobody look into it seems to be root's.
+pub(crate) fn seeming_owner(pid: u32) -> Option<u32> {
     Some(fs::metadata(format!("/proc/{pid}")).ok()?.uid())
 }

@@ -5,7 +5,10 @@ use std::{collections::HashMap, fs, io, os::unix::fs::PermissionsExt, sync::Arc,
 
 use authflow_bus::{Error, PATH, vouch};
 use authflow_host::{file, paths::Paths};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::retry_on_intr,
+};
 use tokio::net::{UnixListener, UnixStream};
 use zbus::{Connection, Guid, OwnedObjectPath, OwnedVariant, connection::Builder};
 
@@ -93,7 +96,7 @@ fn peer_of(stream: &UnixStream) -> Option<(Caught, u32)> {
 /// Whether the other end of the socket is still open. One that wrote before it died is gone all the same, though there is something to read.
 fn is_there(stream: &UnixStream) -> bool {
     let mut ends = [PollFd::new(stream, PollFlags::RDHUP)];
-    let looked = poll(&mut ends, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+    let looked = retry_on_intr(|| poll(&mut ends, Some(&Timespec::default())));
     let [end] = ends;
     looked.is_ok() && !end.revents().intersects(PollFlags::HUP | PollFlags::RDHUP | PollFlags::ERR)
 }
