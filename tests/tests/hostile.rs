@@ -92,15 +92,17 @@ fn a_flood_of_calls_keeps_nobody_out() {
 /// The kernel takes its time to tell of each of them.
 #[test]
 fn a_long_line_of_programs_with_many_groups_keeps_nobody_out() {
-    let Some(machine) = machine() else { return };
-    machine.write("/run/long_line.py", include_str!("../beds/long_line.py"));
-    let alice = machine.run(["id", "-u", "alice"]).success();
-    let line = format!("exec python3 /run/long_line.py {} 300 > /run/line 2>&1", alice.trim());
-    let _line = machine.start(["sh", "-c", &line]);
-    wait::until_true("the last of them", || machine.read("/run/line").contains("asking"));
-    let mut bob = log_in(&machine, "bob");
-    assert_eq!(bob.shell("echo in"), "in");
-    wait::until_true("an answer", || machine.read("/run/line").contains("no such session"));
+    for call in ["GetSession self", "Inhibit build"] {
+        let Some(machine) = machine() else { return };
+        machine.write("/run/long_line.py", include_str!("../beds/long_line.py"));
+        let alice = machine.run(["id", "-u", "alice"]).success();
+        let line = format!("exec python3 /run/long_line.py {} 300 {call} > /run/line 2>&1", alice.trim());
+        let _line = machine.start(["sh", "-c", &line]);
+        wait::until_true("the last of them", || machine.read("/run/line").contains("asking"));
+        wait::until_true("an answer", || machine.read("/run/line").contains("no such session"));
+        let mut bob = log_in(&machine, "bob");
+        assert_eq!(bob.shell("echo in"), "in", "{call}");
+    }
 }
 
 /// Five programs that will be executed when a file system of alice's own lets them, which it never does. Until then the kernel lets nobody read

@@ -175,7 +175,8 @@ impl Manager {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(), Error> {
         let caller = self.callers.identify(&header, connection).await?;
-        let (held, _chain) = hold(&caller, connection).await?;
+        // What is above a caller can be dear to look at.
+        let (held, _chain) = self.callers.charge_waiting(&caller, hold(&caller, connection)).await??;
         self.callers.charge(&caller, || inhibit(&self.daemon, &caller, held, why))?
     }
 
